@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# porttrace: see README.md. `make help` lists the targets.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+BUILD ?= build
+KERNEL ?= 6.1
+
+CC ?= cc
+CLANG ?= clang
+LLVM_STRIP ?= llvm-strip
+BPFTOOL ?= $(or $(shell command -v bpftool 2>/dev/null),$(wildcard /usr/sbin/bpftool))
+PKG_CONFIG ?= pkg-config
+
+V ?= 0
+ifeq ($(V),0)
+Q := @
+say = @printf '  %-7s %s\n' '$(1)' '$(2)'
+endif
+
+MACHINE := $(shell uname -m)
+ARCH := $(if $(filter aarch64 arm64,$(MACHINE)),arm64,x86)
+MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
+
+# What needs the libraries; the other targets (deps, clean, help) must work without them.
+ifeq ($(filter deps clean help demo test ci-test,$(MAKECMDGOALS)),)
+missing := $(shell for p in libbpf libelf zlib; do $(PKG_CONFIG) --exists $$p 2>/dev/null || echo $$p; done)
+missing += $(shell command -v $(CLANG) >/dev/null 2>&1 || echo clang) $(if $(BPFTOOL),,bpftool)
+ifneq ($(strip $(missing)),)
+$(error missing to build porttrace: $(strip $(missing)). Install with: sudo make deps)
+endif
+endif
+
+CPPFLAGS += -D_GNU_SOURCE -Iinclude -Isrc -I$(BUILD)/skel
+CFLAGS ?= -O2 -g
+CFLAGS += -std=gnu11 -Wall -Wextra -Wshadow -Wmissing-prototypes -Wformat=2 -Wno-format-nonliteral
+CFLAGS += -fno-omit-frame-pointer $(SANITIZE)
+LIBS := $(shell $(PKG_CONFIG) --libs libbpf libelf zlib 2>/dev/null)
+LDFLAGS += $(SANITIZE)
+BPF_CFLAGS := -g -O2 -target bpf -mcpu=v2 -D__TARGET_ARCH_$(ARCH) -Iinclude -Ibpf -Ivmlinux/$(ARCH) \
+	$(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH)) -Wall -Wextra -Wno-unused-parameter
+
+BPF_OBJECTS := tracing cgroup probe
+SKELETONS := $(BPF_OBJECTS:%=$(BUILD)/skel/%.skel.h)
+
+# Everything from decode on needs no libbpf: that is what the unit tests link.
+LIBBPF_SOURCES := src/attach.c $(wildcard src/attach/*.c) src/capture/ring.c src/version.c src/kernel.c \
+	$(filter-out src/cmd/trace_options.c,$(wildcard src/cmd/*.c)) src/main.c
+SOURCES := $(wildcard src/*.c src/*/*.c)
+PURE_SOURCES := $(filter-out $(LIBBPF_SOURCES),$(SOURCES))
+OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
+PURE_OBJECTS := $(PURE_SOURCES:%.c=$(BUILD)/%.o)
+
+all: $(BUILD)/porttrace
+
+$(BUILD)/porttrace: $(OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/%.o: %.c | $(SKELETONS)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h include/porttrace/*.h vmlinux/$(ARCH)/*.h)
+	$(call say,BPF,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $@ $<
+	$(Q)$(LLVM_STRIP) -g $@ 2>/dev/null || true
+
+$(BUILD)/skel/%.skel.h: $(BUILD)/bpf/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+
+-include $(OBJECTS:.o=.d)
+
+.SECONDARY:
+.DELETE_ON_ERROR:
+.PHONY: all

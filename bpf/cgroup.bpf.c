@@ -1,0 +1,588 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The cgroup backend: stable cgroup socket hooks, UAPI only, for kernels that refuse tracing programs. A pure
+ * observer: every program returns 1 and writes nothing that the kernel or another program reads, but for the one
+ * sockops flag that asks for state changes, which is or-ed in.
+ *
+ * These hooks run before an operation or after its success, never after its failure. So what was asked for waits in
+ * the socket's storage (`pending`), and is told as failed when the socket is used next or closed.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "porttrace/config.h"
+#include "porttrace/raw_event.h"
+
+#include "emit.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define AF_INET 2
+#define AF_INET6 10
+#define SOCK_STREAM 1
+#define SOCK_DGRAM 2
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define IPPROTO_UDPLITE 136
+
+/* Context fields must be read by loads of their own size: clang joins neighbours, the verifier refuses that. */
+#define FIELD(f) (*(volatile __u32 *)&(f))
+#define FIELD4(f) { FIELD((f)[0]), FIELD((f)[1]), FIELD((f)[2]), FIELD((f)[3]) }
+
+enum pending { PENDING_NONE, PENDING_BIND, PENDING_CONNECT };
+
+/* What is known of a socket. Inserted at its creation (or at its first hook, if it is older than us), cloned by the
+ * kernel to accepted sockets, freed by the kernel with the socket. */
+struct state {
+	__u64 born_ns;
+	__u64 asked_ns; /* when what is pending was asked for */
+	__u64 cgroup_id;
+	__u64 netns_cookie;
+	__u32 pid, tid, uid; /* of whoever asked last */
+	__u16 family, protocol;
+	__u8 local_addr[16], remote_addr[16], requested_addr[16];
+	__u16 local_port, remote_port, requested_port;
+	__u8 pending; /* enum pending */
+	__u8 started; /* connect: the SYN is out */
+	__u8 how; /* of the connect under way */
+	__u8 port_locked; /* the port outlives a failed connect: it was bound */
+	__u8 complete; /* seen since its creation */
+	__u8 accepted; /* accept has been told */
+	__u32 role; /* RAW_F_EGRESS, RAW_F_INGRESS or 0 */
+	char comm[RAW_COMM_SIZE];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct state);
+} states SEC(".maps");
+
+/* The running process: right in all hooks but sockops. */
+static __always_inline void state_set_process(struct state *st)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+
+	st->pid = id >> 32;
+	st->tid = (__u32)id;
+	st->uid = (__u32)bpf_get_current_uid_gid();
+	st->cgroup_id = bpf_get_current_cgroup_id();
+	bpf_get_current_comm(st->comm, sizeof(st->comm));
+}
+
+static __always_inline bool wanted(const struct state *st, __u8 kind, bool failed)
+{
+	bool udp = st->protocol != IPPROTO_TCP, listed = !config.pid_count;
+
+	if (config.kinds && !(config.kinds & (1 << kind)))
+		return false;
+	if (config.failed_only && !failed)
+		return false;
+	if ((config.want_tcp || config.want_udp) && !(udp ? config.want_udp : config.want_tcp))
+		return false;
+	for (__u32 i = 0; i < CONFIG_MAX_PIDS; i++) {
+		if (i >= config.pid_count)
+			break;
+		listed |= config.pids[i] == st->pid;
+	}
+	return listed;
+}
+
+static __always_inline void event_fill(struct raw_event *ev, const struct state *st, __u64 cookie, __u8 kind,
+				       __u32 flags)
+{
+	__builtin_memset(ev, 0, sizeof(*ev));
+	ev->magic = RAW_EVENT_MAGIC;
+	ev->version = RAW_EVENT_VERSION;
+	ev->kind = kind;
+	ev->flags = flags | st->role;
+	ev->time_ns = bpf_ktime_get_boot_ns();
+	ev->socket_id = ev->cookie = cookie;
+	ev->cgroup_id = st->cgroup_id;
+	ev->netns_cookie = st->netns_cookie;
+	ev->pid = st->pid;
+	ev->tid = st->tid;
+	ev->uid = st->uid;
+	ev->family = st->family;
+	ev->protocol = st->protocol;
+	__builtin_memcpy(ev->local_addr, st->local_addr, 16);
+	__builtin_memcpy(ev->remote_addr, st->remote_addr, 16);
+	ev->local_port = st->local_port;
+	ev->remote_port = st->remote_port;
+	__builtin_memcpy(ev->comm, st->comm, sizeof(ev->comm));
+}
+
+static __always_inline void event_request(struct raw_event *ev, const struct state *st)
+{
+	ev->flags |= RAW_F_REQUESTED;
+	ev->requested_family = st->family;
+	ev->requested_port = st->requested_port;
+	__builtin_memcpy(ev->requested_addr, st->requested_addr, 16);
+}
+
+/* Sends a finished event, if anyone wants it. */
+static __always_inline void event_send(struct raw_event *ev, const struct state *st)
+{
+	if (!armed)
+		return;
+	if (wanted(st, ev->kind, ev->flags & (RAW_F_FAILED | RAW_F_UNKNOWN)))
+		emit_copy(ev);
+	else
+		emit_filtered();
+}
+
+/* Tells a bind() that no success followed. `at_connect`: a bind to port 0 that comes to connect() was not a failure:
+ * IP_BIND_ADDRESS_NO_PORT leaves the choice to connect(). */
+static __always_inline void tell_pending_bind(struct state *st, __u64 cookie, bool at_connect)
+{
+	struct raw_event ev;
+	__u32 flags = RAW_F_LATE;
+
+	if (st->pending != PENDING_BIND)
+		return;
+	st->pending = PENDING_NONE;
+	if (st->requested_port)
+		flags |= RAW_F_FAILED;
+	else if (!at_connect)
+		flags |= RAW_F_UNKNOWN;
+	event_fill(&ev, st, cookie, RAW_BIND, flags);
+	event_request(&ev, st);
+	ev.time_ns = st->asked_ns;
+	ev.local_port = 0;
+	ev.how = st->requested_port ? RAW_HOW_EXPLICIT : at_connect ? RAW_HOW_NONE : RAW_HOW_BIND0;
+	event_send(&ev, st);
+}
+
+/* Tells the result of the connect under way. */
+static __always_inline void tell_connect(struct state *st, __u64 cookie, __u32 flags)
+{
+	struct raw_event ev;
+
+	st->pending = PENDING_NONE;
+	st->role = RAW_F_EGRESS;
+	event_fill(&ev, st, cookie, RAW_CONNECT, flags);
+	ev.duration_ns = ev.time_ns - st->asked_ns;
+	ev.how = st->how;
+	if (st->how == RAW_HOW_CONNECT) {
+		st->requested_port = 0;
+		event_request(&ev, st);
+	}
+	event_send(&ev, st);
+	if (flags & RAW_F_FAILED) {
+		if (!st->port_locked)
+			st->local_port = 0;
+		st->role = 0;
+	}
+}
+
+/* --- creation, bind ------------------------------------------------------------------------------------------- */
+
+SEC("cgroup/sock_create")
+int c_create(struct bpf_sock *ctx)
+{
+	struct state *st;
+
+	/* not MPTCP: asking for its storage or cookie would make accepted sockets share the listener's */
+	if ((ctx->family != AF_INET && ctx->family != AF_INET6) ||
+	    !((ctx->type == SOCK_STREAM && ctx->protocol == IPPROTO_TCP) ||
+	      (ctx->type == SOCK_DGRAM &&
+	       (ctx->protocol == IPPROTO_UDP || ctx->protocol == IPPROTO_UDPLITE))))
+		return 1;
+	st = bpf_sk_storage_get(&states, ctx, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!st)
+		return 1;
+	st->born_ns = bpf_ktime_get_boot_ns();
+	st->family = ctx->family;
+	st->protocol = ctx->protocol;
+	st->netns_cookie = bpf_get_netns_cookie(ctx);
+	st->complete = 1;
+	state_set_process(st);
+	return 1;
+}
+
+/* The state of the socket of a sock_addr hook, made if it is older than us; NULL for sockets that are not traced. */
+static __always_inline struct state *addr_state(struct bpf_sock_addr *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct state *st;
+
+	if (!sk || (ctx->protocol != IPPROTO_TCP && ctx->protocol != IPPROTO_UDP &&
+		    ctx->protocol != IPPROTO_UDPLITE))
+		return NULL;
+	st = bpf_sk_storage_get(&states, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!st)
+		return NULL;
+	if (!st->family) {
+		st->family = sk->family;
+		st->protocol = ctx->protocol;
+		st->local_port = sk->src_port;
+		st->netns_cookie = bpf_get_netns_cookie(ctx);
+	}
+	return st;
+}
+
+static __always_inline void bind_asked(struct state *st, __u64 cookie, __u16 port)
+{
+	tell_pending_bind(st, cookie, false);
+	state_set_process(st);
+	st->pending = PENDING_BIND;
+	st->asked_ns = bpf_ktime_get_boot_ns();
+	st->requested_port = port;
+}
+
+SEC("cgroup/bind4")
+int c_bind4(struct bpf_sock_addr *ctx)
+{
+	__u32 ip = ctx->user_ip4;
+	__u16 port = bpf_ntohs(ctx->user_port);
+	struct state *st = addr_state(ctx);
+
+	if (!st)
+		return 1;
+	bind_asked(st, bpf_get_socket_cookie(ctx), port);
+	__builtin_memset(st->requested_addr, 0, 16);
+	*(__u32 *)st->requested_addr = ip;
+	return 1;
+}
+
+SEC("cgroup/bind6")
+int c_bind6(struct bpf_sock_addr *ctx)
+{
+	__u32 ip[4] = FIELD4(ctx->user_ip6);
+	__u16 port = bpf_ntohs(ctx->user_port);
+	struct state *st = addr_state(ctx);
+
+	if (!st)
+		return 1;
+	bind_asked(st, bpf_get_socket_cookie(ctx), port);
+	__builtin_memcpy(st->requested_addr, ip, 16);
+	return 1;
+}
+
+static __always_inline void bound(struct bpf_sock *ctx, struct state *st, __u16 port)
+{
+	struct raw_event ev;
+
+	if (st->pending != PENDING_BIND)
+		return;
+	st->pending = PENDING_NONE;
+	st->local_port = port;
+	st->port_locked = 1;
+	event_fill(&ev, st, bpf_get_socket_cookie(ctx), RAW_BIND, 0);
+	event_request(&ev, st);
+	ev.how = st->requested_port ? RAW_HOW_EXPLICIT : RAW_HOW_BIND0;
+	event_send(&ev, st);
+}
+
+SEC("cgroup/post_bind4")
+int c_bound4(struct bpf_sock *ctx)
+{
+	__u32 ip = FIELD(ctx->src_ip4), port = FIELD(ctx->src_port);
+	struct state *st = bpf_sk_storage_get(&states, ctx, NULL, 0);
+
+	if (!st)
+		return 1;
+	*(__u32 *)st->local_addr = ip;
+	bound(ctx, st, port);
+	return 1;
+}
+
+SEC("cgroup/post_bind6")
+int c_bound6(struct bpf_sock *ctx)
+{
+	__u32 ip[4] = FIELD4(ctx->src_ip6);
+	__u32 port = ctx->src_port;
+	struct state *st = bpf_sk_storage_get(&states, ctx, NULL, 0);
+
+	if (!st)
+		return 1;
+	__builtin_memcpy(st->local_addr, ip, 16);
+	bound(ctx, st, port);
+	return 1;
+}
+
+/* --- connect -------------------------------------------------------------------------------------------------- */
+
+static __always_inline void connect_asked(struct state *st, __u64 cookie, __u16 port)
+{
+	struct raw_event ev;
+
+	st->remote_port = port;
+	st->asked_ns = bpf_ktime_get_boot_ns();
+	if (st->protocol == IPPROTO_TCP) {
+		st->pending = PENDING_CONNECT;
+		st->started = 0;
+		st->how = st->local_port ? RAW_HOW_NONE : RAW_HOW_CONNECT;
+		return;
+	}
+	/* UDP: no hook follows */
+	st->role = RAW_F_EGRESS;
+	event_fill(&ev, st, cookie, RAW_CONNECT, RAW_F_UNKNOWN);
+	event_send(&ev, st);
+}
+
+static __always_inline void connect_before(struct state *st, __u64 cookie)
+{
+	tell_pending_bind(st, cookie, true);
+	if (st->pending == PENDING_CONNECT && !st->started)
+		tell_connect(st, cookie, RAW_F_FAILED | RAW_F_LATE | RAW_F_NO_ROUTE_HINT);
+	state_set_process(st);
+}
+
+SEC("cgroup/connect4")
+int c_connect4(struct bpf_sock_addr *ctx)
+{
+	__u32 ip = ctx->user_ip4;
+	__u16 port = bpf_ntohs(ctx->user_port);
+	struct state *st = addr_state(ctx);
+	__u64 cookie;
+
+	if (!st)
+		return 1;
+	cookie = bpf_get_socket_cookie(ctx);
+	connect_before(st, cookie);
+	__builtin_memset(st->remote_addr, 0, 16);
+	*(__u32 *)st->remote_addr = ip;
+	connect_asked(st, cookie, port);
+	return 1;
+}
+
+SEC("cgroup/connect6")
+int c_connect6(struct bpf_sock_addr *ctx)
+{
+	__u32 ip[4] = FIELD4(ctx->user_ip6);
+	__u16 port = bpf_ntohs(ctx->user_port);
+	struct state *st = addr_state(ctx);
+	__u64 cookie;
+
+	if (!st)
+		return 1;
+	cookie = bpf_get_socket_cookie(ctx);
+	connect_before(st, cookie);
+	__builtin_memcpy(st->remote_addr, ip, 16);
+	connect_asked(st, cookie, port);
+	return 1;
+}
+
+/* --- sockops: runs in any context, so the process is the one in the state ---------------------------------------- */
+
+static __always_inline void ops_read_tuple(struct bpf_sock_ops *ctx, struct state *st)
+{
+	__u32 local_port = FIELD(ctx->local_port), remote_port = FIELD(ctx->remote_port);
+
+	st->local_port = local_port;
+	st->remote_port = bpf_ntohl(remote_port);
+	if (st->family == AF_INET6) {
+		__u32 l[4] = FIELD4(ctx->local_ip6);
+		__u32 r[4] = FIELD4(ctx->remote_ip6);
+
+		__builtin_memcpy(st->local_addr, l, 16);
+		__builtin_memcpy(st->remote_addr, r, 16);
+	} else {
+		__u32 l = FIELD(ctx->local_ip4), r = FIELD(ctx->remote_ip4);
+
+		*(__u32 *)st->local_addr = l;
+		*(__u32 *)st->remote_addr = r;
+	}
+}
+
+static __always_inline void ops_listen(struct bpf_sock_ops *ctx, struct state *st, __u64 cookie)
+{
+	bool autobind = st->complete && !st->local_port;
+	struct raw_event ev;
+
+	tell_pending_bind(st, cookie, false);
+	ops_read_tuple(ctx, st);
+	st->remote_port = 0;
+	__builtin_memset(st->remote_addr, 0, 16);
+	st->port_locked = 1;
+	event_fill(&ev, st, cookie, RAW_LISTEN, 0);
+	if (autobind) {
+		__builtin_memset(st->requested_addr, 0, 16);
+		st->requested_port = 0;
+		event_request(&ev, st);
+		ev.how = RAW_HOW_AUTOBIND;
+	}
+	event_send(&ev, st);
+}
+
+static __always_inline void ops_passive(struct bpf_sock_ops *ctx, struct state *st)
+{
+	ops_read_tuple(ctx, st);
+	st->born_ns = bpf_ktime_get_boot_ns();
+	st->role = RAW_F_INGRESS;
+	st->pending = PENDING_NONE;
+	st->accepted = 0;
+	st->port_locked = 0;
+}
+
+static __always_inline void ops_syn_failed(struct bpf_sock_ops *ctx, struct state *st, __u64 cookie)
+{
+	__u32 segs_in = FIELD(ctx->segs_in), retransmitted = FIELD(ctx->total_retrans);
+	__u32 hint = RAW_F_UNREACH_HINT;
+
+	if (segs_in)
+		hint = RAW_F_REFUSED_HINT;
+	else if (retransmitted)
+		hint = RAW_F_TIMEOUT_HINT;
+	tell_connect(st, cookie, RAW_F_FAILED | hint);
+}
+
+SEC("sockops")
+int c_ops(struct bpf_sock_ops *ctx)
+{
+	__u32 op = ctx->op;
+	struct bpf_sock *sk = ctx->sk;
+	struct state *st;
+	__u64 cookie;
+
+	if (!sk || (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB &&
+		    op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB && op != BPF_SOCK_OPS_TCP_LISTEN_CB &&
+		    op != BPF_SOCK_OPS_STATE_CB))
+		return 1;
+	st = bpf_sk_storage_get(&states, sk, NULL,
+				op == BPF_SOCK_OPS_STATE_CB ? 0 : BPF_SK_STORAGE_GET_F_CREATE);
+	if (!st)
+		return 1;
+	if (!st->family) {
+		st->family = ctx->family;
+		st->protocol = IPPROTO_TCP;
+	}
+	cookie = bpf_get_socket_cookie(ctx);
+	switch (op) {
+	case BPF_SOCK_OPS_TCP_CONNECT_CB:
+		ops_read_tuple(ctx, st);
+		st->started = 1;
+		bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+		break;
+	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+		if (st->pending == PENDING_CONNECT)
+			tell_connect(st, cookie, 0);
+		break;
+	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+		ops_passive(ctx, st);
+		break;
+	case BPF_SOCK_OPS_TCP_LISTEN_CB:
+		ops_listen(ctx, st, cookie);
+		break;
+	case BPF_SOCK_OPS_STATE_CB:
+		if (ctx->args[0] == BPF_TCP_SYN_SENT && ctx->args[1] == BPF_TCP_CLOSE &&
+		    st->pending == PENDING_CONNECT && st->started)
+			ops_syn_failed(ctx, st, cookie);
+		break;
+	}
+	return 1;
+}
+
+/* --- accept, UDP send, close ------------------------------------------------------------------------------------ */
+
+/* The process that accepted shows itself: inside accept() when it asks for the peer's address, else at close. */
+static __always_inline void tell_accept(struct state *st, __u64 cookie, __u32 flags)
+{
+	struct raw_event ev;
+
+	if (st->role != RAW_F_INGRESS || st->accepted)
+		return;
+	st->accepted = 1;
+	state_set_process(st);
+	event_fill(&ev, st, cookie, RAW_ACCEPT, flags);
+	ev.how = RAW_HOW_INHERITED;
+	if (flags & RAW_F_LATE)
+		ev.time_ns = st->born_ns;
+	event_send(&ev, st);
+}
+
+static __always_inline int getpeername(struct bpf_sock_addr *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct state *st;
+
+	if (!sk || ctx->protocol != IPPROTO_TCP)
+		return 1;
+	st = bpf_sk_storage_get(&states, sk, NULL, 0);
+	if (!st)
+		return 1;
+	if (!st->netns_cookie)
+		st->netns_cookie = bpf_get_netns_cookie(ctx);
+	tell_accept(st, bpf_get_socket_cookie(ctx), 0);
+	return 1;
+}
+
+SEC("cgroup/getpeername4")
+int c_peer4(struct bpf_sock_addr *ctx)
+{
+	return getpeername(ctx);
+}
+
+SEC("cgroup/getpeername6")
+int c_peer6(struct bpf_sock_addr *ctx)
+{
+	return getpeername(ctx);
+}
+
+/* The kernel has bound an unbound UDP socket just before this hook. Sockets older than us may have been bound before. */
+static __always_inline int udp_send(struct bpf_sock_addr *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct raw_event ev;
+	struct state *st;
+
+	if (!sk)
+		return 1;
+	st = bpf_sk_storage_get(&states, sk, NULL, 0);
+	if (!st || !st->complete || st->local_port || !sk->src_port)
+		return 1;
+	st->local_port = sk->src_port;
+	state_set_process(st);
+	st->requested_port = 0;
+	__builtin_memset(st->requested_addr, 0, 16);
+	event_fill(&ev, st, bpf_get_socket_cookie(ctx), RAW_BIND, 0);
+	event_request(&ev, st);
+	ev.how = RAW_HOW_AUTOBIND;
+	event_send(&ev, st);
+	return 1;
+}
+
+SEC("cgroup/sendmsg4")
+int c_send4(struct bpf_sock_addr *ctx)
+{
+	return udp_send(ctx);
+}
+
+SEC("cgroup/sendmsg6")
+int c_send6(struct bpf_sock_addr *ctx)
+{
+	return udp_send(ctx);
+}
+
+SEC("cgroup/sock_release")
+int c_release(struct bpf_sock *ctx)
+{
+	struct state *st = bpf_sk_storage_get(&states, ctx, NULL, 0);
+	struct raw_event ev;
+	__u64 cookie;
+
+	if (!st)
+		return 1;
+	cookie = bpf_get_socket_cookie(ctx);
+	tell_pending_bind(st, cookie, false);
+	if (st->pending == PENDING_CONNECT)
+		tell_connect(st, cookie,
+			     st->started ? RAW_F_FAILED | RAW_F_ABORTED :
+					   RAW_F_FAILED | RAW_F_LATE | RAW_F_NO_ROUTE_HINT);
+	tell_accept(st, cookie, RAW_F_LATE);
+	if (!st->local_port && st->protocol == IPPROTO_TCP)
+		return 1;
+	state_set_process(st);
+	event_fill(&ev, st, cookie, RAW_CLOSE, 0);
+	if (st->complete || st->role == RAW_F_INGRESS)
+		ev.duration_ns = ev.time_ns - st->born_ns;
+	event_send(&ev, st);
+	return 1;
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* struct sock and struct task_struct -> fields of a raw event. The only file that reads kernel structures. */
+#ifndef SOCK_BPF_H
+#define SOCK_BPF_H
+
+/* include/net/tcp_states.h, include/linux/socket.h, include/uapi/linux/in.h */
+#define AF_UNSPEC 0
+#define AF_INET 2
+#define AF_INET6 10
+#define SOCK_STREAM 1
+#define SOCK_DGRAM 2
+#define TCP_ESTABLISHED 1
+#define TCP_SYN_SENT 2
+#define TCP_SYN_RECV 3
+#define TCP_CLOSE 7
+#define TCP_LISTEN 10
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define IPPROTO_UDPLITE 136
+#define IPPROTO_MPTCP 262
+#define SOCK_BINDPORT_LOCK 8 /* include/net/sock.h: the port was asked for by number */
+
+/* An address as a program passed it, copied by the kernel. family 0 = it was too short to read. */
+struct request {
+	__u16 family;
+	__u16 port;
+	__u8 addr[16];
+};
+
+static __always_inline void sock_read_request(struct request *req, const void *uaddr, int addr_len)
+{
+	__builtin_memset(req, 0, sizeof(*req));
+	if (addr_len < 8)
+		return;
+	bpf_probe_read_kernel(&req->family, sizeof(req->family), uaddr);
+	bpf_probe_read_kernel(&req->port, sizeof(req->port), uaddr + 2);
+	req->port = bpf_ntohs(req->port);
+	if (req->family == AF_INET6 && addr_len >= 24)
+		bpf_probe_read_kernel(req->addr, 16, uaddr + 8);
+	else
+		bpf_probe_read_kernel(req->addr, 4, uaddr + 4);
+}
+
+/* TCP (with MPTCP's outer socket) and UDP over IPv4 or IPv6; raw, ping and kernel control sockets are not. */
+static __always_inline bool sock_is_traced(struct sock *sk)
+{
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	__u16 protocol = BPF_CORE_READ(sk, sk_protocol);
+	__u16 type = BPF_CORE_READ(sk, sk_type);
+
+	if (family != AF_INET && family != AF_INET6)
+		return false;
+	if (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP)
+		return type == SOCK_STREAM;
+	return (protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE) && type == SOCK_DGRAM;
+}
+
+static __always_inline bool sock_is_udp(struct sock *sk)
+{
+	__u16 protocol = BPF_CORE_READ(sk, sk_protocol);
+
+	return protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE;
+}
+
+static __always_inline bool sock_port_bit(const unsigned long *bitmap, __u16 port)
+{
+	__u8 byte = 0;
+
+	if (!bitmap || !port)
+		return false;
+	/* Both supported machines are little-endian: bit n of the bitmap is bit n % 8 of byte n / 8. */
+	bpf_probe_read_kernel(&byte, 1, (const __u8 *)bitmap + port / 8);
+	return byte & (1 << (port % 8));
+}
+
+/* What the kernel of this namespace thinks of the event's ports, at this moment. */
+static __always_inline void sock_fill_truth(struct raw_event *ev, struct sock *sk, struct net *net)
+{
+	__u16 low, high;
+	const unsigned long *reserved = BPF_CORE_READ(net, ipv4.sysctl_local_reserved_ports);
+	__u16 local = ev->local_port ? ev->local_port : ev->requested_port;
+
+	compat_netns_range(net, &ev->range_low, &ev->range_high);
+	compat_sock_range(sk, &low, &high);
+	if (low || high) {
+		ev->flags |= RAW_F_SOCK_RANGE;
+		/* clamped as inet_sk_get_local_port_range() does (net/ipv4/inet_connection_sock.c) */
+		if (low && low > ev->range_low && low <= ev->range_high)
+			ev->range_low = low;
+		if (high && high < ev->range_high && high >= ev->range_low)
+			ev->range_high = high;
+	}
+	ev->unprivileged_start = (__u16)BPF_CORE_READ(net, ipv4.sysctl_ip_prot_sock);
+	if (sock_port_bit(reserved, local))
+		ev->flags |= RAW_F_LOCAL_RESERVED;
+	if (sock_port_bit(reserved, ev->remote_port))
+		ev->flags |= RAW_F_REMOTE_RESERVED;
+	ev->flags |= RAW_F_TRUTH;
+}
+
+/* Local port: once the kernel has taken a port back inet_num is 0, while inet_sport still says which it was. */
+static __always_inline __u16 sock_local_port(struct sock *sk)
+{
+	__u16 port = BPF_CORE_READ(sk, __sk_common.skc_num);
+
+	return port ? port : bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
+}
+
+static __always_inline void sock_fill_addresses(struct raw_event *ev, struct sock *sk)
+{
+	if (ev->family == AF_INET6) {
+		BPF_CORE_READ_INTO(&ev->local_addr, sk, __sk_common.skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO(&ev->remote_addr, sk, __sk_common.skc_v6_daddr);
+	} else {
+		BPF_CORE_READ_INTO((__be32 *)ev->local_addr, sk, __sk_common.skc_rcv_saddr);
+		BPF_CORE_READ_INTO((__be32 *)ev->remote_addr, sk, __sk_common.skc_daddr);
+	}
+	ev->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	ev->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+}
+
+/* Everything that the socket itself tells. ev has been zeroed. */
+static __always_inline void sock_fill(struct raw_event *ev, struct sock *sk)
+{
+	struct net *net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
+
+	ev->socket_id = (__u64)sk;
+	ev->cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	ev->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	ev->protocol = BPF_CORE_READ(sk, sk_protocol);
+	ev->netns_inum = BPF_CORE_READ(net, ns.inum);
+	sock_fill_addresses(ev, sk);
+}
+
+/* The process that runs now. Only right where the kernel works for that process, not in softirq or timers. */
+static __always_inline void sock_fill_process(struct raw_event *ev)
+{
+	struct task_struct *leader, *task = (void *)bpf_get_current_task();
+	__u64 id = bpf_get_current_pid_tgid();
+
+	leader = BPF_CORE_READ(task, group_leader);
+	ev->pid = id >> 32;
+	ev->tid = (__u32)id;
+	ev->uid = (__u32)bpf_get_current_uid_gid();
+	ev->cgroup_id = bpf_get_current_cgroup_id();
+	ev->parent_pid = BPF_CORE_READ(task, real_parent, tgid);
+	ev->process_start_ns = BPF_CORE_READ(leader, start_boottime);
+	BPF_CORE_READ_INTO(&ev->comm, leader, comm);
+	ev->flags |= RAW_F_LEADER_COMM;
+}
+
+#endif

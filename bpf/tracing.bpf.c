@@ -1,0 +1,551 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The tracing backend: a table of contents of its hooks. Each hook takes its arguments out of the context and
+ * calls one handler (handler.bpf.h). The loader attaches one of two sets (src/attach/tracing.c):
+ *
+ *   mode F  f_*  fentry, fexit and tp_btf: the cheapest, but on preemptible kernels they lose events
+ *   mode X  x_*  kprobe and kretprobe, plus t_state twice (tp_btf and classic): loses nothing there
+ *
+ * Each function's name stands in its SEC(); src/attach/tracing.c has one row a program.
+ */
+#include "vmlinux.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "porttrace/config.h"
+#include "porttrace/raw_event.h"
+
+#include "emit.bpf.h"
+#include "compat.bpf.h"
+#include "sock.bpf.h"
+#include "prefilter.bpf.h"
+#include "handler.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Returns the argument or return value in slot n of a fentry/fexit context: for functions whose number of arguments
+ * changed between kernels (the verifier would refuse a plain ctx[n] on one of them). */
+static __always_inline __u64 slot(const __u64 *ctx, int n)
+{
+	__u64 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof(value), (const void *)ctx + 8 * n);
+	return value;
+}
+
+#define SOCKADDR_IN_SIZE 16
+#define SOCKADDR_IN6_SIZE 24 /* SIN6_LEN_RFC2133: what inet6_bind() asks for */
+
+/* --- mode F -------------------------------------------------------------------------------------------------- */
+
+SEC("fexit/__inet_bind")
+int BPF_PROG(f_bind4, struct sock *sk, void *uaddr, int addr_len, __u32 flags, int ret)
+{
+	struct request req;
+
+	sock_read_request(&req, uaddr, addr_len);
+	handle_inet_bind(sk, &req, ret, true);
+	return 0;
+}
+
+SEC("fexit/__inet6_bind")
+int BPF_PROG(f_bind6, struct sock *sk, void *uaddr, int addr_len, __u32 flags, int ret)
+{
+	struct request req;
+
+	sock_read_request(&req, uaddr, addr_len);
+	handle_inet_bind(sk, &req, ret, true);
+	return 0;
+}
+
+SEC("fexit/inet_bind")
+int BPF_PROG(f_bind4_early, struct socket *sock, void *uaddr, int addr_len, int ret)
+{
+	struct request req;
+
+	if (!ret)
+		return 0;
+	sock_read_request(&req, uaddr, addr_len);
+	handle_bind_early(sock->sk, &req, addr_len, ret, SOCKADDR_IN_SIZE, false);
+	return 0;
+}
+
+SEC("fexit/inet6_bind")
+int BPF_PROG(f_bind6_early, struct socket *sock, void *uaddr, int addr_len, int ret)
+{
+	struct request req;
+
+	if (!ret)
+		return 0;
+	sock_read_request(&req, uaddr, addr_len);
+	handle_bind_early(sock->sk, &req, addr_len, ret, SOCKADDR_IN6_SIZE, false);
+	return 0;
+}
+
+SEC("fexit/inet_autobind")
+int BPF_PROG(f_autobind, struct sock *sk, int ret)
+{
+	handle_autobind(sk, ret, true);
+	return 0;
+}
+
+SEC("fentry/inet_csk_listen_start")
+int f_listen_enter(__u64 *ctx)
+{
+	handle_listen_enter((struct sock *)ctx[0]);
+	return 0;
+}
+
+SEC("fexit/inet_csk_listen_start")
+int f_listen(__u64 *ctx)
+{
+	handle_listen_exit((struct sock *)ctx[0], (int)slot(ctx, config.listen_nargs), true);
+	return 0;
+}
+
+SEC("fentry/tcp_v4_connect")
+int BPF_PROG(f_connect4_enter, struct sock *sk, void *uaddr, int addr_len)
+{
+	struct request req;
+
+	sock_read_request(&req, uaddr, addr_len);
+	handle_connect_enter(sk, &req, true);
+	return 0;
+}
+
+SEC("fexit/tcp_v4_connect")
+int BPF_PROG(f_connect4, struct sock *sk, void *uaddr, int addr_len, int ret)
+{
+	handle_connect_exit(sk, ret);
+	return 0;
+}
+
+SEC("fentry/tcp_v6_connect")
+int BPF_PROG(f_connect6_enter, struct sock *sk, void *uaddr, int addr_len)
+{
+	struct request req;
+
+	sock_read_request(&req, uaddr, addr_len);
+	handle_connect_enter(sk, &req, true);
+	return 0;
+}
+
+SEC("fexit/tcp_v6_connect")
+int BPF_PROG(f_connect6, struct sock *sk, void *uaddr, int addr_len, int ret)
+{
+	handle_connect_exit(sk, ret);
+	return 0;
+}
+
+SEC("fexit/inet_dgram_connect")
+int BPF_PROG(f_udp_connect, struct socket *sock, void *uaddr, int addr_len, int flags, int ret)
+{
+	struct request req;
+
+	sock_read_request(&req, uaddr, addr_len);
+	handle_udp_connect(sock->sk, &req, ret, false);
+	return 0;
+}
+
+SEC("fexit/inet_csk_accept")
+int f_accept(__u64 *ctx)
+{
+	struct sock *child = (struct sock *)slot(ctx, config.accept_nargs);
+
+	if (child)
+		handle_accept(child, false);
+	else
+		handle_accept_failed((struct sock *)ctx[0],
+				     compat_accept_error(slot(ctx, config.accept_nargs == 2 ? 1 : 2)), false);
+	return 0;
+}
+
+SEC("fentry/inet_release")
+int BPF_PROG(f_release, struct socket *sock)
+{
+	handle_release(sock->sk, false);
+	return 0;
+}
+
+SEC("fexit/security_socket_bind")
+int BPF_PROG(f_denied_bind, struct socket *sock, void *uaddr, int addr_len, int ret)
+{
+	struct request req;
+
+	if (!ret)
+		return 0;
+	sock_read_request(&req, uaddr, addr_len);
+	handle_denied(sock->sk, &req, ret, RAW_BIND, false);
+	return 0;
+}
+
+SEC("fexit/security_socket_connect")
+int BPF_PROG(f_denied_connect, struct socket *sock, void *uaddr, int addr_len, int ret)
+{
+	struct request req;
+
+	if (!ret)
+		return 0;
+	sock_read_request(&req, uaddr, addr_len);
+	handle_denied(sock->sk, &req, ret, RAW_CONNECT, false);
+	return 0;
+}
+
+SEC("fexit/tcp_v4_pre_connect")
+int BPF_PROG(f_pre_connect4, struct sock *sk, void *uaddr, int addr_len, int ret)
+{
+	struct request req;
+
+	sock_read_request(&req, uaddr, addr_len);
+	handle_pre_connect(sk, &req, ret, true);
+	return 0;
+}
+
+SEC("fexit/tcp_v6_pre_connect")
+int BPF_PROG(f_pre_connect6, struct sock *sk, void *uaddr, int addr_len, int ret)
+{
+	struct request req;
+
+	sock_read_request(&req, uaddr, addr_len);
+	handle_pre_connect(sk, &req, ret, true);
+	return 0;
+}
+
+/* --- both modes: the result of a TCP connect ------------------------------------------------------------------ */
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(t_state, struct sock *sk, int old, int new)
+{
+	if (BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP)
+		handle_state(sk, old, new, true);
+	return 0;
+}
+
+/* Mode X only: the twin that a preempted t_state cannot make the kernel skip, and the other way round. */
+SEC("tp/sock/inet_sock_set_state")
+int t_state_classic(struct trace_event_raw_inet_sock_set_state *ctx)
+{
+	if (ctx->protocol == IPPROTO_TCP)
+		handle_state((struct sock *)ctx->skaddr, ctx->oldstate, ctx->newstate, false);
+	return 0;
+}
+
+/* --- mode X --------------------------------------------------------------------------------------------------- */
+
+/* The functions whose arguments a kretprobe needs again. */
+enum call_fn {
+	CALL_BIND, CALL_BIND_EARLY, CALL_AUTOBIND, CALL_LISTEN, CALL_CONNECT4, CALL_CONNECT6,
+	CALL_UDP_CONNECT, CALL_ACCEPT, CALL_DENIED_BIND, CALL_DENIED_CONNECT, CALL_PRE_CONNECT,
+};
+
+struct call_key {
+	__u64 pid_tgid;
+	__u64 fn;
+};
+
+struct call {
+	__u64 sk; /* struct sock * */
+	__u64 arg; /* CALL_ACCEPT: where the kernel leaves the error */
+	int addr_len;
+	struct request req;
+};
+
+/* Calls under way. Inserted by a kprobe, deleted by its kretprobe; an entry that is still there when the same thread
+ * calls again tells that the return was lost. LRU: threads that ended inside a call leave theirs. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct call_key);
+	__type(value, struct call);
+} calls SEC(".maps");
+
+static __always_inline int call_enter(enum call_fn fn, struct sock *sk, const void *uaddr, int addr_len, __u64 arg)
+{
+	struct call_key key = { bpf_get_current_pid_tgid(), fn };
+	struct call call = { .sk = (__u64)sk, .arg = arg, .addr_len = addr_len };
+
+	if (!sk || !sock_is_traced(sk))
+		return 0;
+	if (uaddr)
+		sock_read_request(&call.req, uaddr, addr_len);
+	if (bpf_map_update_elem(&calls, &key, &call, BPF_NOEXIST)) {
+		bpf_map_update_elem(&calls, &key, &call, BPF_ANY);
+		if (fn != CALL_ACCEPT) /* returns from blocking calls are lost by design of kretprobes */
+			COUNT(lost_state);
+	}
+	return 0;
+}
+
+/* The call that returns now; false if its entry was not seen. */
+static __always_inline bool call_leave(enum call_fn fn, struct call *ret_call)
+{
+	struct call_key key = { bpf_get_current_pid_tgid(), fn };
+	struct call *call = bpf_map_lookup_elem(&calls, &key);
+
+	if (!call)
+		return false;
+	*ret_call = *call;
+	bpf_map_delete_elem(&calls, &key);
+	return true;
+}
+
+static __always_inline struct sock *sock_of(struct socket *sock)
+{
+	return BPF_CORE_READ(sock, sk);
+}
+
+SEC("kprobe/__inet_bind")
+int BPF_KPROBE(x_bind4_enter, struct sock *sk, void *uaddr, int addr_len)
+{
+	return call_enter(CALL_BIND, sk, uaddr, addr_len, 0);
+}
+
+SEC("kprobe/__inet6_bind")
+int BPF_KPROBE(x_bind6_enter, struct sock *sk, void *uaddr, int addr_len)
+{
+	return call_enter(CALL_BIND, sk, uaddr, addr_len, 0);
+}
+
+static __always_inline int x_bind_return(int ret)
+{
+	struct call call;
+
+	if (call_leave(CALL_BIND, &call))
+		handle_inet_bind((struct sock *)call.sk, &call.req, ret, false);
+	return 0;
+}
+
+SEC("kretprobe/__inet_bind")
+int BPF_KRETPROBE(x_bind4, int ret)
+{
+	return x_bind_return(ret);
+}
+
+SEC("kretprobe/__inet6_bind")
+int BPF_KRETPROBE(x_bind6, int ret)
+{
+	return x_bind_return(ret);
+}
+
+SEC("kprobe/inet_bind")
+int BPF_KPROBE(x_bind4_early_enter, struct socket *sock, void *uaddr, int addr_len)
+{
+	return call_enter(CALL_BIND_EARLY, sock_of(sock), uaddr, addr_len, 0);
+}
+
+SEC("kprobe/inet6_bind")
+int BPF_KPROBE(x_bind6_early_enter, struct socket *sock, void *uaddr, int addr_len)
+{
+	return call_enter(CALL_BIND_EARLY, sock_of(sock), uaddr, addr_len, 0);
+}
+
+static __always_inline int x_bind_early_return(int ret, int addr_len_min)
+{
+	struct call call;
+
+	if (call_leave(CALL_BIND_EARLY, &call) && ret)
+		handle_bind_early((struct sock *)call.sk, &call.req, call.addr_len, ret, addr_len_min, false);
+	return 0;
+}
+
+SEC("kretprobe/inet_bind")
+int BPF_KRETPROBE(x_bind4_early, int ret)
+{
+	return x_bind_early_return(ret, SOCKADDR_IN_SIZE);
+}
+
+SEC("kretprobe/inet6_bind")
+int BPF_KRETPROBE(x_bind6_early, int ret)
+{
+	return x_bind_early_return(ret, SOCKADDR_IN6_SIZE);
+}
+
+SEC("kprobe/inet_autobind")
+int BPF_KPROBE(x_autobind_enter, struct sock *sk)
+{
+	return call_enter(CALL_AUTOBIND, sk, NULL, 0, 0);
+}
+
+SEC("kretprobe/inet_autobind")
+int BPF_KRETPROBE(x_autobind, int ret)
+{
+	struct call call;
+
+	if (call_leave(CALL_AUTOBIND, &call))
+		handle_autobind((struct sock *)call.sk, ret, false);
+	return 0;
+}
+
+SEC("kprobe/inet_csk_listen_start")
+int BPF_KPROBE(x_listen_enter, struct sock *sk)
+{
+	handle_listen_enter(sk);
+	return call_enter(CALL_LISTEN, sk, NULL, 0, 0);
+}
+
+SEC("kretprobe/inet_csk_listen_start")
+int BPF_KRETPROBE(x_listen, int ret)
+{
+	struct call call;
+
+	if (call_leave(CALL_LISTEN, &call))
+		handle_listen_exit((struct sock *)call.sk, ret, false);
+	return 0;
+}
+
+SEC("kprobe/tcp_v4_connect")
+int BPF_KPROBE(x_connect4_enter, struct sock *sk, void *uaddr, int addr_len)
+{
+	struct request req;
+
+	sock_read_request(&req, uaddr, addr_len);
+	handle_connect_enter(sk, &req, false);
+	return call_enter(CALL_CONNECT4, sk, NULL, 0, 0);
+}
+
+SEC("kretprobe/tcp_v4_connect")
+int BPF_KRETPROBE(x_connect4, int ret)
+{
+	struct call call;
+
+	if (call_leave(CALL_CONNECT4, &call))
+		handle_connect_exit((struct sock *)call.sk, ret);
+	return 0;
+}
+
+SEC("kprobe/tcp_v6_connect")
+int BPF_KPROBE(x_connect6_enter, struct sock *sk, void *uaddr, int addr_len)
+{
+	struct request req;
+
+	sock_read_request(&req, uaddr, addr_len);
+	handle_connect_enter(sk, &req, false);
+	return call_enter(CALL_CONNECT6, sk, NULL, 0, 0);
+}
+
+SEC("kretprobe/tcp_v6_connect")
+int BPF_KRETPROBE(x_connect6, int ret)
+{
+	struct call call;
+
+	if (call_leave(CALL_CONNECT6, &call))
+		handle_connect_exit((struct sock *)call.sk, ret);
+	return 0;
+}
+
+SEC("kprobe/inet_dgram_connect")
+int BPF_KPROBE(x_udp_connect_enter, struct socket *sock, void *uaddr, int addr_len)
+{
+	return call_enter(CALL_UDP_CONNECT, sock_of(sock), uaddr, addr_len, 0);
+}
+
+SEC("kretprobe/inet_dgram_connect")
+int BPF_KRETPROBE(x_udp_connect, int ret)
+{
+	struct call call;
+
+	if (call_leave(CALL_UDP_CONNECT, &call))
+		handle_udp_connect((struct sock *)call.sk, &call.req, ret, false);
+	return 0;
+}
+
+/* A kretprobe on a blocking function is useless; sock_graft() runs once for each accepted socket, in the process
+ * that accepts, with bottom halves disabled. Other protocols' accepts go through it too. */
+SEC("kprobe/security_sock_graft")
+int BPF_KPROBE(x_accept, struct sock *sk)
+{
+	handle_accept(sk, false);
+	return 0;
+}
+
+SEC("kprobe/inet_csk_accept")
+int BPF_KPROBE(x_accept_enter, struct sock *sk, __u64 arg1, __u64 arg2)
+{
+	return call_enter(CALL_ACCEPT, sk, NULL, 0, config.accept_nargs == 2 ? arg1 : arg2);
+}
+
+/* Best effort, for failures only. */
+SEC("kretprobe/inet_csk_accept")
+int BPF_KRETPROBE(x_accept_failed, struct sock *child)
+{
+	struct call call;
+
+	if (call_leave(CALL_ACCEPT, &call) && !child)
+		handle_accept_failed((struct sock *)call.sk, compat_accept_error(call.arg), false);
+	return 0;
+}
+
+SEC("kprobe/inet_release")
+int BPF_KPROBE(x_release, struct socket *sock)
+{
+	handle_release(sock_of(sock), false);
+	return 0;
+}
+
+SEC("kprobe/security_socket_bind")
+int BPF_KPROBE(x_denied_bind_enter, struct socket *sock, void *uaddr, int addr_len)
+{
+	return call_enter(CALL_DENIED_BIND, sock_of(sock), uaddr, addr_len, 0);
+}
+
+SEC("kretprobe/security_socket_bind")
+int BPF_KRETPROBE(x_denied_bind, int ret)
+{
+	struct call call;
+
+	if (call_leave(CALL_DENIED_BIND, &call))
+		handle_denied((struct sock *)call.sk, &call.req, ret, RAW_BIND, false);
+	return 0;
+}
+
+SEC("kprobe/security_socket_connect")
+int BPF_KPROBE(x_denied_connect_enter, struct socket *sock, void *uaddr, int addr_len)
+{
+	return call_enter(CALL_DENIED_CONNECT, sock_of(sock), uaddr, addr_len, 0);
+}
+
+SEC("kretprobe/security_socket_connect")
+int BPF_KRETPROBE(x_denied_connect, int ret)
+{
+	struct call call;
+
+	if (call_leave(CALL_DENIED_CONNECT, &call))
+		handle_denied((struct sock *)call.sk, &call.req, ret, RAW_CONNECT, false);
+	return 0;
+}
+
+static __always_inline int x_pre_connect_return(int ret)
+{
+	struct call call;
+
+	if (call_leave(CALL_PRE_CONNECT, &call))
+		handle_pre_connect((struct sock *)call.sk, &call.req, ret, false);
+	return 0;
+}
+
+SEC("kprobe/tcp_v4_pre_connect")
+int BPF_KPROBE(x_pre_connect4_enter, struct sock *sk, void *uaddr, int addr_len)
+{
+	return call_enter(CALL_PRE_CONNECT, sk, uaddr, addr_len, 0);
+}
+
+SEC("kretprobe/tcp_v4_pre_connect")
+int BPF_KRETPROBE(x_pre_connect4, int ret)
+{
+	return x_pre_connect_return(ret);
+}
+
+SEC("kprobe/tcp_v6_pre_connect")
+int BPF_KPROBE(x_pre_connect6_enter, struct sock *sk, void *uaddr, int addr_len)
+{
+	return call_enter(CALL_PRE_CONNECT, sk, uaddr, addr_len, 0);
+}
+
+SEC("kretprobe/tcp_v6_pre_connect")
+int BPF_KRETPROBE(x_pre_connect6, int ret)
+{
+	return x_pre_connect_return(ret);
+}

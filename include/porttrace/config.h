@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What user space tells the BPF programs before they are loaded: kept in .rodata, so that the verifier
+ * removes the branches that this run does not need.
+ */
+#ifndef PORTTRACE_CONFIG_H
+#define PORTTRACE_CONFIG_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+#define CONFIG_MAX_PIDS 64
+
+/*
+ * The part of the filter that the kernel decides. A field that is 0 selects everything. User space evaluates
+ * the same selection again (filter.c), so a backend may leave any of it out.
+ */
+struct bpf_config {
+	__u32 kinds; /* bit (1 << enum raw_kind): wanted events */
+	__u32 netns_inum; /* tracing backend only */
+	__u32 under_cgroup; /* only processes in the cgroup of map `cgroups` or below it (tracing backend) */
+	__u32 follow_pid; /* only this process and its descendants (tracing backend) */
+	__u32 self_pid; /* ancestors are looked for up to this process: porttrace itself, a child subreaper */
+	__u32 pid_count; /* entries used in pids[] */
+	__u32 pids[CONFIG_MAX_PIDS]; /* thread group ids */
+	__u8 want_tcp, want_udp; /* both 0 = both */
+	__u8 failed_only;
+	__u8 pad[1];
+	__u32 wakeup_bytes; /* unread bytes in the ring at which the reader is woken */
+	/* What this kernel has, found out by the loader (see kernel.c): */
+	__u8 has_cookie_helper; /* bpf_get_socket_cookie in tracing programs, 5.12 */
+	__u8 accept_nargs; /* arguments of inet_csk_accept(): 4 to 6.9, 2 from 6.10 */
+	__u8 listen_nargs; /* arguments of inet_csk_listen_start(): 2 to 5.15, 1 from 5.16 */
+	__u8 mode_x; /* kprobes instead of fentry */
+};
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The record that BPF programs put into the ring buffer, one for each event of one socket.
+ *
+ * This header is the whole contract from kernel to user space; both sides include it. All numbers are in
+ * the machine's byte order and ports in host order, unless the name ends in _be. Addresses are 16 bytes in
+ * network order; IPv4 stands in the first 4 bytes (family says which). 0 means "not known" unless said otherwise.
+ */
+#ifndef PORTTRACE_RAW_EVENT_H
+#define PORTTRACE_RAW_EVENT_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+/* Raised by every change of struct raw_event; decode refuses any other. */
+#define RAW_EVENT_VERSION 1
+/* "pt" : the first two bytes of each record, so that a torn or foreign record is told from a real one. */
+#define RAW_EVENT_MAGIC 0x7470
+
+/* TASK_COMM_LEN of the kernel (include/linux/sched.h), 16 since 2.6. */
+#define RAW_COMM_SIZE 16
+
+enum raw_kind {
+	RAW_BIND = 1, /* bind(), or the kernel binding a UDP socket by itself (RAW_HOW_AUTOBIND) */
+	RAW_LISTEN,
+	RAW_CONNECT, /* the result of a connect(), not its start */
+	RAW_ACCEPT,
+	RAW_CLOSE, /* last reference gone */
+	RAW_KIND_COUNT,
+};
+
+/* How the local port was chosen; see "assignment" in the design's words. */
+enum raw_how {
+	RAW_HOW_NONE = 0, /* this event assigned no port */
+	RAW_HOW_EXPLICIT,
+	RAW_HOW_BIND0,
+	RAW_HOW_CONNECT,
+	RAW_HOW_AUTOBIND,
+	RAW_HOW_INHERITED,
+	RAW_HOW_COUNT,
+};
+
+enum raw_flag {
+	RAW_F_REQUESTED = 1 << 0, /* requested_addr / requested_port are set (0 there means "any") */
+	RAW_F_ABORTED = 1 << 1, /* connect given up by the program before an answer came; error is 0 */
+	RAW_F_FAILED = 1 << 2, /* failed; error may be 0 where the hook cannot see the errno */
+	RAW_F_UNKNOWN = 1 << 3, /* the hook cannot see whether it succeeded */
+	RAW_F_TRUTH = 1 << 4, /* range_*, unprivileged_start and the reserved flags are set */
+	RAW_F_LOCAL_RESERVED = 1 << 5, /* local port is in net.ipv4.ip_local_reserved_ports */
+	RAW_F_REMOTE_RESERVED = 1 << 6,
+	RAW_F_INGRESS = 1 << 7, /* the socket was accepted (else unknown, or see RAW_F_EGRESS) */
+	RAW_F_EGRESS = 1 << 8, /* the socket was connected */
+	RAW_F_LATE = 1 << 9, /* told later than it happened: time_ns is that of the event, not of the telling */
+	RAW_F_LEADER_COMM = 1 << 10, /* comm is the thread group leader's (else the calling thread's) */
+	RAW_F_NO_ROUTE_HINT = 1 << 11, /* cgroup backend: connect failed before a SYN was sent (errno unseen) */
+	RAW_F_REFUSED_HINT = 1 << 12, /* cgroup backend: an answer came and ended the attempt (refused) */
+	RAW_F_TIMEOUT_HINT = 1 << 13, /* cgroup backend: retransmissions without an answer */
+	RAW_F_UNREACH_HINT = 1 << 14, /* cgroup backend: ended without answer and without retransmission */
+	RAW_F_EXHAUSTED_HINT = 1 << 15, /* cgroup backend: connect got no local port (6.12 and newer) */
+	RAW_F_DENIED = 1 << 16, /* refused by an LSM or a cgroup program before the kernel's inet code */
+	RAW_F_SOCK_RANGE = 1 << 17, /* range_* is the socket's own (IP_LOCAL_PORT_RANGE) */
+};
+
+/* One event. Times are nanoseconds of CLOCK_BOOTTIME. */
+struct raw_event {
+	__u16 magic; /* RAW_EVENT_MAGIC */
+	__u8 version; /* RAW_EVENT_VERSION */
+	__u8 kind; /* enum raw_kind */
+	__u32 flags; /* enum raw_flag */
+
+	__u64 time_ns; /* when the event happened */
+	__u64 duration_ns; /* connect: from the call to the result; close: life, where the hook knows it */
+	__u64 socket_id; /* the same for all events of one socket while it lives; never printed */
+	__u64 cookie; /* SO_COOKIE; 0 while the kernel has not given one */
+	__u64 cgroup_id; /* cgroup v2 id of the process */
+	__u64 netns_cookie; /* SO_NETNS_COOKIE (cgroup backend only) */
+	__u64 process_start_ns; /* start of the process (thread group leader) since boot */
+
+	__u32 netns_inum; /* inode of /proc/PID/ns/net (tracing backend only) */
+	__u32 pid; /* thread group id, as seen from the first pid namespace */
+	__u32 tid;
+	__u32 parent_pid;
+	__u32 uid; /* as seen from the first user namespace */
+	__u32 error; /* errno, positive; 0 = none or not seen (see flags) */
+	__u32 backlog; /* listen: sk_max_ack_backlog */
+	__u16 family; /* AF_INET or AF_INET6, of the socket */
+	__u16 protocol; /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_MPTCP (262) ... */
+
+	__u8 local_addr[16];
+	__u8 remote_addr[16];
+	__u8 requested_addr[16]; /* with RAW_F_REQUESTED: the local address that was asked for */
+	__u16 local_port; /* assigned; 0 = none */
+	__u16 remote_port;
+	__u16 requested_port; /* with RAW_F_REQUESTED; 0 = any */
+	__u16 unprivileged_start; /* net.ipv4.ip_unprivileged_port_start; 0 = none is privileged */
+	__u16 range_low; /* effective ephemeral range of the socket, both ends included */
+	__u16 range_high;
+	__u8 how; /* enum raw_how */
+	__u8 requested_family; /* family of requested_addr */
+	__u16 reserved;
+	char comm[RAW_COMM_SIZE]; /* may hold any bytes; NUL terminated by the kernel */
+};
+
+_Static_assert(sizeof(struct raw_event) == 176, "raw_event has no hidden padding");
+
+/* Counters kept by the BPF programs, one set a CPU (per-CPU array with one element). */
+struct raw_counters {
+	__u64 seen; /* events that the hooks saw: submitted + filtered + lost_ring */
+	__u64 submitted; /* put into the ring */
+	__u64 filtered; /* dropped in the kernel because no one asked for them */
+	__u64 lost_ring; /* no room in the ring */
+	__u64 lost_state; /* a result came whose beginning had been lost (map full, return probe missed) */
+};
+
+#endif

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Chooses a backend by trying, and reads what the kernel counted. */
+#include "attach.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "cleanup.h"
+
+/* Best first. */
+static const struct attach_ops *const attach_backends[] = { &attach_tracing, &attach_cgroup };
+
+/* Kernels before 5.11 charge maps against RLIMIT_MEMLOCK. Failure shows itself at load. */
+static void attach_raise_memlock(void)
+{
+	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+}
+
+/* libbpf's print hook has no argument of ours, so this cannot be in a struct; set for the time of attach_open. */
+static FILE *attach_log;
+
+static int attach_print(enum libbpf_print_level level, const char *format, va_list args)
+{
+	return attach_log && level != LIBBPF_DEBUG ? vfprintf(attach_log, format, args) : 0;
+}
+
+static int attach_try(const struct attach_ops *ops, const struct attach_options *opts, struct attach *at, char *err,
+		      size_t err_size)
+{
+	memset(at, 0, sizeof(*at));
+	at->ops = ops;
+	at->ring_fd = at->counters_fd = -1;
+	for (size_t i = 0; i < ATTACH_MAX_PROGRAMS; i++)
+		at->program_fds[i] = -1;
+	return ops->open(opts, at, err, err_size);
+}
+
+int attach_open(const struct attach_options *opts, struct attach *ret, char *err, size_t err_size)
+{
+	char not_first[512] = "";
+	int r = -EOPNOTSUPP;
+
+	attach_log = opts->log;
+	libbpf_set_print(attach_print);
+	attach_raise_memlock();
+	for (size_t i = 0; i < sizeof(attach_backends) / sizeof(attach_backends[0]); i++) {
+		const struct attach_ops *ops = attach_backends[i];
+
+		if (!opts->any_backend && ops->backend != opts->backend)
+			continue;
+		err[0] = '\0';
+		r = attach_try(ops, opts, ret, err, err_size);
+		if (r == 0) {
+			memcpy(ret->not_first, not_first, sizeof(not_first));
+			return 0;
+		}
+		if (!not_first[0])
+			snprintf(not_first, sizeof(not_first), "%s", err);
+	}
+	if (opts->any_backend && not_first[0] && strcmp(not_first, err)) {
+		_free_ char *last = strdup(err);
+
+		snprintf(err, err_size, "%s; %s", not_first, last ? last : "");
+	}
+	return r;
+}
+
+void attach_close(struct attach *at)
+{
+	if (at->ops && at->state)
+		at->ops->close(at);
+	at->state = NULL;
+}
+
+static int attach_sum_counters(int fd, struct raw_counters *ret)
+{
+	int cpus = libbpf_num_possible_cpus();
+	_free_ struct raw_counters *each = NULL;
+	uint32_t zero = 0;
+
+	if (cpus < 0)
+		return cpus;
+	each = calloc((size_t)cpus, sizeof(*each));
+	if (!each)
+		return -ENOMEM;
+	if (bpf_map_lookup_elem(fd, &zero, each))
+		return -errno;
+	memset(ret, 0, sizeof(*ret));
+	for (int i = 0; i < cpus; i++) {
+		ret->seen += each[i].seen;
+		ret->submitted += each[i].submitted;
+		ret->filtered += each[i].filtered;
+		ret->lost_ring += each[i].lost_ring;
+		ret->lost_state += each[i].lost_state;
+	}
+	return 0;
+}
+
+int attach_read_loss(const struct attach *at, struct attach_loss *ret)
+{
+	struct attach_loss loss = {};
+	int r = attach_sum_counters(at->counters_fd, &loss.counters);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < at->program_count; i++) {
+		struct bpf_prog_info info = {};
+		__u32 len = sizeof(info);
+
+		/* recursion_misses came in 5.12: an older kernel leaves it 0 */
+		if (at->programs[i].attached && at->program_fds[i] >= 0 &&
+		    !bpf_obj_get_info_by_fd(at->program_fds[i], &info, &len))
+			loss.missed_runs += info.recursion_misses;
+	}
+	loss.missed_runs -= at->missed_before;
+	*ret = loss;
+	return 0;
+}
+
+int attach_arm(struct attach *at)
+{
+	struct attach_loss before;
+	int r = attach_read_loss(at, &before);
+
+	if (r < 0)
+		return r;
+	at->missed_before = before.missed_runs;
+	*(volatile bool *)at->armed = true;
+	return 0;
+}
+
+void attach_disarm(struct attach *at)
+{
+	*(volatile bool *)at->armed = false;
+	usleep(2000); /* hooks that saw the switch on take microseconds */
+}
+
+const char *attach_mode_name(const struct attach *at)
+{
+	if (at->ops->backend != BACKEND_TRACING)
+		return "";
+	return at->mode == ATTACH_MODE_X ? "kprobe" : "fentry";
+}

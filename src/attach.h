@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * 1. attach: puts the BPF programs of one backend into the kernel. Which backend is decided by trying, best first;
+ * why a better one was not to be had is kept for the user.
+ */
+#ifndef PORTTRACE_ATTACH_H
+#define PORTTRACE_ATTACH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "event.h"
+#include "porttrace/config.h"
+#include "porttrace/raw_event.h"
+
+enum attach_mode {
+	ATTACH_MODE_AUTO,
+	ATTACH_MODE_F, /* fentry and fexit: cheapest; loses events on preemptible kernels */
+	ATTACH_MODE_X, /* kprobes and both kinds of tracepoint: complete on preemptible kernels */
+};
+
+struct attach_options {
+	bool any_backend; /* try all, best first; else only `backend` */
+	enum event_backend backend;
+	enum attach_mode mode;
+	const char *cgroup_path; /* cgroup backend: where to attach; NULL = root of the cgroup2 hierarchy */
+	struct bpf_config config; /* the kernel's part of the filter; attach fills in what the kernel has */
+	FILE *log; /* libbpf's and the verifier's words, for bug reports; NULL = none; not owned */
+	uint32_t ring_bytes; /* power of two, multiple of the page size; 0 = default */
+};
+
+/* One program of a backend, as `doctor` shows it. */
+struct attach_program {
+	const char *name; /* of the BPF program */
+	const char *target; /* kernel function, tracepoint or cgroup hook */
+	const char *what; /* the events it brings, for people */
+	bool attached;
+	int error; /* negative errno if not attached and wanted; 0 = this kernel or mode does not need it */
+};
+
+/* Losses that the kernel counted, summed over CPUs and programs, since attach. */
+struct attach_loss {
+	struct raw_counters counters;
+	uint64_t missed_runs; /* bpf_prog_info.recursion_misses: programs the kernel skipped */
+};
+
+struct attach;
+
+/* What each backend implements; one const object a file in attach/. */
+struct attach_ops {
+	enum event_backend backend;
+	/* On failure -errno and a sentence in err. */
+	int (*open)(const struct attach_options *opts, struct attach *at, char *err, size_t err_size);
+	void (*close)(struct attach *at);
+	const char *blind_spots; /* one line: what this backend cannot see; NULL = nothing */
+};
+
+extern const struct attach_ops attach_tracing, attach_cgroup;
+
+#define ATTACH_MAX_PROGRAMS 64
+
+struct attach {
+	const struct attach_ops *ops; /* the backend in use */
+	enum attach_mode mode; /* F or X; tracing only */
+	void *state; /* the backend's own: skeleton and links */
+	int ring_fd, counters_fd; /* owned by state */
+	bool *armed; /* the programs' switch, in memory shared with them; owned by state */
+	uint64_t missed_before; /* recursion_misses at arming */
+	struct attach_program programs[ATTACH_MAX_PROGRAMS];
+	int program_fds[ATTACH_MAX_PROGRAMS]; /* owned by state; -1 = not loaded */
+	size_t program_count;
+	char not_first[512]; /* why a better backend is not in use; "" = the best is */
+};
+
+/*
+ * Loads and attaches. 0, or -errno (of the last backend tried) with a sentence that says what is missing and what
+ * mends it. Needs CAP_BPF with CAP_PERFMON (tracing) or CAP_NET_ADMIN (cgroup), or root. The caller ends it with
+ * attach_close.
+ */
+int attach_open(const struct attach_options *opts, struct attach *ret, char *err, size_t err_size);
+void attach_close(struct attach *at);
+/* Attached programs stay silent until armed; after disarming, what they have counted no longer changes. */
+int attach_arm(struct attach *at);
+void attach_disarm(struct attach *at);
+int attach_read_loss(const struct attach *at, struct attach_loss *ret);
+/* "fentry" or "kprobe" for the tracing backend, "" else. */
+const char *attach_mode_name(const struct attach *at);
+
+/* How preemptible the running kernel is, read from itself: "none", "voluntary", "full", "lazy", or what the build says
+ * ("static"). Picks the mode that loses nothing there. 0 or -errno. */
+int attach_detect_mode(enum attach_mode *ret_mode, const char **ret_preempt_name);
+
+/* An open directory of the cgroup2 hierarchy: `path`, or its root when NULL, mounted or not. fd or -errno. */
+int attach_cgroup_open_dir(const char *path);
+
+#endif

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The cgroup backend: one link a hook, on one cgroup. Looks before it attaches, so that nobody's program stops. */
+#include "attach.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <mntent.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "cgroup.skel.h"
+#include "cleanup.h"
+
+struct cgroup_row {
+	const char *program;
+	const char *target;
+	enum bpf_attach_type type;
+	const char *what;
+};
+
+static const struct cgroup_row cgroup_rows[] = {
+	{ "c_create", "sock_create", BPF_CGROUP_INET_SOCK_CREATE, "owners of sockets" },
+	{ "c_bind4", "bind4", BPF_CGROUP_INET4_BIND, "bind, IPv4" },
+	{ "c_bind6", "bind6", BPF_CGROUP_INET6_BIND, "bind, IPv6" },
+	{ "c_bound4", "post_bind4", BPF_CGROUP_INET4_POST_BIND, "bind, IPv4" },
+	{ "c_bound6", "post_bind6", BPF_CGROUP_INET6_POST_BIND, "bind, IPv6" },
+	{ "c_connect4", "connect4", BPF_CGROUP_INET4_CONNECT, "connect, IPv4" },
+	{ "c_connect6", "connect6", BPF_CGROUP_INET6_CONNECT, "connect, IPv6" },
+	{ "c_ops", "sockops", BPF_CGROUP_SOCK_OPS, "listen, connect results, connections accepted" },
+	{ "c_peer4", "getpeername4", BPF_CGROUP_INET4_GETPEERNAME, "accept, IPv4" },
+	{ "c_peer6", "getpeername6", BPF_CGROUP_INET6_GETPEERNAME, "accept, IPv6" },
+	{ "c_send4", "sendmsg4", BPF_CGROUP_UDP4_SENDMSG, "ports that UDP sockets get by sending, IPv4" },
+	{ "c_send6", "sendmsg6", BPF_CGROUP_UDP6_SENDMSG, "ports that UDP sockets get by sending, IPv6" },
+	{ "c_release", "sock_release", BPF_CGROUP_INET_SOCK_RELEASE, "close, and what failed before it" },
+};
+#define CGROUP_ROW_COUNT (sizeof(cgroup_rows) / sizeof(cgroup_rows[0]))
+_Static_assert(CGROUP_ROW_COUNT <= ATTACH_MAX_PROGRAMS, "attach.programs[] has room for all");
+
+struct cgroup {
+	struct cgroup_bpf *skel;
+	struct bpf_link *links[CGROUP_ROW_COUNT];
+	int parent; /* with a traced command: directory in which its own cgroup was made; else -1 */
+	char own[32]; /* name of that cgroup; "" = none */
+};
+
+/* Root of the cgroup2 hierarchy where it is mounted; -ENOENT if it is not. */
+static int cgroup_open_mounted(void)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	struct mntent entry, *found = NULL;
+	char line[4096];
+	int fd = -ENOENT;
+
+	if (!mounts)
+		return -errno;
+	while (fd < 0 && (found = getmntent_r(mounts, &entry, line, sizeof(line))))
+		if (!strcmp(found->mnt_type, "cgroup2")) {
+			fd = open(found->mnt_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+			if (fd < 0)
+				fd = -errno;
+		}
+	endmntent(mounts);
+	return fd;
+}
+
+/* A mount of the hierarchy that no path leads to (fsmount, 5.2). */
+static int cgroup_open_unmounted(void)
+{
+	_close_ int fs = (int)syscall(SYS_fsopen, "cgroup2", 1 /* FSOPEN_CLOEXEC */);
+	int fd;
+
+	if (fs < 0 || syscall(SYS_fsconfig, fs, 6 /* FSCONFIG_CMD_CREATE */, NULL, NULL, 0) < 0)
+		return -errno;
+	fd = (int)syscall(SYS_fsmount, fs, 1 /* FSMOUNT_CLOEXEC */, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+int attach_cgroup_open_dir(const char *path)
+{
+	int fd;
+
+	if (path) {
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		return fd < 0 ? -errno : fd;
+	}
+	fd = cgroup_open_mounted();
+	return fd >= 0 ? fd : cgroup_open_unmounted();
+}
+
+/* Does this cgroup hold programs that one below it would replace? Such were attached without BPF_F_ALLOW_MULTI. */
+static int cgroup_has_override(int dir)
+{
+	for (size_t i = 0; i < CGROUP_ROW_COUNT; i++) {
+		__u32 flags = 0, count = 0;
+
+		if (bpf_prog_query(dir, cgroup_rows[i].type, 0, &flags, NULL, &count))
+			continue;
+		if (count && !(flags & BPF_F_ALLOW_MULTI))
+			return 1;
+	}
+	return 0;
+}
+
+/*
+ * -EBUSY if attaching at `dir` would stop another's program: one in an ancestor that allows to be overridden
+ * (kernel/bpf/cgroup.c, compute_effective_progs()).
+ */
+static int cgroup_check_ancestors(int dir)
+{
+	_close_ int at = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat here, above;
+
+	while (at >= 0 && !fstat(at, &here)) {
+		int up = openat(at, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (up < 0 || fstat(up, &above) || above.st_dev != here.st_dev || above.st_ino == here.st_ino) {
+			cleanup_close(&up);
+			return 0;
+		}
+		close(at);
+		at = up;
+		if (cgroup_has_override(at))
+			return -EBUSY;
+	}
+	return at < 0 ? -errno : 0;
+}
+
+/* Moves every process of `from` to `to`, both open cgroup directories. */
+static void cgroup_move_all(int from, int to)
+{
+	int list = openat(from, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	_close_ int procs = openat(to, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	_fclose_ FILE *f = list >= 0 ? fdopen(list, "re") : NULL;
+	int pid;
+
+	while (f && procs >= 0 && fscanf(f, "%d", &pid) == 1)
+		if (dprintf(procs, "%d", pid) < 0)
+			return;
+}
+
+/* The cgroup that this process is in, below the hierarchy's root. */
+static int cgroup_open_self(int root)
+{
+	_fclose_ FILE *f = fopen("/proc/self/cgroup", "re");
+	char line[4096];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = '\0';
+		if (!strncmp(line, "0::/", 4)) {
+			int fd = openat(root, line[4] ? line + 4 : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+			return fd < 0 ? -errno : fd;
+		}
+	}
+	return -ENOENT;
+}
+
+/* Makes a cgroup for the traced command and its children and puts the command there: sockets belong to the cgroup
+ * they are created in, so the hooks see just theirs. Returns its directory or -errno. */
+static int cgroup_make_own(struct cgroup *cg, int below, pid_t command)
+{
+	_close_ int dir = -1;
+
+	snprintf(cg->own, sizeof(cg->own), "porttrace-%d", (int)getpid());
+	if (mkdirat(below, cg->own, 0755) < 0) {
+		cg->own[0] = '\0';
+		return -errno;
+	}
+	cg->parent = openat(below, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = openat(below, cg->own, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return -errno;
+	_close_ int procs = openat(dir, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+	if (procs < 0 || dprintf(procs, "%d", (int)command) < 0)
+		return -errno;
+	return TAKE_FD(dir);
+}
+
+static void cgroup_remove_own(struct cgroup *cg)
+{
+	_close_ int dir = -1;
+
+	if (!cg->own[0])
+		return;
+	dir = openat(cg->parent, cg->own, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir >= 0)
+		cgroup_move_all(dir, cg->parent); /* processes that outlive the trace */
+	unlinkat(cg->parent, cg->own, AT_REMOVEDIR);
+	cleanup_close(&cg->parent);
+}
+
+static int cgroup_attach_all(struct cgroup *cg, struct attach *at, int dir, char *err, size_t err_size)
+{
+	for (size_t i = 0; i < CGROUP_ROW_COUNT; i++) {
+		const struct cgroup_row *row = &cgroup_rows[i];
+		struct bpf_program *prog = bpf_object__find_program_by_name(cg->skel->obj, row->program);
+
+		at->programs[i] = (struct attach_program){ row->program, row->target, row->what, false, 0 };
+		at->program_fds[i] = bpf_program__fd(prog);
+		cg->links[i] = bpf_program__attach_cgroup(prog, dir);
+		if (!cg->links[i]) {
+			int r = -errno;
+
+			snprintf(err, err_size, "cannot attach to the cgroup's %s hook: %s", row->target, strerror(-r));
+			return r;
+		}
+		at->programs[i].attached = true;
+	}
+	at->program_count = CGROUP_ROW_COUNT;
+	return 0;
+}
+
+static void cgroup_close(struct attach *at)
+{
+	struct cgroup *cg = at->state;
+
+	if (!cg)
+		return;
+	for (size_t i = 0; i < CGROUP_ROW_COUNT; i++)
+		bpf_link__destroy(cg->links[i]);
+	cgroup_bpf__destroy(cg->skel);
+	cgroup_remove_own(cg);
+	free(cg);
+	at->state = NULL;
+}
+
+static int cgroup_load(struct cgroup *cg, const struct attach_options *opts, char *err, size_t err_size)
+{
+	int r;
+
+	cg->skel = cgroup_bpf__open();
+	if (!cg->skel) {
+		r = -errno;
+		snprintf(err, err_size, "cannot open the cgroup programs: %s", strerror(-r));
+		return r;
+	}
+	*(struct bpf_config *)&cg->skel->rodata->config = opts->config;
+	if (opts->ring_bytes)
+		bpf_map__set_max_entries(cg->skel->maps.ring, opts->ring_bytes);
+	r = cgroup_bpf__load(cg->skel);
+	if (r < 0)
+		snprintf(err, err_size,
+			 "the kernel refuses cgroup programs (%s): needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
+			 strerror(-r));
+	return r;
+}
+
+/* Where to attach: --cgroup, or the root; with a command a new cgroup of its own there, or below ours. */
+static int cgroup_open_target(struct cgroup *cg, const struct attach_options *opts)
+{
+	_close_ int given = attach_cgroup_open_dir(opts->cgroup_path), self = -1;
+
+	if (given < 0 || !opts->config.follow_pid)
+		return given < 0 ? given : TAKE_FD(given);
+	if (opts->cgroup_path)
+		return cgroup_make_own(cg, given, (pid_t)opts->config.follow_pid);
+	self = cgroup_open_self(given);
+	return self < 0 ? self : cgroup_make_own(cg, self, (pid_t)opts->config.follow_pid);
+}
+
+static int cgroup_start(struct cgroup *cg, const struct attach_options *opts, struct attach *at, char *err,
+			size_t err_size)
+{
+	_close_ int dir = cgroup_open_target(cg, opts);
+	int r;
+
+	if (dir < 0) {
+		snprintf(err, err_size, "cannot use the cgroup %s: %s",
+			 opts->cgroup_path ? opts->cgroup_path : "v2 hierarchy", strerror(-dir));
+		return dir;
+	}
+	r = cgroup_check_ancestors(dir);
+	if (r < 0) {
+		snprintf(err, err_size,
+			 "a cgroup above holds a BPF program that attaching here would switch off: attach at the root");
+		return r;
+	}
+	r = cgroup_load(cg, opts, err, err_size);
+	return r < 0 ? r : cgroup_attach_all(cg, at, dir, err, err_size);
+}
+
+static int cgroup_open(const struct attach_options *opts, struct attach *at, char *err, size_t err_size)
+{
+	struct cgroup *cg = calloc(1, sizeof(*cg));
+	int r;
+
+	if (!cg)
+		return -ENOMEM;
+	cg->parent = -1;
+	at->state = cg;
+	r = cgroup_start(cg, opts, at, err, err_size);
+	if (r < 0) {
+		cgroup_close(at);
+		return r;
+	}
+	at->armed = &cg->skel->bss->armed;
+	at->ring_fd = bpf_map__fd(cg->skel->maps.ring);
+	at->counters_fd = bpf_map__fd(cg->skel->maps.counters);
+	return 0;
+}
+
+const struct attach_ops attach_cgroup = {
+	.backend = BACKEND_CGROUP,
+	.open = cgroup_open,
+	.close = cgroup_close,
+	.blind_spots = "the errno of failed binds and of connects that fail at once, failed accepts, the local port and "
+		       "result of UDP connects, sockets that were there before",
+};

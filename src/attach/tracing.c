@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The tracing backend: one row a program; the kernel's BTF says which of them this kernel has. */
+#include "attach.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "cleanup.h"
+#include "probe.skel.h"
+#include "tracing.skel.h"
+
+enum { MODE_F = 1 << 0, MODE_X = 1 << 1 };
+enum { OPTIONAL, REQUIRED };
+
+struct tracing_row {
+	const char *program;
+	const char *target; /* kernel function; NULL = a tracepoint, which every kernel here has */
+	const char *what;
+	int modes;
+	int required;
+};
+
+static const struct tracing_row tracing_rows[] = {
+	/* cheap to attach first, so that little is missed at the start */
+	{ "t_state", NULL, "connect results (TCP)", MODE_F | MODE_X, REQUIRED },
+	{ "t_state_classic", NULL, "connect results (TCP)", MODE_X, REQUIRED },
+	{ "f_release", "inet_release", "close", MODE_F, REQUIRED },
+	{ "f_bind4", "__inet_bind", "bind, IPv4", MODE_F, REQUIRED },
+	{ "f_bind6", "__inet6_bind", "bind, IPv6", MODE_F, OPTIONAL },
+	{ "f_bind4_early", "inet_bind", "bind refused early, IPv4", MODE_F, OPTIONAL },
+	{ "f_bind6_early", "inet6_bind", "bind refused early, IPv6", MODE_F, OPTIONAL },
+	{ "f_autobind", "inet_autobind", "ports that UDP sockets get by sending or connecting", MODE_F, REQUIRED },
+	{ "f_listen_enter", "inet_csk_listen_start", "listen", MODE_F, REQUIRED },
+	{ "f_listen", "inet_csk_listen_start", "listen", MODE_F, REQUIRED },
+	{ "f_connect4_enter", "tcp_v4_connect", "connect, TCP over IPv4", MODE_F, REQUIRED },
+	{ "f_connect4", "tcp_v4_connect", "connect, TCP over IPv4", MODE_F, REQUIRED },
+	{ "f_connect6_enter", "tcp_v6_connect", "connect, TCP over IPv6", MODE_F, OPTIONAL },
+	{ "f_connect6", "tcp_v6_connect", "connect, TCP over IPv6", MODE_F, OPTIONAL },
+	{ "f_udp_connect", "inet_dgram_connect", "connect, UDP", MODE_F, REQUIRED },
+	{ "f_accept", "inet_csk_accept", "accept", MODE_F, REQUIRED },
+	{ "f_denied_bind", "security_socket_bind", "bind refused by a security module", MODE_F, OPTIONAL },
+	{ "f_denied_connect", "security_socket_connect", "connect refused by a security module", MODE_F, OPTIONAL },
+	{ "f_pre_connect4", "tcp_v4_pre_connect", "connect refused by a cgroup program", MODE_F, OPTIONAL },
+	{ "f_pre_connect6", "tcp_v6_pre_connect", "connect refused by a cgroup program", MODE_F, OPTIONAL },
+	{ "x_release", "inet_release", "close", MODE_X, REQUIRED },
+	{ "x_accept", "security_sock_graft", "accept", MODE_X, REQUIRED },
+	{ "x_bind4_enter", "__inet_bind", "bind, IPv4", MODE_X, REQUIRED },
+	{ "x_bind4", "__inet_bind", "bind, IPv4", MODE_X, REQUIRED },
+	{ "x_bind6_enter", "__inet6_bind", "bind, IPv6", MODE_X, OPTIONAL },
+	{ "x_bind6", "__inet6_bind", "bind, IPv6", MODE_X, OPTIONAL },
+	{ "x_bind4_early_enter", "inet_bind", "bind refused early, IPv4", MODE_X, OPTIONAL },
+	{ "x_bind4_early", "inet_bind", "bind refused early, IPv4", MODE_X, OPTIONAL },
+	{ "x_bind6_early_enter", "inet6_bind", "bind refused early, IPv6", MODE_X, OPTIONAL },
+	{ "x_bind6_early", "inet6_bind", "bind refused early, IPv6", MODE_X, OPTIONAL },
+	{ "x_autobind_enter", "inet_autobind", "ports that UDP sockets get by sending or connecting", MODE_X, REQUIRED },
+	{ "x_autobind", "inet_autobind", "ports that UDP sockets get by sending or connecting", MODE_X, REQUIRED },
+	{ "x_listen_enter", "inet_csk_listen_start", "listen", MODE_X, REQUIRED },
+	{ "x_listen", "inet_csk_listen_start", "listen", MODE_X, REQUIRED },
+	{ "x_connect4_enter", "tcp_v4_connect", "connect, TCP over IPv4", MODE_X, REQUIRED },
+	{ "x_connect4", "tcp_v4_connect", "connect, TCP over IPv4", MODE_X, REQUIRED },
+	{ "x_connect6_enter", "tcp_v6_connect", "connect, TCP over IPv6", MODE_X, OPTIONAL },
+	{ "x_connect6", "tcp_v6_connect", "connect, TCP over IPv6", MODE_X, OPTIONAL },
+	{ "x_udp_connect_enter", "inet_dgram_connect", "connect, UDP", MODE_X, REQUIRED },
+	{ "x_udp_connect", "inet_dgram_connect", "connect, UDP", MODE_X, REQUIRED },
+	{ "x_accept_enter", "inet_csk_accept", "accept that failed", MODE_X, OPTIONAL },
+	{ "x_accept_failed", "inet_csk_accept", "accept that failed", MODE_X, OPTIONAL },
+	{ "x_denied_bind_enter", "security_socket_bind", "bind refused by a security module", MODE_X, OPTIONAL },
+	{ "x_denied_bind", "security_socket_bind", "bind refused by a security module", MODE_X, OPTIONAL },
+	{ "x_denied_connect_enter", "security_socket_connect", "connect refused by a security module", MODE_X, OPTIONAL },
+	{ "x_denied_connect", "security_socket_connect", "connect refused by a security module", MODE_X, OPTIONAL },
+	{ "x_pre_connect4_enter", "tcp_v4_pre_connect", "connect refused by a cgroup program", MODE_X, OPTIONAL },
+	{ "x_pre_connect4", "tcp_v4_pre_connect", "connect refused by a cgroup program", MODE_X, OPTIONAL },
+	{ "x_pre_connect6_enter", "tcp_v6_pre_connect", "connect refused by a cgroup program", MODE_X, OPTIONAL },
+	{ "x_pre_connect6", "tcp_v6_pre_connect", "connect refused by a cgroup program", MODE_X, OPTIONAL },
+};
+#define TRACING_ROW_COUNT (sizeof(tracing_rows) / sizeof(tracing_rows[0]))
+_Static_assert(TRACING_ROW_COUNT <= ATTACH_MAX_PROGRAMS, "attach.programs[] has room for all");
+
+/* What the backend owns. */
+struct tracing {
+	struct tracing_bpf *skel;
+	struct bpf_link *links[TRACING_ROW_COUNT];
+};
+
+/* -1 where the kernel has no such switch, or on failure. */
+static int tracing_read_preempt_mode(void)
+{
+	struct probe_bpf *skel = probe_bpf__open_and_load();
+	LIBBPF_OPTS(bpf_test_run_opts, run);
+	int mode = -1;
+
+	if (!skel)
+		return -1;
+	if (!bpf_prog_test_run_opts(bpf_program__fd(skel->progs.probe_preempt_mode), &run))
+		mode = skel->data->preempt_mode;
+	probe_bpf__destroy(skel);
+	return mode;
+}
+
+int attach_detect_mode(enum attach_mode *ret_mode, const char **ret_preempt_name)
+{
+	static const char *const names[] = { "none", "voluntary", "full", "lazy" };
+	int mode = tracing_read_preempt_mode();
+	struct utsname uts;
+
+	if (mode >= 0 && mode < 4) {
+		*ret_preempt_name = names[mode];
+		*ret_mode = mode >= 2 ? ATTACH_MODE_X : ATTACH_MODE_F;
+		return 0;
+	}
+	if (uname(&uts))
+		return -errno;
+	/* built one way for good: "PREEMPT" or "PREEMPT_RT" stands in the version when it is preemptible */
+	*ret_preempt_name = strstr(uts.version, "PREEMPT") ? "full" : "voluntary";
+	*ret_mode = strstr(uts.version, "PREEMPT") ? ATTACH_MODE_X : ATTACH_MODE_F;
+	return 0;
+}
+
+/* Number of arguments of a kernel function, 0 if BTF does not know it. */
+static int tracing_nargs(const struct btf *btf, const char *function)
+{
+	int id = btf__find_by_name_kind(btf, function, BTF_KIND_FUNC);
+
+	if (id < 0)
+		return 0;
+	return btf_vlen(btf__type_by_id(btf, btf__type_by_id(btf, id)->type));
+}
+
+static bool tracing_has(const struct btf *btf, const char *function)
+{
+	return btf__find_by_name_kind(btf, function, BTF_KIND_FUNC) > 0;
+}
+
+static void tracing_configure(struct tracing_bpf *skel, const struct attach_options *opts, const struct btf *btf,
+			      enum attach_mode mode)
+{
+	struct bpf_config *config = (struct bpf_config *)&skel->rodata->config;
+
+	*config = opts->config;
+	config->accept_nargs = tracing_nargs(btf, "inet_csk_accept");
+	config->listen_nargs = tracing_nargs(btf, "inet_csk_listen_start");
+	config->has_cookie_helper = tracing_has(btf, "bpf_get_socket_ptr_cookie");
+	config->mode_x = mode == ATTACH_MODE_X;
+	config->under_cgroup = opts->cgroup_path != NULL;
+	if (opts->ring_bytes)
+		bpf_map__set_max_entries(skel->maps.ring, opts->ring_bytes);
+}
+
+/* Chooses the programs of this mode that the kernel can take. */
+static int tracing_select(struct tracing *tr, struct attach *at, const struct btf *btf, char *err, size_t err_size)
+{
+	int mode_bit = at->mode == ATTACH_MODE_X ? MODE_X : MODE_F;
+
+	for (size_t i = 0; i < TRACING_ROW_COUNT; i++) {
+		const struct tracing_row *row = &tracing_rows[i];
+		struct bpf_program *prog = bpf_object__find_program_by_name(tr->skel->obj, row->program);
+		bool here = !row->target || tracing_has(btf, row->target);
+		bool use = (row->modes & mode_bit) && here;
+
+		at->programs[i] = (struct attach_program){
+			.name = row->program,
+			.target = row->target ? row->target : "inet_sock_set_state",
+			.what = row->what,
+			.error = (row->modes & mode_bit) && !here ? -ENOENT : 0,
+		};
+		bpf_program__set_autoload(prog, use);
+		if ((row->modes & mode_bit) && !here && row->required) {
+			snprintf(err, err_size, "this kernel has no function %s to trace", row->target);
+			return -ENOENT;
+		}
+	}
+	at->program_count = TRACING_ROW_COUNT;
+	return 0;
+}
+
+static int tracing_attach_all(struct tracing *tr, struct attach *at, char *err, size_t err_size)
+{
+	for (size_t i = 0; i < TRACING_ROW_COUNT; i++) {
+		struct bpf_program *prog = bpf_object__find_program_by_name(tr->skel->obj, tracing_rows[i].program);
+
+		if (!bpf_program__autoload(prog))
+			continue;
+		at->program_fds[i] = bpf_program__fd(prog);
+		tr->links[i] = bpf_program__attach(prog);
+		if (tr->links[i]) {
+			at->programs[i].attached = true;
+			continue;
+		}
+		at->programs[i].error = -errno;
+		if (tracing_rows[i].required) {
+			snprintf(err, err_size, "cannot attach to %s: %s", at->programs[i].target,
+				 strerror(-at->programs[i].error));
+			return at->programs[i].error;
+		}
+	}
+	return 0;
+}
+
+static void tracing_close(struct attach *at)
+{
+	struct tracing *tr = at->state;
+
+	if (!tr)
+		return;
+	for (size_t i = 0; i < TRACING_ROW_COUNT; i++)
+		bpf_link__destroy(tr->links[i]);
+	tracing_bpf__destroy(tr->skel);
+	free(tr);
+	at->state = NULL;
+}
+
+/* What a refused load means to the person in front of it. */
+static void tracing_explain(int r, char *err, size_t err_size)
+{
+	if (r == -EPERM || r == -EACCES)
+		snprintf(err, err_size,
+			 "the kernel refuses tracing programs (%s): needs root or CAP_BPF and CAP_PERFMON, and a kernel "
+			 "that allows them",
+			 strerror(-r));
+	else
+		snprintf(err, err_size, "the kernel does not take the tracing programs: %s", strerror(-r));
+}
+
+static int tracing_set_cgroup(struct tracing *tr, const char *path, char *err, size_t err_size)
+{
+	_close_ int fd = attach_cgroup_open_dir(path);
+	uint32_t zero = 0;
+
+	if (fd >= 0 && !bpf_map_update_elem(bpf_map__fd(tr->skel->maps.cgroups), &zero, &fd, BPF_ANY))
+		return 0;
+	int r = fd < 0 ? fd : -errno;
+
+	snprintf(err, err_size, "%s is no cgroup v2 directory: %s", path, strerror(-r));
+	return r;
+}
+
+static int tracing_load(struct tracing *tr, const struct attach_options *opts, struct attach *at,
+			const struct btf *btf, char *err, size_t err_size)
+{
+	int r;
+
+	tr->skel = tracing_bpf__open();
+	if (!tr->skel) {
+		r = -errno;
+		snprintf(err, err_size, "cannot open the tracing programs: %s", strerror(-r));
+		return r;
+	}
+	tracing_configure(tr->skel, opts, btf, at->mode);
+	r = tracing_select(tr, at, btf, err, err_size);
+	if (r < 0)
+		return r;
+	r = tracing_bpf__load(tr->skel);
+	if (r < 0) {
+		tracing_explain(r, err, err_size);
+		return r;
+	}
+	return opts->cgroup_path ? tracing_set_cgroup(tr, opts->cgroup_path, err, err_size) : 0;
+}
+
+static int tracing_open(const struct attach_options *opts, struct attach *at, char *err, size_t err_size)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	struct tracing *tr;
+	const char *preempt;
+	int r;
+
+	if (!btf) {
+		snprintf(err, err_size,
+			 "this kernel has no BTF (/sys/kernel/btf/vmlinux): it must be built with CONFIG_DEBUG_INFO_BTF");
+		return -EOPNOTSUPP;
+	}
+	tr = calloc(1, sizeof(*tr));
+	if (!tr) {
+		btf__free(btf);
+		return -ENOMEM;
+	}
+	at->state = tr;
+	at->mode = opts->mode;
+	if (at->mode == ATTACH_MODE_AUTO && attach_detect_mode(&at->mode, &preempt) < 0)
+		at->mode = ATTACH_MODE_X;
+	r = tracing_load(tr, opts, at, btf, err, err_size);
+	if (r == 0)
+		r = tracing_attach_all(tr, at, err, err_size);
+	btf__free(btf);
+	if (r < 0) {
+		tracing_close(at);
+		return r;
+	}
+	at->armed = &tr->skel->bss->armed;
+	at->ring_fd = bpf_map__fd(tr->skel->maps.ring);
+	at->counters_fd = bpf_map__fd(tr->skel->maps.counters);
+	return 0;
+}
+
+const struct attach_ops attach_tracing = {
+	.backend = BACKEND_TRACING,
+	.open = tracing_open,
+	.close = tracing_close,
+};

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "buf.h"
+
+#include <arpa/inet.h>
+
+void buf_str(struct buf *b, const char *s)
+{
+	buf_bytes(b, s, strlen(s));
+}
+
+static const char buf_pairs[200] = "0001020304050607080910111213141516171819"
+				   "2021222324252627282930313233343536373839"
+				   "4041424344454647484950515253545556575859"
+				   "6061626364656667686970717273747576777879"
+				   "8081828384858687888990919293949596979899";
+
+static int buf_digit_count(uint64_t v)
+{
+	int digits = 1;
+
+	for (; v >= 10000; v /= 10000)
+		digits += 4;
+	return digits + (v >= 10) + (v >= 100) + (v >= 1000);
+}
+
+void buf_u64_padded(struct buf *b, uint64_t v, int digits)
+{
+	char *to = buf_room(b, (size_t)digits);
+
+	if (!to)
+		return;
+	/* Two digits a division: most of the time of a line goes into its numbers. */
+	for (; digits >= 2; digits -= 2, v /= 100)
+		memcpy(to + digits - 2, buf_pairs + v % 100 * 2, 2);
+	if (digits)
+		*to = (char)('0' + v % 10);
+}
+
+void buf_u64(struct buf *b, uint64_t v)
+{
+	buf_u64_padded(b, v, buf_digit_count(v));
+}
+
+void buf_pad(struct buf *b, size_t from, size_t column)
+{
+	size_t have = b->len - from;
+	char *to;
+
+	if (have >= column)
+		return;
+	to = buf_room(b, column - have);
+	if (to)
+		memset(to, ' ', column - have);
+}
+
+static void buf_ipv4(struct buf *b, const uint8_t *addr)
+{
+	for (int i = 0; i < 4; i++) {
+		if (i)
+			buf_char(b, '.');
+		buf_u64_padded(b, addr[i], addr[i] < 10 ? 1 : addr[i] < 100 ? 2 : 3);
+	}
+}
+
+void buf_ip(struct buf *b, const uint8_t addr[16], uint8_t ip_version)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (ip_version == 4)
+		buf_ipv4(b, addr);
+	else if (ip_version == 6 && inet_ntop(AF_INET6, addr, text, sizeof(text)))
+		buf_str(b, text);
+}

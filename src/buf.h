@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * An append-only byte buffer of fixed room, for the writers on the hot path. Never allocates after
+ * buf_init; an append that does not fit sets `overflow` and writes nothing more, so that a caller
+ * checks once at the end.
+ */
+#ifndef PORTTRACE_BUF_H
+#define PORTTRACE_BUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct buf {
+	char *data;	  /* owned by whoever made it; not NUL terminated */
+	size_t len, size; /* bytes used, bytes of room */
+	bool overflow;
+};
+
+/* The place for `n` more bytes, or NULL if they do not fit (or an earlier append did not). */
+static inline char *buf_room(struct buf *b, size_t n)
+{
+	if (b->overflow || n > b->size - b->len) {
+		b->overflow = true;
+		return NULL;
+	}
+	b->len += n;
+	return b->data + b->len - n;
+}
+
+/* Inline: with a literal, the compiler makes the copy a few moves. */
+static inline void buf_bytes(struct buf *b, const char *bytes, size_t n)
+{
+	char *to = buf_room(b, n);
+
+	if (to && n)
+		memcpy(to, bytes, n);
+}
+
+static inline void buf_char(struct buf *b, char c)
+{
+	char *to = buf_room(b, 1);
+
+	if (to)
+		*to = c;
+}
+
+void buf_str(struct buf *b, const char *s);
+/* A number in decimal; with `padded`, exactly `digits` digits, with leading zeros. */
+void buf_u64(struct buf *b, uint64_t v);
+void buf_u64_padded(struct buf *b, uint64_t v, int digits);
+/* Spaces until `column` bytes after `from` stand. */
+void buf_pad(struct buf *b, size_t from, size_t column);
+/* An IPv4 (ip_version 4) or IPv6 address, as inet_ntop(3) writes it; nothing for another version.
+ */
+void buf_ip(struct buf *b, const uint8_t addr[16], uint8_t ip_version);
+
+#define buf_lit(b, literal) buf_bytes((b), (literal), sizeof(literal) - 1)
+
+#endif

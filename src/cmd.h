@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A subcommand: one file in cmd/, one row in main.c. */
+#ifndef PORTTRACE_CMD_H
+#define PORTTRACE_CMD_H
+
+/* What porttrace ends with (porttrace(8), EXIT STATUS). */
+enum exit_status {
+	EXIT_STATUS_OK = 0, /* also after Ctrl-C, SIGTERM, and when the reader of the output has gone */
+	EXIT_STATUS_FAILED = 1,
+	EXIT_STATUS_USAGE = 2,
+	EXIT_STATUS_NOT_PERMITTED = 3,
+	EXIT_STATUS_NO_KERNEL_SUPPORT = 4,
+};
+
+struct command {
+	const char *name; /* NULL = the default command, trace */
+	const char *summary;
+	int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns the exit status */
+};
+
+extern const struct command cmd_trace, cmd_service, cmd_doctor;
+
+/* Exit status for a negative errno of attach_open() and the like. */
+int cmd_exit_status(int error);
+
+#endif

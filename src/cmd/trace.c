@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* porttrace [OPTIONS] [-- COMMAND]: live events. */
+#include "../cmd.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../attach.h"
+#include "../capture.h"
+#include "../child.h"
+#include "../cleanup.h"
+#include "../pipeline.h"
+#include "../version.h"
+#include "trace_options.h"
+
+#define TRACE_POLL_BUSY_MS 20
+#define TRACE_POLL_IDLE_MS 100
+#define TRACE_MAX_SOCKETS (1 << 20)
+
+/* Everything one run owns. */
+struct trace {
+	struct trace_options opts;
+	struct filter filter;
+	struct attach attach;
+	struct capture *capture;
+	struct pipeline pipeline;
+	struct child child;
+	char hostname[HOST_NAME_MAX + 1];
+	uint64_t end_ns; /* CLOCK_MONOTONIC; 0 = no limit */
+	int error; /* what ended the run, -errno; 0 = asked to */
+};
+
+static volatile sig_atomic_t trace_stop_signals;
+static volatile sig_atomic_t trace_child_signals;
+
+static void trace_on_signal(int signal_number)
+{
+	if (signal_number == SIGCHLD) {
+		trace_child_signals = 1;
+		return;
+	}
+	trace_stop_signals++;
+	if (signal_number == SIGINT && trace_stop_signals > 1)
+		signal(SIGINT, SIG_DFL);
+}
+
+/* Without SA_RESTART: a write to a reader that does not read must be interruptible. */
+static void trace_catch_signals(void)
+{
+	struct sigaction act = { .sa_handler = trace_on_signal };
+
+	sigaction(SIGINT, &act, NULL);
+	sigaction(SIGTERM, &act, NULL);
+	sigaction(SIGHUP, &act, NULL);
+	sigaction(SIGCHLD, &act, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static uint64_t trace_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* --netns: a process id or a path such as /run/netns/blue -> inode of the namespace. */
+static int trace_resolve_netns(const char *text, uint32_t *ret_inum, char *err)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	if (text[strspn(text, "0123456789")] == '\0')
+		snprintf(path, sizeof(path), "/proc/%s/ns/net", text);
+	else
+		snprintf(path, sizeof(path), "%s", text);
+	if (stat(path, &st)) {
+		int r = -errno;
+
+		snprintf(err, CLI_ERR_SIZE, "option '--netns': cannot look at %.120s: %s", text, strerror(-r));
+		return r;
+	}
+	*ret_inum = (uint32_t)st.st_ino;
+	return 0;
+}
+
+static void trace_kernel_filter(const struct trace *tr, struct bpf_config *config)
+{
+	const struct filter *f = &tr->filter;
+
+	for (int kind = 0; kind < EVENT_KIND_COUNT; kind++)
+		if (f->kinds & (1u << kind))
+			config->kinds |= 1u << (kind + RAW_BIND);
+	config->netns_inum = f->netns_inum;
+	config->want_tcp = f->tcp;
+	config->want_udp = f->udp;
+	config->failed_only = f->failed_only;
+	config->self_pid = (uint32_t)getpid();
+	config->follow_pid = (uint32_t)tr->child.pid;
+	for (size_t i = 0; i < f->pid_count && i < CONFIG_MAX_PIDS; i++)
+		config->pids[config->pid_count++] = f->pids[i];
+}
+
+static int trace_attach(struct trace *tr, char *err, size_t err_size)
+{
+	struct attach_options opts = {
+		.any_backend = tr->opts.backend == TRACE_BACKEND_AUTO,
+		.backend = tr->opts.backend == TRACE_BACKEND_CGROUP ? BACKEND_CGROUP : BACKEND_TRACING,
+		.mode = tr->opts.attach_mode == TRACE_MODE_F ? ATTACH_MODE_F :
+			tr->opts.attach_mode == TRACE_MODE_X ? ATTACH_MODE_X :
+							       ATTACH_MODE_AUTO,
+		.cgroup_path = tr->opts.cgroup,
+		.ring_bytes = tr->opts.ringbuf_bytes,
+		.log = tr->opts.verbose ? stderr : NULL,
+	};
+
+	trace_kernel_filter(tr, &opts.config);
+	opts.config.wakeup_bytes = (opts.ring_bytes ? opts.ring_bytes : 8 * 1024 * 1024) / 8;
+	return attach_open(&opts, &tr->attach, err, err_size);
+}
+
+static void trace_tell_backend(const struct trace *tr)
+{
+	const struct attach *at = &tr->attach;
+	const char *preempt = "";
+	enum attach_mode best;
+
+	if (at->not_first[0] && !tr->opts.quiet)
+		fprintf(stderr, "porttrace: using the %s backend (%s). Not visible: %s.\n",
+			event_backend_names[at->ops->backend], at->not_first, at->ops->blind_spots);
+	if (!tr->opts.verbose)
+		return;
+	fprintf(stderr, "porttrace: %s backend", event_backend_names[at->ops->backend]);
+	if (at->mode != ATTACH_MODE_AUTO && attach_detect_mode(&best, &preempt) == 0)
+		fprintf(stderr, ", %s mode (kernel preemption: %s)", attach_mode_name(at), preempt);
+	fprintf(stderr, "\n");
+}
+
+static int trace_open_sink(struct trace *tr)
+{
+	const struct trace_options *o = &tr->opts;
+	struct sink_options opts = {
+		.fd = STDOUT_FILENO,
+		.wide = o->wide,
+		.header = o->header,
+		.utc = o->utc,
+		.color = trace_options_color(o, STDOUT_FILENO),
+		.hostname = tr->hostname,
+	};
+
+	gethostname(tr->hostname, sizeof(tr->hostname) - 1);
+	tr->pipeline.sink = o->json ? &sink_json : &sink_table;
+	return tr->pipeline.sink->open(&opts, &tr->pipeline.sink_state);
+}
+
+static int trace_open_pipeline(struct trace *tr)
+{
+	struct pipeline *p = &tr->pipeline;
+	struct enrich_options opts = { .numeric = tr->opts.numeric };
+	int r = sockets_new(TRACE_MAX_SOCKETS, &p->sockets);
+
+	p->filter = &tr->filter;
+	p->limit = tr->opts.count;
+	p->stop = &trace_stop_signals;
+	p->decode.backend = tr->attach.ops->backend;
+	if (r == 0)
+		r = enrich_open(&opts, &p->enrich);
+	if (r == 0)
+		r = trace_open_sink(tr);
+	if (r == 0)
+		r = capture_open_ring(tr->attach.ring_fd, pipeline_record, p, &tr->capture);
+	return r;
+}
+
+static void trace_close(struct trace *tr)
+{
+	capture_close(tr->capture);
+	if (tr->pipeline.sink)
+		tr->pipeline.sink->close(tr->pipeline.sink_state);
+	enrich_close(tr->pipeline.enrich);
+	sockets_free(tr->pipeline.sockets);
+	attach_close(&tr->attach);
+	child_done(&tr->child);
+}
+
+/* Is there a reason to end? A traced command gets the terminal's Ctrl-C itself: only the second one ends us. */
+static bool trace_is_over(struct trace *tr)
+{
+	int stop_at = tr->child.pid && !tr->child.ended ? 2 : 1;
+
+	if (trace_child_signals) {
+		trace_child_signals = 0;
+		child_reap(&tr->child);
+	}
+	if (trace_stop_signals >= stop_at || (tr->child.pid && tr->child.all_ended))
+		return true;
+	if (tr->opts.count && tr->pipeline.shown >= tr->opts.count)
+		return true;
+	return tr->end_ns && trace_now_ns() >= tr->end_ns;
+}
+
+/* Reads and writes out what there is. Number of records, or -errno. An interrupted write keeps its bytes. */
+static int trace_batch(struct trace *tr)
+{
+	int n, r;
+
+	decode_sync_clock(&tr->pipeline.decode);
+	n = capture_read(tr->capture);
+	do
+		r = tr->pipeline.sink->flush(tr->pipeline.sink_state);
+	while (r == -EINTR && !trace_stop_signals);
+	if (n == -EINTR || r == -EINTR)
+		return 0;
+	return r < 0 ? r : n;
+}
+
+static int trace_wait_ms(const struct trace *tr, int records)
+{
+	int ms = records > 0 ? TRACE_POLL_BUSY_MS : TRACE_POLL_IDLE_MS;
+	uint64_t now = trace_now_ns();
+
+	if (tr->end_ns && tr->end_ns < now + (uint64_t)ms * 1000000)
+		ms = tr->end_ns > now ? (int)((tr->end_ns - now) / 1000000) + 1 : 0;
+	return ms;
+}
+
+/* Waits for the ring, a signal, the time, or the reader of the output to go away (-EPIPE). */
+static int trace_wait(struct trace *tr, int records, const sigset_t *unblocked)
+{
+	struct pollfd fds[] = {
+		{ .fd = capture_fd(tr->capture), .events = POLLIN },
+		{ .fd = STDOUT_FILENO, .events = 0 },
+	};
+	int ms = trace_wait_ms(tr, records);
+	struct timespec timeout = { ms / 1000, (ms % 1000) * 1000000L };
+
+	if (ppoll(fds, 2, &timeout, unblocked) < 0)
+		return errno == EINTR ? 0 : -errno;
+	return fds[1].revents & POLLERR ? -EPIPE : 0;
+}
+
+/* Signals are blocked between the test for them and the wait, but not while events are written. */
+static int trace_loop(struct trace *tr)
+{
+	sigset_t blocked, unblocked;
+	int r = 0;
+
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGINT);
+	sigaddset(&blocked, SIGTERM);
+	sigaddset(&blocked, SIGHUP);
+	sigaddset(&blocked, SIGCHLD);
+	sigprocmask(SIG_SETMASK, NULL, &unblocked);
+	while (r >= 0) {
+		r = trace_batch(tr);
+		if (r < 0)
+			break;
+		sigprocmask(SIG_BLOCK, &blocked, NULL);
+		if (trace_is_over(tr)) {
+			sigprocmask(SIG_SETMASK, &unblocked, NULL);
+			break;
+		}
+		r = trace_wait(tr, r, &unblocked) < 0 ? -EPIPE : 0;
+		sigprocmask(SIG_SETMASK, &unblocked, NULL);
+	}
+	return r < 0 ? r : 0;
+}
+
+/* The counters and the ring are compared after the last hook has gone silent. */
+static int trace_drain(struct trace *tr)
+{
+	attach_disarm(&tr->attach);
+	if (tr->error == -EPIPE)
+		return 0;
+	return trace_batch(tr) < 0 ? -EIO : 0;
+}
+
+static void trace_close_line(const struct trace *tr)
+{
+	const struct pipeline *p = &tr->pipeline;
+	struct attach_loss loss;
+	uint64_t lost, seen;
+
+	if (attach_read_loss(&tr->attach, &loss) < 0)
+		return;
+	lost = loss.counters.lost_ring + loss.counters.lost_state + loss.missed_runs + p->damaged + p->unwritten;
+	seen = loss.counters.seen + loss.counters.lost_state + loss.missed_runs;
+	fprintf(stderr, "%llu events shown, %llu seen, %llu lost", (unsigned long long)p->shown,
+		(unsigned long long)seen, (unsigned long long)lost);
+	if (lost)
+		fprintf(stderr, " (ring full %llu, programs skipped by the kernel %llu, return lost %llu, damaged %llu, unwritten %llu)",
+			(unsigned long long)loss.counters.lost_ring, (unsigned long long)loss.missed_runs,
+			(unsigned long long)loss.counters.lost_state, (unsigned long long)p->damaged,
+			(unsigned long long)p->unwritten);
+	if (tr->opts.verbose)
+		fprintf(stderr, "; %llu filtered (kernel %llu, porttrace %llu)",
+			(unsigned long long)(loss.counters.filtered + p->filtered),
+			(unsigned long long)loss.counters.filtered, (unsigned long long)p->filtered);
+	fprintf(stderr, "\n");
+}
+
+static int trace_fail(int error, const char *text)
+{
+	fprintf(stderr, "porttrace: %s\n", text);
+	if ((error == -EPERM || error == -EACCES) && geteuid() != 0)
+		fprintf(stderr, "porttrace: run it as root: sudo porttrace ...  "
+				"('porttrace doctor' tells what is missing)\n");
+	else
+		fprintf(stderr, "porttrace: 'porttrace doctor' tells what is missing, and what to do\n");
+	return cmd_exit_status(error);
+}
+
+/* From the first attached program to the last record. Returns the exit status. */
+static int trace_run(struct trace *tr)
+{
+	char err[1024] = "";
+	int r = trace_attach(tr, err, sizeof(err));
+
+	if (r < 0)
+		return trace_fail(r, err);
+	trace_tell_backend(tr);
+	r = trace_open_pipeline(tr);
+	if (r < 0)
+		return trace_fail(r, strerror(-r));
+	trace_catch_signals();
+	if (tr->opts.duration_ns)
+		tr->end_ns = trace_now_ns() + tr->opts.duration_ns;
+	r = attach_arm(&tr->attach);
+	if (r == 0 && tr->child.pid)
+		r = child_start(&tr->child);
+	if (r < 0) {
+		fprintf(stderr, "porttrace: cannot run %s: %s\n", tr->child.pid ? tr->opts.command[0] : "",
+			strerror(-r));
+		return tr->child.pid ? tr->child.status : EXIT_STATUS_FAILED;
+	}
+	tr->error = trace_loop(tr);
+	r = trace_drain(tr);
+	if (tr->error == 0)
+		tr->error = r;
+	if (!tr->opts.quiet && (tr->error != -EPIPE || tr->opts.verbose))
+		trace_close_line(tr);
+	if (tr->error < 0 && tr->error != -EPIPE) {
+		fprintf(stderr, "porttrace: cannot write the output: %s\n", strerror(-tr->error));
+		return EXIT_STATUS_FAILED;
+	}
+	return tr->child.ended ? tr->child.status : EXIT_STATUS_OK;
+}
+
+static int trace_print_help(void)
+{
+	static char text[16384];
+	struct buf out = { .data = text, .size = sizeof(text) };
+
+	cli_help(&trace_command, &out);
+	return fwrite(text, 1, out.len, stdout) == out.len && !fflush(stdout) ? EXIT_STATUS_OK : EXIT_STATUS_FAILED;
+}
+
+static int trace_main(int argc, char **argv)
+{
+	static struct trace tr; /* large: port sets */
+	char err[CLI_ERR_SIZE];
+	int status;
+
+	if (trace_options_parse(&tr.opts, argc, argv, err) < 0) {
+		fprintf(stderr, "porttrace: %s\nTry 'porttrace --help'.\n", err);
+		return EXIT_STATUS_USAGE;
+	}
+	if (tr.opts.help)
+		return trace_print_help();
+	if (tr.opts.version) {
+		version_print(stdout);
+		return EXIT_STATUS_OK;
+	}
+	tr.filter = tr.opts.filter;
+	if (tr.opts.netns && trace_resolve_netns(tr.opts.netns, &tr.filter.netns_inum, err) < 0) {
+		fprintf(stderr, "porttrace: %s\n", err);
+		return EXIT_STATUS_FAILED;
+	}
+	if (tr.opts.command && child_prepare(&tr.child, tr.opts.command) < 0) {
+		fprintf(stderr, "porttrace: cannot start %s: %s\n", tr.opts.command[0], strerror(errno));
+		return EXIT_STATUS_FAILED;
+	}
+	status = trace_run(&tr);
+	trace_close(&tr);
+	return status;
+}
+
+const struct command cmd_trace = { NULL, "live events (the default command)", trace_main };

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "trace_options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../cleanup.h"
+#include "../parse.h"
+#include "../service.h"
+
+/* PID_MAX_LIMIT of 64-bit kernels. */
+#define TRACE_PID_MAX (1u << 22)
+#define TRACE_RINGBUF_MIN (4u << 10)
+#define TRACE_RINGBUF_MAX (1u << 30)
+#define TRACE_ITEM_MAX 256
+
+static void cleanup_service_table(struct service_table **names)
+{
+	service_table_free(*names);
+}
+
+/* ---- setters ---- */
+
+static int trace_set_pids(void *field, const char *text, char *why)
+{
+	struct filter *f = field;
+	char item[TRACE_ITEM_MAX];
+	int more, err;
+
+	while ((more = parse_list_next(&text, item, sizeof(item))) > 0) {
+		if (f->pid_count == FILTER_MAX_PIDS) {
+			snprintf(why, CLI_ERR_SIZE, "at most %d processes can be chosen",
+				 FILTER_MAX_PIDS);
+			return -E2BIG;
+		}
+		err = parse_u32(item, 1, TRACE_PID_MAX, &f->pids[f->pid_count]);
+		if (err)
+			return err;
+		f->pid_count++;
+	}
+	return more;
+}
+
+/* The kernel keeps 15 bytes of a name: "systemd-journald" runs as "systemd-journal". */
+static int trace_set_comms(void *field, const char *text, char *why)
+{
+	struct filter *f = field;
+	char item[TRACE_ITEM_MAX];
+	int more;
+
+	while ((more = parse_list_next(&text, item, sizeof(item))) > 0) {
+		if (f->comm_count == FILTER_MAX_COMMS) {
+			snprintf(why, CLI_ERR_SIZE, "at most %d names can be chosen",
+				 FILTER_MAX_COMMS);
+			return -E2BIG;
+		}
+		snprintf(f->comms[f->comm_count++], sizeof(f->comms[0]), "%.15s", item);
+	}
+	return more;
+}
+
+/* Words to bits: bit i of *mask for words[i]. */
+static int trace_set_mask(uint32_t *mask, const char *what, const char *const *words, size_t count,
+			  unsigned int first, const char *text, char *why)
+{
+	char item[TRACE_ITEM_MAX];
+	int more;
+
+	while ((more = parse_list_next(&text, item, sizeof(item))) > 0) {
+		int i = cli_word(what, words + first, count - first, item, why);
+
+		if (i < 0)
+			return i;
+		*mask |= 1u << (first + (unsigned int)i);
+	}
+	return more;
+}
+
+static int trace_set_kinds(void *field, const char *text, char *why)
+{
+	return trace_set_mask(field, "event", event_kind_names, EVENT_KIND_COUNT, 0, text, why);
+}
+
+static int trace_set_classes(void *field, const char *text, char *why)
+{
+	return trace_set_mask(field, "class", port_class_names, CLASS_COUNT, CLASS_WELL_KNOWN, text,
+			      why);
+}
+
+static bool trace_needs_names(const char *text)
+{
+	return text[strspn(text, "0123456789,-")] != '\0';
+}
+
+static void trace_bad_port(const struct service_table *names, const char *bad, char *why)
+{
+	char item[TRACE_ITEM_MAX];
+	const char *nearest = NULL;
+
+	snprintf(item, sizeof(item), "%.*s", (int)strcspn(bad, ","), bad);
+	if (names && item[0])
+		nearest = service_nearest(names, item);
+	if (nearest)
+		snprintf(why, CLI_ERR_SIZE, "'%.60s' is no port or service: did you mean '%s'?",
+			 item, nearest);
+	else
+		snprintf(why, CLI_ERR_SIZE,
+			 "'%.60s' is no port or service: expected ports such as 80,8000-8099,https",
+			 item);
+}
+
+static int trace_set_ports(void *field, const char *text, char *why)
+{
+	_cleanup_(cleanup_service_table) struct service_table *names = NULL;
+	const char *bad = text;
+	int err = trace_needs_names(text) ? service_table_new(NULL, &names) : 0;
+
+	if (err) {
+		snprintf(why, CLI_ERR_SIZE, "cannot read the service names: %s",
+			 strerrordesc_np(-err));
+		return err;
+	}
+	err = port_set_parse(field, text, names, &bad);
+	if (err)
+		trace_bad_port(names, bad ? bad : text, why);
+	return err;
+}
+
+static int trace_set_backend(void *field, const char *text, char *why)
+{
+	static const char *const words[] = {
+		[TRACE_BACKEND_AUTO] = "auto",
+		[TRACE_BACKEND_TRACING] = "tracing",
+		[TRACE_BACKEND_CGROUP] = "cgroup",
+	};
+	int i = cli_word("backend", words, sizeof(words) / sizeof(words[0]), text, why);
+
+	if (i >= 0)
+		*(enum trace_backend *)field = (enum trace_backend)i;
+	return i < 0 ? i : 0;
+}
+
+static int trace_set_mode(void *field, const char *text, char *why)
+{
+	static const char *const words[] = { "auto", "F", "X", "fentry", "kprobe", "f", "x" };
+	static const enum trace_attach_mode modes[] = {
+		TRACE_MODE_AUTO, TRACE_MODE_F, TRACE_MODE_X, TRACE_MODE_F,
+		TRACE_MODE_X,	 TRACE_MODE_F, TRACE_MODE_X,
+	};
+	size_t count = sizeof(words) / sizeof(words[0]);
+	int i = parse_word(words, count, text);
+
+	if (i < 0) /* the two lower-case spellings work, but need no mention */
+		return cli_word("attach mode", words, count - 2, text, why);
+	*(enum trace_attach_mode *)field = modes[i];
+	return 0;
+}
+
+static int trace_set_color(void *field, const char *text, char *why)
+{
+	static const char *const words[] = {
+		[TRACE_COLOR_AUTO] = "auto",
+		[TRACE_COLOR_ALWAYS] = "always",
+		[TRACE_COLOR_NEVER] = "never",
+	};
+	int i = cli_word("colour choice", words, sizeof(words) / sizeof(words[0]), text, why);
+
+	if (i >= 0)
+		*(enum trace_color *)field = (enum trace_color)i;
+	return i < 0 ? i : 0;
+}
+
+static int trace_set_ringbuf(void *field, const char *text, char *why)
+{
+	uint64_t bytes;
+	int err = parse_size(text, &bytes);
+
+	(void)why;
+	if (err)
+		return err;
+	if (bytes < TRACE_RINGBUF_MIN || bytes > TRACE_RINGBUF_MAX || (bytes & (bytes - 1)))
+		return -ERANGE;
+	*(uint32_t *)field = (uint32_t)bytes;
+	return 0;
+}
+
+/* ---- the rows ---- */
+
+#define TRACE_AT(field) offsetof(struct trace_options, field)
+#define SELECT "Select (each kind of option narrows further):"
+#define SHOW "Show:"
+#define STOP "Stop:"
+#define OTHER "Other:"
+#define PORTS "ports such as 80,8000-8099,https"
+
+static const struct cli_option trace_rows[] = {
+	CLI_ARG(SELECT, 'p', "pid", "PID[,..]", trace_set_pids, TRACE_AT(filter), "these processes",
+		"process ids such as 4312 or 4312,977"),
+	CLI_ARG(SELECT, 'c', "comm", "NAME[,..]", trace_set_comms, TRACE_AT(filter),
+		"processes of this name (its first 15 bytes count)",
+		"process names such as nginx or nginx,redis-server"),
+	CLI_ARG(SELECT, 'P', "port", "PORTS", trace_set_ports, TRACE_AT(filter.either),
+		"port on either side: 443,8000-8099,https", PORTS),
+	CLI_ARG(SELECT, 'L', "lport", "PORTS", trace_set_ports, TRACE_AT(filter.local),
+		"local port, also one asked for in vain", PORTS),
+	CLI_ARG(SELECT, 'D', "dport", "PORTS", trace_set_ports, TRACE_AT(filter.remote),
+		"remote port", PORTS),
+	CLI_ARG(SELECT, 'e', "event", "EVENT[,..]", trace_set_kinds, TRACE_AT(filter.kinds),
+		"bind, listen, connect, accept, close (default: all)",
+		"events such as bind,listen"),
+	CLI_FLAG(SELECT, '4', "ipv4", cli_set_true, TRACE_AT(filter.ipv4),
+		 "IPv4 (v4-mapped IPv6 addresses too)"),
+	CLI_FLAG(SELECT, '6', "ipv6", cli_set_true, TRACE_AT(filter.ipv6), "IPv6"),
+	CLI_FLAG(SELECT, 0, "tcp", cli_set_true, TRACE_AT(filter.tcp), "TCP"),
+	CLI_FLAG(SELECT, 0, "udp", cli_set_true, TRACE_AT(filter.udp), "UDP"),
+	CLI_FLAG(SELECT, 'x', "failed", cli_set_true, TRACE_AT(filter.failed_only),
+		 "only what did not succeed"),
+	CLI_ARG(SELECT, 0, "class", "CLASS[,..]", trace_set_classes, TRACE_AT(filter.classes),
+		"class of the service's port: well-known (0-1023),\nregistered (1024-49151), "
+		"dynamic (49152-65535)",
+		"port classes such as well-known,registered"),
+	CLI_ARG(SELECT, 0, "cgroup", "PATH", cli_set_text, TRACE_AT(cgroup),
+		"processes of this cgroup",
+		"a cgroup v2 directory such as /sys/fs/cgroup/system.slice"),
+	CLI_ARG(SELECT, 0, "netns", "PID|PATH", cli_set_text, TRACE_AT(netns),
+		"sockets of this network namespace",
+		"a process id or a path such as /run/netns/blue"),
+
+	CLI_FLAG(SHOW, 'j', "json", cli_set_true, TRACE_AT(json),
+		 "JSON Lines instead of the table"),
+	CLI_FLAG(SHOW, 'n', "numeric", cli_set_true, TRACE_AT(numeric),
+		 "no user and service names"),
+	CLI_FLAG(SHOW, 'w', "wide", cli_set_true, TRACE_AT(wide), "columns wide enough for IPv6"),
+	CLI_FLAG(SHOW, 'H', "no-header", cli_set_false, TRACE_AT(header), "no header line"),
+	CLI_FLAG(SHOW, 0, "utc", cli_set_true, TRACE_AT(utc),
+		 "time of day in UTC (JSON always is)"),
+	CLI_ARG(SHOW, 0, "color", "WHEN", trace_set_color, TRACE_AT(color),
+		"auto (default), always, never", "auto, always or never"),
+
+	CLI_ARG(STOP, 'd', "duration", "TIME", cli_set_duration, TRACE_AT(duration_ns),
+		"after this time: 10 (seconds), 1.5s, 500ms, 2m",
+		"a time such as 10, 1.5s, 500ms or 2m"),
+	CLI_ARG(STOP, 0, "count", "N", cli_set_count, TRACE_AT(count), "after so many events shown",
+		"a number of events, 1 or more"),
+
+	CLI_ARG(OTHER, 0, "backend", "NAME", trace_set_backend, TRACE_AT(backend),
+		"auto (default), tracing, cgroup", "auto, tracing or cgroup"),
+	CLI_ARG(OTHER, 0, "attach-mode", "MODE", trace_set_mode, TRACE_AT(attach_mode),
+		"auto (default), F (fentry), X (kprobe)", "auto, F or X"),
+	CLI_ARG(OTHER, 0, "ringbuf", "SIZE", trace_set_ringbuf, TRACE_AT(ringbuf_bytes),
+		"room for events not yet read: 1M, 8M, ...",
+		"a power of two from 4K to 1G, such as 8M"),
+	CLI_FLAG(OTHER, 'q', "quiet", cli_set_true, TRACE_AT(quiet), "no closing line, no remarks"),
+	CLI_FLAG(OTHER, 'v', "verbose", cli_set_true, TRACE_AT(verbose),
+		 "tell what is attached, and how"),
+	{ .group = OTHER,
+	  .short_name = 'h',
+	  .long_name = "help",
+	  .set = cli_set_true,
+	  .offset = TRACE_AT(help),
+	  .help = "this text",
+	  .final = true },
+	{ .group = OTHER,
+	  .short_name = 'V',
+	  .long_name = "version",
+	  .set = cli_set_true,
+	  .offset = TRACE_AT(version),
+	  .help = "the version and what was built in",
+	  .final = true },
+};
+
+const struct cli_command trace_command = {
+	.name = "porttrace",
+	.usage = "[OPTIONS]\n[OPTIONS] -- COMMAND [ARG...]",
+	.summary = "Shows every port being assigned, as it happens:\n"
+		   "bind, listen, connect, accept, close, in all processes or in COMMAND and its\n"
+		   "children; then exits with the status of COMMAND.",
+	.operands = CLI_COMMAND,
+	.options = trace_rows,
+	.option_count = sizeof(trace_rows) / sizeof(trace_rows[0]),
+	.epilog =
+		"Examples:\n"
+		"  porttrace -x                        what fails, and why\n"
+		"  porttrace -e bind,listen            who opens ports\n"
+		"  porttrace -D 5432 -p 4312           connections of process 4312 to PostgreSQL\n"
+		"  porttrace --json -- curl -s URL     all that curl does, as JSON Lines\n",
+};
+
+int trace_options_parse(struct trace_options *opts, int argc, char **argv, char *err)
+{
+	int operands;
+
+	memset(opts, 0, sizeof(*opts));
+	filter_init(&opts->filter);
+	opts->header = true;
+	operands = cli_parse(&trace_command, opts, argc, argv, err);
+	if (operands > 0)
+		opts->command = argv + 1;
+	return operands < 0 ? operands : 0;
+}
+
+bool trace_options_color(const struct trace_options *opts, int fd)
+{
+	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	if (opts->color != TRACE_COLOR_AUTO)
+		return opts->color == TRACE_COLOR_ALWAYS;
+	return !(no_color && no_color[0]) && term && strcmp(term, "dumb") && isatty(fd);
+}

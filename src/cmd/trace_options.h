@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What a user can ask of the trace command. */
+#ifndef PORTTRACE_CMD_TRACE_OPTIONS_H
+#define PORTTRACE_CMD_TRACE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "../cli.h"
+#include "../filter.h"
+
+enum trace_backend { TRACE_BACKEND_AUTO, TRACE_BACKEND_TRACING, TRACE_BACKEND_CGROUP };
+/* F: fentry/fexit and BTF tracepoints. X: kprobes, which lose nothing on preemptible kernels. */
+enum trace_attach_mode { TRACE_MODE_AUTO, TRACE_MODE_F, TRACE_MODE_X };
+enum trace_color { TRACE_COLOR_AUTO, TRACE_COLOR_ALWAYS, TRACE_COLOR_NEVER };
+
+struct trace_options {
+	/* Complete but for cgroup_id and netns_inum: whoever opens files resolves `cgroup` and
+	 * `netns`. */
+	struct filter filter;
+	const char *cgroup; /* path; NULL = all */
+	const char *netns;  /* PID or path; NULL = all */
+
+	bool json, numeric, wide, utc;
+	bool header;
+	enum trace_color color;
+
+	uint64_t duration_ns; /* 0 = no limit */
+	uint64_t count;	      /* events shown; 0 = no limit */
+	char **command;	      /* NULL-terminated; NULL = trace everything */
+
+	enum trace_backend backend;
+	enum trace_attach_mode attach_mode;
+	uint32_t ringbuf_bytes; /* a power of two; 0 = default */
+	bool quiet, verbose, help, version;
+};
+
+extern const struct cli_command trace_command;
+
+/*
+ * Defaults, then argv[1..]. Port names in -P, -L, -D are looked up in /etc/services and the
+ * built-in table, which is read only when there is a name. Texts and `command` point into argv. 0,
+ * or -errno with a sentence in `err` (CLI_ERR_SIZE bytes). With --help or --version the rest is not
+ * looked at.
+ */
+int trace_options_parse(struct trace_options *opts, int argc, char **argv, char *err);
+
+/* Whether to colour what goes to `fd`: --color, else a terminal without NO_COLOR and TERM=dumb
+ * (no-color.org). */
+bool trace_options_color(const struct trace_options *opts, int fd);
+
+#endif

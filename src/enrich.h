@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * 4. enrich: adds to an event what the kernel hooks do not carry. An ordered table of enrichers (enrich.c); each
+ * fills its own part of the event and leaves what it cannot find out absent.
+ */
+#ifndef PORTTRACE_ENRICH_H
+#define PORTTRACE_ENRICH_H
+
+#include "event.h"
+
+struct enrich; /* all the enrichers' caches */
+
+struct enrich_options {
+	bool numeric; /* no user and service names (-n) */
+	const char *services_path; /* NULL = /etc/services */
+	const char *proc_path; /* NULL = /proc; tests give a made-up one */
+};
+
+/* One enricher. `state` is what `open` returned. */
+struct enricher {
+	const char *name;
+	int (*open)(const struct enrich_options *opts, void **ret_state); /* 0 or -errno */
+	void (*fill)(void *state, struct event *ev);
+	void (*close)(void *state); /* accepts NULL */
+};
+
+extern const struct enricher enrich_process, enrich_user, enrich_container, enrich_port, enrich_service;
+
+/* 0 or -errno. The caller owns *ret and ends it with enrich_close, which accepts NULL. */
+int enrich_open(const struct enrich_options *opts, struct enrich **ret);
+void enrich_event(struct enrich *en, struct event *ev);
+void enrich_close(struct enrich *en);
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * struct event: one event as every stage after decode sees it.
+ *
+ * decode fills it from a raw record; enrichers add to it; filter and sinks only read it. A thing that is not
+ * known is absent: an empty string, a zero, or a cleared has_* flag, as said at each field.
+ */
+#ifndef PORTTRACE_EVENT_H
+#define PORTTRACE_EVENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum event_kind { EVENT_BIND, EVENT_LISTEN, EVENT_CONNECT, EVENT_ACCEPT, EVENT_CLOSE, EVENT_KIND_COUNT };
+enum event_outcome { OUTCOME_SUCCESS, OUTCOME_FAILURE, OUTCOME_UNKNOWN, OUTCOME_COUNT };
+enum event_how {
+	HOW_NONE, /* this event assigned no port */
+	HOW_EXPLICIT,
+	HOW_BIND0,
+	HOW_CONNECT,
+	HOW_AUTOBIND,
+	HOW_INHERITED,
+	HOW_COUNT,
+};
+enum event_role { ROLE_UNKNOWN, ROLE_EGRESS /* it connected */, ROLE_INGRESS /* it was accepted */, ROLE_COUNT };
+enum event_proto { PROTO_TCP, PROTO_UDP, PROTO_COUNT };
+enum event_backend { BACKEND_TRACING, BACKEND_CGROUP, BACKEND_COUNT };
+enum port_class { CLASS_NONE, CLASS_WELL_KNOWN, CLASS_REGISTERED, CLASS_DYNAMIC, CLASS_COUNT };
+
+/* "bind", "success", "bind0", "egress", "tcp", "tracing", "well-known"...: the words of the output. */
+extern const char *const event_kind_names[EVENT_KIND_COUNT];
+extern const char *const event_outcome_names[OUTCOME_COUNT];
+extern const char *const event_how_names[HOW_COUNT]; /* [HOW_NONE] is "" */
+extern const char *const event_role_names[ROLE_COUNT]; /* [ROLE_UNKNOWN] is "" */
+extern const char *const event_proto_names[PROTO_COUNT];
+extern const char *const event_backend_names[BACKEND_COUNT];
+extern const char *const port_class_names[CLASS_COUNT]; /* [CLASS_NONE] is "" */
+
+/* An IP address and a port. v4-mapped addresses have been turned into IPv4 by decode. */
+struct endpoint {
+	uint8_t addr[16]; /* network order; IPv4 in the first four bytes */
+	uint8_t ip_version; /* 4 or 6; 0 = address not known */
+	bool has_port;
+	uint16_t port; /* host order, valid with has_port; 0 is "any" (only in requested) */
+};
+
+/* What a port number means, for one endpoint; filled in by enrich/port.c and enrich/service.c. */
+struct port_facts {
+	enum port_class class;
+	const char *service; /* NULL = none; owned by the service table, lives as long as the process */
+	bool ephemeral; /* inside the effective range of that socket and namespace at that moment */
+	bool reserved; /* in ip_local_reserved_ports */
+	bool privileged; /* below ip_unprivileged_port_start */
+};
+
+#define EVENT_NAME_SIZE 16
+#define EVENT_PATH_SIZE 256
+#define EVENT_ID_SIZE 80
+#define EVENT_REASON_SIZE 128
+
+struct event {
+	enum event_kind kind;
+	enum event_outcome outcome;
+	enum event_backend backend;
+	uint64_t sequence; /* given by the sink stage, from 1, without holes */
+	uint64_t time_ns; /* CLOCK_REALTIME, since the epoch */
+	uint64_t duration_ns; /* connect: latency; close: life of the socket; 0 = unknown */
+	bool late; /* told later than it happened */
+
+	int error; /* positive errno; 0 = none, or not seen */
+	bool aborted; /* connect given up by the program */
+	char reason[EVENT_REASON_SIZE]; /* words for a failure or an unknown outcome; "" = none */
+
+	enum event_proto proto;
+	uint8_t ip_version; /* 4 or 6, after un-mapping */
+	bool mptcp;
+	enum event_role role;
+	struct endpoint local; /* on success the assigned one, on failure what is known of it */
+	struct endpoint remote;
+	struct port_facts local_facts, remote_facts;
+	enum event_how how;
+	bool has_requested;
+	struct endpoint requested; /* the local endpoint that was asked for */
+
+	uint64_t socket_id; /* same for all events of one socket while it lives; never printed */
+	uint64_t cookie; /* 0 = unknown */
+	uint64_t netns_cookie; /* 0 = unknown */
+	uint32_t netns_inum; /* 0 = unknown */
+	uint32_t backlog; /* listen only */
+	bool has_truth; /* range_*, unprivileged_start and the raw reserved bits are known */
+	uint16_t range_low, range_high; /* effective ephemeral range, both ends included */
+	uint16_t unprivileged_start;
+	bool local_reserved, remote_reserved;
+
+	uint32_t pid, tid, parent_pid; /* 0 = unknown */
+	bool has_uid;
+	uint32_t uid;
+	uint64_t cgroup_id; /* 0 = unknown */
+	uint64_t process_start_ns; /* since boot; 0 = unknown */
+	uint64_t process_start_real_ns; /* CLOCK_REALTIME; 0 = unknown */
+	char name[EVENT_NAME_SIZE]; /* comm of the thread group leader; any bytes */
+	bool name_is_leader; /* false: name is the calling thread's until enrich/process.c replaces it */
+	char executable[EVENT_PATH_SIZE];
+	char command_line[EVENT_PATH_SIZE]; /* arguments joined by spaces; may be cut */
+	char user[33];
+	char container_id[EVENT_ID_SIZE];
+	char container_runtime[16]; /* "docker", "containerd", "cri-o", "podman", "lxc" ... */
+	char pod_uid[EVENT_ID_SIZE];
+	char unit[EVENT_ID_SIZE]; /* systemd unit, "nginx.service" */
+};
+
+/* The service side of an event: the remote endpoint of a connection this socket opened, else the local one. */
+static inline bool event_service_is_remote(const struct event *ev)
+{
+	return ev->role == ROLE_EGRESS || ev->kind == EVENT_CONNECT;
+}
+
+/* The port that local_facts are about: the local one, else the one that was asked for in vain. False if there is none. */
+static inline bool event_local_port(const struct event *ev, uint16_t *ret)
+{
+	const struct endpoint *end = ev->local.has_port ? &ev->local : &ev->requested;
+
+	if (!end->has_port || end->port == 0 || (end == &ev->requested && !ev->has_requested))
+		return false;
+	*ret = end->port;
+	return true;
+}
+
+#endif

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <errno.h>
+#include <string.h>
+#include "filter.h"
+#include "service.h"
+
+void filter_init(struct filter *f)
+{
+	memset(f, 0, sizeof(*f));
+	f->either.any = f->local.any = f->remote.any = true;
+}
+
+bool port_set_has(const struct port_set *set, uint16_t port)
+{
+	return set->any || (set->bits[port / 8] >> (port % 8) & 1);
+}
+
+static bool filter_has_port(const struct port_set *set, const struct endpoint *end)
+{
+	return end->has_port && port_set_has(set, end->port);
+}
+
+static bool filter_match_local(const struct port_set *set, const struct event *ev)
+{
+	return filter_has_port(set, &ev->local) ||
+	       (ev->has_requested && filter_has_port(set, &ev->requested));
+}
+
+static bool filter_match_ports(const struct filter *f, const struct event *ev)
+{
+	if (!f->local.any && !filter_match_local(&f->local, ev))
+		return false;
+	if (!f->remote.any && !filter_has_port(&f->remote, &ev->remote))
+		return false;
+	return f->either.any || filter_match_local(&f->either, ev) ||
+	       filter_has_port(&f->either, &ev->remote);
+}
+
+static bool filter_match_process(const struct filter *f, const struct event *ev)
+{
+	bool pid_ok = f->pid_count == 0, comm_ok = f->comm_count == 0;
+
+	for (size_t i = 0; i < f->pid_count && !pid_ok; i++)
+		pid_ok = f->pids[i] == ev->pid;
+	for (size_t i = 0; i < f->comm_count && !comm_ok; i++)
+		comm_ok = strncmp(f->comms[i], ev->name, sizeof(ev->name)) == 0;
+	return pid_ok && comm_ok && (f->cgroup_id == 0 || f->cgroup_id == ev->cgroup_id) &&
+	       (f->netns_inum == 0 || f->netns_inum == ev->netns_inum);
+}
+
+static bool filter_match_class(const struct filter *f, const struct event *ev)
+{
+	const struct port_facts *facts =
+		event_service_is_remote(ev) ? &ev->remote_facts : &ev->local_facts;
+
+	return f->classes == 0 || (f->classes >> facts->class & 1);
+}
+
+static bool filter_match_socket(const struct filter *f, const struct event *ev)
+{
+	bool all_protos = f->tcp == f->udp, all_versions = f->ipv4 == f->ipv6;
+
+	return (all_protos || (ev->proto == PROTO_TCP ? f->tcp : f->udp)) &&
+	       (all_versions || (ev->ip_version == 4 ? f->ipv4 : f->ipv6));
+}
+
+bool filter_match(const struct filter *f, const struct event *ev)
+{
+	if (f->kinds && !(f->kinds >> ev->kind & 1))
+		return false;
+	if (f->failed_only && ev->outcome == OUTCOME_SUCCESS)
+		return false;
+	return filter_match_socket(f, ev) && filter_match_process(f, ev) &&
+	       filter_match_ports(f, ev) && filter_match_class(f, ev);
+}
+
+static void port_set_add(struct port_set *set, uint16_t low, uint16_t high)
+{
+	for (uint32_t port = low; port <= high; port++)
+		set->bits[port / 8] |= (uint8_t)(1u << (port % 8));
+}
+
+/* Reads a port at *text and moves behind it. */
+static bool port_set_read_number(const char **text, uint16_t *ret)
+{
+	uint32_t port = 0;
+	size_t n = 0;
+
+	for (; (*text)[n] >= '0' && (*text)[n] <= '9'; n++) {
+		port = port * 10 + (uint32_t)((*text)[n] - '0');
+		if (port > UINT16_MAX)
+			return false;
+	}
+	if (n == 0)
+		return false;
+	*text += n;
+	*ret = (uint16_t)port;
+	return true;
+}
+
+/* "80" or "8000-8099" */
+static bool port_set_add_numbers(struct port_set *set, const char *item)
+{
+	uint16_t low, high;
+
+	if (!port_set_read_number(&item, &low))
+		return false;
+	high = low;
+	if (*item == '-') {
+		item++;
+		if (!port_set_read_number(&item, &high))
+			return false;
+	}
+	if (*item || high < low)
+		return false;
+	port_set_add(set, low, high);
+	return true;
+}
+
+/* All that the output shows by that name: some have several ports, or one for each protocol. */
+static bool port_set_add_name(struct port_set *set, const char *item,
+			      const struct service_table *names)
+{
+	uint16_t ports[16];
+	size_t count, total = 0;
+
+	for (enum event_proto proto = 0; names && proto < PROTO_COUNT; proto++) {
+		count = service_ports(names, item, proto, ports, sizeof(ports) / sizeof(ports[0]));
+		for (size_t i = 0; i < count; i++)
+			port_set_add(set, ports[i], ports[i]);
+		total += count;
+	}
+	return total > 0;
+}
+
+int port_set_parse(struct port_set *set, const char *text, const struct service_table *names,
+		   const char **ret_bad)
+{
+	struct port_set result = *set;
+	char item[64];
+
+	for (;; text++) {
+		size_t len = strcspn(text, ",");
+
+		if (len == 0 || len >= sizeof(item))
+			break;
+		memcpy(item, text, len);
+		item[len] = '\0';
+		/* Numbers first: some names begin with digits, none is a number or a range. */
+		if (!port_set_add_numbers(&result, item) &&
+		    !port_set_add_name(&result, item, names))
+			break;
+		text += len;
+		if (!*text) {
+			result.any = false;
+			*set = result;
+			return 0;
+		}
+	}
+	*ret_bad = text;
+	return -EINVAL;
+}

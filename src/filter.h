@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* 5. filter: decides which events are shown. Pure. What the kernel can decide too stands in porttrace/config.h. */
+#ifndef PORTTRACE_FILTER_H
+#define PORTTRACE_FILTER_H
+
+#include <stddef.h>
+#include "event.h"
+
+/* A set of ports: one bit each. */
+struct port_set {
+	bool any; /* true: not given, every port matches (an unknown one too) */
+	uint8_t bits[65536 / 8];
+};
+
+#define FILTER_MAX_PIDS 64
+#define FILTER_MAX_COMMS 16
+
+/* What the user asked for. filter_init gives one that shows everything. */
+struct filter {
+	uint32_t kinds; /* bit (1 << enum event_kind); 0 = all */
+	uint32_t classes; /* bit (1 << enum port_class), of the service side; 0 = all */
+	bool tcp, udp; /* both false = both */
+	bool ipv4, ipv6; /* both false = both; after un-mapping */
+	bool failed_only; /* -x: outcome is not success */
+	uint32_t pids[FILTER_MAX_PIDS];
+	size_t pid_count;
+	char comms[FILTER_MAX_COMMS][16]; /* -c: exact names of the process */
+	size_t comm_count;
+	uint64_t cgroup_id; /* 0 = any */
+	uint32_t netns_inum; /* 0 = any */
+	struct port_set either, local, remote; /* -P (either side), -L, -D; a requested port counts as local */
+};
+
+void filter_init(struct filter *f);
+bool filter_match(const struct filter *f, const struct event *ev);
+
+/* "80,8000-8099,https" -> set; names by `find_port` (NULL = numbers only). 0, or -EINVAL with the bad item in *ret_bad
+ * (pointing into `text`). Adds to the set; `set->any` becomes false. */
+struct service_table;
+int port_set_parse(struct port_set *set, const char *text, const struct service_table *names, const char **ret_bad);
+bool port_set_has(const struct port_set *set, uint16_t port);
+
+#endif

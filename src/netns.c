@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include "cleanup.h"
+#include "netns.h"
+#include "proc.h"
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71 /* include/uapi/asm-generic/socket.h, 5.14 */
+#endif
+
+/*
+ * The longest text of ip_local_reserved_ports: "10001-10002,10004-10005,...", four bytes a port.
+ * The kernel gives what one read() has room for and nothing after that.
+ */
+#define NETNS_RESERVED_MAX (65536 * 4)
+
+bool netns_is_reserved(const struct netns_facts *facts, uint16_t port)
+{
+	return facts->reserved[port / 8] >> (port % 8) & 1;
+}
+
+int netns_parse_reserved(const char *text, uint8_t bits[65536 / 8])
+{
+	unsigned int low, high;
+	int n;
+
+	while (*text && *text != '\n') {
+		if (sscanf(text, "%5u%n", &low, &n) != 1)
+			return -EINVAL;
+		text += n;
+		high = low;
+		if (*text == '-') {
+			if (sscanf(text, "-%5u%n", &high, &n) != 1)
+				return -EINVAL;
+			text += n;
+		}
+		if (high < low || high > UINT16_MAX || (*text && !strchr(",\n", *text)))
+			return -EINVAL;
+		for (; low <= high; low++)
+			bits[low / 8] |= (uint8_t)(1u << (low % 8));
+		text += *text == ',';
+	}
+	return 0;
+}
+
+static int netns_read_reserved(int dir_fd, struct netns_facts *facts)
+{
+	_free_ char *text = malloc(NETNS_RESERVED_MAX);
+	ssize_t n;
+
+	if (!text)
+		return -ENOMEM;
+	n = proc_read(dir_fd, "ip_local_reserved_ports", text, NETNS_RESERVED_MAX);
+	return n < 0 ? (int)n : netns_parse_reserved(text, facts->reserved);
+}
+
+/* The calling thread's namespace: /proc/sys/net shows everyone their own. */
+static int netns_read_own(const char *proc, struct netns_facts *facts)
+{
+	char path[256], text[64];
+	unsigned int low, high, unprivileged;
+	_close_ int fd = -1;
+	ssize_t n = snprintf(path, sizeof(path), "%s/sys/net/ipv4", proc);
+
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return -ENAMETOOLONG;
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = proc_read(fd, "ip_local_port_range", text, sizeof(text));
+	if (n < 0)
+		return (int)n;
+	if (sscanf(text, "%u %u", &low, &high) != 2 || low > high || high > UINT16_MAX)
+		return -EINVAL;
+	n = proc_read(fd, "ip_unprivileged_port_start", text, sizeof(text));
+	if (n < 0)
+		return (int)n;
+	if (sscanf(text, "%u", &unprivileged) != 1 || unprivileged > UINT16_MAX)
+		return -EINVAL;
+	facts->range_low = (uint16_t)low;
+	facts->range_high = (uint16_t)high;
+	facts->unprivileged_start = (uint16_t)unprivileged;
+	facts->cookie = netns_cookie();
+	return netns_read_reserved(fd, facts);
+}
+
+uint64_t netns_cookie(void)
+{
+	_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint64_t cookie = 0;
+	socklen_t len = sizeof(cookie);
+
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len) < 0)
+		return 0;
+	return cookie;
+}
+
+struct netns_visit {
+	const char *proc;
+	int ns_fd;
+	struct netns_facts *facts;
+	int err;
+};
+
+static void *netns_visit_thread(void *arg)
+{
+	struct netns_visit *visit = arg;
+
+	/* setns() moves this thread only, and it ends here. */
+	visit->err = setns(visit->ns_fd, CLONE_NEWNET) < 0
+			     ? -errno
+			     : netns_read_own(visit->proc, visit->facts);
+	return NULL;
+}
+
+/* The thread gets no signals: they are for the main loop. */
+static int netns_read_other(struct netns_visit *visit)
+{
+	sigset_t all, before;
+	pthread_t thread;
+	int err;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	err = pthread_create(&thread, NULL, netns_visit_thread, visit);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (err)
+		return -err;
+	pthread_join(thread, NULL);
+	return visit->err;
+}
+
+static int netns_inum(int fd, const char *name, uint32_t *ret)
+{
+	struct stat st;
+
+	if (fstatat(fd, name, &st, *name ? 0 : AT_EMPTY_PATH) < 0)
+		return -errno;
+	*ret = (uint32_t)st.st_ino;
+	return 0;
+}
+
+/* Our own number; 0 where `proc` does not show it. */
+static uint32_t netns_own_inum(const char *proc)
+{
+	char path[256];
+	uint32_t inum = 0;
+	int n = snprintf(path, sizeof(path), "%s/thread-self/ns/net", proc);
+
+	if (n > 0 && (size_t)n < sizeof(path))
+		netns_inum(AT_FDCWD, path, &inum);
+	return inum;
+}
+
+static int netns_read_process(const char *proc, uint32_t pid, uint32_t own,
+			      struct netns_facts *facts)
+{
+	_close_ int dir_fd = proc_open(proc, pid, 0), ns_fd = -1;
+	int err;
+
+	if (dir_fd < 0)
+		return dir_fd;
+	ns_fd = openat(dir_fd, "ns/net", O_RDONLY | O_CLOEXEC);
+	if (ns_fd < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	err = netns_inum(ns_fd, "", &facts->inum);
+	if (err < 0)
+		return err;
+	if (facts->inum == own)
+		return netns_read_own(proc, facts);
+	return netns_read_other(
+		&(struct netns_visit){ .proc = proc, .ns_fd = ns_fd, .facts = facts });
+}
+
+int netns_read_sysctls(const char *proc, uint32_t pid, struct netns_facts *ret)
+{
+	_free_ struct netns_facts *facts = calloc(1, sizeof(*facts));
+	int err;
+
+	if (!facts)
+		return -ENOMEM;
+	if (!proc)
+		proc = "/proc";
+	facts->inum = netns_own_inum(proc);
+	err = pid ? netns_read_process(proc, pid, facts->inum, facts) : netns_read_own(proc, facts);
+	if (err < 0)
+		return err;
+	*ret = *facts;
+	return 0;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What a network namespace says about its ports, now. */
+#ifndef PORTTRACE_NETNS_H
+#define PORTTRACE_NETNS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct netns_facts {
+	uint32_t inum;	 /* inode of /proc/PID/ns/net; 0 = unknown */
+	uint64_t cookie; /* SO_NETNS_COOKIE; 0 = this kernel does not tell (before 5.14) */
+	uint16_t range_low, range_high; /* ip_local_port_range, both ends included */
+	uint16_t unprivileged_start;	/* ip_unprivileged_port_start */
+	uint8_t reserved[65536 / 8];	/* ip_local_reserved_ports, one bit each */
+};
+
+/*
+ * Reads the facts of our own namespace (pid 0) or of a process's. For another namespace a
+ * short-lived thread enters it, which takes CAP_SYS_ADMIN; the calling thread never leaves its own.
+ * `proc` NULL = /proc. 0 or -errno: -ESRCH if there is no such process.
+ */
+int netns_read_sysctls(const char *proc, uint32_t pid, struct netns_facts *ret);
+/* SO_NETNS_COOKIE of the calling thread's namespace; 0 = this kernel does not tell. */
+uint64_t netns_cookie(void);
+bool netns_is_reserved(const struct netns_facts *facts, uint16_t port);
+/* Pure: reads "40010-40019,40050\n" into a cleared bitmap. 0 or -EINVAL. */
+int netns_parse_reserved(const char *text, uint8_t bits[65536 / 8]);
+
+#endif

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+#include "cache.h"
+#include "cleanup.h"
+#include "proc.h"
+
+int proc_open(const char *proc, uint32_t pid, uint64_t start_ns)
+{
+	char path[256];
+	struct proc_stat stat = { 0 };
+	_close_ int fd = -1;
+	int err, n = snprintf(path, sizeof(path), "%s/%" PRIu32, proc, pid);
+
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return -ENAMETOOLONG;
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	if (start_ns) {
+		err = proc_read_stat(fd, &stat);
+		if (err < 0)
+			return err;
+		if (!proc_start_matches(start_ns, stat.start_ticks))
+			return -ESRCH;
+	}
+	return TAKE_FD(fd);
+}
+
+ssize_t proc_read(int dir_fd, const char *name, char *buf, size_t size)
+{
+	_close_ int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	size_t len = 0;
+	ssize_t n = 1;
+
+	if (fd < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	for (; n > 0 && len < size - 1; len += (size_t)n) {
+		n = read(fd, buf + len, size - 1 - len);
+		if (n < 0)
+			return -errno;
+	}
+	buf[len] = '\0';
+	return (ssize_t)len;
+}
+
+int proc_read_stat(int dir_fd, struct proc_stat *ret)
+{
+	char text[1024]; /* 52 numbers and a name; what is needed stands in the first half */
+	ssize_t n = proc_read(dir_fd, "stat", text, sizeof(text));
+
+	return n < 0 ? (int)n : proc_parse_stat(text, ret);
+}
+
+int proc_parse_stat(const char *text, struct proc_stat *ret)
+{
+	/* The fields behind the name are letters and numbers, so the last parenthesis ends it. */
+	const char *behind = strrchr(text, ')');
+	struct proc_stat stat;
+	char state;
+
+	/* proc(5): 3 state, 4 ppid, ... 22 starttime */
+	if (!behind ||
+	    sscanf(behind,
+		   ") %c %" SCNu32 " %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s"
+		   " %*s %*s %" SCNu64,
+		   &state, &stat.parent_pid, &stat.start_ticks) != 3)
+		return -EINVAL;
+	*ret = stat;
+	return 0;
+}
+
+uint64_t proc_ticks_to_ns(uint64_t ticks)
+{
+	return ticks * (NS_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
+bool proc_start_matches(uint64_t start_ns, uint64_t start_ticks)
+{
+	uint64_t ticks = start_ns / proc_ticks_to_ns(1);
+
+	return ticks <= start_ticks + 1 && start_ticks <= ticks + 1;
+}
+
+uint64_t proc_boot_offset_ns(void)
+{
+	struct timespec real, boot;
+
+	clock_gettime(CLOCK_REALTIME, &real);
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	return (uint64_t)(real.tv_sec - boot.tv_sec) * NS_PER_SEC + (uint64_t)real.tv_nsec -
+	       (uint64_t)boot.tv_nsec;
+}

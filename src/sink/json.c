@@ -1,0 +1,527 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * One JSON object a line: ECS names, plus one object `porttrace` of our own (schema 1). What is
+ * unknown is absent. Written by hand, on the hot path: no printf, no allocation, no tree.
+ */
+#include "../sink.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../utf8.h"
+#include "output.h"
+
+/* PIPE_BUF: a line of at most this length never mixes with another writer's. */
+#define JSON_LINE_MAX 4096
+#define JSON_SERVICE_MAX 64
+#define JSON_HOSTNAME_MAX 64
+/* Readers in JavaScript hold integers exactly only below this. */
+#define JSON_INTEGER_END (UINT64_C(1) << 53)
+
+/* What is given up, step by step, when escapes make a line too long. */
+enum json_detail { JSON_IDENTITY_ONLY, JSON_NO_EXECUTABLE, JSON_NO_COMMAND_LINE, JSON_FULL };
+
+/* "2026-11-22T08:45:53" of the second it was last asked for. */
+struct json_clock {
+	uint64_t second;
+	char text[19];
+};
+
+struct json {
+	struct output out;
+	struct json_clock clock, start_clock;
+	char hostname[JSON_HOSTNAME_MAX + 1];
+};
+
+/* ---- values ---- */
+
+/* Leaves out nothing: what is not a character becomes U+FFFD; controls, C1 too, are escaped. */
+static size_t json_odd_char(struct buf *b, const unsigned char *s, size_t n)
+{
+	static const char hex[] = "0123456789abcdef";
+	static const char names[32] = {
+		['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'
+	};
+	char escape[6] = "\\u00";
+	uint32_t c;
+	size_t len = utf8_decode(s, n, &c);
+
+	if (!len) {
+		buf_lit(b, "\xef\xbf\xbd");
+		return 1;
+	}
+	if (c == '"' || c == '\\' || (c < 32 && names[c])) {
+		buf_char(b, '\\');
+		buf_char(b, c < 32 ? names[c] : (char)c);
+	} else if (c < 32 || (c >= 0x7f && c < 0xa0)) {
+		escape[4] = hex[c >> 4];
+		escape[5] = hex[c & 15];
+		buf_bytes(b, escape, sizeof(escape));
+	} else {
+		buf_bytes(b, (const char *)s, len);
+	}
+	return len;
+}
+
+static bool json_plain(unsigned char c)
+{
+	return c >= 32 && c < 0x7f && c != '"' && c != '\\';
+}
+
+static void json_text(struct buf *b, const char *text, size_t max)
+{
+	const unsigned char *s = (const unsigned char *)text;
+	size_t n = strnlen(text, max), at = 0;
+
+	buf_char(b, '"');
+	while (at < n) {
+		size_t run = at;
+
+		while (run < n && json_plain(s[run]))
+			run++;
+		buf_bytes(b, text + at, run - at);
+		at = run;
+		if (at < n)
+			at += json_odd_char(b, s + at, n - at);
+	}
+	buf_char(b, '"');
+}
+
+/* Days since 1970-01-01 to a date of the proleptic Gregorian calendar (years from March, eras of
+ * 400). */
+static void json_date(struct buf *b, uint64_t days)
+{
+	uint64_t z = days + 719468, era = z / 146097, day_of_era = z % 146097;
+	uint64_t year =
+		(day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+	uint64_t day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
+	uint64_t march_month = (5 * day_of_year + 2) / 153;
+	uint64_t month = march_month < 10 ? march_month + 3 : march_month - 9;
+
+	buf_u64_padded(b, year + era * 400 + (month <= 2), 4);
+	buf_char(b, '-');
+	buf_u64_padded(b, month, 2);
+	buf_char(b, '-');
+	buf_u64_padded(b, day_of_year - (153 * march_month + 2) / 5 + 1, 2);
+}
+
+static void json_clock_set(struct json_clock *clock, uint64_t second)
+{
+	struct buf b = { .data = clock->text, .size = sizeof(clock->text) };
+	uint64_t in_day = second % 86400;
+
+	clock->second = second;
+	json_date(&b, second / 86400);
+	buf_char(&b, 'T');
+	buf_u64_padded(&b, in_day / 3600, 2);
+	buf_char(&b, ':');
+	buf_u64_padded(&b, in_day / 60 % 60, 2);
+	buf_char(&b, ':');
+	buf_u64_padded(&b, in_day % 60, 2);
+}
+
+static void json_time(struct buf *b, struct json_clock *clock, uint64_t ns)
+{
+	if (clock->second != ns / 1000000000)
+		json_clock_set(clock, ns / 1000000000);
+	buf_char(b, '"');
+	buf_bytes(b, clock->text, sizeof(clock->text));
+	buf_char(b, '.');
+	buf_u64_padded(b, ns % 1000000000, 9);
+	buf_lit(b, "Z\"");
+}
+
+/* ---- members: `first` says whether a comma is due ---- */
+
+static void json_comma(struct buf *b, bool *first)
+{
+	if (!*first)
+		buf_char(b, ',');
+	*first = false;
+}
+
+#define json_key(b, first, name)               \
+	do {                                   \
+		json_comma((b), (first));      \
+		buf_lit((b), "\"" name "\":"); \
+	} while (0)
+
+#define json_member_u64(b, first, name, value) \
+	do {                                   \
+		json_key((b), (first), name);  \
+		buf_u64((b), (value));         \
+	} while (0)
+
+#define json_member_text(b, first, name, value, max)    \
+	do {                                            \
+		if ((value)[0]) {                       \
+			json_key((b), (first), name);   \
+			json_text((b), (value), (max)); \
+		}                                       \
+	} while (0)
+
+#define json_member_true(b, first, name, value)       \
+	do {                                          \
+		if (value) {                          \
+			json_key((b), (first), name); \
+			buf_lit((b), "true");         \
+		}                                     \
+	} while (0)
+
+/* ---- which endpoint stands where ---- */
+
+/* source = who opened the connection, destination = who answers, or the only side there is. */
+struct json_sides {
+	const struct endpoint *source, *destination;
+	const struct port_facts *source_facts, *destination_facts;
+	const char *direction; /* "" = none */
+};
+
+static bool json_has_peer(const struct event *ev)
+{
+	return ev->kind == EVENT_CONNECT || ev->kind == EVENT_ACCEPT || ev->role != ROLE_UNKNOWN ||
+	       ev->remote.ip_version;
+}
+
+static enum event_role json_role(const struct event *ev)
+{
+	return ev->kind == EVENT_CONNECT  ? ROLE_EGRESS
+	       : ev->kind == EVENT_ACCEPT ? ROLE_INGRESS
+					  : ev->role;
+}
+
+static struct json_sides json_sides_of(const struct event *ev)
+{
+	enum event_role role = json_role(ev);
+	/* A bind that got nothing shows what it wanted. */
+	bool wanted = ev->kind == EVENT_BIND && ev->outcome != OUTCOME_SUCCESS && ev->has_requested;
+	const struct endpoint *local = wanted ? &ev->requested : &ev->local;
+
+	if (ev->kind == EVENT_BIND || ev->kind == EVENT_LISTEN || !json_has_peer(ev))
+		return (struct json_sides){ NULL, local, NULL, &ev->local_facts, "" };
+	if (role == ROLE_INGRESS)
+		return (struct json_sides){ &ev->remote, local, &ev->remote_facts, &ev->local_facts,
+					    "ingress" };
+	return (struct json_sides){ local, &ev->remote, &ev->local_facts, &ev->remote_facts,
+				    event_role_names[role] };
+}
+
+/* ---- the parts of a line, in their order ---- */
+
+static void json_event_type(struct buf *b, const struct event *ev)
+{
+	bool peer = ev->kind == EVENT_CONNECT || ev->kind == EVENT_ACCEPT ||
+		    (ev->kind == EVENT_CLOSE && json_has_peer(ev));
+
+	buf_char(b, '[');
+	if (peer)
+		buf_lit(b, "\"connection\",");
+	if (ev->kind == EVENT_CLOSE)
+		buf_lit(b, "\"end\"]");
+	else
+		buf_lit(b, "\"start\"]");
+}
+
+static void json_event(struct buf *b, const struct event *ev)
+{
+	const char *reason = ev->reason[0] || !ev->aborted ? ev->reason : "given up by the program";
+	bool first = false;
+
+	buf_lit(b, ",\"event\":{\"kind\":\"event\",\"module\":\"porttrace\",\"dataset\":"
+		   "\"porttrace.socket\","
+		   "\"category\":[\"network\"],\"type\":");
+	json_event_type(b, ev);
+	buf_lit(b, ",\"action\":\"");
+	buf_str(b, event_kind_names[ev->kind]);
+	buf_lit(b, "\",\"outcome\":\"");
+	buf_str(b, event_outcome_names[ev->outcome]);
+	buf_lit(b, "\",\"sequence\":");
+	buf_u64(b, ev->sequence);
+	if (ev->duration_ns)
+		json_member_u64(b, &first, "duration", ev->duration_ns);
+	if (ev->outcome != OUTCOME_SUCCESS)
+		json_member_text(b, &first, "reason", reason, sizeof(ev->reason));
+	buf_char(b, '}');
+}
+
+static void json_error(struct buf *b, const struct event *ev)
+{
+	const char *name, *words;
+	bool first = false;
+
+	if (ev->outcome != OUTCOME_FAILURE || ev->error <= 0)
+		return;
+	name = strerrorname_np(ev->error);
+	words = strerrordesc_np(ev->error);
+	buf_lit(b, ",\"error\":{\"code\":\"");
+	buf_u64(b, (uint64_t)ev->error);
+	buf_char(b, '"');
+	if (name)
+		json_member_text(b, &first, "type", name, 32);
+	if (words)
+		json_member_text(b, &first, "message", words, 64);
+	buf_char(b, '}');
+}
+
+static void json_network(struct buf *b, const struct event *ev, const char *direction)
+{
+	buf_lit(b, ",\"network\":{\"transport\":\"");
+	buf_str(b, event_proto_names[ev->proto]);
+	if (ev->ip_version == 4)
+		buf_lit(b, "\",\"type\":\"ipv4");
+	else if (ev->ip_version == 6)
+		buf_lit(b, "\",\"type\":\"ipv6");
+	if (direction[0]) {
+		buf_lit(b, "\",\"direction\":\"");
+		buf_str(b, direction);
+	}
+	buf_lit(b, "\"}");
+}
+
+/* {"ip":..,"port":..}; `zero_port`: port 0 is a fact, not the absence of one. */
+static void json_endpoint(struct buf *b, const struct endpoint *ep, bool zero_port)
+{
+	bool first = true;
+
+	buf_char(b, '{');
+	if (ep->ip_version) {
+		json_key(b, &first, "ip");
+		buf_char(b, '"');
+		buf_ip(b, ep->addr, ep->ip_version);
+		buf_char(b, '"');
+	}
+	if (ep->has_port && (ep->port || zero_port))
+		json_member_u64(b, &first, "port", ep->port);
+	buf_char(b, '}');
+}
+
+static void json_endpoints(struct buf *b, const struct event *ev, const struct json_sides *sides)
+{
+	const struct endpoint *src = sides->source, *dst = sides->destination;
+
+	if (src && (src->ip_version || (src->has_port && src->port))) {
+		buf_lit(b, ",\"source\":");
+		json_endpoint(b, src, false);
+	}
+	/* Port 0 of a peer is what a program really may have asked for. */
+	if (dst->ip_version || (dst->has_port && (dst->port || dst == &ev->remote))) {
+		buf_lit(b, ",\"destination\":");
+		json_endpoint(b, dst, dst == &ev->remote);
+	}
+}
+
+static void json_process(struct buf *b, struct json *js, const struct event *ev,
+			 enum json_detail detail)
+{
+	bool first = true;
+
+	if (!ev->pid && !ev->name[0])
+		return;
+	buf_lit(b, ",\"process\":{");
+	if (ev->pid)
+		json_member_u64(b, &first, "pid", ev->pid);
+	if (ev->tid) {
+		json_member_u64(b, &first, "thread\":{\"id", ev->tid);
+		buf_char(b, '}');
+	}
+	if (ev->parent_pid) {
+		json_member_u64(b, &first, "parent\":{\"pid", ev->parent_pid);
+		buf_char(b, '}');
+	}
+	json_member_text(b, &first, "name", ev->name, sizeof(ev->name));
+	if (detail > JSON_NO_EXECUTABLE)
+		json_member_text(b, &first, "executable", ev->executable, sizeof(ev->executable));
+	if (detail > JSON_NO_COMMAND_LINE)
+		json_member_text(b, &first, "command_line", ev->command_line,
+				 sizeof(ev->command_line));
+	if (ev->process_start_real_ns) {
+		json_key(b, &first, "start");
+		json_time(b, &js->start_clock, ev->process_start_real_ns);
+	}
+	buf_char(b, '}');
+}
+
+static void json_user(struct buf *b, const struct event *ev)
+{
+	bool first = false;
+
+	if (!ev->has_uid)
+		return;
+	buf_lit(b, ",\"user\":{\"id\":\"");
+	buf_u64(b, ev->uid);
+	buf_char(b, '"');
+	json_member_text(b, &first, "name", ev->user, sizeof(ev->user));
+	buf_char(b, '}');
+}
+
+static void json_container(struct buf *b, const struct event *ev)
+{
+	bool first = true;
+
+	if (ev->container_id[0]) {
+		buf_lit(b, ",\"container\":{");
+		json_member_text(b, &first, "id", ev->container_id, sizeof(ev->container_id));
+		json_member_text(b, &first, "runtime", ev->container_runtime,
+				 sizeof(ev->container_runtime));
+		buf_char(b, '}');
+	}
+	if (ev->pod_uid[0]) {
+		buf_lit(b, ",\"orchestrator\":{\"type\":\"kubernetes\",\"resource\":{\"type\":"
+			   "\"pod\",\"id\":");
+		json_text(b, ev->pod_uid, sizeof(ev->pod_uid));
+		buf_lit(b, "}}");
+	}
+}
+
+static void json_host(struct buf *b, const struct json *js)
+{
+	if (!js->hostname[0])
+		return;
+	buf_lit(b, ",\"host\":{\"name\":");
+	json_text(b, js->hostname, sizeof(js->hostname));
+	buf_char(b, '}');
+}
+
+static void json_assignment(struct buf *b, const struct event *ev)
+{
+	bool first = true;
+
+	if (ev->how == HOW_NONE && !ev->has_requested)
+		return;
+	buf_lit(b, ",\"assignment\":{");
+	json_member_text(b, &first, "how", event_how_names[ev->how], 16);
+	if (ev->has_requested) {
+		json_key(b, &first, "requested");
+		json_endpoint(b, &ev->requested, true);
+	}
+	buf_char(b, '}');
+}
+
+static void json_facts(struct buf *b, const char *key, const struct port_facts *facts)
+{
+	bool first = true;
+
+	if (facts->class == CLASS_NONE && !facts->service && !facts->ephemeral &&
+	    !facts->reserved && !facts->privileged)
+		return;
+	buf_str(b, key);
+	json_member_text(b, &first, "class", port_class_names[facts->class], 16);
+	if (facts->service)
+		json_member_text(b, &first, "service", facts->service, JSON_SERVICE_MAX);
+	json_member_true(b, &first, "ephemeral", facts->ephemeral);
+	json_member_true(b, &first, "reserved", facts->reserved);
+	json_member_true(b, &first, "privileged", facts->privileged);
+	buf_char(b, '}');
+}
+
+static void json_socket(struct buf *b, const struct event *ev)
+{
+	bool cookie = ev->cookie && ev->cookie < JSON_INTEGER_END;
+	bool backlog = ev->kind == EVENT_LISTEN && (ev->backlog || ev->outcome == OUTCOME_SUCCESS);
+	bool first = true;
+
+	if (!cookie && !backlog && !ev->netns_inum)
+		return;
+	buf_lit(b, ",\"socket\":{");
+	if (cookie)
+		json_member_u64(b, &first, "cookie", ev->cookie);
+	if (ev->netns_inum)
+		json_member_u64(b, &first, "netns", ev->netns_inum);
+	if (backlog)
+		json_member_u64(b, &first, "backlog", ev->backlog);
+	buf_char(b, '}');
+}
+
+static void json_porttrace(struct buf *b, const struct event *ev, const struct json_sides *sides,
+			   enum json_detail detail)
+{
+	bool first = false;
+
+	buf_lit(b, ",\"porttrace\":{\"schema\":1,\"backend\":\"");
+	buf_str(b, event_backend_names[ev->backend]);
+	buf_char(b, '"');
+	json_assignment(b, ev);
+	if (sides->source_facts)
+		json_facts(b, ",\"source\":{", sides->source_facts);
+	json_facts(b, ",\"destination\":{", sides->destination_facts);
+	json_socket(b, ev);
+	if (detail > JSON_IDENTITY_ONLY)
+		json_member_text(b, &first, "unit", ev->unit, sizeof(ev->unit));
+	buf_char(b, '}');
+}
+
+static void json_line(struct buf *b, struct json *js, const struct event *ev,
+		      enum json_detail detail)
+{
+	struct json_sides sides = json_sides_of(ev);
+
+	buf_lit(b, "{\"@timestamp\":");
+	json_time(b, &js->clock, ev->time_ns);
+	buf_lit(b, ",\"ecs\":{\"version\":\"9.4.0\"}");
+	json_event(b, ev);
+	json_error(b, ev);
+	json_network(b, ev, sides.direction);
+	json_endpoints(b, ev, &sides);
+	json_process(b, js, ev, detail);
+	json_user(b, ev);
+	json_host(b, js);
+	if (detail > JSON_IDENTITY_ONLY)
+		json_container(b, ev);
+	json_porttrace(b, ev, &sides, detail);
+	buf_lit(b, "}\n");
+}
+
+/* ---- the sink ---- */
+
+static int json_open(const struct sink_options *opts, void **ret_state)
+{
+	struct json *js = malloc(sizeof(*js));
+
+	if (!js)
+		return -ENOMEM;
+	output_init(&js->out, opts->fd);
+	json_clock_set(&js->clock, 0);
+	json_clock_set(&js->start_clock, 0);
+	memset(js->hostname, 0, sizeof(js->hostname));
+	if (opts->hostname)
+		memcpy(js->hostname, opts->hostname, strnlen(opts->hostname, JSON_HOSTNAME_MAX));
+	*ret_state = js;
+	return 0;
+}
+
+static int json_write(void *state, const struct event *ev)
+{
+	struct json *js = state;
+	struct buf line = { .overflow = true };
+	int err = output_reserve(&js->out, JSON_LINE_MAX);
+
+	if (err)
+		return err;
+	for (int detail = JSON_FULL; line.overflow && detail >= JSON_IDENTITY_ONLY; detail--) {
+		line = output_line(&js->out, JSON_LINE_MAX);
+		json_line(&line, js, ev, (enum json_detail)detail);
+	}
+	if (line.overflow)
+		return -EMSGSIZE;
+	output_commit(&js->out, &line);
+	return 0;
+}
+
+static int json_flush(void *state)
+{
+	return output_flush(&((struct json *)state)->out);
+}
+
+static void json_close(void *state)
+{
+	free(state);
+}
+
+const struct sink_ops sink_json = {
+	.name = "json",
+	.open = json_open,
+	.event = json_write,
+	.flush = json_flush,
+	.close = json_close,
+};

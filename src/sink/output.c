@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "output.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+void output_init(struct output *out, int fd)
+{
+	out->fd = fd;
+	out->buf = (struct buf){ .data = out->room, .size = sizeof(out->room) };
+}
+
+/* Another program may have made our stdout non-blocking: the flag belongs to the open file. */
+static int output_wait(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+	return poll(&p, 1, -1) < 0 ? -errno : 0;
+}
+
+static void output_drop(struct output *out, size_t n)
+{
+	out->buf.len -= n;
+	memmove(out->buf.data, out->buf.data + n, out->buf.len);
+}
+
+int output_flush(struct output *out)
+{
+	size_t done = 0;
+	int err = 0;
+
+	while (!err && done < out->buf.len) {
+		ssize_t n = write(out->fd, out->buf.data + done, out->buf.len - done);
+
+		if (n > 0)
+			done += (size_t)n;
+		else if (n == 0)
+			err = -EIO;
+		else
+			err = errno == EAGAIN ? output_wait(out->fd) : -errno;
+	}
+	output_drop(out, done);
+	return err;
+}
+
+int output_reserve(struct output *out, size_t n)
+{
+	int err;
+
+	if (out->buf.size - out->buf.len >= n)
+		return 0;
+	err = output_flush(out);
+	/* An interrupted flush may have made room enough; the error is told at the next flush. */
+	return out->buf.size - out->buf.len >= n ? 0 : err;
+}
+
+struct buf output_line(struct output *out, size_t n)
+{
+	size_t left = out->buf.size - out->buf.len;
+
+	return (struct buf){ .data = out->buf.data + out->buf.len, .size = n < left ? n : left };
+}
+
+void output_commit(struct output *out, const struct buf *line)
+{
+	out->buf.len += line->len;
+}

@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Aligned columns for people. 132 characters hold an IPv4 event; a longer value is never cut but
+ * pushes what follows, and the next column with room to spare brings the line back into step. "-"
+ * is absent; in an address that was asked for, "*" is "any".
+ */
+#include "../sink.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "../utf8.h"
+#include "output.h"
+
+#define TABLE_LINE_MAX 4096
+#define TABLE_SERVICE_MAX 64
+
+struct table {
+	struct output out;
+	bool wide, color, utc;
+	bool time_known;
+	uint64_t time_second; /* what time_text says */
+	char time_text[8];    /* "12:03:41" */
+};
+
+/* One line being written. */
+struct table_line {
+	struct table *t;
+	struct buf *b;
+	size_t invisible; /* bytes so far that take no place on the screen */
+};
+
+/* ---- cells ---- */
+
+/* What would move the cursor, reverse the line or hide never reaches a terminal raw. */
+static bool table_shown(uint32_t c)
+{
+	if (c < 0x20 || (c >= 0x7f && c < 0xa0))
+		return false;
+	if ((c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202f) ||
+	    (c >= 0x2060 && c <= 0x206f))
+		return false;
+	return c != 0xad && c != 0xfeff && c != 0x061c && c < 0xe0000;
+}
+
+static void table_escaped(struct buf *b, unsigned char byte)
+{
+	static const char hex[] = "0123456789abcdef";
+
+	buf_lit(b, "\\x");
+	buf_char(b, hex[byte >> 4]);
+	buf_char(b, hex[byte & 15]);
+}
+
+static void table_text(struct table_line *line, const char *text, size_t max)
+{
+	const unsigned char *s = (const unsigned char *)text;
+	size_t n = strnlen(text, max), len;
+	uint32_t c;
+
+	if (!n)
+		buf_char(line->b, '-');
+	for (size_t at = 0; at < n; at += len) {
+		len = utf8_decode(s + at, n - at, &c);
+		if (len && table_shown(c)) {
+			buf_bytes(line->b, text + at, len);
+			line->invisible += len - 1;
+			continue;
+		}
+		len = 1;
+		table_escaped(line->b, s[at]);
+	}
+}
+
+static void table_number(struct table_line *line, uint64_t v)
+{
+	if (v)
+		buf_u64(line->b, v);
+	else
+		buf_char(line->b, '-');
+}
+
+static void table_ip(struct buf *b, const struct endpoint *ep)
+{
+	if (ep->ip_version == 6)
+		buf_char(b, '[');
+	buf_ip(b, ep->addr, ep->ip_version);
+	if (ep->ip_version == 6)
+		buf_char(b, ']');
+}
+
+/* "10.0.0.5:443", "[::1]:40871 e" (inside the ephemeral range), "10.0.0.5:-" (no port yet). */
+static void table_endpoint(struct table_line *line, const struct endpoint *ep,
+			   const struct port_facts *facts)
+{
+	if (!ep->ip_version && !ep->has_port) {
+		buf_char(line->b, '-');
+		return;
+	}
+	if (ep->ip_version)
+		table_ip(line->b, ep);
+	else
+		buf_char(line->b, '?');
+	buf_char(line->b, ':');
+	if (!ep->has_port) {
+		buf_char(line->b, '-');
+		return;
+	}
+	buf_u64(line->b, ep->port);
+	if (facts->ephemeral)
+		buf_lit(line->b, " e");
+}
+
+/* What a failed event wanted: "0.0.0.0:443", "10.0.0.5:*" (any port), "*:*". */
+static void table_requested(struct table_line *line, const struct endpoint *ip,
+			    const struct endpoint *wanted, const struct port_facts *facts)
+{
+	if (ip->ip_version)
+		table_ip(line->b, ip);
+	else
+		buf_char(line->b, '*');
+	buf_char(line->b, ':');
+	if (!wanted->has_port || !wanted->port) {
+		buf_char(line->b, '*');
+		return;
+	}
+	buf_u64(line->b, wanted->port);
+	if (facts->ephemeral)
+		buf_lit(line->b, " e");
+}
+
+static void table_local(struct table_line *line, const struct event *ev)
+{
+	bool bind = ev->kind == EVENT_BIND;
+
+	if (ev->outcome == OUTCOME_SUCCESS || !ev->has_requested || (!bind && ev->local.has_port))
+		table_endpoint(line, &ev->local, &ev->local_facts);
+	else
+		table_requested(line, bind || !ev->local.ip_version ? &ev->requested : &ev->local,
+				&ev->requested, &ev->local_facts);
+}
+
+/* "850ns", "81us", "1.2ms", "10.0s", "2m10s", "3h05m", "12d04h"; cut off, not rounded up. */
+static void table_duration(struct buf *b, uint64_t ns)
+{
+	static const struct {
+		uint64_t end_ns, unit_ns, rest_ns;
+		const char *unit, *rest;
+		int rest_digits;
+	} steps[] = {
+		{ 1000, 1, 0, "ns", "", 0 },
+		{ 1000000, 1000, 0, "us", "", 0 },
+		{ 1000000000, 1000000, 100000, ".", "ms", 1 },
+		{ 60000000000, 1000000000, 100000000, ".", "s", 1 },
+		{ 3600000000000, 60000000000, 1000000000, "m", "s", 2 },
+		{ 86400000000000, 3600000000000, 60000000000, "h", "m", 2 },
+		{ UINT64_MAX, 86400000000000, 3600000000000, "d", "h", 2 },
+	};
+	size_t i = 0;
+
+	while (i + 1 < sizeof(steps) / sizeof(steps[0]) && ns >= steps[i].end_ns)
+		i++;
+	buf_u64(b, ns / steps[i].unit_ns);
+	buf_str(b, steps[i].unit);
+	if (steps[i].rest_ns)
+		buf_u64_padded(b, ns % steps[i].unit_ns / steps[i].rest_ns, steps[i].rest_digits);
+	buf_str(b, steps[i].rest);
+}
+
+static void table_errno(struct buf *b, int error)
+{
+	const char *name = strerrorname_np(error);
+
+	if (name) {
+		buf_str(b, name);
+	} else {
+		buf_lit(b, "errno ");
+		buf_u64(b, (uint64_t)error);
+	}
+}
+
+static void table_failure(struct table_line *line, const struct event *ev)
+{
+	const char *words = ev->error > 0 ? strerrordesc_np(ev->error) : NULL;
+
+	if (ev->aborted)
+		buf_lit(line->b, "aborted");
+	else if (ev->error > 0)
+		table_errno(line->b, ev->error);
+	else
+		buf_lit(line->b, "failed");
+	if (ev->reason[0] && !ev->aborted) {
+		buf_char(line->b, ' ');
+		table_text(line, ev->reason, sizeof(ev->reason));
+	} else if (words && !ev->aborted) {
+		buf_char(line->b, ' ');
+		buf_str(line->b, words);
+	}
+	if (ev->duration_ns) {
+		buf_lit(line->b, " after ");
+		table_duration(line->b, ev->duration_ns);
+	}
+}
+
+static void table_success(struct table_line *line, const struct event *ev)
+{
+	buf_lit(line->b, "ok");
+	if (ev->kind == EVENT_LISTEN) {
+		buf_lit(line->b, " backlog ");
+		buf_u64(line->b, ev->backlog);
+	} else if (ev->duration_ns) {
+		buf_str(line->b, ev->kind == EVENT_CLOSE ? " after " : " ");
+		table_duration(line->b, ev->duration_ns);
+	}
+}
+
+static void table_result(struct table_line *line, const struct event *ev)
+{
+	if (ev->outcome == OUTCOME_SUCCESS) {
+		table_success(line, ev);
+	} else if (ev->outcome == OUTCOME_FAILURE) {
+		table_failure(line, ev);
+	} else {
+		buf_lit(line->b, "unknown");
+		if (ev->reason[0]) {
+			buf_char(line->b, ' ');
+			table_text(line, ev->reason, sizeof(ev->reason));
+		}
+	}
+}
+
+/* ---- columns ---- */
+
+static void table_time_set(struct table *t, uint64_t second)
+{
+	struct buf b = { .data = t->time_text, .size = sizeof(t->time_text) };
+	time_t when = (time_t)second;
+	struct tm tm = { 0 };
+
+	if (t->utc)
+		gmtime_r(&when, &tm);
+	else
+		localtime_r(&when, &tm);
+	buf_u64_padded(&b, (uint64_t)tm.tm_hour, 2);
+	buf_char(&b, ':');
+	buf_u64_padded(&b, (uint64_t)tm.tm_min, 2);
+	buf_char(&b, ':');
+	buf_u64_padded(&b, (uint64_t)tm.tm_sec, 2);
+	t->time_second = second;
+	t->time_known = true;
+}
+
+static void table_cell_time(struct table_line *line, const struct event *ev)
+{
+	struct table *t = line->t;
+
+	if (!t->time_known || t->time_second != ev->time_ns / 1000000000)
+		table_time_set(t, ev->time_ns / 1000000000);
+	buf_bytes(line->b, t->time_text, sizeof(t->time_text));
+	buf_char(line->b, '.');
+	buf_u64_padded(line->b, ev->time_ns / 1000000 % 1000, 3);
+}
+
+static const struct port_facts *table_service_side(const struct event *ev)
+{
+	return event_service_is_remote(ev) ? &ev->remote_facts : &ev->local_facts;
+}
+
+static void table_cell_event(struct table_line *line, const struct event *ev)
+{
+	buf_str(line->b, event_kind_names[ev->kind]);
+}
+
+static void table_cell_proto(struct table_line *line, const struct event *ev)
+{
+	buf_str(line->b, event_proto_names[ev->proto]);
+}
+
+static void table_cell_pid(struct table_line *line, const struct event *ev)
+{
+	table_number(line, ev->pid);
+}
+
+static void table_cell_process(struct table_line *line, const struct event *ev)
+{
+	table_text(line, ev->name, sizeof(ev->name));
+}
+
+static void table_cell_local(struct table_line *line, const struct event *ev)
+{
+	table_local(line, ev);
+}
+
+static void table_cell_remote(struct table_line *line, const struct event *ev)
+{
+	table_endpoint(line, &ev->remote, &ev->remote_facts);
+}
+
+static void table_cell_class(struct table_line *line, const struct event *ev)
+{
+	table_text(line, port_class_names[table_service_side(ev)->class], 16);
+}
+
+static void table_cell_service(struct table_line *line, const struct event *ev)
+{
+	const char *service = table_service_side(ev)->service;
+
+	table_text(line, service ? service : "", TABLE_SERVICE_MAX);
+}
+
+static void table_cell_how(struct table_line *line, const struct event *ev)
+{
+	table_text(line, event_how_names[ev->how], 16);
+}
+
+static void table_cell_result(struct table_line *line, const struct event *ev)
+{
+	bool red = line->t->color && ev->outcome == OUTCOME_FAILURE;
+
+	if (red)
+		buf_lit(line->b, "\033[31m");
+	table_result(line, ev);
+	if (red)
+		buf_lit(line->b, "\033[0m");
+}
+
+static const struct table_column {
+	const char *name;
+	size_t width, wide_width; /* without the space that follows */
+	void (*cell)(struct table_line *line, const struct event *ev);
+} table_columns[] = {
+	{ "TIME", 12, 12, table_cell_time },	   { "EVENT", 7, 7, table_cell_event },
+	{ "PROTO", 5, 5, table_cell_proto },	   { "PID", 7, 7, table_cell_pid },
+	{ "PROCESS", 11, 15, table_cell_process }, { "LOCAL", 19, 49, table_cell_local },
+	{ "REMOTE", 19, 49, table_cell_remote },   { "CLASS", 10, 10, table_cell_class },
+	{ "SERVICE", 8, 15, table_cell_service },  { "HOW", 9, 9, table_cell_how },
+	{ "RESULT", 0, 0, table_cell_result },
+};
+#define TABLE_COLUMN_COUNT (sizeof(table_columns) / sizeof(table_columns[0]))
+
+/* Writes the line of one event, or with NULL the header. */
+static void table_line(struct buf *b, struct table *t, const struct event *ev)
+{
+	struct table_line line = { .t = t, .b = b };
+	size_t from = b->len, end = 0;
+
+	for (size_t i = 0; i < TABLE_COLUMN_COUNT; i++) {
+		const struct table_column *col = &table_columns[i];
+
+		if (i) {
+			buf_char(b, ' ');
+			buf_pad(b, from, end + line.invisible);
+		}
+		if (ev)
+			col->cell(&line, ev);
+		else
+			buf_str(b, col->name);
+		end += (t->wide ? col->wide_width : col->width) + 1;
+	}
+}
+
+/* ---- the sink ---- */
+
+static int table_header(struct table *t)
+{
+	struct buf line = output_line(&t->out, TABLE_LINE_MAX);
+	struct buf text;
+	int err;
+
+	if (t->color)
+		buf_lit(&line, "\033[1m");
+	text = (struct buf){ .data = line.data + line.len, .size = line.size - line.len };
+	table_line(&text, t, NULL);
+	line.len += text.len;
+	if (t->color)
+		buf_lit(&line, "\033[0m");
+	buf_char(&line, '\n');
+	output_commit(&t->out, &line);
+	err = output_flush(&t->out);
+	return err == -EINTR ? 0 : err;
+}
+
+static int table_open(const struct sink_options *opts, void **ret_state)
+{
+	struct table *t = malloc(sizeof(*t));
+	int err;
+
+	if (!t)
+		return -ENOMEM;
+	output_init(&t->out, opts->fd);
+	t->wide = opts->wide;
+	t->color = opts->color;
+	t->utc = opts->utc;
+	t->time_known = false;
+	err = opts->header ? table_header(t) : 0;
+	if (err)
+		free(t);
+	else
+		*ret_state = t;
+	return err;
+}
+
+static int table_event(void *state, const struct event *ev)
+{
+	struct table *t = state;
+	struct buf line;
+	int err = output_reserve(&t->out, TABLE_LINE_MAX);
+
+	if (err)
+		return err;
+	line = output_line(&t->out, TABLE_LINE_MAX);
+	table_line(&line, t, ev);
+	buf_char(&line, '\n');
+	if (line.overflow)
+		return -EMSGSIZE;
+	output_commit(&t->out, &line);
+	return 0;
+}
+
+static int table_flush(void *state)
+{
+	return output_flush(&((struct table *)state)->out);
+}
+
+static void table_close(void *state)
+{
+	free(state);
+}
+
+const struct sink_ops sink_table = {
+	.name = "table",
+	.open = table_open,
+	.event = table_event,
+	.flush = table_flush,
+	.close = table_close,
+};

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "version.h"
+
+#include <bpf/libbpf.h>
+
+void version_print(FILE *out)
+{
+	fprintf(out, "porttrace %s\nlibbpf %s; sinks: table, json\nLicence: GPL-2.0-only OR BSD-2-Clause\n",
+		PORTTRACE_VERSION, libbpf_version_string());
+}

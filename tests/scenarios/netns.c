@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* An own network namespace and the few devices and routes in it, by rtnetlink alone. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <net/if.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include "workload.h"
+
+struct request {
+	struct nlmsghdr h;
+	union {
+		struct ifinfomsg link;
+		struct ifaddrmsg addr;
+		struct rtmsg route;
+	};
+	char attrs[512];
+};
+
+static void request_init(struct request *r, int type, int flags, size_t body)
+{
+	memset(r, 0, sizeof(*r));
+	r->h.nlmsg_type = type;
+	r->h.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+	r->h.nlmsg_len = NLMSG_LENGTH(body);
+}
+
+static struct rtattr *put(struct request *r, int type, const void *data, size_t len)
+{
+	struct rtattr *a = (void *)((char *)r + NLMSG_ALIGN(r->h.nlmsg_len));
+
+	a->rta_type = type;
+	a->rta_len = RTA_LENGTH(len);
+	if (len)
+		memcpy(RTA_DATA(a), data, len);
+	r->h.nlmsg_len = NLMSG_ALIGN(r->h.nlmsg_len) + RTA_ALIGN(a->rta_len);
+	return a;
+}
+
+static void nest_end(struct request *r, struct rtattr *a)
+{
+	a->rta_len = (char *)r + r->h.nlmsg_len - (char *)a;
+}
+
+static int request_send(struct request *r)
+{
+	struct {
+		struct nlmsghdr h;
+		struct nlmsgerr e;
+		char rest[1024];
+	} ack;
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), rc = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (send(fd, r, r->h.nlmsg_len, 0) < 0 || recv(fd, &ack, sizeof(ack), 0) < 0)
+		rc = -errno;
+	else if (ack.h.nlmsg_type == NLMSG_ERROR)
+		rc = ack.e.error;
+	close(fd);
+	return rc;
+}
+
+int netns_up(const char *ifname)
+{
+	struct request r;
+
+	request_init(&r, RTM_NEWLINK, 0, sizeof(r.link));
+	r.link.ifi_index = if_nametoindex(ifname);
+	r.link.ifi_flags = r.link.ifi_change = IFF_UP;
+	return request_send(&r);
+}
+
+int netns_veth(const char *a, const char *b)
+{
+	struct ifinfomsg peer = { 0 };
+	struct rtattr *info, *data, *end;
+	struct request r;
+
+	request_init(&r, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sizeof(r.link));
+	put(&r, IFLA_IFNAME, a, strlen(a) + 1);
+	info = put(&r, IFLA_LINKINFO, NULL, 0);
+	put(&r, IFLA_INFO_KIND, "veth", strlen("veth"));
+	data = put(&r, IFLA_INFO_DATA, NULL, 0);
+	end = put(&r, VETH_INFO_PEER, &peer, sizeof(peer));
+	put(&r, IFLA_IFNAME, b, strlen(b) + 1);
+	nest_end(&r, end);
+	nest_end(&r, data);
+	nest_end(&r, info);
+	return request_send(&r);
+}
+
+int netns_addr4(const char *ifname, const char *ip, int plen)
+{
+	struct in_addr in;
+	struct request r;
+
+	inet_pton(AF_INET, ip, &in);
+	request_init(&r, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, sizeof(r.addr));
+	r.addr.ifa_family = AF_INET;
+	r.addr.ifa_prefixlen = plen;
+	r.addr.ifa_index = if_nametoindex(ifname);
+	put(&r, IFA_LOCAL, &in, sizeof(in));
+	put(&r, IFA_ADDRESS, &in, sizeof(in));
+	return request_send(&r);
+}
+
+int netns_unreachable4(const char *ip, int plen)
+{
+	struct in_addr in;
+	struct request r;
+
+	inet_pton(AF_INET, ip, &in);
+	request_init(&r, RTM_NEWROUTE, NLM_F_CREATE, sizeof(r.route));
+	r.route.rtm_family = AF_INET;
+	r.route.rtm_dst_len = plen;
+	r.route.rtm_table = RT_TABLE_MAIN;
+	r.route.rtm_protocol = RTPROT_STATIC;
+	r.route.rtm_scope = RT_SCOPE_UNIVERSE;
+	r.route.rtm_type = RTN_UNREACHABLE;
+	put(&r, RTA_DST, &in, sizeof(in));
+	return request_send(&r);
+}
+
+int netns_enter(void)
+{
+	if (unshare(CLONE_NEWNET))
+		return -errno;
+	return netns_up("lo");
+}

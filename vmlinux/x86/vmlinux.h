@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef __VMLINUX_H__
+#define __VMLINUX_H__
+
+#include <linux/types.h>
+#include <linux/bpf.h>
+#include <stdbool.h>
+#ifndef NULL
+#define NULL ((void *)0)
+#endif
+
+#ifndef BPF_NO_PRESERVE_ACCESS_INDEX
+#pragma clang attribute push (__attribute__((preserve_access_index)), apply_to = record)
+#endif
+
+struct pt_regs {
+	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
+};
+typedef struct { long long counter; } atomic64_t;
+struct ns_common { unsigned int inum; };
+struct local_ports;
+struct netns_ipv4 {
+	struct local_ports { char opaque; } ip_local_ports;
+	unsigned long *sysctl_local_reserved_ports;
+	int sysctl_ip_prot_sock;
+};
+struct net { struct ns_common ns; struct netns_ipv4 ipv4; };
+typedef struct { struct net *net; } possible_net_t;
+struct in6_addr { union { __u8 u6_addr8[16]; } in6_u; };
+struct sock_common {
+	__be32 skc_daddr;
+	__be32 skc_rcv_saddr;
+	__be16 skc_dport;
+	__u16 skc_num;
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	possible_net_t skc_net;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+	atomic64_t skc_cookie;
+};
+struct sock {
+	struct sock_common __sk_common;
+	__u16 sk_type;
+	__u16 sk_protocol;
+	int sk_err;
+	__u32 sk_max_ack_backlog;
+};
+struct socket { struct sock *sk; };
+struct inet_sock { struct sock sk; __be16 inet_sport; };
+struct tcp_sock { __u32 rcv_nxt; };
+struct task_struct {
+	int tgid;
+	struct task_struct *real_parent;
+	struct task_struct *group_leader;
+	__u64 start_boottime;
+	char comm[16];
+};
+struct trace_entry { unsigned short type; unsigned char flags; unsigned char preempt_count; int pid; };
+struct trace_event_raw_inet_sock_set_state {
+	struct trace_entry ent;
+	const void *skaddr;
+	int oldstate;
+	int newstate;
+	__u16 sport;
+	__u16 dport;
+	__u16 family;
+	__u16 protocol;
+};
+
+#ifndef BPF_NO_PRESERVE_ACCESS_INDEX
+#pragma clang attribute pop
+#endif
+#endif
