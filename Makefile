@@ -75,6 +75,33 @@ $(BUILD)/skel/%.skel.h: $(BUILD)/bpf/%.bpf.o
 
 -include $(OBJECTS:.o=.d)
 
+# --- tests ---------------------------------------------------------------------------------------------------------
+
+UNIT_SOURCES := $(wildcard tests/unit/test_*.c)
+UNIT_TESTS := $(UNIT_SOURCES:tests/unit/%.c=$(BUILD)/tests/unit/%)
+SCENARIO_SOURCES := $(wildcard tests/scenarios/*.c)
+
+# The programs of the tests have main() of their own; the sanitizers find what assertions do not look for.
+$(BUILD)/tests/unit/%: tests/unit/%.c $(wildcard tests/unit/*.h) $(PURE_OBJECTS)
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(PURE_OBJECTS) -lcmocka -lpthread
+
+$(BUILD)/tests/workload: $(SCENARIO_SOURCES) $(wildcard tests/scenarios/*.h)
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $(SCENARIO_SOURCES) -lpthread
+
+$(BUILD)/tests/stress: $(wildcard tests/stress/*.c)
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -O2 -g -Wall -Wextra -o $@ $^ -lpthread
+
+unit-tests: $(UNIT_TESTS)
+test-programs: $(BUILD)/porttrace $(BUILD)/tests/workload $(BUILD)/tests/stress
+
+.PHONY: unit-tests test-programs
+
 .SECONDARY:
 .DELETE_ON_ERROR:
 .PHONY: all

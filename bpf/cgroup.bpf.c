@@ -29,6 +29,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define IPPROTO_UDPLITE 136
+#define ECONNREFUSED 111
 
 /* Context fields must be read by loads of their own size: clang joins neighbours, the verifier refuses that. */
 #define FIELD(f) (*(volatile __u32 *)&(f))
@@ -50,7 +51,7 @@ struct state {
 	__u8 pending; /* enum pending */
 	__u8 started; /* connect: the SYN is out */
 	__u8 how; /* of the connect under way */
-	__u8 port_locked; /* the port outlives a failed connect: it was bound */
+	__u8 port_locked; /* the port outlives a failed connect: it was asked for by number */
 	__u8 complete; /* seen since its creation */
 	__u8 accepted; /* accept has been told */
 	__u32 role; /* RAW_F_EGRESS, RAW_F_INGRESS or 0 */
@@ -155,18 +156,21 @@ static __always_inline void tell_pending_bind(struct state *st, __u64 cookie, bo
 	event_request(&ev, st);
 	ev.time_ns = st->asked_ns;
 	ev.local_port = 0;
+	if (at_connect)
+		__builtin_memcpy(ev.local_addr, st->requested_addr, 16);
 	ev.how = st->requested_port ? RAW_HOW_EXPLICIT : at_connect ? RAW_HOW_NONE : RAW_HOW_BIND0;
 	event_send(&ev, st);
 }
 
 /* Tells the result of the connect under way. */
-static __always_inline void tell_connect(struct state *st, __u64 cookie, __u32 flags)
+static __always_inline void tell_connect(struct state *st, __u64 cookie, __u32 error, __u32 flags)
 {
 	struct raw_event ev;
 
 	st->pending = PENDING_NONE;
 	st->role = RAW_F_EGRESS;
 	event_fill(&ev, st, cookie, RAW_CONNECT, flags);
+	ev.error = error;
 	ev.duration_ns = ev.time_ns - st->asked_ns;
 	ev.how = st->how;
 	if (st->how == RAW_HOW_CONNECT) {
@@ -174,9 +178,10 @@ static __always_inline void tell_connect(struct state *st, __u64 cookie, __u32 f
 		event_request(&ev, st);
 	}
 	event_send(&ev, st);
-	if (flags & RAW_F_FAILED) {
+	if ((flags & RAW_F_FAILED) && !(flags & RAW_F_ABORTED)) { /* the port is given back */
 		if (!st->port_locked)
 			st->local_port = 0;
+		st->remote_port = 0;
 		st->role = 0;
 	}
 }
@@ -273,7 +278,7 @@ static __always_inline void bound(struct bpf_sock *ctx, struct state *st, __u16 
 		return;
 	st->pending = PENDING_NONE;
 	st->local_port = port;
-	st->port_locked = 1;
+	st->port_locked = st->requested_port != 0; /* SOCK_BINDPORT_LOCK */
 	event_fill(&ev, st, bpf_get_socket_cookie(ctx), RAW_BIND, 0);
 	event_request(&ev, st);
 	ev.how = st->requested_port ? RAW_HOW_EXPLICIT : RAW_HOW_BIND0;
@@ -331,7 +336,7 @@ static __always_inline void connect_before(struct state *st, __u64 cookie)
 {
 	tell_pending_bind(st, cookie, true);
 	if (st->pending == PENDING_CONNECT && !st->started)
-		tell_connect(st, cookie, RAW_F_FAILED | RAW_F_LATE | RAW_F_NO_ROUTE_HINT);
+		tell_connect(st, cookie, 0, RAW_F_FAILED | RAW_F_LATE | RAW_F_NO_ROUTE_HINT);
 	state_set_process(st);
 }
 
@@ -425,13 +430,11 @@ static __always_inline void ops_passive(struct bpf_sock_ops *ctx, struct state *
 static __always_inline void ops_syn_failed(struct bpf_sock_ops *ctx, struct state *st, __u64 cookie)
 {
 	__u32 segs_in = FIELD(ctx->segs_in), retransmitted = FIELD(ctx->total_retrans);
-	__u32 hint = RAW_F_UNREACH_HINT;
 
-	if (segs_in)
-		hint = RAW_F_REFUSED_HINT;
-	else if (retransmitted)
-		hint = RAW_F_TIMEOUT_HINT;
-	tell_connect(st, cookie, RAW_F_FAILED | hint);
+	if (segs_in) /* only a reset ends SYN_SENT after a segment came in (tcp_rcv_synsent_state_process()) */
+		tell_connect(st, cookie, ECONNREFUSED, RAW_F_FAILED);
+	else
+		tell_connect(st, cookie, 0, RAW_F_FAILED | (retransmitted ? RAW_F_TIMEOUT_HINT : RAW_F_UNREACH_HINT));
 }
 
 SEC("sockops")
@@ -463,7 +466,7 @@ int c_ops(struct bpf_sock_ops *ctx)
 		break;
 	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
 		if (st->pending == PENDING_CONNECT)
-			tell_connect(st, cookie, 0);
+			tell_connect(st, cookie, 0, 0);
 		break;
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
 		ops_passive(ctx, st);
@@ -573,11 +576,11 @@ int c_release(struct bpf_sock *ctx)
 	cookie = bpf_get_socket_cookie(ctx);
 	tell_pending_bind(st, cookie, false);
 	if (st->pending == PENDING_CONNECT)
-		tell_connect(st, cookie,
+		tell_connect(st, cookie, 0,
 			     st->started ? RAW_F_FAILED | RAW_F_ABORTED :
 					   RAW_F_FAILED | RAW_F_LATE | RAW_F_NO_ROUTE_HINT);
 	tell_accept(st, cookie, RAW_F_LATE);
-	if (!st->local_port && st->protocol == IPPROTO_TCP)
+	if (!st->local_port && (st->protocol == IPPROTO_TCP || !st->role))
 		return 1;
 	state_set_process(st);
 	event_fill(&ev, st, cookie, RAW_CLOSE, 0);

@@ -180,6 +180,7 @@ static __always_inline void handle_listen_exit(struct sock *sk, int ret, bool bt
 	if (!ev)
 		return;
 	ev->backlog = BPF_CORE_READ(sk, sk_max_ack_backlog);
+	ev->flags |= RAW_F_BACKLOG;
 	if (autobind) {
 		ev->how = RAW_HOW_AUTOBIND;
 		ev->flags |= RAW_F_REQUESTED;

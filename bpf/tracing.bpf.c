@@ -155,11 +155,19 @@ int f_accept(__u64 *ctx)
 {
 	struct sock *child = (struct sock *)slot(ctx, config.accept_nargs);
 
-	if (child)
+	if (child && !config.accept_by_graft)
 		handle_accept(child, false);
-	else
+	else if (!child)
 		handle_accept_failed((struct sock *)ctx[0],
 				     compat_accept_error(slot(ctx, config.accept_nargs == 2 ? 1 : 2)), false);
+	return 0;
+}
+
+/* fexit misses the accepts that had begun before it was attached; this function runs when they return. */
+SEC("fentry/security_sock_graft")
+int BPF_PROG(f_graft, struct sock *sk)
+{
+	handle_accept(sk, true);
 	return 0;
 }
 

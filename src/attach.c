@@ -102,7 +102,7 @@ static int attach_sum_counters(int fd, struct raw_counters *ret)
 	return 0;
 }
 
-int attach_read_loss(const struct attach *at, struct attach_loss *ret)
+int attach_read_loss(struct attach *at, struct attach_loss *ret)
 {
 	struct attach_loss loss = {};
 	int r = attach_sum_counters(at->counters_fd, &loss.counters);
@@ -114,9 +114,11 @@ int attach_read_loss(const struct attach *at, struct attach_loss *ret)
 		__u32 len = sizeof(info);
 
 		/* recursion_misses came in 5.12: an older kernel leaves it 0 */
-		if (at->programs[i].attached && at->program_fds[i] >= 0 &&
-		    !bpf_obj_get_info_by_fd(at->program_fds[i], &info, &len))
-			loss.missed_runs += info.recursion_misses;
+		if (!at->programs[i].attached || at->program_fds[i] < 0 ||
+		    bpf_obj_get_info_by_fd(at->program_fds[i], &info, &len))
+			continue;
+		at->programs[i].missed = info.recursion_misses;
+		loss.missed_runs += info.recursion_misses;
 	}
 	loss.missed_runs -= at->missed_before;
 	*ret = loss;

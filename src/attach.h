@@ -37,6 +37,7 @@ struct attach_program {
 	const char *target; /* kernel function, tracepoint or cgroup hook */
 	const char *what; /* the events it brings, for people */
 	bool attached;
+	uint64_t missed; /* runs that the kernel skipped, as of the last attach_read_loss */
 	int error; /* negative errno if not attached and wanted; 0 = this kernel or mode does not need it */
 };
 
@@ -84,7 +85,7 @@ void attach_close(struct attach *at);
 /* Attached programs stay silent until armed; after disarming, what they have counted no longer changes. */
 int attach_arm(struct attach *at);
 void attach_disarm(struct attach *at);
-int attach_read_loss(const struct attach *at, struct attach_loss *ret);
+int attach_read_loss(struct attach *at, struct attach_loss *ret);
 /* "fentry" or "kprobe" for the tracing backend, "" else. */
 const char *attach_mode_name(const struct attach *at);
 

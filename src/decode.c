@@ -118,12 +118,10 @@ static void decode_reason(const struct raw_event *raw, struct event *ev)
 		reason = "given up by the program";
 	else if (raw->flags & RAW_F_DENIED)
 		reason = "denied by a security module or a cgroup program";
-	else if (raw->flags & RAW_F_REFUSED_HINT)
-		reason = "refused by the peer";
 	else if (raw->flags & RAW_F_TIMEOUT_HINT)
 		reason = "no answer from the peer";
 	else if (raw->flags & RAW_F_UNREACH_HINT)
-		reason = "peer not reachable";
+		reason = "no answer: peer not reachable, or given up by the program";
 	else if (raw->flags & RAW_F_NO_ROUTE_HINT)
 		reason = "failed before anything was sent: no route, no free port, or denied";
 	else if (raw->error == EADDRNOTAVAIL && raw->kind == RAW_CONNECT && raw->how == RAW_HOW_CONNECT)
@@ -179,6 +177,7 @@ static void decode_socket(const struct raw_event *raw, struct event *ev)
 	ev->cookie = raw->cookie;
 	ev->netns_cookie = raw->netns_cookie;
 	ev->netns_inum = raw->netns_inum;
+	ev->has_backlog = raw->flags & RAW_F_BACKLOG;
 	ev->backlog = raw->backlog;
 	ev->proto = raw->protocol == IPPROTO_UDP || raw->protocol == IPPROTO_UDPLITE ? PROTO_UDP : PROTO_TCP;
 	ev->mptcp = raw->protocol == 262; /* IPPROTO_MPTCP, linux/in.h since 5.6 */

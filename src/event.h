@@ -86,7 +86,8 @@ struct event {
 	uint64_t cookie; /* 0 = unknown */
 	uint64_t netns_cookie; /* 0 = unknown */
 	uint32_t netns_inum; /* 0 = unknown */
-	uint32_t backlog; /* listen only */
+	bool has_backlog;
+	uint32_t backlog; /* listen only, valid with has_backlog */
 	bool has_truth; /* range_*, unprivileged_start and the raw reserved bits are known */
 	uint16_t range_low, range_high; /* effective ephemeral range, both ends included */
 	uint16_t unprivileged_start;

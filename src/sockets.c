@@ -89,23 +89,27 @@ void sockets_free(struct sockets *s)
 	free(s);
 }
 
+/*
+ * An event that assigns a port begins the life that a close ends. Whatever was remembered under this id before was
+ * of an older socket, or of a port that was given back (a failed connect has no close).
+ */
 static void sockets_remember(struct sockets *s, const struct event *ev)
 {
 	struct socket_entry *entry = sockets_slot(s, ev->socket_id);
+	bool fresh = !entry->socket_id;
 
-	if (!entry->socket_id) {
+	if (ev->outcome == OUTCOME_FAILURE)
+		return;
+	if (fresh) {
 		if (s->count >= s->limit || (s->count >= s->size / 4 * 3 && sockets_grow(s) < 0))
 			return;
 		entry = sockets_slot(s, ev->socket_id);
-		*entry = (struct socket_entry){ ev->socket_id, ev->time_ns, ROLE_UNKNOWN };
 		s->count++;
 	}
-	if (ev->kind == EVENT_ACCEPT) /* a new socket, whatever was here before */
-		entry->born_ns = ev->time_ns;
-	if (ev->role != ROLE_UNKNOWN && ev->outcome != OUTCOME_FAILURE)
+	if (fresh || ev->how != HOW_NONE)
+		*entry = (struct socket_entry){ ev->socket_id, ev->time_ns, ROLE_UNKNOWN };
+	if (ev->role != ROLE_UNKNOWN)
 		entry->role = ev->role;
-	else if (ev->kind == EVENT_LISTEN)
-		entry->role = ROLE_UNKNOWN;
 }
 
 static void sockets_recall(struct sockets *s, struct event *ev)
@@ -114,7 +118,7 @@ static void sockets_recall(struct sockets *s, struct event *ev)
 
 	if (!entry->socket_id)
 		return;
-	if (ev->role == ROLE_UNKNOWN)
+	if (ev->role == ROLE_UNKNOWN && ev->remote.has_port)
 		ev->role = entry->role;
 	if (!ev->duration_ns && ev->time_ns > entry->born_ns)
 		ev->duration_ns = ev->time_ns - entry->born_ns;

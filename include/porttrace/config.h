@@ -32,7 +32,7 @@ struct bpf_config {
 	__u8 has_cookie_helper; /* bpf_get_socket_cookie in tracing programs, 5.12 */
 	__u8 accept_nargs; /* arguments of inet_csk_accept(): 4 to 6.9, 2 from 6.10 */
 	__u8 listen_nargs; /* arguments of inet_csk_listen_start(): 2 to 5.15, 1 from 5.16 */
-	__u8 mode_x; /* kprobes instead of fentry */
+	__u8 accept_by_graft; /* successful accepts are told at security_sock_graft() */
 };
 
 #endif

@@ -54,10 +54,9 @@ enum raw_flag {
 	RAW_F_LATE = 1 << 9, /* told later than it happened: time_ns is that of the event, not of the telling */
 	RAW_F_LEADER_COMM = 1 << 10, /* comm is the thread group leader's (else the calling thread's) */
 	RAW_F_NO_ROUTE_HINT = 1 << 11, /* cgroup backend: connect failed before a SYN was sent (errno unseen) */
-	RAW_F_REFUSED_HINT = 1 << 12, /* cgroup backend: an answer came and ended the attempt (refused) */
 	RAW_F_TIMEOUT_HINT = 1 << 13, /* cgroup backend: retransmissions without an answer */
 	RAW_F_UNREACH_HINT = 1 << 14, /* cgroup backend: ended without answer and without retransmission */
-	RAW_F_EXHAUSTED_HINT = 1 << 15, /* cgroup backend: connect got no local port (6.12 and newer) */
+	RAW_F_BACKLOG = 1 << 12, /* listen: backlog is set */
 	RAW_F_DENIED = 1 << 16, /* refused by an LSM or a cgroup program before the kernel's inet code */
 	RAW_F_SOCK_RANGE = 1 << 17, /* range_* is the socket's own (IP_LOCAL_PORT_RANGE) */
 };

@@ -201,7 +201,7 @@ static int cgroup_attach_all(struct cgroup *cg, struct attach *at, int dir, char
 		const struct cgroup_row *row = &cgroup_rows[i];
 		struct bpf_program *prog = bpf_object__find_program_by_name(cg->skel->obj, row->program);
 
-		at->programs[i] = (struct attach_program){ row->program, row->target, row->what, false, 0 };
+		at->programs[i] = (struct attach_program){ .name = row->program, .target = row->target, .what = row->what };
 		at->program_fds[i] = bpf_program__fd(prog);
 		cg->links[i] = bpf_program__attach_cgroup(prog, dir);
 		if (!cg->links[i]) {

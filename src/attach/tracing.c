@@ -42,7 +42,8 @@ static const struct tracing_row tracing_rows[] = {
 	{ "f_connect6_enter", "tcp_v6_connect", "connect, TCP over IPv6", MODE_F, OPTIONAL },
 	{ "f_connect6", "tcp_v6_connect", "connect, TCP over IPv6", MODE_F, OPTIONAL },
 	{ "f_udp_connect", "inet_dgram_connect", "connect, UDP", MODE_F, REQUIRED },
-	{ "f_accept", "inet_csk_accept", "accept", MODE_F, REQUIRED },
+	{ "f_graft", "security_sock_graft", "accept", MODE_F, OPTIONAL },
+	{ "f_accept", "inet_csk_accept", "accept that failed", MODE_F, REQUIRED },
 	{ "f_denied_bind", "security_socket_bind", "bind refused by a security module", MODE_F, OPTIONAL },
 	{ "f_denied_connect", "security_socket_connect", "connect refused by a security module", MODE_F, OPTIONAL },
 	{ "f_pre_connect4", "tcp_v4_pre_connect", "connect refused by a cgroup program", MODE_F, OPTIONAL },
@@ -136,8 +137,8 @@ static bool tracing_has(const struct btf *btf, const char *function)
 	return btf__find_by_name_kind(btf, function, BTF_KIND_FUNC) > 0;
 }
 
-static void tracing_configure(struct tracing_bpf *skel, const struct attach_options *opts, const struct btf *btf,
-			      enum attach_mode mode)
+static void tracing_configure(struct tracing_bpf *skel, const struct attach_options *opts,
+			      const struct btf *btf)
 {
 	struct bpf_config *config = (struct bpf_config *)&skel->rodata->config;
 
@@ -145,7 +146,7 @@ static void tracing_configure(struct tracing_bpf *skel, const struct attach_opti
 	config->accept_nargs = tracing_nargs(btf, "inet_csk_accept");
 	config->listen_nargs = tracing_nargs(btf, "inet_csk_listen_start");
 	config->has_cookie_helper = tracing_has(btf, "bpf_get_socket_ptr_cookie");
-	config->mode_x = mode == ATTACH_MODE_X;
+	config->accept_by_graft = tracing_has(btf, "security_sock_graft");
 	config->under_cgroup = opts->cgroup_path != NULL;
 	if (opts->ring_bytes)
 		bpf_map__set_max_entries(skel->maps.ring, opts->ring_bytes);
@@ -250,7 +251,7 @@ static int tracing_load(struct tracing *tr, const struct attach_options *opts, s
 		snprintf(err, err_size, "cannot open the tracing programs: %s", strerror(-r));
 		return r;
 	}
-	tracing_configure(tr->skel, opts, btf, at->mode);
+	tracing_configure(tr->skel, opts, btf);
 	r = tracing_select(tr, at, btf, err, err_size);
 	if (r < 0)
 		return r;

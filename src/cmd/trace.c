@@ -282,7 +282,7 @@ static int trace_drain(struct trace *tr)
 	return trace_batch(tr) < 0 ? -EIO : 0;
 }
 
-static void trace_close_line(const struct trace *tr)
+static void trace_close_line(struct trace *tr)
 {
 	const struct pipeline *p = &tr->pipeline;
 	struct attach_loss loss;
@@ -304,6 +304,11 @@ static void trace_close_line(const struct trace *tr)
 			(unsigned long long)(loss.counters.filtered + p->filtered),
 			(unsigned long long)loss.counters.filtered, (unsigned long long)p->filtered);
 	fprintf(stderr, "\n");
+	for (size_t i = 0; tr->opts.verbose && i < tr->attach.program_count; i++)
+		if (tr->attach.programs[i].missed)
+			fprintf(stderr, "porttrace: the kernel skipped %s (%s) %llu times\n",
+				tr->attach.programs[i].name, tr->attach.programs[i].target,
+				(unsigned long long)tr->attach.programs[i].missed);
 }
 
 static int trace_fail(int error, const char *text)
@@ -340,6 +345,8 @@ static int trace_run(struct trace *tr)
 			strerror(-r));
 		return tr->child.pid ? tr->child.status : EXIT_STATUS_FAILED;
 	}
+	if (tr->opts.verbose)
+		fprintf(stderr, "porttrace: ready\n");
 	tr->error = trace_loop(tr);
 	r = trace_drain(tr);
 	if (tr->error == 0)

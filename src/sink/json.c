@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../utf8.h"
+#include "../json_out.h"
 #include "output.h"
 
 /* PIPE_BUF: a line of at most this length never mixes with another writer's. */
@@ -34,59 +34,7 @@ struct json {
 	char hostname[JSON_HOSTNAME_MAX + 1];
 };
 
-/* ---- values ---- */
-
-/* Leaves out nothing: what is not a character becomes U+FFFD; controls, C1 too, are escaped. */
-static size_t json_odd_char(struct buf *b, const unsigned char *s, size_t n)
-{
-	static const char hex[] = "0123456789abcdef";
-	static const char names[32] = {
-		['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'
-	};
-	char escape[6] = "\\u00";
-	uint32_t c;
-	size_t len = utf8_decode(s, n, &c);
-
-	if (!len) {
-		buf_lit(b, "\xef\xbf\xbd");
-		return 1;
-	}
-	if (c == '"' || c == '\\' || (c < 32 && names[c])) {
-		buf_char(b, '\\');
-		buf_char(b, c < 32 ? names[c] : (char)c);
-	} else if (c < 32 || (c >= 0x7f && c < 0xa0)) {
-		escape[4] = hex[c >> 4];
-		escape[5] = hex[c & 15];
-		buf_bytes(b, escape, sizeof(escape));
-	} else {
-		buf_bytes(b, (const char *)s, len);
-	}
-	return len;
-}
-
-static bool json_plain(unsigned char c)
-{
-	return c >= 32 && c < 0x7f && c != '"' && c != '\\';
-}
-
-static void json_text(struct buf *b, const char *text, size_t max)
-{
-	const unsigned char *s = (const unsigned char *)text;
-	size_t n = strnlen(text, max), at = 0;
-
-	buf_char(b, '"');
-	while (at < n) {
-		size_t run = at;
-
-		while (run < n && json_plain(s[run]))
-			run++;
-		buf_bytes(b, text + at, run - at);
-		at = run;
-		if (at < n)
-			at += json_odd_char(b, s + at, n - at);
-	}
-	buf_char(b, '"');
-}
+/* ---- times ---- */
 
 /* Days since 1970-01-01 to a date of the proleptic Gregorian calendar (years from March, eras of
  * 400). */
@@ -131,43 +79,6 @@ static void json_time(struct buf *b, struct json_clock *clock, uint64_t ns)
 	buf_u64_padded(b, ns % 1000000000, 9);
 	buf_lit(b, "Z\"");
 }
-
-/* ---- members: `first` says whether a comma is due ---- */
-
-static void json_comma(struct buf *b, bool *first)
-{
-	if (!*first)
-		buf_char(b, ',');
-	*first = false;
-}
-
-#define json_key(b, first, name)               \
-	do {                                   \
-		json_comma((b), (first));      \
-		buf_lit((b), "\"" name "\":"); \
-	} while (0)
-
-#define json_member_u64(b, first, name, value) \
-	do {                                   \
-		json_key((b), (first), name);  \
-		buf_u64((b), (value));         \
-	} while (0)
-
-#define json_member_text(b, first, name, value, max)    \
-	do {                                            \
-		if ((value)[0]) {                       \
-			json_key((b), (first), name);   \
-			json_text((b), (value), (max)); \
-		}                                       \
-	} while (0)
-
-#define json_member_true(b, first, name, value)       \
-	do {                                          \
-		if (value) {                          \
-			json_key((b), (first), name); \
-			buf_lit((b), "true");         \
-		}                                     \
-	} while (0)
 
 /* ---- which endpoint stands where ---- */
 
@@ -418,7 +329,7 @@ static void json_facts(struct buf *b, const char *key, const struct port_facts *
 static void json_socket(struct buf *b, const struct event *ev)
 {
 	bool cookie = ev->cookie && ev->cookie < JSON_INTEGER_END;
-	bool backlog = ev->kind == EVENT_LISTEN && (ev->backlog || ev->outcome == OUTCOME_SUCCESS);
+	bool backlog = ev->has_backlog;
 	bool first = true;
 
 	if (!cookie && !backlog && !ev->netns_inum)

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "../utf8.h"
+#include "../visible.h"
 #include "output.h"
 
 #define TABLE_LINE_MAX 4096
@@ -34,44 +34,11 @@ struct table_line {
 
 /* ---- cells ---- */
 
-/* What would move the cursor, reverse the line or hide never reaches a terminal raw. */
-static bool table_shown(uint32_t c)
-{
-	if (c < 0x20 || (c >= 0x7f && c < 0xa0))
-		return false;
-	if ((c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202f) ||
-	    (c >= 0x2060 && c <= 0x206f))
-		return false;
-	return c != 0xad && c != 0xfeff && c != 0x061c && c < 0xe0000;
-}
-
-static void table_escaped(struct buf *b, unsigned char byte)
-{
-	static const char hex[] = "0123456789abcdef";
-
-	buf_lit(b, "\\x");
-	buf_char(b, hex[byte >> 4]);
-	buf_char(b, hex[byte & 15]);
-}
-
 static void table_text(struct table_line *line, const char *text, size_t max)
 {
-	const unsigned char *s = (const unsigned char *)text;
-	size_t n = strnlen(text, max), len;
-	uint32_t c;
-
-	if (!n)
+	if (!strnlen(text, max))
 		buf_char(line->b, '-');
-	for (size_t at = 0; at < n; at += len) {
-		len = utf8_decode(s + at, n - at, &c);
-		if (len && table_shown(c)) {
-			buf_bytes(line->b, text + at, len);
-			line->invisible += len - 1;
-			continue;
-		}
-		len = 1;
-		table_escaped(line->b, s[at]);
-	}
+	line->invisible += visible_text(line->b, text, max);
 }
 
 static void table_number(struct table_line *line, uint64_t v)
@@ -207,7 +174,7 @@ static void table_failure(struct table_line *line, const struct event *ev)
 static void table_success(struct table_line *line, const struct event *ev)
 {
 	buf_lit(line->b, "ok");
-	if (ev->kind == EVENT_LISTEN) {
+	if (ev->has_backlog) {
 		buf_lit(line->b, " backlog ");
 		buf_u64(line->b, ev->backlog);
 	} else if (ev->duration_ns) {

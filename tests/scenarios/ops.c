@@ -483,18 +483,35 @@ int s_fastopen(struct sock *s, const char *ip, int port)
 	return connect_ends(s, n < 0 ? -errno : 0, 0);
 }
 
-int s_connect_result(struct sock *s, int timeout_ms)
+static int socket_error(struct sock *s)
 {
-	struct pollfd pfd = { .fd = s->fd, .events = POLLOUT };
 	socklen_t len = sizeof(int);
 	int err = 0;
 
-	if (poll(&pfd, 1, timeout_ms) != 1)
-		return -EINPROGRESS;
 	if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &err, &len))
 		return -errno;
-	rec_connect(s, -err, false, 0);
 	return -err;
+}
+
+int s_connect_result(struct sock *s, int timeout_ms)
+{
+	struct pollfd pfd = { .fd = s->fd, .events = POLLOUT };
+	int rc = 0;
+
+	if (poll(&pfd, 1, timeout_ms) != 1)
+		return -EINPROGRESS;
+	/*
+	 * After an ICMP error poll() has been seen to return a moment before SO_ERROR tells:
+	 * neither connected nor an error is no result yet.
+	 */
+	for (int i = 0; i < 1000 && rc == 0; i++) {
+		rc = socket_error(s);
+		if (rc || ep_peer(s->fd).port > 0)
+			break;
+		usleep(1000);
+	}
+	rec_connect(s, rc, false, 0);
+	return rc;
 }
 
 int s_disconnect(struct sock *s)

@@ -21,8 +21,7 @@ static const struct {
 	{ F_REMOTE_IP, "remote.ip" },	  { F_REMOTE_PORT, "remote.port" },
 	{ F_REQ_IP, "requested.ip" },	  { F_REQ_PORT, "requested.port" },
 	{ F_HOW, "how" },		  { F_TYPE, "type" },
-	{ F_BACKLOG, "backlog" },	  { F_TID, "tid" },
-	{ F_OUTCOME, "outcome" },	  { F_ERRNO, "errno" },
+	{ F_BACKLOG, "backlog" },
 };
 
 static const char *const role_names[] = { "none", "egress", "ingress" };
@@ -165,7 +164,6 @@ static void put_hints(FILE *f, const struct expect *e)
 	put_string(f, "by", e->by);
 	put_string(f, "note", e->note);
 	put_fields(f, "free", e->free);
-	put_fields(f, "blind", e->blind);
 	fprintf(f, "%s%s%s", e->cookie_maybe ? ",\"cookie_maybe\":true" : "",
 		e->sync ? ",\"sync\":true" : "", e->s->older ? ",\"older\":true" : "");
 	fprintf(f, ",\"at\":%lld", (long long)(e->at_ns ? e->at_ns : clock_ns(CLOCK_MONOTONIC)));

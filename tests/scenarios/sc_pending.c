@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -15,14 +16,19 @@ struct full {
 	struct sock *listener, *filler;
 };
 
-/* Backlog 0 takes one connection; the next SYN is dropped. */
+/* Backlog 0 takes one connection, once it is in the queue; the next SYN is dropped. */
 static int full_listener(struct full *f)
 {
+	struct pollfd pfd = { .events = POLLIN };
+
 	f->listener = s_listener(AF_INET, "127.0.0.1", 0);
 	f->filler = s_open(AF_INET, SOCK_STREAM);
 	if (!f->listener || !f->filler)
 		return -EINVAL;
-	return s_connect(f->filler, "127.0.0.1", f->listener->local.port);
+	if (s_connect(f->filler, "127.0.0.1", f->listener->local.port))
+		return -errno;
+	pfd.fd = f->listener->fd;
+	return poll(&pfd, 1, 5000) == 1 ? 0 : -ETIMEDOUT;
 }
 
 static int join(struct full *f, struct sock *c)

@@ -132,7 +132,7 @@ struct who {
 	char comm[32];
 };
 
-/* Fields which the program cannot know, or which a cgroup backend cannot. */
+/* Fields which the program cannot know. */
 enum {
 	F_LOCAL_IP = 1 << 0,
 	F_LOCAL_PORT = 1 << 1,
@@ -143,9 +143,6 @@ enum {
 	F_HOW = 1 << 6,
 	F_TYPE = 1 << 7,
 	F_BACKLOG = 1 << 8,
-	F_TID = 1 << 9,
-	F_OUTCOME = 1 << 10,
-	F_ERRNO = 1 << 11,
 };
 
 struct expect {
@@ -160,7 +157,6 @@ struct expect {
 	const char *how;
 	int backlog;          /* -1: none */
 	unsigned int free;    /* F_*: not compared */
-	unsigned int blind;   /* F_*: not compared with a cgroup backend */
 	bool cookie_maybe;
 	bool sync;            /* the call itself said the error, no packet was needed */
 	const char *by;       /* what made the kernel bind by itself: connect, sendto */

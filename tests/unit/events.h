@@ -67,6 +67,7 @@ static inline struct event events_listen(void)
 	ev.kind = EVENT_LISTEN;
 	ev.how = HOW_NONE;
 	ev.has_requested = false;
+	ev.has_backlog = true;
 	ev.backlog = 511;
 	return ev;
 }
