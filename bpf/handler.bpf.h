@@ -365,11 +365,22 @@ static __always_inline void handle_state(struct sock *sk, int old, int new, bool
 	if (old != TCP_SYN_SENT || new == TCP_SYN_SENT)
 		return;
 	at = bpf_map_lookup_elem(&attempts, &key);
-	if (!at || at->in_call) /* a connect that fails at once goes through SYN_SENT: handle_connect_exit tells */
+	if (!at || (at->in_call && new == TCP_CLOSE)) /* fails at once: handle_connect_exit tells */
 		return;
 	if (new == TCP_CLOSE)
 		error = BPF_CORE_READ(sk, sk_err);
 	attempt_end(sk, at, error, new == TCP_CLOSE && !error ? RAW_F_ABORTED | RAW_F_FAILED : 0);
+}
+
+/* A socket is closed with its connect still open: given up; or the program that should have told was skipped. */
+static __always_inline void handle_open_attempt(struct sock *sk, struct attempt *at)
+{
+	__u64 key = (__u64)sk;
+
+	if (!at->in_call && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_SYN_SENT)
+		attempt_end(sk, at, 0, RAW_F_ABORTED | RAW_F_FAILED);
+	else if (!bpf_map_delete_elem(&attempts, &key) && armed)
+		COUNT(lost_state);
 }
 
 /*
@@ -380,17 +391,15 @@ static __always_inline void handle_state(struct sock *sk, int old, int new, bool
 static __always_inline void handle_release(struct sock *sk, bool btf)
 {
 	__u64 key = (__u64)sk;
+	struct attempt *at;
 	struct raw_event *ev;
 	__u16 num;
 
 	if (!sk || !sock_is_traced(sk))
 		return;
-	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_SYN_SENT) {
-		struct attempt *at = bpf_map_lookup_elem(&attempts, &key);
-
-		if (at && !at->in_call)
-			attempt_end(sk, at, 0, RAW_F_ABORTED | RAW_F_FAILED);
-	}
+	at = bpf_map_lookup_elem(&attempts, &key);
+	if (at)
+		handle_open_attempt(sk, at);
 	num = BPF_CORE_READ(sk, __sk_common.skc_num);
 	if (!num && (sock_is_udp(sk) || !BPF_CORE_READ(sk, __sk_common.skc_dport) ||
 		     !BPF_CORE_READ((struct tcp_sock *)sk, rcv_nxt)))

@@ -243,12 +243,6 @@ int t_state_classic(struct trace_event_raw_inet_sock_set_state *ctx)
 
 /* --- mode X --------------------------------------------------------------------------------------------------- */
 
-/* The functions whose arguments a kretprobe needs again. */
-enum call_fn {
-	CALL_BIND, CALL_BIND_EARLY, CALL_AUTOBIND, CALL_LISTEN, CALL_CONNECT4, CALL_CONNECT6,
-	CALL_UDP_CONNECT, CALL_ACCEPT, CALL_DENIED_BIND, CALL_DENIED_CONNECT, CALL_PRE_CONNECT,
-};
-
 struct call_key {
 	__u64 pid_tgid;
 	__u64 fn;

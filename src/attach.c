@@ -118,9 +118,11 @@ int attach_read_loss(struct attach *at, struct attach_loss *ret)
 		    bpf_obj_get_info_by_fd(at->program_fds[i], &info, &len))
 			continue;
 		at->programs[i].missed = info.recursion_misses;
-		loss.missed_runs += info.recursion_misses;
+		if (at->programs[i].carries)
+			loss.missed_runs += info.recursion_misses;
 	}
 	loss.missed_runs -= at->missed_before;
+	loss.leftover = at->ops->leftover ? at->ops->leftover(at) : 0;
 	*ret = loss;
 	return 0;
 }

@@ -37,6 +37,7 @@ struct attach_program {
 	const char *target; /* kernel function, tracepoint or cgroup hook */
 	const char *what; /* the events it brings, for people */
 	bool attached;
+	bool carries; /* a run that the kernel skips is a lost event */
 	uint64_t missed; /* runs that the kernel skipped, as of the last attach_read_loss */
 	int error; /* negative errno if not attached and wanted; 0 = this kernel or mode does not need it */
 };
@@ -44,7 +45,8 @@ struct attach_program {
 /* Losses that the kernel counted, summed over CPUs and programs, since attach. */
 struct attach_loss {
 	struct raw_counters counters;
-	uint64_t missed_runs; /* bpf_prog_info.recursion_misses: programs the kernel skipped */
+	uint64_t missed_runs; /* bpf_prog_info.recursion_misses of the programs that carry events */
+	uint64_t leftover; /* begun, never ended */
 };
 
 struct attach;
@@ -55,6 +57,8 @@ struct attach_ops {
 	/* On failure -errno and a sentence in err. */
 	int (*open)(const struct attach_options *opts, struct attach *at, char *err, size_t err_size);
 	void (*close)(struct attach *at);
+	/* Events begun whose end was lost, found only at the end of the trace; NULL = none can be. */
+	uint64_t (*leftover)(const struct attach *at);
 	const char *blind_spots; /* one line: what this backend cannot see; NULL = nothing */
 };
 

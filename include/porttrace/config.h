@@ -12,6 +12,12 @@
 
 #define CONFIG_MAX_PIDS 64
 
+/* The functions whose arguments a kretprobe needs again: key of the map `calls` of the tracing backend. */
+enum call_fn {
+	CALL_BIND, CALL_BIND_EARLY, CALL_AUTOBIND, CALL_LISTEN, CALL_CONNECT4, CALL_CONNECT6,
+	CALL_UDP_CONNECT, CALL_ACCEPT, CALL_DENIED_BIND, CALL_DENIED_CONNECT, CALL_PRE_CONNECT,
+};
+
 /*
  * The part of the filter that the kernel decides. A field that is 0 selects everything. User space evaluates
  * the same selection again (filter.c), so a backend may leave any of it out.

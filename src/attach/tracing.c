@@ -16,6 +16,7 @@
 
 enum { MODE_F = 1 << 0, MODE_X = 1 << 1 };
 enum { OPTIONAL, REQUIRED };
+enum { QUIET, CARRIES };
 
 struct tracing_row {
 	const char *program;
@@ -23,61 +24,62 @@ struct tracing_row {
 	const char *what;
 	int modes;
 	int required;
+	int carries; /* CARRIES: a skipped run is a lost event. QUIET: it is not, or what was lost is found otherwise */
 };
 
 static const struct tracing_row tracing_rows[] = {
 	/* cheap to attach first, so that little is missed at the start */
-	{ "t_state", NULL, "connect results (TCP)", MODE_F | MODE_X, REQUIRED },
-	{ "t_state_classic", NULL, "connect results (TCP)", MODE_X, REQUIRED },
-	{ "f_release", "inet_release", "close", MODE_F, REQUIRED },
-	{ "f_bind4", "__inet_bind", "bind, IPv4", MODE_F, REQUIRED },
-	{ "f_bind6", "__inet6_bind", "bind, IPv6", MODE_F, OPTIONAL },
-	{ "f_bind4_early", "inet_bind", "bind refused early, IPv4", MODE_F, OPTIONAL },
-	{ "f_bind6_early", "inet6_bind", "bind refused early, IPv6", MODE_F, OPTIONAL },
-	{ "f_autobind", "inet_autobind", "ports that UDP sockets get by sending or connecting", MODE_F, REQUIRED },
-	{ "f_listen_enter", "inet_csk_listen_start", "listen", MODE_F, REQUIRED },
-	{ "f_listen", "inet_csk_listen_start", "listen", MODE_F, REQUIRED },
-	{ "f_connect4_enter", "tcp_v4_connect", "connect, TCP over IPv4", MODE_F, REQUIRED },
-	{ "f_connect4", "tcp_v4_connect", "connect, TCP over IPv4", MODE_F, REQUIRED },
-	{ "f_connect6_enter", "tcp_v6_connect", "connect, TCP over IPv6", MODE_F, OPTIONAL },
-	{ "f_connect6", "tcp_v6_connect", "connect, TCP over IPv6", MODE_F, OPTIONAL },
-	{ "f_udp_connect", "inet_dgram_connect", "connect, UDP", MODE_F, REQUIRED },
-	{ "f_graft", "security_sock_graft", "accept", MODE_F, OPTIONAL },
-	{ "f_accept", "inet_csk_accept", "accept that failed", MODE_F, REQUIRED },
-	{ "f_denied_bind", "security_socket_bind", "bind refused by a security module", MODE_F, OPTIONAL },
-	{ "f_denied_connect", "security_socket_connect", "connect refused by a security module", MODE_F, OPTIONAL },
-	{ "f_pre_connect4", "tcp_v4_pre_connect", "connect refused by a cgroup program", MODE_F, OPTIONAL },
-	{ "f_pre_connect6", "tcp_v6_pre_connect", "connect refused by a cgroup program", MODE_F, OPTIONAL },
-	{ "x_release", "inet_release", "close", MODE_X, REQUIRED },
-	{ "x_accept", "security_sock_graft", "accept", MODE_X, REQUIRED },
-	{ "x_bind4_enter", "__inet_bind", "bind, IPv4", MODE_X, REQUIRED },
-	{ "x_bind4", "__inet_bind", "bind, IPv4", MODE_X, REQUIRED },
-	{ "x_bind6_enter", "__inet6_bind", "bind, IPv6", MODE_X, OPTIONAL },
-	{ "x_bind6", "__inet6_bind", "bind, IPv6", MODE_X, OPTIONAL },
-	{ "x_bind4_early_enter", "inet_bind", "bind refused early, IPv4", MODE_X, OPTIONAL },
-	{ "x_bind4_early", "inet_bind", "bind refused early, IPv4", MODE_X, OPTIONAL },
-	{ "x_bind6_early_enter", "inet6_bind", "bind refused early, IPv6", MODE_X, OPTIONAL },
-	{ "x_bind6_early", "inet6_bind", "bind refused early, IPv6", MODE_X, OPTIONAL },
-	{ "x_autobind_enter", "inet_autobind", "ports that UDP sockets get by sending or connecting", MODE_X, REQUIRED },
-	{ "x_autobind", "inet_autobind", "ports that UDP sockets get by sending or connecting", MODE_X, REQUIRED },
-	{ "x_listen_enter", "inet_csk_listen_start", "listen", MODE_X, REQUIRED },
-	{ "x_listen", "inet_csk_listen_start", "listen", MODE_X, REQUIRED },
-	{ "x_connect4_enter", "tcp_v4_connect", "connect, TCP over IPv4", MODE_X, REQUIRED },
-	{ "x_connect4", "tcp_v4_connect", "connect, TCP over IPv4", MODE_X, REQUIRED },
-	{ "x_connect6_enter", "tcp_v6_connect", "connect, TCP over IPv6", MODE_X, OPTIONAL },
-	{ "x_connect6", "tcp_v6_connect", "connect, TCP over IPv6", MODE_X, OPTIONAL },
-	{ "x_udp_connect_enter", "inet_dgram_connect", "connect, UDP", MODE_X, REQUIRED },
-	{ "x_udp_connect", "inet_dgram_connect", "connect, UDP", MODE_X, REQUIRED },
-	{ "x_accept_enter", "inet_csk_accept", "accept that failed", MODE_X, OPTIONAL },
-	{ "x_accept_failed", "inet_csk_accept", "accept that failed", MODE_X, OPTIONAL },
-	{ "x_denied_bind_enter", "security_socket_bind", "bind refused by a security module", MODE_X, OPTIONAL },
-	{ "x_denied_bind", "security_socket_bind", "bind refused by a security module", MODE_X, OPTIONAL },
-	{ "x_denied_connect_enter", "security_socket_connect", "connect refused by a security module", MODE_X, OPTIONAL },
-	{ "x_denied_connect", "security_socket_connect", "connect refused by a security module", MODE_X, OPTIONAL },
-	{ "x_pre_connect4_enter", "tcp_v4_pre_connect", "connect refused by a cgroup program", MODE_X, OPTIONAL },
-	{ "x_pre_connect4", "tcp_v4_pre_connect", "connect refused by a cgroup program", MODE_X, OPTIONAL },
-	{ "x_pre_connect6_enter", "tcp_v6_pre_connect", "connect refused by a cgroup program", MODE_X, OPTIONAL },
-	{ "x_pre_connect6", "tcp_v6_pre_connect", "connect refused by a cgroup program", MODE_X, OPTIONAL },
+	{ "t_state", NULL, "connect results (TCP)", MODE_F | MODE_X, REQUIRED, QUIET },
+	{ "t_state_classic", NULL, "connect results (TCP)", MODE_X, REQUIRED, QUIET },
+	{ "f_release", "inet_release", "close", MODE_F, REQUIRED, CARRIES },
+	{ "f_bind4", "__inet_bind", "bind, IPv4", MODE_F, REQUIRED, CARRIES },
+	{ "f_bind6", "__inet6_bind", "bind, IPv6", MODE_F, OPTIONAL, CARRIES },
+	{ "f_bind4_early", "inet_bind", "bind refused early, IPv4", MODE_F, OPTIONAL, QUIET },
+	{ "f_bind6_early", "inet6_bind", "bind refused early, IPv6", MODE_F, OPTIONAL, QUIET },
+	{ "f_autobind", "inet_autobind", "ports that UDP sockets get by sending or connecting", MODE_F, REQUIRED, CARRIES },
+	{ "f_listen_enter", "inet_csk_listen_start", "listen", MODE_F, REQUIRED, QUIET },
+	{ "f_listen", "inet_csk_listen_start", "listen", MODE_F, REQUIRED, CARRIES },
+	{ "f_connect4_enter", "tcp_v4_connect", "connect, TCP over IPv4", MODE_F, REQUIRED, CARRIES },
+	{ "f_connect4", "tcp_v4_connect", "connect, TCP over IPv4", MODE_F, REQUIRED, QUIET },
+	{ "f_connect6_enter", "tcp_v6_connect", "connect, TCP over IPv6", MODE_F, OPTIONAL, CARRIES },
+	{ "f_connect6", "tcp_v6_connect", "connect, TCP over IPv6", MODE_F, OPTIONAL, QUIET },
+	{ "f_udp_connect", "inet_dgram_connect", "connect, UDP", MODE_F, REQUIRED, CARRIES },
+	{ "f_graft", "security_sock_graft", "accept", MODE_F, OPTIONAL, CARRIES },
+	{ "f_accept", "inet_csk_accept", "accept that failed", MODE_F, REQUIRED, QUIET },
+	{ "f_denied_bind", "security_socket_bind", "bind refused by a security module", MODE_F, OPTIONAL, QUIET },
+	{ "f_denied_connect", "security_socket_connect", "connect refused by a security module", MODE_F, OPTIONAL, QUIET },
+	{ "f_pre_connect4", "tcp_v4_pre_connect", "connect refused by a cgroup program", MODE_F, OPTIONAL, QUIET },
+	{ "f_pre_connect6", "tcp_v6_pre_connect", "connect refused by a cgroup program", MODE_F, OPTIONAL, QUIET },
+	{ "x_release", "inet_release", "close", MODE_X, REQUIRED, CARRIES },
+	{ "x_accept", "security_sock_graft", "accept", MODE_X, REQUIRED, CARRIES },
+	{ "x_bind4_enter", "__inet_bind", "bind, IPv4", MODE_X, REQUIRED, CARRIES },
+	{ "x_bind4", "__inet_bind", "bind, IPv4", MODE_X, REQUIRED, QUIET },
+	{ "x_bind6_enter", "__inet6_bind", "bind, IPv6", MODE_X, OPTIONAL, CARRIES },
+	{ "x_bind6", "__inet6_bind", "bind, IPv6", MODE_X, OPTIONAL, QUIET },
+	{ "x_bind4_early_enter", "inet_bind", "bind refused early, IPv4", MODE_X, OPTIONAL, QUIET },
+	{ "x_bind4_early", "inet_bind", "bind refused early, IPv4", MODE_X, OPTIONAL, QUIET },
+	{ "x_bind6_early_enter", "inet6_bind", "bind refused early, IPv6", MODE_X, OPTIONAL, QUIET },
+	{ "x_bind6_early", "inet6_bind", "bind refused early, IPv6", MODE_X, OPTIONAL, QUIET },
+	{ "x_autobind_enter", "inet_autobind", "ports that UDP sockets get by sending or connecting", MODE_X, REQUIRED, CARRIES },
+	{ "x_autobind", "inet_autobind", "ports that UDP sockets get by sending or connecting", MODE_X, REQUIRED, QUIET },
+	{ "x_listen_enter", "inet_csk_listen_start", "listen", MODE_X, REQUIRED, CARRIES },
+	{ "x_listen", "inet_csk_listen_start", "listen", MODE_X, REQUIRED, QUIET },
+	{ "x_connect4_enter", "tcp_v4_connect", "connect, TCP over IPv4", MODE_X, REQUIRED, CARRIES },
+	{ "x_connect4", "tcp_v4_connect", "connect, TCP over IPv4", MODE_X, REQUIRED, QUIET },
+	{ "x_connect6_enter", "tcp_v6_connect", "connect, TCP over IPv6", MODE_X, OPTIONAL, CARRIES },
+	{ "x_connect6", "tcp_v6_connect", "connect, TCP over IPv6", MODE_X, OPTIONAL, QUIET },
+	{ "x_udp_connect_enter", "inet_dgram_connect", "connect, UDP", MODE_X, REQUIRED, CARRIES },
+	{ "x_udp_connect", "inet_dgram_connect", "connect, UDP", MODE_X, REQUIRED, QUIET },
+	{ "x_accept_enter", "inet_csk_accept", "accept that failed", MODE_X, OPTIONAL, QUIET },
+	{ "x_accept_failed", "inet_csk_accept", "accept that failed", MODE_X, OPTIONAL, QUIET },
+	{ "x_denied_bind_enter", "security_socket_bind", "bind refused by a security module", MODE_X, OPTIONAL, QUIET },
+	{ "x_denied_bind", "security_socket_bind", "bind refused by a security module", MODE_X, OPTIONAL, QUIET },
+	{ "x_denied_connect_enter", "security_socket_connect", "connect refused by a security module", MODE_X, OPTIONAL, QUIET },
+	{ "x_denied_connect", "security_socket_connect", "connect refused by a security module", MODE_X, OPTIONAL, QUIET },
+	{ "x_pre_connect4_enter", "tcp_v4_pre_connect", "connect refused by a cgroup program", MODE_X, OPTIONAL, QUIET },
+	{ "x_pre_connect4", "tcp_v4_pre_connect", "connect refused by a cgroup program", MODE_X, OPTIONAL, QUIET },
+	{ "x_pre_connect6_enter", "tcp_v6_pre_connect", "connect refused by a cgroup program", MODE_X, OPTIONAL, QUIET },
+	{ "x_pre_connect6", "tcp_v6_pre_connect", "connect refused by a cgroup program", MODE_X, OPTIONAL, QUIET },
 };
 #define TRACING_ROW_COUNT (sizeof(tracing_rows) / sizeof(tracing_rows[0]))
 _Static_assert(TRACING_ROW_COUNT <= ATTACH_MAX_PROGRAMS, "attach.programs[] has room for all");
@@ -167,6 +169,7 @@ static int tracing_select(struct tracing *tr, struct attach *at, const struct bt
 			.name = row->program,
 			.target = row->target ? row->target : "inet_sock_set_state",
 			.what = row->what,
+			.carries = row->carries == CARRIES,
 			.error = (row->modes & mode_bit) && !here ? -ENOENT : 0,
 		};
 		bpf_program__set_autoload(prog, use);
@@ -200,6 +203,26 @@ static int tracing_attach_all(struct tracing *tr, struct attach *at, char *err, 
 		}
 	}
 	return 0;
+}
+
+/* Calls that never returned to us. accept() may be one that still blocks. */
+static uint64_t tracing_leftover_calls(int fd)
+{
+	struct { uint64_t pid_tgid, fn; } key, *last = NULL;
+	uint64_t n = 0;
+
+	while (!bpf_map_get_next_key(fd, last, &key)) {
+		n += key.fn != CALL_ACCEPT;
+		last = &key;
+	}
+	return n;
+}
+
+static uint64_t tracing_leftover(const struct attach *at)
+{
+	const struct tracing *tr = at->state;
+
+	return at->mode == ATTACH_MODE_X ? tracing_leftover_calls(bpf_map__fd(tr->skel->maps.calls)) : 0;
 }
 
 static void tracing_close(struct attach *at)
@@ -302,4 +325,5 @@ const struct attach_ops attach_tracing = {
 	.backend = BACKEND_TRACING,
 	.open = tracing_open,
 	.close = tracing_close,
+	.leftover = tracing_leftover,
 };

@@ -286,18 +286,19 @@ static void trace_close_line(struct trace *tr)
 {
 	const struct pipeline *p = &tr->pipeline;
 	struct attach_loss loss;
-	uint64_t lost, seen;
+	uint64_t lost, seen, halves;
 
 	if (attach_read_loss(&tr->attach, &loss) < 0)
 		return;
-	lost = loss.counters.lost_ring + loss.counters.lost_state + loss.missed_runs + p->damaged + p->unwritten;
-	seen = loss.counters.seen + loss.counters.lost_state + loss.missed_runs;
+	halves = loss.counters.lost_state + loss.leftover;
+	lost = loss.counters.lost_ring + halves + loss.missed_runs + p->damaged + p->unwritten;
+	seen = loss.counters.seen + halves + loss.missed_runs;
 	fprintf(stderr, "%llu events shown, %llu seen, %llu lost", (unsigned long long)p->shown,
 		(unsigned long long)seen, (unsigned long long)lost);
 	if (lost)
-		fprintf(stderr, " (ring full %llu, programs skipped by the kernel %llu, return lost %llu, damaged %llu, unwritten %llu)",
+		fprintf(stderr, " (ring full %llu, programs skipped by the kernel %llu, half seen %llu, damaged %llu, unwritten %llu)",
 			(unsigned long long)loss.counters.lost_ring, (unsigned long long)loss.missed_runs,
-			(unsigned long long)loss.counters.lost_state, (unsigned long long)p->damaged,
+			(unsigned long long)halves, (unsigned long long)p->damaged,
 			(unsigned long long)p->unwritten);
 	if (tr->opts.verbose)
 		fprintf(stderr, "; %llu filtered (kernel %llu, porttrace %llu)",

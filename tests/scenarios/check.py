@@ -44,6 +44,21 @@ CGROUP_BLIND = (
           "The port that a UDP connect() takes is told by no program, at best at close.",
           lambda x: x["action"] == "bind" and x.get("by") == "connect",
           ("local.ip", "local.port", "type"), "maybe"),
+    Blind("bind0_failure",
+          "A bind() to port 0 without post_bind failed, or has left the choice to connect().",
+          lambda x: x["action"] == "bind" and x["outcome"] == "failure"
+          and x.get("how") == "bind0",
+          ("outcome", "errno"), "must"),
+    Blind("listen_backlog",
+          "The backlog is in no sockops field.",
+          lambda x: x["action"] == "listen" and x["outcome"] == "success",
+          ("backlog",), "must"),
+    Blind("connect_no_answer",
+          "bpf_sock_ops has no errno: no answer, unreachable and disconnected look alike.",
+          lambda x: x["action"] == "connect" and x["transport"] == "tcp"
+          and x["outcome"] == "failure" and not x.get("sync")
+          and x.get("errno") != "ECONNREFUSED",
+          ("errno", "reason"), "must"),
     Blind("listen_failure",
           "TCP_LISTEN_CB runs after success only.",
           lambda x: x["action"] == "listen" and x["outcome"] == "failure",

@@ -143,7 +143,7 @@ find_package()
 		security) make_apt_conf "$suite-security" "$url" ;;
 		esac
 		retry private_apt apt-get -o APT::Update::Error-Mode=any update >&2 || continue
-		package=$(newest_package)
+		package=$(newest_package) || package=
 		[[ $package ]] && return
 	done
 	die "no package matches $regex in Debian $suite on the mirror of this machine's apt

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "owners.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "parse.h"
+#include "proc.h"
+
+static int owners_compare_inode(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static int owners_compare(const void *a, const void *b)
+{
+	const struct owner *x = a, *y = b;
+
+	if (x->inode != y->inode)
+		return x->inode < y->inode ? -1 : 1;
+	return (x->pid > y->pid) - (x->pid < y->pid);
+}
+
+static int owners_add(struct owners *owners, uint32_t inode, uint32_t pid)
+{
+	if (owners->count == owners->room) {
+		size_t room = owners->room ? 2 * owners->room : 64;
+		struct owner *grown = reallocarray(owners->list, room, sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		owners->list = grown;
+		owners->room = room;
+	}
+	owners->list[owners->count++] = (struct owner){ .inode = inode, .pid = pid };
+	return 0;
+}
+
+/* "socket:[4711]" */
+static bool owners_link_inode(int fd_dir, const char *fd_name, uint32_t *ret)
+{
+	char text[64];
+	ssize_t n = readlinkat(fd_dir, fd_name, text, sizeof(text) - 1);
+
+	if (n < 0)
+		return false;
+	text[n] = '\0';
+	return sscanf(text, "socket:[%" SCNu32 "]", ret) == 1;
+}
+
+static int owners_read_fds(struct owners *owners, DIR *fds, uint32_t pid, const uint32_t *wanted,
+			   size_t wanted_count)
+{
+	struct dirent *entry;
+	uint32_t inode;
+	int r = 0;
+
+	while (!r && (entry = readdir(fds)))
+		if (owners_link_inode(dirfd(fds), entry->d_name, &inode) &&
+		    bsearch(&inode, wanted, wanted_count, sizeof(*wanted), owners_compare_inode))
+			r = owners_add(owners, inode, pid);
+	return r;
+}
+
+static void owners_name(int dir_fd, struct owner *first, const struct owner *end)
+{
+	char name[EVENT_NAME_SIZE + 1];
+	ssize_t n = first < end ? proc_read(dir_fd, "comm", name, sizeof(name)) : 0;
+
+	if (n <= 0)
+		return;
+	name[strcspn(name, "\n")] = '\0';
+	for (; first < end; first++)
+		memcpy(first->name, name, strnlen(name, sizeof(first->name) - 1));
+}
+
+static int owners_read_process(struct owners *owners, const char *proc, uint32_t pid,
+			       const uint32_t *wanted, size_t wanted_count)
+{
+	_close_ int dir_fd = proc_open(proc, pid, 0), fd = -1;
+	_closedir_ DIR *fds = NULL;
+	size_t before = owners->count;
+	int r;
+
+	if (dir_fd < 0)
+		return 0;
+	fd = openat(dir_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fds = fd < 0 ? NULL : fdopendir(fd);
+	if (!fds) {
+		owners->hidden += errno == EACCES || errno == EPERM;
+		return 0;
+	}
+	fd = -1;
+	r = owners_read_fds(owners, fds, pid, wanted, wanted_count);
+	owners_name(dir_fd, owners->list + before, owners->list + owners->count);
+	return r;
+}
+
+/* A process may have one socket open several times. */
+static void owners_sort(struct owners *owners)
+{
+	size_t kept = 0;
+
+	if (!owners->count)
+		return;
+	qsort(owners->list, owners->count, sizeof(*owners->list), owners_compare);
+	for (size_t i = 1; i < owners->count; i++)
+		if (owners_compare(&owners->list[kept], &owners->list[i]))
+			owners->list[++kept] = owners->list[i];
+	owners->count = kept + 1;
+}
+
+int owners_read(const char *proc, const uint32_t *wanted, size_t wanted_count, struct owners *ret)
+{
+	_closedir_ DIR *dir = opendir(proc ? proc : "/proc");
+	struct owners owners = { 0 };
+	struct dirent *entry;
+	uint32_t pid;
+	int r = 0;
+
+	if (!dir)
+		return -errno;
+	while (!r && wanted_count && (entry = readdir(dir)))
+		if (!parse_u32(entry->d_name, 1, UINT32_MAX, &pid))
+			r = owners_read_process(&owners, proc ? proc : "/proc", pid, wanted,
+						wanted_count);
+	if (r < 0) {
+		owners_free(&owners);
+		return r;
+	}
+	owners_sort(&owners);
+	*ret = owners;
+	return 0;
+}
+
+void owners_free(struct owners *owners)
+{
+	free(owners->list);
+	*owners = (struct owners){ 0 };
+}
+
+size_t owners_find(const struct owners *owners, uint32_t inode, const struct owner **ret)
+{
+	size_t low = 0, high = owners->count, end;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (owners->list[middle].inode < inode)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (end = low; end < owners->count && owners->list[end].inode == inode; end++)
+		;
+	*ret = owners->list + low;
+	return end - low;
+}

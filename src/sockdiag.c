@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "sockdiag.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "cleanup.h"
+
+/* What the kernel fills at most in one go (NLMSG_GOODSIZE rounded up, sk->max_recvmsg_len). */
+#define SOCKDIAG_BUFFER (64 * 1024)
+
+const char *sockdiag_state_name(enum event_proto proto, enum sockdiag_state state)
+{
+	static const char *const names[SOCKDIAG_STATE_COUNT] = {
+		[SOCKDIAG_ESTABLISHED] = "established",
+		[SOCKDIAG_SYN_SENT] = "syn-sent",
+		[SOCKDIAG_SYN_RECV] = "syn-recv",
+		[SOCKDIAG_FIN_WAIT1] = "fin-wait-1",
+		[SOCKDIAG_FIN_WAIT2] = "fin-wait-2",
+		[SOCKDIAG_TIME_WAIT] = "time-wait",
+		[SOCKDIAG_CLOSE] = "closed",
+		[SOCKDIAG_CLOSE_WAIT] = "close-wait",
+		[SOCKDIAG_LAST_ACK] = "last-ack",
+		[SOCKDIAG_LISTEN] = "listen",
+		[SOCKDIAG_CLOSING] = "closing",
+		[SOCKDIAG_NEW_SYN_RECV] = "syn-recv",
+		[SOCKDIAG_BOUND] = "bound",
+	};
+
+	if (proto == PROTO_UDP)
+		return state == SOCKDIAG_ESTABLISHED ? "connected" : "bound";
+	return state < SOCKDIAG_STATE_COUNT && names[state] ? names[state] : "unknown";
+}
+
+static void sockdiag_endpoint(struct endpoint *ep, uint8_t family, const uint32_t addr[4],
+			      uint16_t port)
+{
+	const struct in6_addr *ipv6 = (const struct in6_addr *)addr;
+
+	ep->has_port = true;
+	ep->port = ntohs(port);
+	ep->ip_version = family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(ipv6) ? 6 : 4;
+	if (ep->ip_version == 6)
+		memcpy(ep->addr, addr, 16);
+	else
+		memcpy(ep->addr, family == AF_INET6 ? &addr[3] : &addr[0], 4);
+}
+
+/* The attributes behind the fixed part. */
+static void sockdiag_attributes(const uint8_t *at, size_t size, struct sockdiag_socket *sock)
+{
+	struct nlattr attr;
+
+	while (size >= sizeof(attr)) {
+		memcpy(&attr, at, sizeof(attr));
+		if (attr.nla_len < sizeof(attr) || attr.nla_len > size)
+			return;
+		if (attr.nla_type == INET_DIAG_SKV6ONLY && attr.nla_len > sizeof(attr))
+			sock->takes_ipv4 = !at[sizeof(attr)];
+		if (NLA_ALIGN(attr.nla_len) >= size)
+			return;
+		at += NLA_ALIGN(attr.nla_len);
+		size -= NLA_ALIGN(attr.nla_len);
+	}
+}
+
+int sockdiag_parse(enum event_proto proto, const void *message, size_t size,
+		   struct sockdiag_socket *ret)
+{
+	static const uint8_t any[16];
+	struct sockdiag_socket sock = { .proto = proto };
+	struct inet_diag_msg msg;
+
+	if (size < sizeof(msg))
+		return -EBADMSG;
+	memcpy(&msg, message, sizeof(msg));
+	if (msg.idiag_family != AF_INET && msg.idiag_family != AF_INET6)
+		return -EBADMSG;
+	sock.state = msg.idiag_state;
+	sockdiag_endpoint(&sock.local, msg.idiag_family, msg.id.idiag_src, msg.id.idiag_sport);
+	sockdiag_endpoint(&sock.remote, msg.idiag_family, msg.id.idiag_dst, msg.id.idiag_dport);
+	sock.inode = msg.idiag_inode;
+	sock.uid = msg.idiag_uid;
+	sock.queue = msg.idiag_rqueue;
+	sock.backlog = sock.state == SOCKDIAG_LISTEN ? msg.idiag_wqueue : 0;
+	sock.cookie = (uint64_t)msg.id.idiag_cookie[1] << 32 | msg.id.idiag_cookie[0];
+	sockdiag_attributes((const uint8_t *)message + sizeof(msg), size - sizeof(msg), &sock);
+	sock.takes_ipv4 = sock.takes_ipv4 && sock.local.ip_version == 6 &&
+			  !memcmp(sock.local.addr, any, sizeof(any));
+	*ret = sock;
+	return 0;
+}
+
+static int sockdiag_ask(int fd, enum event_proto proto, uint8_t ip_version)
+{
+	struct {
+		struct nlmsghdr head;
+		struct inet_diag_req_v2 body;
+	} request = {
+		.head = { .nlmsg_len = sizeof(request),
+			  .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+		.body = { .sdiag_family = ip_version == 6 ? AF_INET6 : AF_INET,
+			  .sdiag_protocol = proto == PROTO_UDP ? IPPROTO_UDP : IPPROTO_TCP,
+			  .idiag_states = UINT32_MAX },
+	};
+
+	return send(fd, &request, sizeof(request), 0) < 0 ? -errno : 0;
+}
+
+/* What a dump is in the middle of. */
+struct sockdiag_walk {
+	enum event_proto proto;
+	sockdiag_fn fn;
+	void *arg;
+	bool done, torn; /* torn: the kernel says that the list changed under it */
+};
+
+/* The end of a dump carries its result. */
+static int sockdiag_end(struct sockdiag_walk *walk, const struct nlmsghdr *head)
+{
+	int32_t result = 0;
+
+	walk->done = true;
+	if (head->nlmsg_len >= NLMSG_LENGTH(sizeof(result)))
+		memcpy(&result, NLMSG_DATA(head), sizeof(result));
+	return result;
+}
+
+static int sockdiag_message(struct sockdiag_walk *walk, const struct nlmsghdr *head)
+{
+	struct sockdiag_socket sock;
+	int r;
+
+	if (head->nlmsg_flags & NLM_F_DUMP_INTR)
+		walk->torn = true;
+	if (head->nlmsg_type == NLMSG_DONE || head->nlmsg_type == NLMSG_ERROR)
+		return sockdiag_end(walk, head);
+	if (head->nlmsg_type != SOCK_DIAG_BY_FAMILY)
+		return 0;
+	r = sockdiag_parse(walk->proto, NLMSG_DATA(head), NLMSG_PAYLOAD(head, 0), &sock);
+	return r < 0 ? r : walk->fn(walk->arg, &sock);
+}
+
+static int sockdiag_read(int fd, struct sockdiag_walk *walk)
+{
+	_free_ char *buffer = malloc(SOCKDIAG_BUFFER);
+	int r = 0;
+
+	if (!buffer)
+		return -ENOMEM;
+	while (!r && !walk->done) {
+		ssize_t n = recv(fd, buffer, SOCKDIAG_BUFFER, MSG_TRUNC);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0 || n > SOCKDIAG_BUFFER)
+			return -EBADMSG;
+		for (struct nlmsghdr *head = (void *)buffer; !r && !walk->done && NLMSG_OK(head, n);
+		     head = NLMSG_NEXT(head, n))
+			r = sockdiag_message(walk, head);
+	}
+	return r ? r : walk->torn ? -EINTR : 0;
+}
+
+int sockdiag_dump(enum event_proto proto, uint8_t ip_version, sockdiag_fn fn, void *arg)
+{
+	struct sockdiag_walk walk = { .proto = proto, .fn = fn, .arg = arg };
+	_close_ int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = sockdiag_ask(fd, proto, ip_version);
+	return r < 0 ? r : sockdiag_read(fd, &walk);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The kernel's own list of sockets (NETLINK_SOCK_DIAG): TCP and UDP of the caller's network
+ * namespace. Takes no capability and no BPF.
+ */
+#ifndef PORTTRACE_SOCKDIAG_H
+#define PORTTRACE_SOCKDIAG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "event.h"
+
+/* The kernel's numbers (include/net/tcp_states.h). UDP has SOCKDIAG_ESTABLISHED (connected) and
+ * SOCKDIAG_CLOSE (not). */
+enum sockdiag_state {
+	SOCKDIAG_ESTABLISHED = 1,
+	SOCKDIAG_SYN_SENT,
+	SOCKDIAG_SYN_RECV,
+	SOCKDIAG_FIN_WAIT1,
+	SOCKDIAG_FIN_WAIT2,
+	SOCKDIAG_TIME_WAIT,
+	SOCKDIAG_CLOSE,
+	SOCKDIAG_CLOSE_WAIT,
+	SOCKDIAG_LAST_ACK,
+	SOCKDIAG_LISTEN,
+	SOCKDIAG_CLOSING,
+	SOCKDIAG_NEW_SYN_RECV,
+	SOCKDIAG_BOUND, /* bound, neither listening nor connected; told since 6.8 */
+	SOCKDIAG_STATE_COUNT,
+};
+
+struct sockdiag_socket {
+	enum event_proto proto;
+	enum sockdiag_state state;
+	struct endpoint local, remote; /* v4-mapped addresses have been turned into IPv4 */
+	bool takes_ipv4;  /* an IPv6 socket on [::] that gets IPv4 too */
+	uint32_t inode;	  /* that /proc/PID/fd shows; 0 = no process has it open */
+	uint32_t uid;	  /* of whoever created it */
+	uint32_t queue;	  /* listening: connections waiting for accept(); else bytes to read */
+	uint32_t backlog; /* listening: how many may wait */
+	uint64_t cookie;  /* SO_COOKIE */
+};
+
+/* A non-zero result ends the dump, which returns it. */
+typedef int (*sockdiag_fn)(void *arg, const struct sockdiag_socket *sock);
+
+/* "listen", "established", "time-wait"...; UDP's words differ: "bound", "connected". */
+const char *sockdiag_state_name(enum event_proto proto, enum sockdiag_state state);
+
+/*
+ * Calls `fn` for each socket of one protocol and IP version (4 or 6), in all states. 0, what `fn`
+ * returned, or -errno: -ENOENT if the kernel has not the module for it (tcp_diag, udp_diag), -EINTR
+ * if the list changed so much meanwhile that it may have holes.
+ */
+int sockdiag_dump(enum event_proto proto, uint8_t ip_version, sockdiag_fn fn, void *arg);
+
+/* Pure: reads one message of the kernel's answer. 0 or -EBADMSG. */
+int sockdiag_parse(enum event_proto proto, const void *message, size_t size,
+		   struct sockdiag_socket *ret);
+
+#endif

@@ -1,0 +1,64 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#
+# Runs in the virtual machine. Collects what the host's tests/kernels/run then compares, below /results.
+#   guest.sh scenarios NAME MODE | stress NAME MODE | irq NAME MODE ...   (several, each three words)
+set -u
+
+# Starts porttrace and waits until it sees everything. $1: directory for its output; the rest: options.
+trace_start()
+{
+	dir=$1
+	shift
+	/test/porttrace --json -v --backend tracing "$@" >"$dir/events.jsonl" 2>"$dir/stderr" &
+	tracer=$!
+	while ! grep -q 'porttrace: ready' "$dir/stderr"; do
+		kill -0 $tracer 2>/dev/null || return 1
+		sleep 0.2
+	done
+}
+
+trace_stop()
+{
+	sleep 0.5
+	kill -INT $tracer
+	wait $tracer
+	echo $? >"$dir/status"
+}
+
+scenarios()
+{
+	mkdir -p "/results/$1"
+	rm -f /tmp/go
+	/test/workload --expect "/results/$1/expect.jsonl" --hold --go /tmp/go >"/results/$1/run.log" 2>&1 &
+	workload=$!
+	while ! grep -q READY "/results/$1/run.log"; do sleep 0.2; done
+	trace_start "/results/$1" --attach-mode "$2" || return
+	touch /tmp/go
+	wait $workload
+	trace_stop
+}
+
+# hooks.md's two stresses, with the load's own count as the truth.
+stress()
+{
+	mkdir -p "/results/$1"
+	trace_start "/results/$1" --attach-mode "$2" || return
+	/test/stress preempt 8 250 >"/results/$1/load.json"
+	trace_stop
+	gzip -f "/results/$1/events.jsonl"
+}
+
+irq()
+{
+	mkdir -p "/results/$1"
+	trace_start "/results/$1" --attach-mode "$2" || return
+	/test/stress irq 600 4 >"/results/$1/load.json"
+	trace_stop
+	gzip -f "/results/$1/events.jsonl"
+}
+
+while [ $# -ge 3 ]; do
+	"$1" "$2" "$3"
+	shift 3
+done
