@@ -23,7 +23,7 @@ ARCH := $(if $(filter aarch64 arm64,$(MACHINE)),arm64,x86)
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 
 # What needs the libraries; the other targets (deps, clean, help) must work without them.
-ifeq ($(filter deps clean help demo test ci-test,$(MAKECMDGOALS)),)
+ifeq ($(filter deps clean help demo test,$(MAKECMDGOALS)),)
 missing := $(shell for p in libbpf libelf zlib; do $(PKG_CONFIG) --exists $$p 2>/dev/null || echo $$p; done)
 missing += $(shell command -v $(CLANG) >/dev/null 2>&1 || echo clang) $(if $(BPFTOOL),,bpftool)
 ifneq ($(strip $(missing)),)
@@ -100,7 +100,60 @@ $(BUILD)/tests/stress: $(wildcard tests/stress/*.c)
 unit-tests: $(UNIT_TESTS)
 test-programs: $(BUILD)/porttrace $(BUILD)/tests/workload $(BUILD)/tests/stress
 
-.PHONY: unit-tests test-programs
+# The same sources with the sanitizers, in a build folder of their own.
+asan:
+	$(Q)$(MAKE) BUILD=$(BUILD)-asan SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' unit-tests
+
+check: test-programs asan
+	$(Q)tests/run $(SUITES)
+
+check-vm: test-programs
+	$(Q)tests/kernels/run $(KERNEL)
+
+vm-shell: test-programs
+	$(Q)tests/vm/run.sh $(KERNEL) --add $(BUILD)/porttrace --add $(BUILD)/tests/workload --shell
+
+lint:
+	$(Q)tests/lint/run
+
+# Two commands for a fresh machine: each installs what is missing, builds, and runs.
+need-root = @test "$$(id -u)" = 0 || { echo 'porttrace: run it as root: sudo make $@' >&2; exit 3; }
+
+test:
+	$(need-root)
+	$(Q)dist/deps test
+	$(Q)$(MAKE) check
+
+demo:
+	$(need-root)
+	$(Q)dist/deps build
+	$(Q)dist/deps demo
+	$(Q)$(MAKE) all
+	$(Q)dist/demo/run
+
+deps:
+	$(need-root)
+	$(Q)dist/deps build
+
+install: $(BUILD)/porttrace
+	install -D -m 0755 $(BUILD)/porttrace $(DESTDIR)$(PREFIX)/sbin/porttrace
+	install -D -m 0644 docs/porttrace.8 $(DESTDIR)$(PREFIX)/share/man/man8/porttrace.8
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-lint
+
+help:
+	@echo 'make                     builds $(BUILD)/porttrace'
+	@echo 'sudo make deps           installs what the build needs (Debian packages)'
+	@echo 'sudo make demo           installs, builds, and shows every kind of event on a workload of its own'
+	@echo 'sudo make test           installs, builds, and runs all tests'
+	@echo 'make check SUITES="unit cli"   some suites: unit scenarios cli lint docs strace kernels'
+	@echo 'make check-vm KERNEL=6.1 the tests of one kernel of tests/vm/kernels.list'
+	@echo 'make vm-shell KERNEL=6.1 a shell in a virtual machine with that kernel'
+	@echo 'make asan, make lint     unit tests with sanitizers; rules of the code, warnings as errors'
+	@echo 'make install             to $$DESTDIR$$PREFIX/sbin (PREFIX=$(PREFIX))'
+
+.PHONY: unit-tests test-programs asan check check-vm vm-shell lint test demo deps install clean help
 
 .SECONDARY:
 .DELETE_ON_ERROR:

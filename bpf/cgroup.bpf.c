@@ -171,7 +171,10 @@ static __always_inline void tell_connect(struct state *st, __u64 cookie, __u32 e
 	st->role = RAW_F_EGRESS;
 	event_fill(&ev, st, cookie, RAW_CONNECT, flags);
 	ev.error = error;
-	ev.duration_ns = ev.time_ns - st->asked_ns;
+	if (flags & RAW_F_LATE)
+		ev.time_ns = st->asked_ns;
+	else
+		ev.duration_ns = ev.time_ns - st->asked_ns;
 	ev.how = st->how;
 	if (st->how == RAW_HOW_CONNECT) {
 		st->requested_port = 0;

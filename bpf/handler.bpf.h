@@ -283,15 +283,18 @@ static __always_inline void attempt_fill(struct attempt *at, struct sock *sk, co
 	sock_fill_process(ev);
 }
 
-static __always_inline void handle_connect_enter(struct sock *sk, const struct request *req, bool btf)
+/* `v4`: in tcp_v4_connect(). tcp_v6_connect() hands v4-mapped addresses to it, which is the same attempt. */
+static __always_inline void handle_connect_enter(struct sock *sk, const struct request *req, bool v4, bool btf)
 {
 	__u64 key = (__u64)sk;
-	struct attempt at, *outer = bpf_map_lookup_elem(&attempts, &key);
+	struct attempt at, *before = bpf_map_lookup_elem(&attempts, &key);
 
-	if (outer && outer->in_call) { /* tcp_v6_connect() handing a v4-mapped address to tcp_v4_connect() */
-		outer->in_call = 2;
+	if (before && v4 && BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6) {
+		before->in_call = 2;
 		return;
 	}
+	if (before && armed) /* of an older socket at this address, whose end was lost */
+		COUNT(lost_state);
 	if (!armed || !sock_is_traced(sk))
 		return;
 	if (!prefilter_kind(RAW_CONNECT) || !prefilter_process() || !prefilter_socket(sk)) {

@@ -112,7 +112,7 @@ int BPF_PROG(f_connect4_enter, struct sock *sk, void *uaddr, int addr_len)
 	struct request req;
 
 	sock_read_request(&req, uaddr, addr_len);
-	handle_connect_enter(sk, &req, true);
+	handle_connect_enter(sk, &req, true, true);
 	return 0;
 }
 
@@ -129,7 +129,7 @@ int BPF_PROG(f_connect6_enter, struct sock *sk, void *uaddr, int addr_len)
 	struct request req;
 
 	sock_read_request(&req, uaddr, addr_len);
-	handle_connect_enter(sk, &req, true);
+	handle_connect_enter(sk, &req, false, true);
 	return 0;
 }
 
@@ -404,7 +404,7 @@ int BPF_KPROBE(x_connect4_enter, struct sock *sk, void *uaddr, int addr_len)
 	struct request req;
 
 	sock_read_request(&req, uaddr, addr_len);
-	handle_connect_enter(sk, &req, false);
+	handle_connect_enter(sk, &req, true, false);
 	return call_enter(CALL_CONNECT4, sk, NULL, 0, 0);
 }
 
@@ -424,7 +424,7 @@ int BPF_KPROBE(x_connect6_enter, struct sock *sk, void *uaddr, int addr_len)
 	struct request req;
 
 	sock_read_request(&req, uaddr, addr_len);
-	handle_connect_enter(sk, &req, false);
+	handle_connect_enter(sk, &req, false, false);
 	return call_enter(CALL_CONNECT6, sk, NULL, 0, 0);
 }
 

@@ -24,7 +24,7 @@ const char *sockdiag_state_name(enum event_proto proto, enum sockdiag_state stat
 		[SOCKDIAG_FIN_WAIT1] = "fin-wait-1",
 		[SOCKDIAG_FIN_WAIT2] = "fin-wait-2",
 		[SOCKDIAG_TIME_WAIT] = "time-wait",
-		[SOCKDIAG_CLOSE] = "closed",
+		[SOCKDIAG_CLOSE] = "bound", /* how a socket that only has a port is told */
 		[SOCKDIAG_CLOSE_WAIT] = "close-wait",
 		[SOCKDIAG_LAST_ACK] = "last-ack",
 		[SOCKDIAG_LISTEN] = "listen",
@@ -56,6 +56,7 @@ static void sockdiag_endpoint(struct endpoint *ep, uint8_t family, const uint32_
 static void sockdiag_attributes(const uint8_t *at, size_t size, struct sockdiag_socket *sock)
 {
 	struct nlattr attr;
+	size_t step;
 
 	while (size >= sizeof(attr)) {
 		memcpy(&attr, at, sizeof(attr));
@@ -63,10 +64,11 @@ static void sockdiag_attributes(const uint8_t *at, size_t size, struct sockdiag_
 			return;
 		if (attr.nla_type == INET_DIAG_SKV6ONLY && attr.nla_len > sizeof(attr))
 			sock->takes_ipv4 = !at[sizeof(attr)];
-		if (NLA_ALIGN(attr.nla_len) >= size)
+		step = (size_t)NLA_ALIGN(attr.nla_len);
+		if (step >= size)
 			return;
-		at += NLA_ALIGN(attr.nla_len);
-		size -= NLA_ALIGN(attr.nla_len);
+		at += step;
+		size -= step;
 	}
 }
 

@@ -27,7 +27,7 @@ enum sockdiag_state {
 	SOCKDIAG_LISTEN,
 	SOCKDIAG_CLOSING,
 	SOCKDIAG_NEW_SYN_RECV,
-	SOCKDIAG_BOUND, /* bound, neither listening nor connected; told since 6.8 */
+	SOCKDIAG_BOUND, /* since 6.8 asks for TCP sockets that only have a port; told as CLOSE */
 	SOCKDIAG_STATE_COUNT,
 };
 

@@ -107,10 +107,12 @@ static int service_unknown(const struct service_table *names, const char *word,
 	return -EINVAL;
 }
 
+/* Digits, perhaps with a sign: meant as a number. */
 static bool service_is_number(const char *word)
 {
-	return word[word[0] == '-' || word[0] == '+'] && !word[1 + strspn(word + 1, "0123456789")] &&
-	       (strchr("+-", word[0]) || (word[0] >= '0' && word[0] <= '9'));
+	const char *digits = word + (word[0] == '-' || word[0] == '+');
+
+	return digits[0] && !digits[strspn(digits, "0123456789")];
 }
 
 static int service_parse_query(const char *text, const struct service_table *names,

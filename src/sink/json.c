@@ -329,7 +329,7 @@ static void json_facts(struct buf *b, const char *key, const struct port_facts *
 static void json_socket(struct buf *b, const struct event *ev)
 {
 	bool cookie = ev->cookie && ev->cookie < JSON_INTEGER_END;
-	bool backlog = ev->has_backlog;
+	bool backlog = ev->kind == EVENT_LISTEN && ev->has_backlog;
 	bool first = true;
 
 	if (!cookie && !backlog && !ev->netns_inum)

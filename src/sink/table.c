@@ -174,7 +174,7 @@ static void table_failure(struct table_line *line, const struct event *ev)
 static void table_success(struct table_line *line, const struct event *ev)
 {
 	buf_lit(line->b, "ok");
-	if (ev->has_backlog) {
+	if (ev->kind == EVENT_LISTEN && ev->has_backlog) {
 		buf_lit(line->b, " backlog ");
 		buf_u64(line->b, ev->backlog);
 	} else if (ev->duration_ns) {

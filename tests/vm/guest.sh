@@ -26,6 +26,31 @@ trace_stop()
 	echo $? >"$dir/status"
 }
 
+# The same scenarios for the cgroup backend, which sees the sockets made inside one cgroup.
+cgroup()
+{
+	mkdir -p "/results/$1" /sys/fs/cgroup/workload
+	rm -f /tmp/go
+	sh -c "echo \$\$ >/sys/fs/cgroup/workload/cgroup.procs; exec /test/workload --cgroup \
+		--expect /results/$1/expect.jsonl --hold --go /tmp/go" >"/results/$1/run.log" 2>&1 &
+	workload=$!
+	while ! grep -q READY "/results/$1/run.log"; do sleep 0.2; done
+	trace_start "/results/$1" --backend cgroup --cgroup /sys/fs/cgroup/workload || return
+	touch /tmp/go
+	wait $workload
+	trace_stop
+}
+
+# The command-line tests, with the tracing backend.
+cli()
+{
+	mkdir -p "/results/$1"
+	for t in /test/cli/*.sh; do
+		[ "$t" = /test/cli/lib.sh ] && continue
+		PORTTRACE=/test/porttrace PORTTRACE_TEST_BACKEND=tracing timeout 200 bash "$t"
+	done >"/results/$1/log" 2>&1
+}
+
 scenarios()
 {
 	mkdir -p "/results/$1"

@@ -36,7 +36,8 @@ usage()
 	  --smp N             processors (2)
 	  --mem MIB           memory (2048)
 	  --icount            1 processor, time counted in instructions: the same on a slow machine
-	  --accel kvm         use KVM; the default is emulation (tcg), which works everywhere
+	  --accel WHAT        QEMU's accelerator: tcg (the default: emulation, a thread per processor),
+	                      tcg,thread=single (one thread for all: safe, see README.md), kvm
 	  --timeout SEC       stop the machine after this time (600)
 	  --shell             an interactive shell in the guest; Ctrl-D ends it, Ctrl-A X kills it
 

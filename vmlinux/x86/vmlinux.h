@@ -1,44 +1,70 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The kernel types that porttrace's BPF programs read. Made by vmlinux/make from the BTF of Debian 6.1.0-50-cloud-amd64 and
+ * vmlinux/fields.txt: do not edit.
+ */
 #ifndef __VMLINUX_H__
 #define __VMLINUX_H__
 
-#include <linux/types.h>
 #include <linux/bpf.h>
+#include <linux/types.h>
 #include <stdbool.h>
-#ifndef NULL
-#define NULL ((void *)0)
-#endif
+#include <stddef.h>
 
-#ifndef BPF_NO_PRESERVE_ACCESS_INDEX
-#pragma clang attribute push (__attribute__((preserve_access_index)), apply_to = record)
-#endif
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+/* arch/x86/include/asm/ptrace.h */
 struct pt_regs {
-	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
+	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di;
+	unsigned long orig_ax, ip, cs, flags, sp, ss;
 };
-typedef struct { long long counter; } atomic64_t;
-struct ns_common { unsigned int inum; };
-struct local_ports;
+
+struct local_ports {
+	char opaque;
+};
+
+typedef struct {
+	long counter;
+} atomic64_t;
+
+struct ns_common {
+	__u32 inum;
+};
+
 struct netns_ipv4 {
-	struct local_ports { char opaque; } ip_local_ports;
+	struct local_ports ip_local_ports;
 	unsigned long *sysctl_local_reserved_ports;
 	int sysctl_ip_prot_sock;
 };
-struct net { struct ns_common ns; struct netns_ipv4 ipv4; };
-typedef struct { struct net *net; } possible_net_t;
-struct in6_addr { union { __u8 u6_addr8[16]; } in6_u; };
+
+struct net {
+	struct ns_common ns;
+	struct netns_ipv4 ipv4;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct in6_addr {
+	union {
+		__u8 u6_addr8[16];
+	} in6_u;
+};
+
 struct sock_common {
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
 	__be16 skc_dport;
 	__u16 skc_num;
-	unsigned short skc_family;
-	volatile unsigned char skc_state;
+	__u16 skc_family;
+	__u8 skc_state;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 	atomic64_t skc_cookie;
 };
+
 struct sock {
 	struct sock_common __sk_common;
 	__u16 sk_type;
@@ -46,9 +72,20 @@ struct sock {
 	int sk_err;
 	__u32 sk_max_ack_backlog;
 };
-struct socket { struct sock *sk; };
-struct inet_sock { struct sock sk; __be16 inet_sport; };
-struct tcp_sock { __u32 rcv_nxt; };
+
+struct socket {
+	struct sock *sk;
+};
+
+struct inet_sock {
+	struct sock sk;
+	__be16 inet_sport;
+};
+
+struct tcp_sock {
+	__u32 rcv_nxt;
+};
+
 struct task_struct {
 	int tgid;
 	struct task_struct *real_parent;
@@ -56,10 +93,17 @@ struct task_struct {
 	__u64 start_boottime;
 	char comm[16];
 };
-struct trace_entry { unsigned short type; unsigned char flags; unsigned char preempt_count; int pid; };
+
+struct trace_entry {
+	__u16 type;
+	__u8 flags;
+	__u8 preempt_count;
+	int pid;
+};
+
 struct trace_event_raw_inet_sock_set_state {
 	struct trace_entry ent;
-	const void *skaddr;
+	void *skaddr;
 	int oldstate;
 	int newstate;
 	__u16 sport;
@@ -68,7 +112,6 @@ struct trace_event_raw_inet_sock_set_state {
 	__u16 protocol;
 };
 
-#ifndef BPF_NO_PRESERVE_ACCESS_INDEX
 #pragma clang attribute pop
-#endif
+
 #endif

@@ -1,0 +1,223 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#
+# Does the documentation say what the program does?  tests/docs.sh [BINARY]
+# Needs root and cgroup v2 for the commands of README.md; without them those are skipped, and that is said.
+
+set -uo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+binary=$(realpath "${1:-build/porttrace}")
+man=docs/porttrace.8
+failures=0 checks=0
+tmp=$(mktemp -d)
+cgroup=''
+
+# shellcheck disable=SC2317 # called by trap
+cleanup()
+{
+	[[ ! $cgroup ]] || rmdir "$cgroup"
+	rm -rf "$tmp"
+}
+trap cleanup EXIT
+
+# check WHAT COMMAND...: one result; the command's output is shown if it fails.
+check()
+{
+	local what=$1
+
+	shift
+	checks=$((checks + 1))
+	if "$@" >"$tmp/output" 2>&1; then
+		echo "ok: $what"
+	else
+		failures=$((failures + 1))
+		echo "FAILED: $what"
+		sed 's/^/    /' "$tmp/output"
+	fi
+}
+
+# --- options ---
+
+# Lines such as "-p --pid PID": from --help, and from the man page's part about the same command.
+options_of_help()
+{
+	"$binary" ${1:+"$1"} --help | sed -n 's/^  \(-., \)\?\(    \)\?\(--[a-z0-9-]*\).*/\1\3/p' | tr -d , | sort
+}
+
+options_of_man()
+{
+	awk -v want="${1:-OPTIONS}" '
+		/^\.S[hs] / { now = ($2 == want || (now && want == "OPTIONS" && $1 == ".Ss")) }
+		now && /^\.It Fl / {
+			line = ""
+			for (i = 2; i < NF; i++)
+				if ($i == "Fl")
+					line = line (line ? " " : "") "-" $(i + 1)
+			print line
+		}' "$man" | sort
+}
+
+same_options()
+{
+	options_of_help "$1" >"$tmp/help"
+	options_of_man "$1" >"$tmp/man"
+	[[ -s $tmp/help ]] || { echo "no options found in --help"; return 1; }
+	diff "$tmp/help" "$tmp/man" | sed -n 's/^</only in --help:  /p; s/^>/only in the man page:  /p' | tee "$tmp/differences"
+	[[ ! -s $tmp/differences ]]
+}
+
+# What a command of main.c is called.
+commands()
+{
+	sed -n 's/^const struct command cmd_[a-z]* = { "\([a-z]*\)".*/\1/p' src/cmd/*.c
+}
+
+man_is_clean()
+{
+	# a word about the manual pages installed here is not about ours
+	mandoc -T lint "$man" 2>&1 | grep -v 'mandoc\.db\|referenced manual not found' | tee "$tmp/lint"
+	[[ ! -s $tmp/lint ]]
+}
+
+# --- names ---
+
+# Files that a document names, whether as a link or in words.
+files_exist()
+{
+	local file missing=0
+
+	while read -r file; do
+		compgen -G "$file" >/dev/null || { echo "$1 names $file, which does not exist"; missing=1; }
+	done < <({
+		grep -oE '\]\([^)#]+' "$1" | sed 's/^](//' | grep -v '^http'
+		grep -oE '(src|bpf|include|tests|docs|dist|vmlinux)/[A-Za-z0-9_./*-]*[A-Za-z0-9_/*]' "$1"
+	} | sort -u)
+	return "$missing"
+}
+
+make_targets_exist()
+{
+	local target missing=0
+
+	for target in $(grep -oE '(^|`|sudo )make [a-z][a-z-]*' "$1" | sed 's/.*make //' | sort -u); do
+		grep -qE "^($target|[a-z -]* $target|$target [a-z -]*):" Makefile ||
+			{ echo "$1 names 'make $target', which the Makefile does not have"; missing=1; }
+	done
+	return "$missing"
+}
+
+# The issue of the nine files: the numbered rows of the table, each a link.
+way_is_short()
+{
+	local rows
+
+	rows=$(grep -cE '^\| [0-9]+ \| \[' README.md)
+	echo "$rows files"
+	((rows >= 5 && rows <= 9))
+}
+
+picture_has_columns()
+{
+	local column
+
+	for column in $(sed -n '/^} table_columns/,/^};/s/{ "\([A-Z]*\)"/\n\1\n/gp' src/sink/table.c | grep -E '^[A-Z]+$'); do
+		grep -q "[> ]$column[ <]" docs/porttrace.svg ||
+			{ echo "no column $column in docs/porttrace.svg: run dist/picture"; return 1; }
+	done
+	[[ ${column:-} ]]
+}
+
+changelog_has_version()
+{
+	local version
+
+	version=$("$binary" --version | sed -n '1s/^porttrace //p')
+	echo "version $version"
+	grep -qE "^## ${version//./\\.}( |$)" CHANGELOG.md
+}
+
+# --- commands ---
+
+# Lines of the blocks marked "sh runnable", without comments.
+runnable()
+{
+	awk '/^```sh runnable$/ { on = 1; next } /^```$/ { on = 0 } on' README.md | sed 's/[[:space:]]*#.*//' | grep .
+}
+
+# In front of PATH: a porttrace with the cgroup backend on a cgroup of ours, for half a second; and a sudo that is root already.
+make_shims()
+{
+	mkdir "$tmp/bin"
+	cat >"$tmp/bin/sudo" <<-'END'
+	#!/bin/sh
+	exec "$@"
+	END
+	cat >"$tmp/bin/porttrace" <<-END
+	#!/bin/bash
+	case "\${1-}" in
+	$(commands | paste -sd'|') | --help | --version) exec "$binary" "\$@" ;;
+	esac
+	exec "$binary" --backend cgroup --cgroup "$cgroup" "\$@"
+	END
+	chmod +x "$tmp/bin/"*
+}
+
+make_cgroup()
+{
+	local mounted
+
+	mounted=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)
+	[[ $(id -u) == 0 && $mounted ]] || return 1
+	cgroup=$mounted/porttrace-docs-$$
+	mkdir "$cgroup" || { cgroup=''; return 1; }
+}
+
+# The command line is understood and does not fail of itself; what a traced command returns is its own affair.
+runs()
+{
+	local status=0
+
+	PATH=$tmp/bin:$PATH timeout -s INT 2 bash -c "$1" || status=$?
+	echo "exit status $status"
+	# 124: timeout ended it, as a user's Ctrl-C would
+	case $status in
+	1 | 2 | 3 | 4 | 12[5-7] | 13[0-9]) return 1 ;;
+	esac
+}
+
+run_commands()
+{
+	local line count=0
+
+	if ! make_cgroup; then
+		echo "skipped: the commands of README.md (need root and cgroup v2)"
+		return
+	fi
+	make_shims
+	while read -r line; do
+		count=$((count + 1))
+		check "README.md: $line" runs "$line"
+	done < <(runnable)
+	check "README.md has runnable commands" test "$count" -gt 0
+}
+
+check "options: porttrace --help and $man" same_options ''
+for command in $(commands); do
+	check "options: porttrace $command --help and $man" same_options "$command"
+done
+if command -v mandoc >/dev/null; then
+	check "$man: mandoc -T lint" man_is_clean
+else
+	echo "skipped: mandoc is not installed"
+fi
+for document in README.md CONTRIBUTING.md; do
+	check "$document: files" files_exist "$document"
+	check "$document: make targets" make_targets_exist "$document"
+done
+check "README.md: an event travels through at most nine files" way_is_short
+check "docs/porttrace.svg: columns" picture_has_columns
+check "CHANGELOG.md: version" changelog_has_version
+run_commands
+echo "$((checks - failures)) of $checks checks passed"
+((failures == 0))

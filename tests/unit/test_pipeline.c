@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The whole way from a raw record to a line, with records that hold anything. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "pipeline.h"
+#include "porttrace/raw_event.h"
+
+static volatile sig_atomic_t never;
+
+struct run {
+	struct pipeline p;
+	struct filter filter;
+	int fd;
+};
+
+static void run_open(struct run *run, const struct sink_ops *sink)
+{
+	struct enrich_options opts = { .numeric = true, .proc_path = "/nonexistent" };
+	struct sink_options out = { .hostname = "vm" };
+	char path[] = "/tmp/test_pipeline.XXXXXX";
+
+	memset(run, 0, sizeof(*run));
+	filter_init(&run->filter);
+	run->fd = out.fd = mkstemp(path);
+	assert_true(run->fd >= 0);
+	unlink(path);
+	run->p = (struct pipeline){ .filter = &run->filter, .sink = sink, .stop = &never };
+	assert_int_equal(sockets_new(1000, &run->p.sockets), 0);
+	assert_int_equal(enrich_open(&opts, &run->p.enrich), 0);
+	assert_int_equal(sink->open(&out, &run->p.sink_state), 0);
+}
+
+static void run_close(struct run *run)
+{
+	run->p.sink->close(run->p.sink_state);
+	enrich_close(run->p.enrich);
+	sockets_free(run->p.sockets);
+	close(run->fd);
+}
+
+static void random_record(struct raw_event *raw)
+{
+	for (size_t i = 0; i < sizeof(*raw); i++)
+		((uint8_t *)raw)[i] = (uint8_t)rand();
+	raw->magic = RAW_EVENT_MAGIC;
+	raw->version = RAW_EVENT_VERSION;
+	raw->kind = (uint8_t)(RAW_BIND + rand() % (RAW_KIND_COUNT - 1));
+	raw->how = (uint8_t)(rand() % RAW_HOW_COUNT);
+	raw->family = rand() % 2 ? AF_INET : AF_INET6;
+	raw->netns_cookie = 0;
+	if (rand() % 4 == 0)
+		raw->error = (uint32_t)rand() % 140;
+}
+
+/* No control characters but the line's end, no line over the limit, as many lines as events. */
+static void check_lines(int fd, size_t want, size_t limit)
+{
+	FILE *f = fdopen(dup(fd), "r");
+	size_t lines = 0, len = 0;
+	int c;
+
+	rewind(f);
+	while ((c = getc(f)) != EOF) {
+		len++;
+		if (c != '\n') {
+			assert_true(c >= ' ' && c != 0x7f);
+			continue;
+		}
+		assert_true(len <= limit);
+		len = 0;
+		lines++;
+	}
+	fclose(f);
+	assert_int_equal(lines, want);
+}
+
+static void pour(struct run *run, int count)
+{
+	struct raw_event raw;
+
+	for (int i = 0; i < count; i++) {
+		random_record(&raw);
+		assert_int_equal(pipeline_record(&run->p, &raw, sizeof(raw)), 0);
+	}
+	assert_int_equal(run->p.sink->flush(run->p.sink_state), 0);
+}
+
+static void test_json_of_anything(void **state)
+{
+	struct run run;
+
+	(void)state;
+	srand(1);
+	run_open(&run, &sink_json);
+	pour(&run, 30000);
+	assert_int_equal(run.p.shown, 30000);
+	check_lines(run.fd, 30000, 4096);
+	run_close(&run);
+}
+
+static void test_table_of_anything(void **state)
+{
+	struct run run;
+
+	(void)state;
+	srand(2);
+	run_open(&run, &sink_table);
+	pour(&run, 30000);
+	check_lines(run.fd, 30000, 1024);
+	run_close(&run);
+}
+
+/* Every record is shown, filtered or damaged: none is both, none is nothing. */
+static void test_every_record_is_counted_once(void **state)
+{
+	struct raw_event raw;
+	struct run run;
+
+	(void)state;
+	srand(3);
+	run_open(&run, &sink_json);
+	run.filter.kinds = 1u << EVENT_BIND;
+	run.p.limit = 500;
+	for (int i = 0; i < 10000; i++) {
+		random_record(&raw);
+		raw.magic ^= rand() % 10 == 0;
+		assert_int_equal(pipeline_record(&run.p, &raw, sizeof(raw)), 0);
+	}
+	assert_int_equal(run.p.shown, 500);
+	assert_true(run.p.damaged > 500 && run.p.damaged < 1500);
+	assert_int_equal(run.p.shown + run.p.filtered + run.p.damaged, 10000);
+	run_close(&run);
+}
+
+static void test_full_disk_is_an_error(void **state)
+{
+	struct raw_event raw;
+	struct run run;
+	int full = open("/dev/full", O_WRONLY | O_CLOEXEC), r = 0;
+
+	(void)state;
+	if (full < 0)
+		skip();
+	run_open(&run, &sink_json);
+	dup2(full, run.fd);
+	close(full);
+	for (int i = 0; i < 1000 && r == 0; i++) {
+		random_record(&raw);
+		r = pipeline_record(&run.p, &raw, sizeof(raw));
+	}
+	assert_int_equal(r ? r : run.p.sink->flush(run.p.sink_state), -ENOSPC);
+	run_close(&run);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_json_of_anything),
+		cmocka_unit_test(test_table_of_anything),
+		cmocka_unit_test(test_every_record_is_counted_once),
+		cmocka_unit_test(test_full_disk_is_an_error),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
