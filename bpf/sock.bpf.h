@@ -83,12 +83,10 @@ static __always_inline void sock_fill_truth(struct raw_event *ev, struct sock *s
 	compat_netns_range(net, &ev->range_low, &ev->range_high);
 	compat_sock_range(sk, &low, &high);
 	if (low || high) {
-		ev->flags |= RAW_F_SOCK_RANGE;
 		/* clamped as inet_sk_get_local_port_range() does (net/ipv4/inet_connection_sock.c) */
-		if (low && low > ev->range_low && low <= ev->range_high)
-			ev->range_low = low;
-		if (high && high < ev->range_high && high >= ev->range_low)
-			ev->range_high = high;
+		ev->sock_range_low = low > ev->range_low && low <= ev->range_high ? low : ev->range_low;
+		ev->sock_range_high = high && high < ev->range_high && high >= ev->range_low ? high :
+											       ev->range_high;
 	}
 	ev->unprivileged_start = (__u16)BPF_CORE_READ(net, ipv4.sysctl_ip_prot_sock);
 	if (sock_port_bit(reserved, local))

@@ -159,6 +159,8 @@ static void decode_kernel_truth(const struct raw_event *raw, struct event *ev)
 	ev->has_truth = raw->flags & RAW_F_TRUTH;
 	ev->range_low = raw->range_low;
 	ev->range_high = raw->range_high;
+	ev->sock_range_low = raw->sock_range_low;
+	ev->sock_range_high = raw->sock_range_high;
 	ev->unprivileged_start = raw->unprivileged_start;
 	ev->local_reserved = raw->flags & RAW_F_LOCAL_RESERVED;
 	ev->remote_reserved = raw->flags & RAW_F_REMOTE_RESERVED;

@@ -89,7 +89,8 @@ struct event {
 	bool has_backlog;
 	uint32_t backlog; /* listen only, valid with has_backlog */
 	bool has_truth; /* range_*, unprivileged_start and the raw reserved bits are known */
-	uint16_t range_low, range_high; /* effective ephemeral range, both ends included */
+	uint16_t range_low, range_high; /* ephemeral range of the namespace, both ends included */
+	uint16_t sock_range_low, sock_range_high; /* the socket's own part of it; 0 and 0 = all of it */
 	uint16_t unprivileged_start;
 	bool local_reserved, remote_reserved;
 

@@ -439,8 +439,8 @@ static void kernel_look_kprobes(const struct kernel *k, int arg, struct kernel_f
 		kernel_say(f, KERNEL_OK, "there, for mode X");
 		return;
 	}
-	kernel_say(f, needed ? KERNEL_MISSING : KERNEL_OK, "not in this kernel; mode X needs them%s",
-		   needed ? ", and so does the tracing backend here" : "");
+	kernel_say(f, needed ? KERNEL_MISSING : KERNEL_OK, "not in this kernel; mode X%s needs them",
+		   needed ? ", which its preemption calls for," : "");
 	if (needed)
 		kernel_mend(f, "boot a kernel built with CONFIG_KPROBE_EVENTS; the cgroup backend needs none");
 }

@@ -28,7 +28,8 @@ int pipeline_record(void *arg, const void *record, size_t size)
 		p->damaged++;
 		return 0;
 	}
-	sockets_track(p->sockets, &ev);
+	if (filter_wants_close(p->filter))
+		sockets_track(p->sockets, &ev);
 	if (p->limit && p->shown >= p->limit) {
 		p->filtered++;
 		return 0;

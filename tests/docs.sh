@@ -7,7 +7,7 @@
 set -uo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
-binary=$(realpath "${1:-build/porttrace}")
+binary=$(realpath "${1:-${PORTTRACE:-build/porttrace}}")
 man=docs/porttrace.8
 failures=0 checks=0
 tmp=$(mktemp -d)
@@ -21,7 +21,7 @@ cleanup()
 }
 trap cleanup EXIT
 
-# check WHAT COMMAND...: one result; the command's output is shown if it fails.
+# check WHAT COMMAND...: one result; with the command's output if it fails.
 check()
 {
 	local what=$1
@@ -29,11 +29,10 @@ check()
 	shift
 	checks=$((checks + 1))
 	if "$@" >"$tmp/output" 2>&1; then
-		echo "ok: $what"
+		echo "ok - docs/$what"
 	else
 		failures=$((failures + 1))
-		echo "FAILED: $what"
-		sed 's/^/    /' "$tmp/output"
+		echo "not ok - docs/$what: $(paste -sd'|' "$tmp/output")"
 	fi
 }
 
@@ -100,10 +99,10 @@ make_targets_exist()
 {
 	local target missing=0
 
-	for target in $(grep -oE '(^|`|sudo )make [a-z][a-z-]*' "$1" | sed 's/.*make //' | sort -u); do
+	while read -r target; do
 		grep -qE "^($target|[a-z -]* $target|$target [a-z -]*):" Makefile ||
 			{ echo "$1 names 'make $target', which the Makefile does not have"; missing=1; }
-	done
+	done < <(grep -oE '(^|`|sudo )make [a-z][a-z-]*' "$1" | sed 's/.*make //' | sort -u)
 	return "$missing"
 }
 
@@ -119,13 +118,14 @@ way_is_short()
 
 picture_has_columns()
 {
-	local column
+	local column count=0
 
-	for column in $(sed -n '/^} table_columns/,/^};/s/{ "\([A-Z]*\)"/\n\1\n/gp' src/sink/table.c | grep -E '^[A-Z]+$'); do
-		grep -q "[> ]$column[ <]" docs/porttrace.svg ||
+	while read -r column; do
+		count=$((count + 1))
+		grep -q "[> ]${column}[ <]" docs/porttrace.svg ||
 			{ echo "no column $column in docs/porttrace.svg: run dist/picture"; return 1; }
-	done
-	[[ ${column:-} ]]
+	done < <(sed -n '/^} table_columns/,/^};/s/{ "\([A-Z]*\)"/\n\1\n/gp' src/sink/table.c | grep -E '^[A-Z]+$')
+	((count > 5))
 }
 
 changelog_has_version()
@@ -145,7 +145,7 @@ runnable()
 	awk '/^```sh runnable$/ { on = 1; next } /^```$/ { on = 0 } on' README.md | sed 's/[[:space:]]*#.*//' | grep .
 }
 
-# In front of PATH: a porttrace with the cgroup backend on a cgroup of ours, for half a second; and a sudo that is root already.
+# In front of PATH: a porttrace with the cgroup backend on a cgroup of ours; and a sudo that is root already.
 make_shims()
 {
 	mkdir "$tmp/bin"
@@ -178,25 +178,31 @@ runs()
 {
 	local status=0
 
-	PATH=$tmp/bin:$PATH timeout -s INT 2 bash -c "$1" || status=$?
+	# a second is up: Ctrl-C, after which porttrace ends with 0
+	PATH=$tmp/bin:$PATH timeout --preserve-status -k 5 -s INT 1 bash -c "exec $1" || status=$?
 	echo "exit status $status"
-	# 124: timeout ended it, as a user's Ctrl-C would
-	case $status in
-	1 | 2 | 3 | 4 | 12[5-7] | 13[0-9]) return 1 ;;
+	case $1 in
+	*' -- '*) ((status > 4 && status < 125)) || ((status == 0)) ;;
+	*) ((status == 0)) ;;
 	esac
 }
 
 run_commands()
 {
-	local line count=0
+	local line program count=0
 
 	if ! make_cgroup; then
-		echo "skipped: the commands of README.md (need root and cgroup v2)"
+		echo "skip - docs/the commands of README.md need root and cgroup v2"
 		return
 	fi
 	make_shims
 	while read -r line; do
 		count=$((count + 1))
+		program=${line#* -- }
+		if ! PATH=$tmp/bin:$PATH command -v "${program%% *}" >/dev/null; then
+			echo "skip - docs/README.md: $line: ${program%% *} is not installed"
+			continue
+		fi
 		check "README.md: $line" runs "$line"
 	done < <(runnable)
 	check "README.md has runnable commands" test "$count" -gt 0
@@ -209,7 +215,7 @@ done
 if command -v mandoc >/dev/null; then
 	check "$man: mandoc -T lint" man_is_clean
 else
-	echo "skipped: mandoc is not installed"
+	echo "skip - docs/$man: mandoc is not installed"
 fi
 for document in README.md CONTRIBUTING.md; do
 	check "$document: files" files_exist "$document"

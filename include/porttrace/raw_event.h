@@ -58,7 +58,6 @@ enum raw_flag {
 	RAW_F_UNREACH_HINT = 1 << 14, /* cgroup backend: ended without answer and without retransmission */
 	RAW_F_BACKLOG = 1 << 12, /* listen: backlog is set */
 	RAW_F_DENIED = 1 << 16, /* refused by an LSM or a cgroup program before the kernel's inet code */
-	RAW_F_SOCK_RANGE = 1 << 17, /* range_* is the socket's own (IP_LOCAL_PORT_RANGE) */
 };
 
 /* One event. Times are nanoseconds of CLOCK_BOOTTIME. */
@@ -93,15 +92,17 @@ struct raw_event {
 	__u16 remote_port;
 	__u16 requested_port; /* with RAW_F_REQUESTED; 0 = any */
 	__u16 unprivileged_start; /* net.ipv4.ip_unprivileged_port_start; 0 = none is privileged */
-	__u16 range_low; /* effective ephemeral range of the socket, both ends included */
+	__u16 range_low; /* ephemeral range of the network namespace, both ends included */
 	__u16 range_high;
 	__u8 how; /* enum raw_how */
 	__u8 requested_family; /* family of requested_addr */
-	__u16 reserved;
+	__u16 sock_range_low; /* IP_LOCAL_PORT_RANGE, clamped to the namespace's; 0 and 0 = not set */
+	__u16 sock_range_high;
+	__u16 reserved[3];
 	char comm[RAW_COMM_SIZE]; /* may hold any bytes; NUL terminated by the kernel */
 };
 
-_Static_assert(sizeof(struct raw_event) == 176, "raw_event has no hidden padding");
+_Static_assert(sizeof(struct raw_event) == 184, "raw_event has no hidden padding");
 
 /* Counters kept by the BPF programs, one set a CPU (per-CPU array with one element). */
 struct raw_counters {

@@ -91,11 +91,12 @@ static int trace_resolve_netns(const char *text, uint32_t *ret_inum, char *err)
 	return 0;
 }
 
+/* What the kernel can leave out. A close needs what came before it on its socket: its role and the time it lived. */
 static void trace_kernel_filter(const struct trace *tr, struct bpf_config *config)
 {
 	const struct filter *f = &tr->filter;
 
-	for (int kind = 0; kind < EVENT_KIND_COUNT; kind++)
+	for (int kind = 0; kind < EVENT_KIND_COUNT && !filter_wants_close(f); kind++)
 		if (f->kinds & (1u << kind))
 			config->kinds |= 1u << (kind + RAW_BIND);
 	config->netns_inum = f->netns_inum;

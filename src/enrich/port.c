@@ -145,8 +145,11 @@ static void enrich_port_fill(void *state, struct event *ev)
 
 	if (facts)
 		enrich_port_add_truth(ev, facts);
-	if (event_local_port(ev, &port))
+	if (event_local_port(ev, &port)) {
 		enrich_port_set(ev, port, ev->local_reserved, &ev->local_facts);
+		if (ev->sock_range_high)
+			ev->local_facts.ephemeral = port >= ev->sock_range_low && port <= ev->sock_range_high;
+	}
 	if (ev->remote.has_port)
 		enrich_port_set(ev, ev->remote.port, ev->remote_reserved, &ev->remote_facts);
 }
