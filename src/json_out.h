@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* JSON by hand, for the sink and the reports: strings with their escapes, and members of objects. */
+/* JSON by hand, for the sink and the reports: strings with escapes, members of objects. */
 #ifndef PORTTRACE_JSON_OUT_H
 #define PORTTRACE_JSON_OUT_H
 

@@ -86,8 +86,10 @@ static void kernel_mend_rights(const struct kernel *k, struct kernel_finding *f)
 	else if (geteuid())
 		kernel_mend(f, "run it as root: sudo porttrace");
 	else
-		kernel_mend(f, "give the container the right: --cap-add BPF --cap-add PERFMON --cap-add "
-			       "NET_ADMIN --cap-add SYS_PTRACE (docker, podman)");
+		kernel_mend(
+			f,
+			"give the container the right: --cap-add BPF --cap-add PERFMON --cap-add "
+			"NET_ADMIN --cap-add SYS_PTRACE (docker, podman)");
 }
 
 /* ---- trials ---- */
@@ -232,7 +234,8 @@ static bool kernel_older(const struct kernel *k, unsigned int major, unsigned in
 {
 	unsigned int a = 0, b = 0;
 
-	return sscanf(k->uts.release, "%u.%u", &a, &b) == 2 && (a < major || (a == major && b < minor));
+	return sscanf(k->uts.release, "%u.%u", &a, &b) == 2 &&
+	       (a < major || (a == major && b < minor));
 }
 
 static void kernel_look_release(const struct kernel *k, int arg, struct kernel_finding *f)
@@ -270,7 +273,8 @@ static void kernel_look_btf(const struct kernel *k, int arg, struct kernel_findi
 	kernel_say(f, KERNEL_MISSING,
 		   "cannot be read: %s. The tracing backend needs it, the cgroup backend does not",
 		   strerrordesc_np(-r));
-	kernel_mend(f, "boot a kernel built with CONFIG_DEBUG_INFO_BTF (check: ls /sys/kernel/btf/vmlinux)");
+	kernel_mend(f, "boot a kernel built with CONFIG_DEBUG_INFO_BTF "
+		       "(check: ls /sys/kernel/btf/vmlinux)");
 }
 
 struct kernel_right {
@@ -318,9 +322,9 @@ static void kernel_look_unprivileged(const struct kernel *k, int arg, struct ker
 	(void)arg;
 	kernel_read_line("/proc/sys/kernel/unprivileged_bpf_disabled", value, sizeof(value));
 	kernel_say(f, KERNEL_OK, "%s (porttrace needs its rights either way)",
-		   !value[0]	   ? "unknown" :
-		   value[0] == '0' ? "not restricted" :
-				     "only with CAP_BPF");
+		   !value[0]	     ? "unknown"
+		   : value[0] == '0' ? "not restricted"
+				     : "only with CAP_BPF");
 }
 
 static void kernel_look_lockdown(const struct kernel *k, int arg, struct kernel_finding *f)
@@ -353,7 +357,10 @@ static void kernel_look_memlock(const struct kernel *k, int arg, struct kernel_f
 	}
 	kernel_say(f, KERNEL_MISSING, "%llu KiB: too little for the buffers on this kernel",
 		   (unsigned long long)limit.rlim_cur / 1024);
-	kernel_mend(f, "as root: ulimit -l unlimited (in a unit: LimitMEMLOCK=infinity)");
+	if (geteuid()) /* root's porttrace raises it itself */
+		kernel_mend_rights(k, f);
+	else
+		kernel_mend(f, "ulimit -l unlimited (in a unit: LimitMEMLOCK=infinity)");
 }
 
 static void kernel_look_jit(const struct kernel *k, int arg, struct kernel_finding *f)
@@ -418,7 +425,9 @@ static void kernel_look_cgroup2(const struct kernel *k, int arg, struct kernel_f
 	else {
 		kernel_say(f, KERNEL_MISSING, "not mounted, and not to be reached without: %s",
 			   strerrordesc_np(-root));
-		kernel_mend(f, "sudo mount -t cgroup2 none /sys/fs/cgroup (or another empty directory)");
+		kernel_mend(
+			f,
+			"sudo mount -t cgroup2 none /sys/fs/cgroup (or another empty directory)");
 	}
 }
 
@@ -439,15 +448,18 @@ static void kernel_look_kprobes(const struct kernel *k, int arg, struct kernel_f
 		kernel_say(f, KERNEL_OK, "there, for mode X");
 		return;
 	}
-	kernel_say(f, needed ? KERNEL_MISSING : KERNEL_OK, "not in this kernel; mode X%s needs them",
+	kernel_say(f, needed ? KERNEL_MISSING : KERNEL_OK,
+		   "not in this kernel; mode X%s needs them",
 		   needed ? ", which its preemption calls for," : "");
 	if (needed)
-		kernel_mend(f, "boot a kernel built with CONFIG_KPROBE_EVENTS; the cgroup backend needs none");
+		kernel_mend(f, "boot a kernel built with CONFIG_KPROBE_EVENTS; the cgroup backend "
+			       "needs none");
 }
 
 static bool kernel_has_tracefs(char *ret_at, size_t size)
 {
-	return kernel_find_mount("tracefs", ret_at, size) || kernel_find_mount("debugfs", ret_at, size);
+	return kernel_find_mount("tracefs", ret_at, size) ||
+	       kernel_find_mount("debugfs", ret_at, size);
 }
 
 #define KERNEL_MOUNT_TRACEFS "sudo mount -t tracefs tracefs /sys/kernel/tracing"
@@ -469,10 +481,10 @@ static void kernel_look_tracefs(const struct kernel *k, int arg, struct kernel_f
 
 /* The attach points that the cgroup backend shares with programs of others. */
 static const enum bpf_attach_type kernel_cgroup_types[] = {
-	BPF_CGROUP_INET_SOCK_CREATE, BPF_CGROUP_INET4_BIND,	   BPF_CGROUP_INET6_BIND,
-	BPF_CGROUP_INET4_POST_BIND,  BPF_CGROUP_INET6_POST_BIND,  BPF_CGROUP_INET4_CONNECT,
-	BPF_CGROUP_INET6_CONNECT,    BPF_CGROUP_SOCK_OPS,	   BPF_CGROUP_INET4_GETPEERNAME,
-	BPF_CGROUP_INET6_GETPEERNAME, BPF_CGROUP_UDP4_SENDMSG,	   BPF_CGROUP_UDP6_SENDMSG,
+	BPF_CGROUP_INET_SOCK_CREATE,  BPF_CGROUP_INET4_BIND,	  BPF_CGROUP_INET6_BIND,
+	BPF_CGROUP_INET4_POST_BIND,   BPF_CGROUP_INET6_POST_BIND, BPF_CGROUP_INET4_CONNECT,
+	BPF_CGROUP_INET6_CONNECT,     BPF_CGROUP_SOCK_OPS,	  BPF_CGROUP_INET4_GETPEERNAME,
+	BPF_CGROUP_INET6_GETPEERNAME, BPF_CGROUP_UDP4_SENDMSG,	  BPF_CGROUP_UDP6_SENDMSG,
 	BPF_CGROUP_INET_SOCK_RELEASE,
 };
 
@@ -492,15 +504,16 @@ static void kernel_look_others(const struct kernel *k, int arg, struct kernel_fi
 		alone += count && !(flags & BPF_F_ALLOW_MULTI);
 	}
 	if (alone) {
-		kernel_say(f, KERNEL_LIMITED, "%zu that let no other program be attached beside them",
-			   alone);
-		kernel_mend(f, "see which: sudo bpftool cgroup tree. Or trace below: porttrace --cgroup PATH");
+		kernel_say(f, KERNEL_LIMITED,
+			   "%zu that let no other program be attached beside them", alone);
+		kernel_mend(f, "see which: sudo bpftool cgroup tree. Or trace below: porttrace "
+			       "--cgroup PATH");
 	} else if (unknown) {
 		kernel_say(f, KERNEL_LIMITED, "cannot be asked for");
 		kernel_mend_rights(k, f);
 	} else if (programs) {
-		kernel_say(f, KERNEL_OK, "%zu; the cgroup backend sees addresses as they leave them",
-			   programs);
+		kernel_say(f, KERNEL_OK,
+			   "%zu; the cgroup backend sees addresses as they leave them", programs);
 	} else {
 		kernel_say(f, KERNEL_OK, "none");
 	}
@@ -526,8 +539,9 @@ static void kernel_mend_trial(const struct kernel *k, const struct kernel_trial 
 	else if (kprobes && trial->error == -ENOENT && !kernel_has_tracefs(at, sizeof(at)))
 		kernel_mend(f, KERNEL_MOUNT_TRACEFS);
 	else if (kernel_is_policy(k, trial))
-		kernel_mend(f, "none from here: all rights are held, and the kernel's own policy (or a "
-			       "container's seccomp profile) refuses");
+		kernel_mend(
+			f, "none from here: all rights are held, and the kernel's own policy (or a "
+			   "container's seccomp profile) refuses");
 	else if (trial->error == -EPERM || trial->error == -EACCES)
 		kernel_mend_rights(k, f);
 	else
@@ -553,8 +567,9 @@ static void kernel_look_trial(const struct kernel *k, int arg, struct kernel_fin
 		kernel_say(f, spare ? KERNEL_LIMITED : KERNEL_MISSING, "%s", trial->why);
 		kernel_mend_trial(k, trial, f);
 	} else if (absent) {
-		kernel_say(f, KERNEL_OK, "works: %zu programs attach; %zu hooks are not in this kernel",
-			   attached, absent);
+		kernel_say(f, KERNEL_OK,
+			   "works: %zu programs attach; %zu hooks are not in this kernel", attached,
+			   absent);
 	} else {
 		kernel_say(f, KERNEL_OK, "works: all %zu programs attach", attached);
 	}

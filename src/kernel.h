@@ -21,7 +21,7 @@ extern const char *const kernel_status_names[KERNEL_STATUS_COUNT];
 
 /* The answer to one question. */
 struct kernel_finding {
-	const char *id;	  /* for programs: "btf" */
+	const char *id; /* for programs: "btf" */
 	const char *what; /* for people: "kernel type information (BTF)" */
 	enum kernel_status status;
 	char detail[512]; /* what was found */
@@ -58,8 +58,8 @@ struct kernel {
 };
 
 /*
- * Tries and looks at everything. Leaves nothing behind: programs are attached for a moment, those of
- * the cgroup backend to a new, empty cgroup below our own.
+ * Tries and looks at everything. Leaves nothing behind: programs are attached for a moment, those
+ * of the cgroup backend to a new, empty cgroup below our own.
  */
 void kernel_check(struct kernel *ret);
 

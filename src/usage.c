@@ -108,10 +108,10 @@ static bool usage_is_resting(const struct sockdiag_socket *sock)
 
 static int usage_rank(const struct sockdiag_socket *sock)
 {
-	return sock->state == SOCKDIAG_LISTEN	  ? 0 :
-	       usage_is_resting(sock)		  ? 1 :
-	       sock->state == SOCKDIAG_TIME_WAIT ? 1000 :
-						    1 + (int)sock->state;
+	return sock->state == SOCKDIAG_LISTEN	   ? 0
+	       : usage_is_resting(sock)		   ? 1
+	       : sock->state == SOCKDIAG_TIME_WAIT ? 1000
+						   : 1 + (int)sock->state;
 }
 
 static int usage_order(uint64_t a, uint64_t b)

@@ -16,7 +16,7 @@ struct usage {
 	struct usage_socket *sockets; /* those that have one of the ports, on either side */
 	size_t count, room;
 	struct owners owners;
-	int error[PROTO_COUNT]; /* 0, or why the sockets of this protocol are not (all) here; -errno */
+	int error[PROTO_COUNT]; /* -errno: why the sockets of this protocol are not all here */
 	uint8_t wanted[65536 / 8];
 };
 

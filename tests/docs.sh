@@ -208,21 +208,21 @@ run_commands()
 	check "README.md has runnable commands" test "$count" -gt 0
 }
 
-check "options: porttrace --help and $man" same_options ''
+check "options: porttrace --help and the man page" same_options ''
 for command in $(commands); do
-	check "options: porttrace $command --help and $man" same_options "$command"
+	check "options: porttrace $command --help and the man page" same_options "$command"
 done
 if command -v mandoc >/dev/null; then
-	check "$man: mandoc -T lint" man_is_clean
+	check "porttrace.8: mandoc -T lint" man_is_clean
 else
-	echo "skip - docs/$man: mandoc is not installed"
+	echo "skip - docs/porttrace.8: mandoc is not installed"
 fi
 for document in README.md CONTRIBUTING.md; do
 	check "$document: files" files_exist "$document"
 	check "$document: make targets" make_targets_exist "$document"
 done
 check "README.md: an event travels through at most nine files" way_is_short
-check "docs/porttrace.svg: columns" picture_has_columns
+check "porttrace.svg: columns" picture_has_columns
 check "CHANGELOG.md: version" changelog_has_version
 run_commands
 echo "$((checks - failures)) of $checks checks passed"

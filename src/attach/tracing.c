@@ -182,6 +182,20 @@ static int tracing_select(struct tracing *tr, struct attach *at, const struct bt
 	return 0;
 }
 
+/* kprobes and classic tracepoints (mode X) are found through tracefs. */
+static void tracing_explain_attach(const struct attach *at, const struct attach_program *prog, char *err,
+				   size_t err_size)
+{
+	bool tracefs = !access("/sys/kernel/tracing/events", F_OK) || !access("/sys/kernel/debug/tracing/events", F_OK);
+
+	if (at->mode == ATTACH_MODE_X && prog->error == -ENOENT && !tracefs)
+		snprintf(err, err_size,
+			 "tracing this preemptible kernel takes tracefs, which is not mounted: "
+			 "mount -t tracefs tracefs /sys/kernel/tracing");
+	else
+		snprintf(err, err_size, "cannot attach to %s: %s", prog->target, strerror(-prog->error));
+}
+
 static int tracing_attach_all(struct tracing *tr, struct attach *at, char *err, size_t err_size)
 {
 	for (size_t i = 0; i < TRACING_ROW_COUNT; i++) {
@@ -197,8 +211,7 @@ static int tracing_attach_all(struct tracing *tr, struct attach *at, char *err, 
 		}
 		at->programs[i].error = -errno;
 		if (tracing_rows[i].required) {
-			snprintf(err, err_size, "cannot attach to %s: %s", at->programs[i].target,
-				 strerror(-at->programs[i].error));
+			tracing_explain_attach(at, &at->programs[i], err, err_size);
 			return at->programs[i].error;
 		}
 	}

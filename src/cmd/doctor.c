@@ -30,9 +30,10 @@ static const struct cli_option doctor_rows[] = {
 static const struct cli_command doctor_command = {
 	.name = "porttrace doctor",
 	.usage = "[OPTIONS]",
-	.summary = "Tells whether porttrace can run here: what the kernel and this user's rights allow,\n"
-		   "which backend would be used, what that cannot see, and what mends each thing missing.\n"
-		   "Attaches every program for a moment, silently, and takes it away again.",
+	.summary = "Tells whether porttrace can run here: what the kernel and this user's rights\n"
+		   "allow, which backend would be used, what that cannot see, and what mends each\n"
+		   "thing missing. Attaches every program for a moment, silently, and takes it\n"
+		   "away again.",
 	.operands = CLI_NO_OPERANDS,
 	.options = doctor_rows,
 	.option_count = sizeof(doctor_rows) / sizeof(doctor_rows[0]),
@@ -114,4 +115,5 @@ static int doctor_main(int argc, char **argv)
 	return doctor_end(&out, doctor_status(&kernel));
 }
 
-const struct command cmd_doctor = { "doctor", "can it run here, and what mends what is missing", doctor_main };
+const struct command cmd_doctor = { "doctor", "can it run here, and what mends what is missing",
+				    doctor_main };

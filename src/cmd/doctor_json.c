@@ -20,7 +20,8 @@ static void doctor_json_checks(struct report *out, const struct kernel *k)
 		buf_str(b, i ? ",{" : "{");
 		json_member_text(b, &first, "id", f->id, DOCTOR_TEXT_MAX);
 		json_member_text(b, &first, "what", f->what, DOCTOR_TEXT_MAX);
-		json_member_text(b, &first, "status", kernel_status_names[f->status], DOCTOR_TEXT_MAX);
+		json_member_text(b, &first, "status", kernel_status_names[f->status],
+				 DOCTOR_TEXT_MAX);
 		json_member_text(b, &first, "detail", f->detail, sizeof(f->detail));
 		json_member_text(b, &first, "remedy", f->remedy, sizeof(f->remedy));
 		buf_char(b, '}');
@@ -73,7 +74,8 @@ static void doctor_json_backends(struct report *out, const struct kernel *k)
 		bool first = true;
 
 		buf_str(b, i ? ",{" : "{");
-		json_member_text(b, &first, "name", event_backend_names[trial->backend], DOCTOR_TEXT_MAX);
+		json_member_text(b, &first, "name", event_backend_names[trial->backend],
+				 DOCTOR_TEXT_MAX);
 		json_member_text(b, &first, "mode", doctor_mode_letter(trial), DOCTOR_TEXT_MAX);
 		json_key(b, &first, "works");
 		buf_str(b, trial->error ? "false" : "true");
@@ -81,7 +83,8 @@ static void doctor_json_backends(struct report *out, const struct kernel *k)
 		json_member_text(b, &first, "message", trial->why, sizeof(trial->why));
 		json_member_text(b, &first, "log", trial->log, sizeof(trial->log));
 		if (trial->blind_spots)
-			json_member_text(b, &first, "cannot_see", trial->blind_spots, DOCTOR_TEXT_MAX);
+			json_member_text(b, &first, "cannot_see", trial->blind_spots,
+					 DOCTOR_TEXT_MAX);
 		doctor_json_hooks(out, trial);
 		buf_char(b, '}');
 	}

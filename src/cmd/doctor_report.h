@@ -10,8 +10,9 @@ void doctor_report_text(struct report *out, const struct kernel *k);
 /* One object and a newline. */
 void doctor_report_json(struct report *out, const struct kernel *k);
 
-/* How a program of a trial came out: "ok", "not there", "EPERM", "" (this mode does not need it). */
-const char *doctor_hook_word(const struct kernel_trial *trial, const struct attach_program *program);
+/* How a program came out: "ok", "not there", "EPERM", "" (this mode does not need it). */
+const char *doctor_hook_word(const struct kernel_trial *trial,
+			     const struct attach_program *program);
 /* "tracing backend, mode X"; `trial` NULL = "none". */
 const char *doctor_backend_words(const struct kernel_trial *trial);
 const char *doctor_mode_letter(const struct kernel_trial *trial); /* "F", "X"; "" = has no modes */

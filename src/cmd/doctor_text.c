@@ -19,8 +19,8 @@ static void doctor_verdict(struct buf *b, const struct kernel *k)
 		buf_str(b, doctor_backend_words(k->chosen));
 		buf_lit(b, " (what --backend auto takes)\n");
 	} else if (geteuid()) {
-		buf_lit(b, "porttrace cannot trace as this user. As root more is possible, and more can be "
-			   "checked: sudo porttrace doctor\n");
+		buf_lit(b, "porttrace cannot trace as this user. As root more is possible, and "
+			   "more can be checked: sudo porttrace doctor\n");
 	} else {
 		buf_lit(b, "porttrace cannot trace here: no backend can be attached\n");
 	}

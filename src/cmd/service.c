@@ -82,4 +82,5 @@ static int service_main(int argc, char **argv)
 	return status;
 }
 
-const struct command cmd_service = { "service", "what a port number means, and who uses it", service_main };
+const struct command cmd_service = { "service", "what a port number means, and who uses it",
+				     service_main };

@@ -15,9 +15,9 @@ static void service_json_names(struct buf *b, const struct service_facts *facts,
 	bool first = true, any = false;
 
 	for (enum event_proto proto = 0; proto < PROTO_COUNT; proto++) {
-		const char *name = facts->query->protos & 1u << proto ?
-					   service_name(facts->names, port, proto) :
-					   NULL;
+		const char *name = facts->query->protos & 1u << proto
+					   ? service_name(facts->names, port, proto)
+					   : NULL;
 
 		if (!name)
 			continue;
@@ -136,7 +136,7 @@ static void service_json_socket(struct report *out, const struct usage_socket *u
 	report_flush(out);
 }
 
-/* Each socket that has the port on its own side; those in TIME_WAIT, which are alike, as a number. */
+/* Each socket that has the port on its own side; of those in TIME_WAIT just the number. */
 static void service_json_sockets(struct report *out, const struct service_facts *facts,
 				 uint16_t port)
 {
@@ -162,7 +162,8 @@ static void service_json_sockets(struct report *out, const struct service_facts 
 }
 
 /* Connections to that port, counted by state and process. */
-static void service_json_remote(struct report *out, const struct service_facts *facts, uint16_t port)
+static void service_json_remote(struct report *out, const struct service_facts *facts,
+				uint16_t port)
 {
 	_free_ struct usage_group *groups = NULL;
 	struct buf *b = &out->b;

@@ -25,9 +25,9 @@ static const struct cli_option service_rows[] = {
 const struct cli_command service_command = {
 	.name = "porttrace service",
 	.usage = "[OPTIONS] PORT|NAME[/tcp|/udp]...",
-	.summary = "Explains a port: its class, its service, whether the kernel hands it out, and who on\n"
-		   "this machine (in this network namespace) uses it now. Needs neither root nor BPF;\n"
-		   "without root the processes of other users are not visible.",
+	.summary = "Explains a port: its class, its service, whether the kernel hands it out, and\n"
+		   "who on this machine (in this network namespace) uses it now. Needs neither\n"
+		   "root nor BPF; without root the processes of other users are not visible.",
 	.operands = CLI_OPERANDS,
 	.options = service_rows,
 	.option_count = sizeof(service_rows) / sizeof(service_rows[0]),
@@ -68,9 +68,9 @@ static size_t service_find(const struct service_table *names, const char *word,
 
 	query->port_count = 0;
 	for (enum event_proto proto = 0; proto < PROTO_COUNT; proto++) {
-		size_t n = query->protos & 1u << proto ? service_ports(names, word, proto, found,
-								       SERVICE_MAX_PORTS) :
-							 0;
+		size_t n = query->protos & 1u << proto
+				   ? service_ports(names, word, proto, found, SERVICE_MAX_PORTS)
+				   : 0;
 
 		for (size_t i = 0, j; i < n; i++) {
 			for (j = 0; j < query->port_count && query->ports[j] != found[i]; j++)
@@ -151,7 +151,8 @@ static int service_find_negative(int argc, char **argv, char *err)
 	for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
 		if (argv[i][0] != '-' || !service_is_number(argv[i]))
 			continue;
-		snprintf(err, CLI_ERR_SIZE, "'%.60s' is no port: ports go from 0 to 65535", argv[i]);
+		snprintf(err, CLI_ERR_SIZE, "'%.60s' is no port: ports go from 0 to 65535",
+			 argv[i]);
 		return -EINVAL;
 	}
 	return 0;
@@ -170,8 +171,8 @@ int service_options_parse(struct service_options *opts, int argc, char **argv,
 		return operands < 0 ? operands : 0;
 	if (operands == 0 || operands > SERVICE_MAX_QUERIES) {
 		snprintf(err, CLI_ERR_SIZE,
-			 operands ? "at most 64 ports at a time" :
-				    "which port? porttrace service 8080, https or 443/udp");
+			 operands ? "at most 64 ports at a time"
+				  : "which port? porttrace service 8080, https or 443/udp");
 		return -EINVAL;
 	}
 	for (; opts->query_count < (size_t)operands; opts->query_count++)

@@ -17,7 +17,8 @@
 #define SERVICE_LINES_MAX 16
 #define SERVICE_OWNERS_MAX 4
 
-__attribute__((format(printf, 2, 3))) static void service_put(struct buf *b, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void service_put(struct buf *b, const char *format,
+							      ...)
 {
 	char text[256];
 	va_list args;
@@ -103,9 +104,9 @@ static void service_text_kernel(struct buf *b, const struct service_facts *facts
 	service_put(b, "%s: this namespace hands out %u-%u\n", ephemeral ? "yes" : "no",
 		    ns->range_low, ns->range_high);
 	service_label(b, "reserved");
-	buf_str(b, netns_is_reserved(ns, port) ?
-			   "yes: never handed out (net.ipv4.ip_local_reserved_ports)\n" :
-			   "no\n");
+	buf_str(b, netns_is_reserved(ns, port)
+			   ? "yes: never handed out (net.ipv4.ip_local_reserved_ports)\n"
+			   : "no\n");
 	service_label(b, "privileged");
 	if (ns->unprivileged_start == 0)
 		buf_lit(b, "no (no port is, in this namespace)\n");
@@ -134,9 +135,11 @@ static void service_text_trap(struct buf *b, const struct service_facts *facts, 
 	    !(named || service_has_listener(facts->usage, port)))
 		return;
 	service_label(b, "note");
-	buf_lit(b, "any connection may get this port before its server starts. To keep it free, add it to\n");
+	buf_lit(b, "any connection may get this port before its server starts. To keep it free, "
+		   "add it to\n");
 	buf_pad(b, b->len, SERVICE_LABEL_COLUMN);
-	service_put(b, "the list: sysctl net.ipv4.ip_local_reserved_ports (add %u to what it has)\n",
+	service_put(b,
+		    "the list: sysctl net.ipv4.ip_local_reserved_ports (add %u to what it has)\n",
 		    port);
 }
 
@@ -194,9 +197,9 @@ static void service_text_no_owner(struct buf *b, const struct sockdiag_socket *s
 	if (sock->state == SOCKDIAG_TIME_WAIT)
 		buf_lit(b, "no process: free within a minute");
 	else if (!sock->inode)
-		buf_str(b, sock->state == SOCKDIAG_ESTABLISHED || sock->state == SOCKDIAG_CLOSE_WAIT ?
-				   "no process yet: waiting to be accepted" :
-				   "no process any more");
+		buf_str(b, sock->state == SOCKDIAG_ESTABLISHED || sock->state == SOCKDIAG_CLOSE_WAIT
+				   ? "no process yet: waiting to be accepted"
+				   : "no process any more");
 	else if (!usage->owners.hidden)
 		buf_lit(b, "no process here: the kernel, or another PID namespace");
 	else {
@@ -328,7 +331,8 @@ void service_report_text(struct report *out, const struct service_facts *facts)
 	service_text_head(&out->b, port);
 	if (port == 0) {
 		service_label(&out->b, "meaning");
-		buf_lit(&out->b, "no port: a program that asks for 0 leaves the choice to the kernel\n");
+		buf_lit(&out->b,
+			"no port: a program that asks for 0 leaves the choice to the kernel\n");
 		if (facts->netns) {
 			service_label(&out->b, "ephemeral");
 			service_put(&out->b, "this namespace hands out %u-%u\n",

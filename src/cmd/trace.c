@@ -315,12 +315,12 @@ static void trace_close_line(struct trace *tr)
 
 static int trace_fail(int error, const char *text)
 {
-	fprintf(stderr, "porttrace: %s\n", text);
 	if ((error == -EPERM || error == -EACCES) && geteuid() != 0)
-		fprintf(stderr, "porttrace: run it as root: sudo porttrace ...  "
-				"('porttrace doctor' tells what is missing)\n");
+		fprintf(stderr, "porttrace: not permitted: tracing needs root (or CAP_BPF with CAP_PERFMON). "
+				"Run: sudo porttrace ...\n");
 	else
-		fprintf(stderr, "porttrace: 'porttrace doctor' tells what is missing, and what to do\n");
+		fprintf(stderr, "porttrace: %s\nporttrace: 'porttrace doctor' tells what is missing, and what to do\n",
+			text);
 	return cmd_exit_status(error);
 }
 

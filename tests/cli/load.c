@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Load for the command-line tests: what it does is always the same, so that a test can know every event.
+ *
+ *   cli-load talk [NAME]      the conversation below (tests/cli/talk.txt has its events), as process NAME, in a network
+ *                             namespace of its own. Prints READY, then waits for a line on stdin.
+ *   cli-load binds N          binds and closes N UDP sockets: 2 N events
+ *   cli-load exec CMD ...     CMD as the leader of a session, with SIGINT and SIGHUP as a login shell would leave them
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CHECK(call)                           \
+	({                                    \
+		__typeof__(call) r_ = (call); \
+		if (r_ < 0) {                 \
+			perror(#call);        \
+			exit(1);              \
+		}                             \
+		r_;                           \
+	})
+
+struct address {
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	};
+	socklen_t len;
+};
+
+static struct address loopback(int family, int port)
+{
+	struct address a = { .len = family == AF_INET ? sizeof(a.v4) : sizeof(a.v6) };
+
+	a.any.sa_family = (sa_family_t)family;
+	if (family == AF_INET) {
+		a.v4.sin_port = htons((uint16_t)port);
+		a.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	} else {
+		a.v6.sin6_port = htons((uint16_t)port);
+		a.v6.sin6_addr = in6addr_loopback;
+	}
+	return a;
+}
+
+static int bound(int family, int type, int port)
+{
+	struct address a = loopback(family, port);
+	int fd = CHECK(socket(family, type | SOCK_CLOEXEC, 0));
+
+	CHECK(bind(fd, &a.any, a.len));
+	return fd;
+}
+
+static int listening(int family, int port)
+{
+	int fd = bound(family, SOCK_STREAM, port);
+
+	CHECK(listen(fd, 8));
+	return fd;
+}
+
+static void connect_to(int fd, int family, int port)
+{
+	struct address a = loopback(family, port);
+
+	CHECK(connect(fd, &a.any, a.len));
+}
+
+/* bind, connect, accept, close of both ends */
+static void visit(int listener, int family, int from, int to)
+{
+	int client = bound(family, SOCK_STREAM, from), server;
+	struct address peer = { .len = sizeof(peer.v6) };
+
+	connect_to(client, family, to);
+	server = CHECK(accept(listener, &peer.any, &peer.len));
+	close(client);
+	close(server);
+}
+
+static void expect_failure(int r, int error, const char *what)
+{
+	if (r == 0 || errno != error) {
+		fprintf(stderr, "cli-load: %s: %s\n", what, r ? strerror(errno) : "success");
+		exit(1);
+	}
+}
+
+static void fail_bind(int port)
+{
+	struct address a = loopback(AF_INET, port);
+	int fd = CHECK(socket(AF_INET, SOCK_STREAM, 0));
+
+	expect_failure(bind(fd, &a.any, a.len), EADDRINUSE, "bind");
+	close(fd);
+}
+
+static void fail_connect(int from, int to)
+{
+	struct address a = loopback(AF_INET, to);
+	int fd = bound(AF_INET, SOCK_STREAM, from);
+
+	expect_failure(connect(fd, &a.any, a.len), ECONNREFUSED, "connect");
+	close(fd);
+}
+
+static void talk(void)
+{
+	int web = listening(AF_INET, 8080), web6 = listening(AF_INET6, 443), fd;
+
+	visit(web, AF_INET, 51707, 8080);
+	visit(web6, AF_INET6, 41443, 443);
+	close(bound(AF_INET, SOCK_DGRAM, 53));
+	fd = bound(AF_INET6, SOCK_DGRAM, 5353);
+	connect_to(fd, AF_INET6, 1194);
+	close(fd);
+	fail_bind(8080);
+	fail_connect(50001, 6379);
+	close(web6);
+	close(web);
+}
+
+static void new_network(void)
+{
+	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int fd;
+
+	CHECK(unshare(CLONE_NEWNET));
+	fd = CHECK(socket(AF_INET, SOCK_DGRAM, 0));
+	CHECK(ioctl(fd, SIOCSIFFLAGS, &lo));
+	close(fd);
+}
+
+static int talk_main(const char *name)
+{
+	CHECK(prctl(PR_SET_NAME, name));
+	new_network();
+	printf("READY\n");
+	fflush(stdout);
+	if (getchar() != EOF)
+		talk();
+	return 0;
+}
+
+static int exec_main(char **argv)
+{
+	signal(SIGINT, SIG_DFL);
+	signal(SIGHUP, SIG_DFL);
+	CHECK(setsid());
+	execvp(argv[0], argv);
+	perror(argv[0]);
+	return 127;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc >= 2 && !strcmp(argv[1], "talk"))
+		return talk_main(argc > 2 ? argv[2] : "cli-load");
+	if (argc == 3 && !strcmp(argv[1], "binds")) {
+		for (int i = atoi(argv[2]); i > 0; i--)
+			close(bound(AF_INET, SOCK_DGRAM, 0));
+		return 0;
+	}
+	if (argc >= 3 && !strcmp(argv[1], "exec"))
+		return exec_main(argv + 2);
+	fprintf(stderr, "usage: cli-load talk [NAME] | binds N | exec COMMAND ...\n");
+	return 2;
+}

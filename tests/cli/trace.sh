@@ -1,0 +1,286 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#
+# How a trace starts and ends: signals, readers that go away, disks that are full, missing rights and kernels that refuse.
+
+. "$(dirname "$0")/lib.sh"
+cli_need_backend
+
+# ---- the reader of a pipe goes away ----
+
+head_ended() { [ -s "$T/head_ended" ]; }
+
+# pipe_to_head OPTION...: porttrace ... | head -3; then nothing happens any more
+pipe_to_head()
+{
+	rm -f "$T/head_ended" "$T/status"
+	: >"$T/err"
+	{
+		"$PORTTRACE" "${options[@]}" "$@" 2>"$T/err" | {
+			head -3 >"$T/out"
+			now_ms >"$T/head_ended"
+		}
+		echo "${PIPESTATUS[0]} $(now_ms)" >"$T/status"
+	} &
+	tracer=$!
+}
+
+head_result()
+{
+	local took
+	await 5
+	read -r status ended <"$T/status"
+	expect "exit status" 0 "$status"
+	took=$((ended - $(cat "$T/head_ended")))
+	[ $took -le $((2000 * patience)) ] || wrong "ended $took ms after head"
+	expect "lines" 3 "$(wc -l <"$T/out")"
+}
+
+pipe_to_head -v
+if wait_ready; then
+	binds 1
+	until_true 5 head_ended || wrong "two events and the header did not reach head"
+	head_result
+	expect "strange lines on stderr" "" "$(grep -vE '^porttrace: .*(backend|ready)|events shown' "$T/err")"
+	balanced
+fi
+verdict trace/head
+
+pipe_to_head
+until_true 10 eval 'binds 2; head_ended' || wrong "nothing reached head"
+head_result
+expect "stderr" "" "$(cat "$T/err")"
+verdict trace/head-says-nothing
+
+# ---- signals ----
+
+start
+binds 5
+sleep 0.3
+stop INT
+expect "exit status" 0 "$status"
+balanced
+expect "events shown" 10 "$shown"
+expect "events seen" 10 "$seen"
+expect "lines" 11 "$(wc -l <"$T/out")"
+expect_text "the closing line" '^10 events shown, 10 seen, 0 lost;' "$(grep 'events shown' "$T/err")"
+verdict trace/sigint
+
+start -e bind
+binds 5
+sleep 0.3
+stop TERM
+expect "exit status" 0 "$status"
+balanced
+expect "events shown" 5 "$shown"
+verdict trace/sigterm
+
+# what came before the signal is not lost, even if nothing was read yet
+start -H
+kill -STOP "$tracer"
+binds 200
+kill -INT "$tracer"
+kill -CONT "$tracer"
+await 5
+expect "exit status" 0 "$status"
+balanced
+expect "events seen" 400 "$seen"
+expect "lines" 400 "$(wc -l <"$T/out")"
+verdict trace/sigint-drains
+
+# nohup: a SIGHUP that is ignored at the start stays ignored
+trap '' HUP
+start
+trap - HUP
+kill -HUP "$tracer"
+sleep 0.3
+has_ended "$tracer" && wrong "ended by a SIGHUP that nohup ignores"
+stop INT
+verdict trace/nohup
+
+start
+stop HUP
+expect "exit status" 0 "$status"
+verdict trace/sighup
+
+# A pipe that nobody reads: fd 9 keeps it open. More events than the pipe and the buffers hold.
+stuck_start()
+{
+	rm -f "$T/pipe"
+	mkfifo "$T/pipe"
+	exec 9<>"$T/pipe"
+	stdout=$T/pipe start --json "$@"
+	binds 2000
+	sleep 0.5
+}
+
+stuck_start
+stop INT
+expect "exit status" 0 "$status"
+balanced
+exec 9>&-
+verdict trace/stuck-pipe-sigint
+
+stuck_start
+stop TERM
+exec 9>&-
+verdict trace/stuck-pipe-sigterm
+
+stuck_start
+kill -INT "$tracer"
+kill -INT "$tracer"
+await 1
+exec 9>&-
+verdict trace/stuck-pipe-second-sigint
+
+# a reader that comes back gets every event: slow is not lost
+stuck_start
+cat <&9 >"$T/out" &
+cat=$!
+finish
+expect "events shown" 4000 "$shown"
+expect "lost" 0 "$lost"
+sleep 0.3
+kill $cat
+expect "lines" 4000 "$(wc -l <"$T/out")"
+exec 9>&-
+verdict trace/slow-reader
+
+# ---- stdout ----
+
+stdout=/dev/full start
+feed 5
+await 5
+expect "exit status" 1 "$status"
+expect_text "the message" 'porttrace: cannot write the output: No space left' "$(cat "$T/err")"
+balanced
+verdict trace/dev-full
+
+mkdir "$T/small"
+if mount -t tmpfs -o size=16k none "$T/small" 2>/dev/null; then
+	stdout=$T/small/out start
+	binds 500
+	await 5
+	expect "exit status" 1 "$status"
+	expect_text "the message" 'cannot write the output: No space left' "$(cat "$T/err")"
+	balanced
+	umount "$T/small"
+	verdict trace/disk-full
+else
+	skip trace/disk-full "no tmpfs can be mounted"
+fi
+
+: >"$T/err"
+"$PORTTRACE" "${options[@]}" -v >&- 2>"$T/err" &
+tracer=$!
+until_true 10 is_ready
+has_ended "$tracer" || feed 3
+await 3
+expect "exit status" 1 "$status"
+expect_text "the message" '(output|stdout).*(closed|Bad file descriptor)' "$(cat "$T/err")"
+verdict trace/stdout-closed
+
+# the events must not be written to whatever file got the free number
+"$PORTTRACE" "${options[@]}" --count 2 >"$T/out" 2>&- <&- &
+tracer=$!
+feed 5
+await 3
+expect "exit status" 0 "$status"
+expect "lines" 3 "$(wc -l <"$T/out")"
+verdict trace/stdin-and-stderr-closed
+
+setsid "$PORTTRACE" "${options[@]}" --count 3 >"$T/out" 2>"$T/err" </dev/null &
+tracer=$!
+feed 10
+await 3
+expect "exit status" 0 "$status"
+expect "lines" 4 "$(wc -l <"$T/out")"
+expect "control sequences" 0 "$(grep -c $'\033' "$T/out")"
+verdict trace/no-terminal
+
+# ---- rights and kernels ----
+
+# as_nobody COMMAND...
+as_nobody()
+{
+	if has_program setpriv && setpriv --help 2>&1 | grep -q reuid; then
+		setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
+	else
+		su -s /bin/sh nobody -c "$*"
+	fi
+}
+
+cp "$PORTTRACE" "$T/porttrace"
+chmod 755 "$T/porttrace"
+as_nobody "$T/porttrace" "${options[@]}" --duration 1 >"$T/out" 2>"$T/err"
+expect "exit status" 3 $?
+expect_text "the message" 'sudo porttrace' "$(cat "$T/err")"
+expect "stdout" "" "$(cat "$T/out")"
+[ "$(wc -l <"$T/err")" -le 3 ] || wrong "more than three lines: $(cat "$T/err")"
+verdict trace/not-root
+
+as_nobody "$T/porttrace" "${options[@]}" -- touch "$T/touched" >"$T/out" 2>"$T/err"
+expect "exit status" 3 $?
+sleep 0.3
+[ ! -e "$T/touched" ] || wrong "the command ran untraced"
+verdict trace/not-root-runs-no-command
+
+# Where the kernel has no use for tracing programs, it says why; where it has, it works.
+if [ "$backend" = cgroup ]; then
+	"$PORTTRACE" --backend tracing --cgroup "$cgroup" --duration 100ms >"$T/out" 2>"$T/err"
+	status=$?
+	if [ $status != 0 ]; then
+		expect_text "the exit status" '^[34]$' $status
+		expect_text "the reason" '^porttrace: .*(kernel|BTF|permitted|refuses)' "$(head -1 "$T/err")"
+		expect_text "the way on" 'doctor' "$(cat "$T/err")"
+		expect "stdout" "" "$(cat "$T/out")"
+	fi
+	verdict trace/tracing-refused
+
+	"$PORTTRACE" --cgroup "$cgroup" --duration 100ms >"$T/out" 2>"$T/err"
+	expect "exit status" 0 $?
+	if [ $status != 0 ]; then
+		expect "lines about the backend" 1 "$(grep -c '^porttrace: using the cgroup backend (.*). Not visible: ' "$T/err")"
+		expect "lines on stderr" 2 "$(wc -l <"$T/err")"
+	fi
+	verdict trace/auto
+fi
+
+if [ "$backend" = tracing ] && [ -e /sys/kernel/btf/vmlinux ] && mount -t tmpfs none /sys/kernel/btf 2>/dev/null; then
+	"$PORTTRACE" --backend tracing --duration 100ms >"$T/out" 2>"$T/err"
+	expect "exit status" 4 $?
+	expect_text "the reason" 'BTF' "$(head -1 "$T/err")"
+	verdict trace/no-btf
+	"$PORTTRACE" --cgroup "$cgroup" --duration 100ms >"$T/out" 2>"$T/err"
+	expect "exit status of auto" 0 $?
+	expect "lines about the backend" 1 "$(grep -c '^porttrace: using the cgroup backend (.*BTF.*). Not visible: ' "$T/err")"
+	expect "lines on stderr" 2 "$(wc -l <"$T/err")"
+	umount /sys/kernel/btf
+	verdict trace/no-btf-auto
+fi
+
+# ---- loss ----
+
+# A ring of one page, and a reader that is stopped: what does not fit is counted, and nothing else.
+start --ringbuf 4K --json
+kill -STOP "$tracer"
+within "$stress" preempt 2 200 >"$T/load"
+made=$(tr -c '0-9\n' ' ' <"$T/load" | awk '{ print $1 + $2 + $3 + $5 + $6 }')
+kill -CONT "$tracer"
+finish
+expect "events seen" "$made" "$seen"
+[ "$lost" -gt 0 ] || wrong "nothing lost of $made events"
+expect "lines" "$shown" "$(wc -l <"$T/out")"
+expect_text "the closing line" 'lost \(ring full [1-9]' "$(grep 'events shown' "$T/err")"
+verdict trace/loss-counted
+
+start --json
+within "$stress" preempt 2 200 >"$T/load"
+made=$(tr -c '0-9\n' ' ' <"$T/load" | awk '{ print $1 + $2 + $3 + $5 + $6 }')
+finish
+expect "events shown" "$made" "$shown"
+expect "lost" 0 "$lost"
+expect "lines" "$made" "$(wc -l <"$T/out")"
+verdict trace/no-loss
+
+exit $failed
