@@ -28,12 +28,6 @@ struct inet_sock___pair {
 	} local_port_range;
 } __attribute__((preserve_access_index));
 
-/* 6.10 replaced the `int flags, int *err, bool kern` of accept by one struct. */
-struct proto_accept_arg___610 {
-	int flags;
-	int err;
-} __attribute__((preserve_access_index));
-
 /* The ephemeral range of a namespace, both ends included. */
 static __always_inline void compat_netns_range(struct net *net, __u16 *low, __u16 *high)
 {
@@ -68,16 +62,15 @@ static __always_inline void compat_sock_range(struct sock *sk, __u16 *low, __u16
 	}
 }
 
-/* The errno (negative) that inet_csk_accept() left for its caller: through `int *err` (argument 2) up to 6.9,
- * in the struct that is argument 1 from 6.10 on. `arg` is the one of the two that this kernel has. */
+/* The errno (negative) that inet_csk_accept() left for its caller: through `int *err` (argument 2) up to 6.9, in the
+ * struct proto_accept_arg that is argument 1 from 6.10 on. `arg` is the one of the two that this kernel has. The loader
+ * looks up the offset: a CO-RE relocation by a struct that the kernel lacks makes libbpf search the modules' BTF, for
+ * which it needs CAP_SYS_ADMIN. */
 static __always_inline int compat_accept_error(__u64 arg)
 {
 	int err = 0;
 
-	if (config.accept_nargs == 2)
-		err = BPF_CORE_READ((struct proto_accept_arg___610 *)arg, err);
-	else
-		bpf_probe_read_kernel(&err, sizeof(err), (void *)arg);
+	bpf_probe_read_kernel(&err, sizeof(err), (void *)arg + config.accept_err_offset);
 	return err;
 }
 

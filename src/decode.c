@@ -123,7 +123,7 @@ static void decode_reason(const struct raw_event *raw, struct event *ev)
 	else if (raw->flags & RAW_F_UNREACH_HINT)
 		reason = "no answer: peer not reachable, or given up by the program";
 	else if (raw->flags & RAW_F_NO_ROUTE_HINT)
-		reason = "failed before anything was sent: no route, no free port, or denied";
+		reason = "nothing was sent: no route, no free local port, or denied";
 	else if (raw->error == EADDRNOTAVAIL && raw->kind == RAW_CONNECT && raw->how == RAW_HOW_CONNECT)
 		reason = "no free local port for this destination";
 	else if (raw->how == RAW_HOW_BIND0 && raw->error == EADDRINUSE)

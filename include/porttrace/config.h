@@ -37,6 +37,7 @@ struct bpf_config {
 	/* What this kernel has, found out by the loader (see kernel.c): */
 	__u8 has_cookie_helper; /* bpf_get_socket_cookie in tracing programs, 5.12 */
 	__u8 accept_nargs; /* arguments of inet_csk_accept(): 4 to 6.9, 2 from 6.10 */
+	__u8 accept_err_offset; /* of err in struct proto_accept_arg; 0 up to 6.9 */
 	__u8 listen_nargs; /* arguments of inet_csk_listen_start(): 2 to 5.15, 1 from 5.16 */
 	__u8 accept_by_graft; /* successful accepts are told at security_sock_graft() */
 };

@@ -134,6 +134,18 @@ static int tracing_nargs(const struct btf *btf, const char *function)
 	return btf_vlen(btf__type_by_id(btf, btf__type_by_id(btf, id)->type));
 }
 
+/* Offset in bytes of a struct's field, 0 if BTF does not know the struct. */
+static unsigned int tracing_offset(const struct btf *btf, const char *name, const char *field)
+{
+	int id = btf__find_by_name_kind(btf, name, BTF_KIND_STRUCT);
+	const struct btf_type *type = id > 0 ? btf__type_by_id(btf, id) : NULL;
+
+	for (unsigned int i = 0; type && i < btf_vlen(type); i++)
+		if (!strcmp(btf__name_by_offset(btf, btf_members(type)[i].name_off), field))
+			return btf_member_bit_offset(type, i) / 8;
+	return 0;
+}
+
 static bool tracing_has(const struct btf *btf, const char *function)
 {
 	return btf__find_by_name_kind(btf, function, BTF_KIND_FUNC) > 0;
@@ -146,6 +158,7 @@ static void tracing_configure(struct tracing_bpf *skel, const struct attach_opti
 
 	*config = opts->config;
 	config->accept_nargs = tracing_nargs(btf, "inet_csk_accept");
+	config->accept_err_offset = (__u8)tracing_offset(btf, "proto_accept_arg", "err");
 	config->listen_nargs = tracing_nargs(btf, "inet_csk_listen_start");
 	config->has_cookie_helper = tracing_has(btf, "bpf_get_socket_ptr_cookie");
 	config->accept_by_graft = tracing_has(btf, "security_sock_graft");

@@ -33,7 +33,6 @@ verdict command/status-signal
 run -- "$T/none"
 expect "exit status" 127 "$status"
 expect_text "the message" "porttrace: cannot run $T/none: No such file" "$(cat "$T/err")"
-expect "stdout" "" "$(cat "$T/out")"
 verdict command/not-found
 
 echo data >"$T/file"
@@ -88,7 +87,8 @@ expect "signals blocked and ignored" "$(cat "$T/signals_here")" "$(cat "$T/signa
 verdict command/signals-inherited
 
 run -- sh -c "ls -l /proc/self/fd >$T/fds"
-expect "file descriptors passed on" "" "$(awk '{ print $(NF - 2) }' "$T/fds" | grep -E '^[0-9]+$' | grep -vE '^[0-3]$')"
+sh -c "ls -l /proc/self/fd >$T/fds_here"
+expect "number of open files" "$(wc -l <"$T/fds_here")" "$(wc -l <"$T/fds")"
 verdict command/descriptors
 
 # Ctrl-C of a terminal reaches both: the command decides, its status counts
@@ -125,9 +125,10 @@ verdict command/cgroup-removed
 
 # processes of the command that outlive the trace go on
 rm -f "$T/ready"
+before=$(own_cgroups)
 run --count 1 -- sh -c "$load binds 1; sleep 1; touch $T/ready"
 until_true 5 test -e "$T/ready" || wrong "the command did not go on"
-expect "cgroups left" "" "$(own_cgroups)"
+expect "cgroups left" "$before" "$(own_cgroups)"
 verdict command/outlives
 
 exit $failed

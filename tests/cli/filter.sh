@@ -32,7 +32,7 @@ columns()
 events()
 {
 	if [ "$backend" = cgroup ]; then
-		sed '/^#/d; s/^\(connect udp ipv6\) .* success/\1 - 1194 unknown/' "$cli_here/talk.txt"
+		sed '/^#/d; /^connect udp/s/success/unknown/' "$cli_here/talk.txt"
 	else
 		sed '/^#/d' "$cli_here/talk.txt"
 	fi
@@ -56,6 +56,7 @@ talk_go()
 {
 	eval "echo go >&2$1; exec 2$1>&-"
 	wait "${talk[$1]}" || wrong "the load failed"
+	talk[$1]=
 }
 
 # want NAME CONDITION OPTION...: one more trace in the next round
@@ -63,7 +64,7 @@ want()
 {
 	names+=("$1")
 	conditions+=("$2")
-	printf '%s\n' "${@:3}" >"$T/options.${#names[@]}"
+	printf '%s\n' --json "${@:3}" >"$T/options.${#names[@]}"
 }
 
 # Starts a trace for each want(), lets $1 be said, compares.
@@ -72,7 +73,7 @@ round()
 	local i tracers=() args
 	for ((i = 1; i <= ${#names[@]}; i++)); do
 		mapfile -t args <"$T/options.$i"
-		"$PORTTRACE" "${options[@]}" -v --json "${args[@]}" >"$T/out.$i" 2>"$T/err.$i" &
+		"$PORTTRACE" "${options[@]}" -v "${args[@]}" >"$T/out.$i" 2>"$T/err.$i" &
 		tracers[i]=$!
 	done
 	for ((i = 1; i <= ${#names[@]}; i++)); do
@@ -92,6 +93,7 @@ round()
 
 compare()
 {
+	local missing extra
 	await 5
 	expect "exit status" 0 "$status"
 	cp "$T/err.$1" "$T/err"
@@ -99,7 +101,9 @@ compare()
 	events | awk "${conditions[$1 - 1]}" | sort >"$T/wanted"
 	columns <"$T/out.$1" | sort >"$T/got"
 	if ! cmp -s "$T/wanted" "$T/got"; then
-		wrong "missing: $(comm -23 "$T/wanted" "$T/got" | tr '\n' ',') extra: $(comm -13 "$T/wanted" "$T/got" | tr '\n' ',')"
+		missing=$(comm -23 "$T/wanted" "$T/got" | tr "\n" ",")
+		extra=$(comm -13 "$T/wanted" "$T/got" | tr "\n" ",")
+		wrong "missing: ${missing:0:200} extra: ${extra:0:200}"
 	fi
 	[ -s "$T/wanted" ] || [ "${conditions[$1 - 1]}" = 0 ] || wrong "the test selects nothing"
 	verdict "filter/${names[$1 - 1]}"
@@ -132,8 +136,8 @@ want pid-list "${twice[0]}" -p "${talk[1]},${talk[2]}"
 want pid-other 0 --pid 1
 want comm 1 -c pt-first
 want comm-long 1 --comm pt-second-with-a-long-name
-want comm-list "${twice[0]}" -c pt-first,pt-second-with
-want comm-other 0 -c pt-fir
+want comm-list "${twice[0]}" -c pt-first,pt-second-with-
+want comm-other 0 -c pt-fir,pt-second-with
 want netns-pid 1 --netns "${talk[1]}"
 want netns-path 1 --netns "/proc/${talk[2]}/ns/net"
 want netns-own 0 --netns $$

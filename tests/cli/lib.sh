@@ -82,6 +82,10 @@ cli_cleanup()
 	done
 	wait 2>/dev/null
 	if [ -n "$cgroup" ]; then
+		# what a command that was traced has left
+		for pid in $(cat "$cgroup/cgroup.procs" "$cgroup"/*/cgroup.procs 2>/dev/null); do
+			kill -KILL "$pid" 2>/dev/null
+		done
 		for ((i = 0; i < 50; i++)); do
 			rmdir "$cgroup"/*/ "$cgroup" 2>/dev/null
 			[ -d "$cgroup" ] || break

@@ -122,7 +122,7 @@ verdict output/color-option-wins
 # on_terminal OPTION...: porttrace on a pseudo-terminal; its output in $T/out
 on_terminal()
 {
-	script -qec "'$PORTTRACE' ${options[*]} --count 2 -H $*" /dev/null >"$T/out" 2>"$T/err" </dev/null &
+	script -qec "'$PORTTRACE' ${options[*]} --count 2 $*" /dev/null >"$T/out" 2>"$T/err" </dev/null &
 	tracer=$!
 	feed 10
 	await 3
