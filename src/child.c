@@ -75,6 +75,20 @@ void child_reap(struct child *child)
 	child->all_ended = pid < 0 && errno == ECHILD;
 }
 
+void child_leave_files_behind(void)
+{
+	pid_t parent = getpid();
+
+	if (fork() != 0)
+		return;
+	setsid();
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		close(fd);
+	for (int i = 0; i < 500 && getppid() == parent; i++)
+		usleep(10000);
+	_exit(0);
+}
+
 void child_done(struct child *child)
 {
 	if (!child->pid)

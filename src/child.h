@@ -24,4 +24,11 @@ void child_reap(struct child *child);
 /* Ends a command that was prepared but not started, and closes what is open. */
 void child_done(struct child *child);
 
+/*
+ * Leaves a copy of this process behind that holds its open files until it has ended, and then a moment more: what is
+ * slow about closing them (the kernel waits some 100 ms for each fentry program) happens there, not in front of the
+ * person who pressed Ctrl-C. Failure to make the copy only means to wait.
+ */
+void child_leave_files_behind(void);
+
 #endif

@@ -397,6 +397,8 @@ static int trace_main(int argc, char **argv)
 		return EXIT_STATUS_FAILED;
 	}
 	status = trace_run(&tr);
+	if (isatty(STDERR_FILENO) && tr.attach.state)
+		child_leave_files_behind();
 	trace_close(&tr);
 	return status;
 }
