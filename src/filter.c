@@ -36,6 +36,16 @@ static bool filter_match_ports(const struct filter *f, const struct event *ev)
 	       filter_has_port(&f->either, &ev->remote);
 }
 
+/* The cgroup backend knows the cookie; the inode only if the process was still there to be looked at. */
+static bool filter_match_netns(const struct filter *f, const struct event *ev)
+{
+	if (!f->netns_inum)
+		return true;
+	if (f->netns_cookie && ev->netns_cookie)
+		return f->netns_cookie == ev->netns_cookie;
+	return f->netns_inum == ev->netns_inum;
+}
+
 static bool filter_match_process(const struct filter *f, const struct event *ev)
 {
 	bool pid_ok = f->pid_count == 0, comm_ok = f->comm_count == 0;
@@ -45,7 +55,7 @@ static bool filter_match_process(const struct filter *f, const struct event *ev)
 	for (size_t i = 0; i < f->comm_count && !comm_ok; i++)
 		comm_ok = strncmp(f->comms[i], ev->name, sizeof(ev->name)) == 0;
 	return pid_ok && comm_ok && (f->cgroup_id == 0 || f->cgroup_id == ev->cgroup_id) &&
-	       (f->netns_inum == 0 || f->netns_inum == ev->netns_inum);
+	       filter_match_netns(f, ev);
 }
 
 static bool filter_match_class(const struct filter *f, const struct event *ev)

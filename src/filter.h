@@ -28,6 +28,7 @@ struct filter {
 	size_t comm_count;
 	uint64_t cgroup_id; /* 0 = any */
 	uint32_t netns_inum; /* 0 = any */
+	uint64_t netns_cookie; /* of the same namespace, for events that know no inode; 0 = unknown */
 	struct port_set either, local, remote; /* -P (either side), -L, -D; a requested port counts as local */
 };
 

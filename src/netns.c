@@ -107,6 +107,7 @@ struct netns_visit {
 	const char *proc;
 	int ns_fd;
 	struct netns_facts *facts;
+	int (*look)(struct netns_visit *visit); /* what to do there */
 	int err;
 };
 
@@ -115,14 +116,23 @@ static void *netns_visit_thread(void *arg)
 	struct netns_visit *visit = arg;
 
 	/* setns() moves this thread only, and it ends here. */
-	visit->err = setns(visit->ns_fd, CLONE_NEWNET) < 0
-			     ? -errno
-			     : netns_read_own(visit->proc, visit->facts);
+	visit->err = setns(visit->ns_fd, CLONE_NEWNET) < 0 ? -errno : visit->look(visit);
 	return NULL;
 }
 
+static int netns_visit_sysctls(struct netns_visit *visit)
+{
+	return netns_read_own(visit->proc, visit->facts);
+}
+
+static int netns_visit_cookie(struct netns_visit *visit)
+{
+	visit->facts->cookie = netns_cookie();
+	return 0;
+}
+
 /* The thread gets no signals: they are for the main loop. */
-static int netns_read_other(struct netns_visit *visit)
+static int netns_visit(struct netns_visit *visit)
 {
 	sigset_t all, before;
 	pthread_t thread;
@@ -136,6 +146,16 @@ static int netns_read_other(struct netns_visit *visit)
 		return -err;
 	pthread_join(thread, NULL);
 	return visit->err;
+}
+
+uint64_t netns_cookie_at(const char *path)
+{
+	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct netns_facts facts = { 0 };
+
+	if (fd >= 0)
+		netns_visit(&(struct netns_visit){ .ns_fd = fd, .facts = &facts, .look = netns_visit_cookie });
+	return facts.cookie;
 }
 
 static int netns_inum(int fd, const char *name, uint32_t *ret)
@@ -176,8 +196,10 @@ static int netns_read_process(const char *proc, uint32_t pid, uint32_t own,
 		return err;
 	if (facts->inum == own)
 		return netns_read_own(proc, facts);
-	return netns_read_other(
-		&(struct netns_visit){ .proc = proc, .ns_fd = ns_fd, .facts = facts });
+	return netns_visit(&(struct netns_visit){ .proc = proc,
+						  .ns_fd = ns_fd,
+						  .facts = facts,
+						  .look = netns_visit_sysctls });
 }
 
 int netns_read_sysctls(const char *proc, uint32_t pid, struct netns_facts *ret)

@@ -22,6 +22,8 @@ struct netns_facts {
 int netns_read_sysctls(const char *proc, uint32_t pid, struct netns_facts *ret);
 /* SO_NETNS_COOKIE of the calling thread's namespace; 0 = this kernel does not tell. */
 uint64_t netns_cookie(void);
+/* The same for a namespace's file, such as /proc/PID/ns/net or /run/netns/blue; 0 also if it cannot be entered. */
+uint64_t netns_cookie_at(const char *path);
 bool netns_is_reserved(const struct netns_facts *facts, uint16_t port);
 /* Pure: reads "40010-40019,40050\n" into a cleared bitmap. 0 or -EINVAL. */
 int netns_parse_reserved(const char *text, uint8_t bits[65536 / 8]);

@@ -4,19 +4,41 @@
 #include <errno.h>
 
 /* A signal may interrupt a write; the sink has not taken the event then. */
-static int pipeline_write(struct pipeline *p, struct event *ev)
+static void pipeline_write(struct pipeline *p, struct event *ev)
 {
-	int r;
+	int r = p->output_error;
 
 	ev->sequence = p->shown + 1;
-	do
+	while (!p->output_error) {
 		r = p->sink->event(p->sink_state, ev);
-	while (r == -EINTR && !*p->stop);
+		if (r != -EINTR || *p->give_up)
+			break;
+	}
 	if (r == 0)
 		p->shown++;
 	else
 		p->unwritten++;
-	return r == -EINTR ? 0 : r;
+	p->output_error = r;
+}
+
+void pipeline_flush(struct pipeline *p)
+{
+	int r = p->output_error;
+
+	while (!p->output_error) {
+		r = p->sink->flush(p->sink_state);
+		if (r != -EINTR || *p->give_up)
+			break;
+	}
+	p->output_error = r;
+}
+
+void pipeline_settle(struct pipeline *p)
+{
+	uint64_t pending = p->sink->pending(p->sink_state);
+
+	p->shown -= pending;
+	p->unwritten += pending;
 }
 
 int pipeline_record(void *arg, const void *record, size_t size)
@@ -39,5 +61,6 @@ int pipeline_record(void *arg, const void *record, size_t size)
 		p->filtered++;
 		return 0;
 	}
-	return pipeline_write(p, &ev);
+	pipeline_write(p, &ev);
+	return 0;
 }

@@ -24,17 +24,24 @@ struct pipeline {
 	const struct filter *filter;
 	const struct sink_ops *sink;
 	void *sink_state;
-	const volatile sig_atomic_t *stop; /* not 0: give up on an output that takes nothing */
+	const volatile sig_atomic_t *give_up; /* not 0: an interrupted write is not tried again */
 	uint64_t limit; /* stop after so many shown; 0 = no limit */
+
+	/* -errno once the output has failed, -EINTR if the run was ended while it took nothing: nothing more is written */
+	int output_error;
 
 	/* every record ends as exactly one of: */
 	uint64_t shown;
 	uint64_t filtered;
 	uint64_t damaged; /* not a record of ours */
-	uint64_t unwritten; /* the run was ended while the output took nothing */
+	uint64_t unwritten; /* the output failed, or took nothing when the run was ended */
 };
 
-/* One record (a capture_fn; arg is a struct pipeline). 0, or -errno of the sink. */
+/* One record (a capture_fn; arg is a struct pipeline). Always 0: after output_error records are still counted. */
 int pipeline_record(void *arg, const void *record, size_t size);
+/* Writes out what the sink holds. Sets output_error. */
+void pipeline_flush(struct pipeline *p);
+/* After the last record: what the sink could not write out becomes unwritten. */
+void pipeline_settle(struct pipeline *p);
 
 #endif

@@ -3,6 +3,8 @@
 #ifndef PORTTRACE_SINK_H
 #define PORTTRACE_SINK_H
 
+#include <stddef.h>
+
 #include "event.h"
 
 struct sink_options {
@@ -21,6 +23,7 @@ struct sink_ops {
 	/* May buffer. On failure the event was not taken; after -EINTR look at the stop flag, then give it again. */
 	int (*event)(void *state, const struct event *ev);
 	int (*flush)(void *state); /* writes out what is buffered; called after each batch */
+	size_t (*pending)(const void *state); /* events taken that are not written out whole */
 	void (*close)(void *state); /* frees without flushing; accepts NULL */
 };
 

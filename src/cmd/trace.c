@@ -3,18 +3,22 @@
 #include "../cmd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "../attach.h"
 #include "../capture.h"
 #include "../child.h"
+#include "../netns.h"
 #include "../cleanup.h"
 #include "../pipeline.h"
 #include "../version.h"
@@ -34,32 +38,42 @@ struct trace {
 	struct child child;
 	char hostname[HOST_NAME_MAX + 1];
 	uint64_t end_ns; /* CLOCK_MONOTONIC; 0 = no limit */
-	int error; /* what ended the run, -errno; 0 = asked to */
 };
 
-static volatile sig_atomic_t trace_stop_signals;
-static volatile sig_atomic_t trace_child_signals;
+/* What signal handlers may touch. */
+static volatile sig_atomic_t trace_stop; /* end the run */
+static volatile sig_atomic_t trace_give_up; /* a second later: an output that takes nothing is not waited for */
+static volatile sig_atomic_t trace_child_ended;
+static volatile sig_atomic_t trace_spared; /* the next Ctrl-C is for the traced command alone */
+static volatile sig_atomic_t trace_interrupted; /* it came */
 
 static void trace_on_signal(int signal_number)
 {
 	if (signal_number == SIGCHLD) {
-		trace_child_signals = 1;
-		return;
+		trace_child_ended = 1;
+	} else if (signal_number == SIGINT && trace_spared) {
+		trace_spared = 0;
+		trace_interrupted = 1;
+	} else {
+		trace_give_up = signal_number == SIGALRM;
+		trace_stop = 1;
+		alarm(1); /* again and again: interrupts writes that take nothing */
+		signal(SIGINT, SIG_DFL); /* the next one ends us at once */
 	}
-	trace_stop_signals++;
-	if (signal_number == SIGINT && trace_stop_signals > 1)
-		signal(SIGINT, SIG_DFL);
 }
 
 /* Without SA_RESTART: a write to a reader that does not read must be interruptible. */
-static void trace_catch_signals(void)
+static void trace_catch_signals(bool command)
 {
-	struct sigaction act = { .sa_handler = trace_on_signal };
+	struct sigaction act = { .sa_handler = trace_on_signal }, before;
 
+	trace_spared = command;
 	sigaction(SIGINT, &act, NULL);
 	sigaction(SIGTERM, &act, NULL);
-	sigaction(SIGHUP, &act, NULL);
+	sigaction(SIGALRM, &act, NULL);
 	sigaction(SIGCHLD, &act, NULL);
+	if (!sigaction(SIGHUP, NULL, &before) && before.sa_handler != SIG_IGN) /* nohup */
+		sigaction(SIGHUP, &act, NULL);
 	signal(SIGPIPE, SIG_IGN);
 }
 
@@ -71,8 +85,8 @@ static uint64_t trace_now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
-/* --netns: a process id or a path such as /run/netns/blue -> inode of the namespace. */
-static int trace_resolve_netns(const char *text, uint32_t *ret_inum, char *err)
+/* --netns: a process id or a path such as /run/netns/blue -> inode and cookie of the namespace. */
+static int trace_resolve_netns(const char *text, struct filter *filter, char *err)
 {
 	char path[PATH_MAX];
 	struct stat st;
@@ -87,8 +101,20 @@ static int trace_resolve_netns(const char *text, uint32_t *ret_inum, char *err)
 		snprintf(err, CLI_ERR_SIZE, "option '--netns': cannot look at %.120s: %s", text, strerror(-r));
 		return r;
 	}
-	*ret_inum = (uint32_t)st.st_ino;
+	filter->netns_inum = (uint32_t)st.st_ino;
+	filter->netns_cookie = netns_cookie_at(path);
 	return 0;
+}
+
+static int trace_check_cgroup(const char *path, char *err)
+{
+	struct statfs fs;
+	int r = statfs(path, &fs) ? -errno : fs.f_type == CGROUP2_SUPER_MAGIC ? 0 : -ENOTDIR;
+
+	if (r < 0)
+		snprintf(err, CLI_ERR_SIZE, "option '--cgroup': %.120s: %s", path,
+			 r == -ENOTDIR ? "not a cgroup v2 directory" : strerror(-r));
+	return r;
 }
 
 /* What the kernel can leave out. A close needs what came before it on its socket: its role and the time it lived. */
@@ -169,12 +195,10 @@ static int trace_open_pipeline(struct trace *tr)
 
 	p->filter = &tr->filter;
 	p->limit = tr->opts.count;
-	p->stop = &trace_stop_signals;
+	p->give_up = &trace_give_up;
 	p->decode.backend = tr->attach.ops->backend;
 	if (r == 0)
 		r = enrich_open(&opts, &p->enrich);
-	if (r == 0)
-		r = trace_open_sink(tr);
 	if (r == 0)
 		r = capture_open_ring(tr->attach.ring_fd, pipeline_record, p, &tr->capture);
 	return r;
@@ -183,7 +207,7 @@ static int trace_open_pipeline(struct trace *tr)
 static void trace_close(struct trace *tr)
 {
 	capture_close(tr->capture);
-	if (tr->pipeline.sink)
+	if (tr->pipeline.sink_state)
 		tr->pipeline.sink->close(tr->pipeline.sink_state);
 	enrich_close(tr->pipeline.enrich);
 	sockets_free(tr->pipeline.sockets);
@@ -191,35 +215,31 @@ static void trace_close(struct trace *tr)
 	child_done(&tr->child);
 }
 
-/* Is there a reason to end? A traced command gets the terminal's Ctrl-C itself: only the second one ends us. */
+/* Is there a reason to end? */
 static bool trace_is_over(struct trace *tr)
 {
-	int stop_at = tr->child.pid && !tr->child.ended ? 2 : 1;
-
-	if (trace_child_signals) {
-		trace_child_signals = 0;
+	if (trace_child_ended) {
+		trace_child_ended = 0;
 		child_reap(&tr->child);
 	}
-	if (trace_stop_signals >= stop_at || (tr->child.pid && tr->child.all_ended))
+	if (trace_stop || tr->pipeline.output_error)
+		return true;
+	if (tr->child.pid && (tr->child.all_ended || (tr->child.ended && trace_interrupted)))
 		return true;
 	if (tr->opts.count && tr->pipeline.shown >= tr->opts.count)
 		return true;
 	return tr->end_ns && trace_now_ns() >= tr->end_ns;
 }
 
-/* Reads and writes out what there is. Number of records, or -errno. An interrupted write keeps its bytes. */
+/* Reads and writes out what there is. Number of records. */
 static int trace_batch(struct trace *tr)
 {
-	int n, r;
+	int n;
 
 	decode_sync_clock(&tr->pipeline.decode);
 	n = capture_read(tr->capture);
-	do
-		r = tr->pipeline.sink->flush(tr->pipeline.sink_state);
-	while (r == -EINTR && !trace_stop_signals);
-	if (n == -EINTR || r == -EINTR)
-		return 0;
-	return r < 0 ? r : n;
+	pipeline_flush(&tr->pipeline);
+	return n;
 }
 
 static int trace_wait_ms(const struct trace *tr, int records)
@@ -232,8 +252,8 @@ static int trace_wait_ms(const struct trace *tr, int records)
 	return ms;
 }
 
-/* Waits for the ring, a signal, the time, or the reader of the output to go away (-EPIPE). */
-static int trace_wait(struct trace *tr, int records, const sigset_t *unblocked)
+/* Waits for the ring, a signal, the time, or the reader of the output to go away. */
+static void trace_wait(struct trace *tr, int records, const sigset_t *unblocked)
 {
 	struct pollfd fds[] = {
 		{ .fd = capture_fd(tr->capture), .events = POLLIN },
@@ -242,45 +262,40 @@ static int trace_wait(struct trace *tr, int records, const sigset_t *unblocked)
 	int ms = trace_wait_ms(tr, records);
 	struct timespec timeout = { ms / 1000, (ms % 1000) * 1000000L };
 
-	if (ppoll(fds, 2, &timeout, unblocked) < 0)
-		return errno == EINTR ? 0 : -errno;
-	return fds[1].revents & POLLERR ? -EPIPE : 0;
+	if (ppoll(fds, 2, &timeout, unblocked) > 0 && (fds[1].revents & POLLERR))
+		tr->pipeline.output_error = -EPIPE;
 }
 
 /* Signals are blocked between the test for them and the wait, but not while events are written. */
-static int trace_loop(struct trace *tr)
+static void trace_loop(struct trace *tr)
 {
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGCHLD };
 	sigset_t blocked, unblocked;
-	int r = 0;
+	bool over = false;
 
 	sigemptyset(&blocked);
-	sigaddset(&blocked, SIGINT);
-	sigaddset(&blocked, SIGTERM);
-	sigaddset(&blocked, SIGHUP);
-	sigaddset(&blocked, SIGCHLD);
-	sigprocmask(SIG_SETMASK, NULL, &unblocked);
-	while (r >= 0) {
-		r = trace_batch(tr);
-		if (r < 0)
-			break;
-		sigprocmask(SIG_BLOCK, &blocked, NULL);
-		if (trace_is_over(tr)) {
-			sigprocmask(SIG_SETMASK, &unblocked, NULL);
-			break;
-		}
-		r = trace_wait(tr, r, &unblocked) < 0 ? -EPIPE : 0;
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		sigaddset(&blocked, signals[i]);
+	while (!over) {
+		int records = trace_batch(tr);
+
+		sigprocmask(SIG_BLOCK, &blocked, &unblocked);
+		over = trace_is_over(tr);
+		if (!over)
+			trace_wait(tr, records, &unblocked);
 		sigprocmask(SIG_SETMASK, &unblocked, NULL);
 	}
-	return r < 0 ? r : 0;
 }
 
-/* The counters and the ring are compared after the last hook has gone silent. */
-static int trace_drain(struct trace *tr)
+/* The rest of the ring, after the last hook has gone silent: then the counters and the ring tell of the same events.
+ * An output that takes nothing gets a second: then a signal interrupts the write. */
+static void trace_drain(struct trace *tr)
 {
 	attach_disarm(&tr->attach);
-	if (tr->error == -EPIPE)
-		return 0;
-	return trace_batch(tr) < 0 ? -EIO : 0;
+	alarm(1);
+	trace_batch(tr);
+	alarm(0);
+	pipeline_settle(&tr->pipeline);
 }
 
 static void trace_close_line(struct trace *tr)
@@ -324,6 +339,42 @@ static int trace_fail(int error, const char *text)
 	return cmd_exit_status(error);
 }
 
+static int trace_fail_output(int error)
+{
+	fprintf(stderr, "porttrace: cannot write the output: %s\n", strerror(-error));
+	return EXIT_STATUS_FAILED;
+}
+
+/* Lets the programs speak and the command run. 0, or the exit status with a message told. */
+static int trace_start(struct trace *tr)
+{
+	int r = attach_arm(&tr->attach);
+
+	if (r < 0)
+		return trace_fail(r, "cannot read the programs' counters");
+	if (tr->opts.duration_ns)
+		tr->end_ns = trace_now_ns() + tr->opts.duration_ns;
+	if (tr->opts.verbose)
+		fprintf(stderr, "porttrace: ready\n");
+	r = tr->child.pid ? child_start(&tr->child) : 0;
+	if (r < 0) {
+		fprintf(stderr, "porttrace: cannot run %s: %s\n", tr->opts.command[0], strerror(-r));
+		return tr->child.status;
+	}
+	return 0;
+}
+
+static int trace_finish(struct trace *tr)
+{
+	int error = tr->pipeline.output_error;
+
+	if (!tr->opts.quiet && (error != -EPIPE || tr->opts.verbose))
+		trace_close_line(tr);
+	if (error && error != -EPIPE && error != -EINTR)
+		return trace_fail_output(error);
+	return tr->child.ended ? tr->child.status : EXIT_STATUS_OK;
+}
+
 /* From the first attached program to the last record. Returns the exit status. */
 static int trace_run(struct trace *tr)
 {
@@ -336,30 +387,18 @@ static int trace_run(struct trace *tr)
 	r = trace_open_pipeline(tr);
 	if (r < 0)
 		return trace_fail(r, strerror(-r));
-	trace_catch_signals();
-	if (tr->opts.duration_ns)
-		tr->end_ns = trace_now_ns() + tr->opts.duration_ns;
-	r = attach_arm(&tr->attach);
-	if (r == 0 && tr->child.pid)
-		r = child_start(&tr->child);
-	if (r < 0) {
-		fprintf(stderr, "porttrace: cannot run %s: %s\n", tr->child.pid ? tr->opts.command[0] : "",
-			strerror(-r));
-		return tr->child.pid ? tr->child.status : EXIT_STATUS_FAILED;
-	}
-	if (tr->opts.verbose)
-		fprintf(stderr, "porttrace: ready\n");
-	tr->error = trace_loop(tr);
-	r = trace_drain(tr);
-	if (tr->error == 0)
-		tr->error = r;
-	if (!tr->opts.quiet && (tr->error != -EPIPE || tr->opts.verbose))
-		trace_close_line(tr);
-	if (tr->error < 0 && tr->error != -EPIPE) {
-		fprintf(stderr, "porttrace: cannot write the output: %s\n", strerror(-tr->error));
-		return EXIT_STATUS_FAILED;
-	}
-	return tr->child.ended ? tr->child.status : EXIT_STATUS_OK;
+	trace_catch_signals(tr->child.pid != 0);
+	r = trace_open_sink(tr);
+	if (r == -EPIPE)
+		return EXIT_STATUS_OK;
+	if (r < 0)
+		return trace_fail_output(r);
+	r = trace_start(tr);
+	if (r != 0)
+		return r;
+	trace_loop(tr);
+	trace_drain(tr);
+	return trace_finish(tr);
 }
 
 static int trace_print_help(void)
@@ -385,10 +424,13 @@ static int trace_main(int argc, char **argv)
 		return trace_print_help();
 	if (tr.opts.version) {
 		version_print(stdout);
-		return EXIT_STATUS_OK;
+		return fflush(stdout) ? trace_fail_output(-errno) : EXIT_STATUS_OK;
 	}
+	if (fcntl(STDOUT_FILENO, F_GETFD) < 0) /* before a map or a link gets its number */
+		return trace_fail_output(-errno);
 	tr.filter = tr.opts.filter;
-	if (tr.opts.netns && trace_resolve_netns(tr.opts.netns, &tr.filter.netns_inum, err) < 0) {
+	if ((tr.opts.netns && trace_resolve_netns(tr.opts.netns, &tr.filter, err) < 0) ||
+	    (tr.opts.cgroup && trace_check_cgroup(tr.opts.cgroup, err) < 0)) {
 		fprintf(stderr, "porttrace: %s\n", err);
 		return EXIT_STATUS_FAILED;
 	}

@@ -429,10 +429,16 @@ static void json_close(void *state)
 	free(state);
 }
 
+static size_t json_pending(const void *state)
+{
+	return output_pending(&((const struct json *)state)->out);
+}
+
 const struct sink_ops sink_json = {
 	.name = "json",
 	.open = json_open,
 	.event = json_write,
 	.flush = json_flush,
+	.pending = json_pending,
 	.close = json_close,
 };

@@ -52,8 +52,8 @@ int output_reserve(struct output *out, size_t n)
 	if (out->buf.size - out->buf.len >= n)
 		return 0;
 	err = output_flush(out);
-	/* An interrupted flush may have made room enough; the error is told at the next flush. */
-	return out->buf.size - out->buf.len >= n ? 0 : err;
+	/* An interrupted flush may have made room enough: the caller decides whether to go on. */
+	return err == -EINTR || out->buf.size - out->buf.len < n ? err : 0;
 }
 
 struct buf output_line(struct output *out, size_t n)
@@ -66,4 +66,13 @@ struct buf output_line(struct output *out, size_t n)
 void output_commit(struct output *out, const struct buf *line)
 {
 	out->buf.len += line->len;
+}
+
+size_t output_pending(const struct output *out)
+{
+	size_t lines = 0;
+
+	for (size_t i = 0; i < out->buf.len; i++)
+		lines += out->buf.data[i] == '\n';
+	return lines;
 }

@@ -396,10 +396,16 @@ static void table_close(void *state)
 	free(state);
 }
 
+static size_t table_pending(const void *state)
+{
+	return output_pending(&((const struct table *)state)->out);
+}
+
 const struct sink_ops sink_table = {
 	.name = "table",
 	.open = table_open,
 	.event = table_event,
 	.flush = table_flush,
+	.pending = table_pending,
 	.close = table_close,
 };

@@ -3,6 +3,7 @@
 #
 # porttrace [OPTIONS] -- COMMAND: the command's status, input and children.
 
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 cli_need_backend
 
@@ -82,12 +83,12 @@ verdict command/filter
 
 # the inherited limits and signals are the shell's, not porttrace's
 run -- sh -c "grep -E '^Sig(Ign|Blk)' /proc/self/status >$T/signals"
-grep -E '^Sig(Ign|Blk)' /proc/self/status >"$T/signals_here"
+timeout 10 sh -c "grep -E '^Sig(Ign|Blk)' /proc/self/status >$T/signals_here"
 expect "signals blocked and ignored" "$(cat "$T/signals_here")" "$(cat "$T/signals")"
 verdict command/signals-inherited
 
 run -- sh -c "ls -l /proc/self/fd >$T/fds"
-sh -c "ls -l /proc/self/fd >$T/fds_here"
+timeout 10 sh -c "ls -l /proc/self/fd >$T/fds_here"
 expect "number of open files" "$(wc -l <"$T/fds_here")" "$(wc -l <"$T/fds")"
 verdict command/descriptors
 

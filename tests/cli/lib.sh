@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 #
 # For the command-line tests: how porttrace is started and stopped, and how a verdict is told. Needs bash and busybox.
 #
@@ -96,7 +96,7 @@ cli_cleanup()
 }
 trap cli_cleanup EXIT
 
-# Sets $cgroup to an own cgroup and $options to the options that choose the backend. Ends the test where that cannot be.
+# Sets $cgroup to an own cgroup and $options to those that choose the backend. Ends the test where that cannot be.
 cli_need_backend()
 {
 	local mount
@@ -118,7 +118,7 @@ cli_need_backend()
 	cli_need_load
 }
 
-# tests/cli/load.c, tests/stress: beside porttrace, or below it in the build folder; load.c is compiled where that is missing
+# tests/cli/load.c, tests/stress: beside porttrace, or below it in the build folder; load.c is compiled if missing
 cli_need_load()
 {
 	local dir

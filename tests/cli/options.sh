@@ -3,6 +3,7 @@
 #
 # Wrong usage ends at once with status 2 and one sentence; --help and --version answer on stdout.
 
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 # refused NAME PATTERN ARG...: status 2; the first line is a sentence that matches; nothing on stdout

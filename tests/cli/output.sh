@@ -3,6 +3,7 @@
 #
 # What goes to stdout and stderr, and when a trace ends by itself.
 
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 cli_need_backend
 
@@ -28,7 +29,8 @@ shown_by --json
 expect "lines" 10 "$(wc -l <"$T/out")"
 expect "lines that are no event" 0 "$(grep -cvE '^\{"@timestamp":"[^"]*Z",.*\}$' "$T/out")"
 if has_program jq; then
-	expect "events that jq reads" 10 "$(jq -c 'select(.event.kind == "event" and .porttrace.schema == 1)' "$T/out" | wc -l)"
+	read_by_jq=$(jq -c 'select(.event.kind == "event" and .porttrace.schema == 1)' "$T/out" | wc -l)
+	expect "events that jq reads" 10 "$read_by_jq"
 	expect "sequence" "1 2 3 4 5 6 7 8 9 10" "$(jq -r .event.sequence "$T/out" | tr '\n' ' ' | sed 's/ $//')"
 	expect "backend" "\"$backend\"" "$(jq -c .porttrace.backend "$T/out" | sort -u)"
 fi
@@ -96,14 +98,14 @@ clock_check()
 	local zone=$1 before after time
 	shift
 	before=$(TZ=$zone date +%H:%M)
-	TZ=XXX-05:30 shown_by -H "$@"
+	TZ=LOC-05:30 shown_by -H "$@"
 	after=$(TZ=$zone date +%H:%M)
 	time=$(head -1 "$T/out")
 	time=${time:0:5}
 	[ "$time" = "$before" ] || [ "$time" = "$after" ] || wrong "time '$time', not $before"
 }
 
-clock_check XXX-05:30
+clock_check LOC-05:30
 verdict output/local-time
 clock_check UTC0 --utc
 verdict output/utc

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-# How a trace starts and ends: signals, readers that go away, disks that are full, missing rights and kernels that refuse.
+# How a trace starts and ends: signals, readers that go away, full disks, missing rights, kernels that refuse.
 
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 cli_need_backend
 
@@ -52,6 +53,15 @@ head_result
 expect "stderr" "" "$(cat "$T/err")"
 verdict trace/head-says-nothing
 
+# nobody there from the start: porttrace | true
+: >"$T/err"
+"$PORTTRACE" "${options[@]}" 2>"$T/err" > >(:) &
+tracer=$!
+await 5
+expect "exit status" 0 "$status"
+expect "stderr" "" "$(cat "$T/err")"
+verdict trace/no-reader
+
 # ---- signals ----
 
 start
@@ -93,8 +103,7 @@ trap '' HUP
 start
 trap - HUP
 kill -HUP "$tracer"
-sleep 0.3
-has_ended "$tracer" && wrong "ended by a SIGHUP that nohup ignores"
+until_true 2 has_ended "$tracer" && wrong "ended by a SIGHUP that nohup ignores"
 stop INT
 verdict trace/nohup
 
@@ -109,7 +118,7 @@ stuck_start()
 	rm -f "$T/pipe"
 	mkfifo "$T/pipe"
 	exec 9<>"$T/pipe"
-	stdout=$T/pipe start --json "$@"
+	stdout=$T/pipe start --json
 	binds 2000
 	sleep 0.5
 }
@@ -147,9 +156,26 @@ expect "lines" 4000 "$(wc -l <"$T/out")"
 exec 9>&-
 verdict trace/slow-reader
 
+# a reader that lives but is slow gets everything after a signal too
+slow_reader() { while dd bs=64k count=1 2>/dev/null && sleep 0.02; do :; done; }
+stuck_start
+slow_reader <&9 >"$T/out" &
+slow=$!
+stop INT
+expect "exit status" 0 "$status"
+balanced
+expect "events shown" 4000 "$shown"
+expect "lost" 0 "$lost"
+all_read() { [ "$(wc -l <"$T/out")" = "$shown" ]; }
+until_true 3 all_read || wrong "$(wc -l <"$T/out") lines"
+kill $slow
+exec 9>&-
+verdict trace/sigint-slow-reader
+
 # ---- stdout ----
 
-stdout=/dev/full start
+"$PORTTRACE" "${options[@]}" >/dev/full 2>"$T/err" &
+tracer=$!
 feed 5
 await 5
 expect "exit status" 1 "$status"
@@ -253,7 +279,8 @@ if [ "$backend" = cgroup ]; then
 	"$PORTTRACE" --cgroup "$cgroup" --duration 100ms >"$T/out" 2>"$T/err"
 	expect "exit status" 0 $?
 	if [ $status != 0 ]; then
-		expect "lines about the backend" 1 "$(grep -c '^porttrace: using the cgroup backend (.*). Not visible: ' "$T/err")"
+		told=$(grep -c '^porttrace: using the cgroup backend (.*). Not visible: ' "$T/err")
+		expect "lines about the backend" 1 "$told"
 		expect "lines on stderr" 2 "$(wc -l <"$T/err")"
 	fi
 	verdict trace/auto
@@ -266,7 +293,8 @@ if [ "$backend" = tracing ] && [ -e /sys/kernel/btf/vmlinux ] && mount -t tmpfs 
 	verdict trace/no-btf
 	"$PORTTRACE" --cgroup "$cgroup" --duration 100ms >"$T/out" 2>"$T/err"
 	expect "exit status of auto" 0 $?
-	expect "lines about the backend" 1 "$(grep -c '^porttrace: using the cgroup backend (.*BTF.*). Not visible: ' "$T/err")"
+	told=$(grep -c '^porttrace: using the cgroup backend (.*BTF.*). Not visible: ' "$T/err")
+	expect "lines about the backend" 1 "$told"
 	expect "lines on stderr" 2 "$(wc -l <"$T/err")"
 	umount /sys/kernel/btf
 	verdict trace/no-btf-auto

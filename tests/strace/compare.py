@@ -109,6 +109,9 @@ class Socket:
     def learn_local(self, local):
         for event in self.nameless:
             ip, port = event.local
+            # The address is another one after a UDP connect() than at the autobind before it.
+            if event.action == "connect" and event.transport == "tcp":
+                ip = local[0]
             event.local = (ip, local[1] if port is None else port)
         self.nameless = []
 
@@ -357,7 +360,11 @@ def porttrace_event(record):
         result = record.get("error", {}).get("type") or record["event"].get("reason") or "no success"
     sides = {"connect": ("source", "destination")}.get(action, ("destination", "source"))
     local, remote = ends(record, *sides)
-    how = record["porttrace"].get("assignment", {}).get("how")
+    assignment = record["porttrace"].get("assignment", {})
+    how = assignment.get("how")
+    if action == "bind" and result != "ok" and local[1] is None:
+        # A port of 0 is shown as asked for only.
+        local = ends(assignment, "requested")[0]
     return Event(action, record["network"]["transport"], result, local, remote, how)
 
 

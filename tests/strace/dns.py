@@ -3,7 +3,7 @@
 """The least DNS over UDP that dig accepts: every name has the address 192.0.2.53.
 
     dns.py serve PORT            answers on IPv4 and IPv6 until it is killed
-    dns.py ask ADDRESS PORT      asks from a socket that was neither bound nor connected
+    dns.py ask PORT ADDRESS...   asks from sockets that were neither bound nor connected
 """
 import selectors
 import socket
@@ -51,4 +51,5 @@ if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve(int(sys.argv[2]))
     else:
-        ask(sys.argv[2], int(sys.argv[3]))
+        for address in sys.argv[3:]:
+            ask(address, int(sys.argv[2]))

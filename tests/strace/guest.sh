@@ -63,20 +63,31 @@ expect()
 	grep -q "$text" /tmp/output || fail "no '$text' in the output: $*: $(cat /tmp/output)"
 }
 
+get()
+{
+	curl -sS --max-time 10 "$@"
+}
+
+query()
+{
+	dig +time=2 +tries=1 +short "$@" porttrace.test A
+}
+
+# With its path: busybox has a setpriv of its own, which is not able to change the user.
+as_nobody()
+{
+	/usr/bin/setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
+}
+
 # --- the cases ---
 
 case_curl()
 {
-	curl='curl -sS --max-time 10'
-
 	serve python3 -m http.server --bind :: 8000
 	wait_port tcp6 8000 0A
-	expect 0 'Directory listing' $curl http://127.0.0.1:8000/
-	expect 0 'Directory listing' $curl 'http://[::1]:8000/'
-	expect 0 'Directory listing' $curl http://localhost:8000/
-	expect 0 'Directory listing' $curl --local-port 40000-40010 http://127.0.0.1:8000/ http://127.0.0.1:8000/nothing
-	expect 7 'Failed to connect' $curl http://127.0.0.1:8009/
-	expect 7 'Failed to connect' $curl http://localhost:8009/
+	expect 0 'Directory listing' get http://127.0.0.1:8000/ 'http://[::1]:8000/'
+	expect 0 'Directory listing' get --local-port 40000-40010 http://127.0.0.1:8000/ http://127.0.0.1:8000/nothing
+	expect 7 'Failed to connect' get http://localhost:8009/
 }
 
 case_redis()
@@ -104,36 +115,28 @@ case_nginx()
 
 case_dig()
 {
-	query='dig +time=2 +tries=1 +short'
-
 	serve python3 /test/dns.py serve 5353
 	wait_port udp 5353 07
 	wait_port udp6 5353 07
-	expect 0 192.0.2.53 $query @127.0.0.1 -p 5353 porttrace.test A
-	expect 0 192.0.2.53 $query @::1 -p 5353 porttrace.test A
-	expect 0 192.0.2.53 $query -b 127.0.0.1#5399 @127.0.0.1 -p 5353 porttrace.test A
-	expect 0 192.0.2.53 python3 /test/dns.py ask 127.0.0.1 5353
-	expect 0 192.0.2.53 python3 /test/dns.py ask ::1 5353
-	expect 9 'connection refused\|no servers could be reached' $query @127.0.0.1 -p 5354 porttrace.test A
-	expect 9 'connection refused\|no servers could be reached' $query +tcp @127.0.0.1 -p 5353 porttrace.test A
+	expect 0 192.0.2.53 query @127.0.0.1 -p 5353
+	expect 0 192.0.2.53 query @::1 -p 5353
+	expect 0 192.0.2.53 query -b 127.0.0.1#5399 @127.0.0.1 -p 5353
+	expect 0 192.0.2.53 python3 /test/dns.py ask 5353 127.0.0.1 ::1
+	expect 9 'connection refused\|no servers could be reached' query @127.0.0.1 -p 5354
+	expect 9 'connection refused\|no servers could be reached' query +tcp @127.0.0.1 -p 5353
 }
 
 case_failures()
 {
-	# With its path: busybox has a setpriv of its own, which is not able to change the user.
-	as_nobody='/usr/bin/setpriv --reuid 65534 --regid 65534 --clear-groups'
-
-	curl='curl -sS --max-time 10'
 	serve python3 -m http.server --bind 127.0.0.1 8000
 	wait_port tcp 8000 0A
 	expect 1 'Address already in use' python3 -m http.server --bind 127.0.0.1 8000
-	expect 45 'Cannot assign requested address' $curl --interface 192.0.2.1 http://127.0.0.1:8000/
-	expect 1 'Permission denied' $as_nobody busybox nc -l -p 443
+	expect 45 'Cannot assign requested address' get --interface 192.0.2.1 http://127.0.0.1:8000/
+	expect 1 'Permission denied' as_nobody busybox nc -l -p 443
 	expect 1 'Connection refused' busybox nc -w 2 127.0.0.1 8009
-	expect 7 'Failed to connect' $curl 'http://[::1]:8009/'
-	expect 7 'Failed to connect\|connect to' $curl http://198.51.100.7/
+	expect 7 'connect to' get 'http://[::1]:8009/' http://198.51.100.7/
 	expect 45 'Address already in use' \
-		$curl --local-port 8000 --interface 127.0.0.1 http://127.0.0.1:8000/
+		get --local-port 8000 --interface 127.0.0.1 http://127.0.0.1:8000/
 }
 
 workload()

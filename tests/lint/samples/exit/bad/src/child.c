@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+void child_run(void)
+{
+	if (x)
+		exit (1); // BAD
+}

@@ -1,0 +1,2 @@
+#!/bin/sh BAD
+echo
