@@ -532,7 +532,7 @@ int c_peer6(struct bpf_sock_addr *ctx)
 	return getpeername(ctx);
 }
 
-/* The kernel has bound an unbound UDP socket just before this hook. Sockets older than us may have been bound before. */
+/* The kernel has bound an unbound UDP socket just before this hook. Older sockets may have been bound before. */
 static __always_inline int udp_send(struct bpf_sock_addr *ctx)
 {
 	struct bpf_sock *sk = ctx->sk;

@@ -117,7 +117,7 @@ static inline bool event_service_is_remote(const struct event *ev)
 	return ev->role == ROLE_EGRESS || ev->kind == EVENT_CONNECT;
 }
 
-/* The port that local_facts are about: the local one, else the one that was asked for in vain. False if there is none. */
+/* The port that local_facts are about: the local one, else the one asked for in vain. False if there is none. */
 static inline bool event_local_port(const struct event *ev, uint16_t *ret)
 {
 	const struct endpoint *end = ev->local.has_port ? &ev->local : &ev->requested;

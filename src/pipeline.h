@@ -27,7 +27,7 @@ struct pipeline {
 	const volatile sig_atomic_t *give_up; /* not 0: an interrupted write is not tried again */
 	uint64_t limit; /* stop after so many shown; 0 = no limit */
 
-	/* -errno once the output has failed, -EINTR if the run was ended while it took nothing: nothing more is written */
+	/* -errno once the output has failed, -EINTR if the run ended while it took nothing: no more is written */
 	int output_error;
 
 	/* every record ends as exactly one of: */

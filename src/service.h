@@ -22,7 +22,7 @@ int service_table_new(const char *path, struct service_table **ret);
 void service_table_free(struct service_table *t);
 /* NULL if the port has no name. The string lives as long as the table. */
 const char *service_name(const struct service_table *t, uint16_t port, enum event_proto proto);
-/* Finds a name (any alias in /etc/services too, case-insensitive) of that protocol: 1 and *ret_port, or 0 if there is none.
+/* Finds a name (any alias in /etc/services too, case-insensitive) of that protocol: 1 and *ret_port, or 0: none.
  * Of several ports the likeliest: that of /etc/services, else the lowest. */
 int service_port(const struct service_table *t, const char *name, enum event_proto proto, uint16_t *ret_port);
 /* All ports of a name, as service_port finds it, which are several for some ("http-alt"): writes up to `room` of them,

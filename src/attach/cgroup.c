@@ -201,7 +201,9 @@ static int cgroup_attach_all(struct cgroup *cg, struct attach *at, int dir, char
 		const struct cgroup_row *row = &cgroup_rows[i];
 		struct bpf_program *prog = bpf_object__find_program_by_name(cg->skel->obj, row->program);
 
-		at->programs[i] = (struct attach_program){ .name = row->program, .target = row->target, .what = row->what };
+		at->programs[i].name = row->program;
+		at->programs[i].target = row->target;
+		at->programs[i].what = row->what;
 		at->program_fds[i] = bpf_program__fd(prog);
 		cg->links[i] = bpf_program__attach_cgroup(prog, dir);
 		if (!cg->links[i]) {
@@ -246,7 +248,7 @@ static int cgroup_load(struct cgroup *cg, const struct attach_options *opts, cha
 	r = cgroup_bpf__load(cg->skel);
 	if (r < 0)
 		snprintf(err, err_size,
-			 "the kernel refuses cgroup programs (%s): needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
+			 "the kernel refuses cgroup programs (%s): needs root, or CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON",
 			 strerror(-r));
 	return r;
 }
@@ -309,6 +311,6 @@ const struct attach_ops attach_cgroup = {
 	.backend = BACKEND_CGROUP,
 	.open = cgroup_open,
 	.close = cgroup_close,
-	.blind_spots = "the errno of failed binds and of connects that fail at once, failed accepts, the local port and "
-		       "result of UDP connects, sockets that were there before",
+	.blind_spots = "the errno of failed binds and of connects that fail at once, failed accepts, the local port "
+		       "and result of UDP connects, sockets that were there before",
 };

@@ -24,7 +24,7 @@ struct tracing_row {
 	const char *what;
 	int modes;
 	int required;
-	int carries; /* CARRIES: a skipped run is a lost event. QUIET: it is not, or what was lost is found otherwise */
+	int carries; /* CARRIES: a skipped run is a lost event. QUIET: it is none, or is found otherwise */
 };
 
 static const struct tracing_row tracing_rows[] = {
@@ -36,7 +36,7 @@ static const struct tracing_row tracing_rows[] = {
 	{ "f_bind6", "__inet6_bind", "bind, IPv6", MODE_F, OPTIONAL, CARRIES },
 	{ "f_bind4_early", "inet_bind", "bind refused early, IPv4", MODE_F, OPTIONAL, QUIET },
 	{ "f_bind6_early", "inet6_bind", "bind refused early, IPv6", MODE_F, OPTIONAL, QUIET },
-	{ "f_autobind", "inet_autobind", "ports that UDP sockets get by sending or connecting", MODE_F, REQUIRED, CARRIES },
+	{ "f_autobind", "inet_autobind", "ports UDP gets by send or connect", MODE_F, REQUIRED, CARRIES },
 	{ "f_listen_enter", "inet_csk_listen_start", "listen", MODE_F, REQUIRED, QUIET },
 	{ "f_listen", "inet_csk_listen_start", "listen", MODE_F, REQUIRED, CARRIES },
 	{ "f_connect4_enter", "tcp_v4_connect", "connect, TCP over IPv4", MODE_F, REQUIRED, CARRIES },
@@ -46,10 +46,10 @@ static const struct tracing_row tracing_rows[] = {
 	{ "f_udp_connect", "inet_dgram_connect", "connect, UDP", MODE_F, REQUIRED, CARRIES },
 	{ "f_graft", "security_sock_graft", "accept", MODE_F, OPTIONAL, CARRIES },
 	{ "f_accept", "inet_csk_accept", "accept that failed", MODE_F, REQUIRED, QUIET },
-	{ "f_denied_bind", "security_socket_bind", "bind refused by a security module", MODE_F, OPTIONAL, QUIET },
-	{ "f_denied_connect", "security_socket_connect", "connect refused by a security module", MODE_F, OPTIONAL, QUIET },
-	{ "f_pre_connect4", "tcp_v4_pre_connect", "connect refused by a cgroup program", MODE_F, OPTIONAL, QUIET },
-	{ "f_pre_connect6", "tcp_v6_pre_connect", "connect refused by a cgroup program", MODE_F, OPTIONAL, QUIET },
+	{ "f_denied_bind", "security_socket_bind", "bind refused by an LSM", MODE_F, OPTIONAL, QUIET },
+	{ "f_denied_connect", "security_socket_connect", "connect refused by an LSM", MODE_F, OPTIONAL, QUIET },
+	{ "f_pre_connect4", "tcp_v4_pre_connect", "connect refused by cgroup BPF", MODE_F, OPTIONAL, QUIET },
+	{ "f_pre_connect6", "tcp_v6_pre_connect", "connect refused by cgroup BPF", MODE_F, OPTIONAL, QUIET },
 	{ "x_release", "inet_release", "close", MODE_X, REQUIRED, CARRIES },
 	{ "x_accept", "security_sock_graft", "accept", MODE_X, REQUIRED, CARRIES },
 	{ "x_bind4_enter", "__inet_bind", "bind, IPv4", MODE_X, REQUIRED, CARRIES },
@@ -60,8 +60,8 @@ static const struct tracing_row tracing_rows[] = {
 	{ "x_bind4_early", "inet_bind", "bind refused early, IPv4", MODE_X, OPTIONAL, QUIET },
 	{ "x_bind6_early_enter", "inet6_bind", "bind refused early, IPv6", MODE_X, OPTIONAL, QUIET },
 	{ "x_bind6_early", "inet6_bind", "bind refused early, IPv6", MODE_X, OPTIONAL, QUIET },
-	{ "x_autobind_enter", "inet_autobind", "ports that UDP sockets get by sending or connecting", MODE_X, REQUIRED, CARRIES },
-	{ "x_autobind", "inet_autobind", "ports that UDP sockets get by sending or connecting", MODE_X, REQUIRED, QUIET },
+	{ "x_autobind_enter", "inet_autobind", "ports UDP gets by send or connect", MODE_X, REQUIRED, CARRIES },
+	{ "x_autobind", "inet_autobind", "ports UDP gets by send or connect", MODE_X, REQUIRED, QUIET },
 	{ "x_listen_enter", "inet_csk_listen_start", "listen", MODE_X, REQUIRED, CARRIES },
 	{ "x_listen", "inet_csk_listen_start", "listen", MODE_X, REQUIRED, QUIET },
 	{ "x_connect4_enter", "tcp_v4_connect", "connect, TCP over IPv4", MODE_X, REQUIRED, CARRIES },
@@ -72,14 +72,14 @@ static const struct tracing_row tracing_rows[] = {
 	{ "x_udp_connect", "inet_dgram_connect", "connect, UDP", MODE_X, REQUIRED, QUIET },
 	{ "x_accept_enter", "inet_csk_accept", "accept that failed", MODE_X, OPTIONAL, QUIET },
 	{ "x_accept_failed", "inet_csk_accept", "accept that failed", MODE_X, OPTIONAL, QUIET },
-	{ "x_denied_bind_enter", "security_socket_bind", "bind refused by a security module", MODE_X, OPTIONAL, QUIET },
-	{ "x_denied_bind", "security_socket_bind", "bind refused by a security module", MODE_X, OPTIONAL, QUIET },
-	{ "x_denied_connect_enter", "security_socket_connect", "connect refused by a security module", MODE_X, OPTIONAL, QUIET },
-	{ "x_denied_connect", "security_socket_connect", "connect refused by a security module", MODE_X, OPTIONAL, QUIET },
-	{ "x_pre_connect4_enter", "tcp_v4_pre_connect", "connect refused by a cgroup program", MODE_X, OPTIONAL, QUIET },
-	{ "x_pre_connect4", "tcp_v4_pre_connect", "connect refused by a cgroup program", MODE_X, OPTIONAL, QUIET },
-	{ "x_pre_connect6_enter", "tcp_v6_pre_connect", "connect refused by a cgroup program", MODE_X, OPTIONAL, QUIET },
-	{ "x_pre_connect6", "tcp_v6_pre_connect", "connect refused by a cgroup program", MODE_X, OPTIONAL, QUIET },
+	{ "x_denied_bind_enter", "security_socket_bind", "bind refused by an LSM", MODE_X, OPTIONAL, QUIET },
+	{ "x_denied_bind", "security_socket_bind", "bind refused by an LSM", MODE_X, OPTIONAL, QUIET },
+	{ "x_denied_connect_enter", "security_socket_connect", "connect refused by an LSM", MODE_X, OPTIONAL, QUIET },
+	{ "x_denied_connect", "security_socket_connect", "connect refused by an LSM", MODE_X, OPTIONAL, QUIET },
+	{ "x_pre_connect4_enter", "tcp_v4_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL, QUIET },
+	{ "x_pre_connect4", "tcp_v4_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL, QUIET },
+	{ "x_pre_connect6_enter", "tcp_v6_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL, QUIET },
+	{ "x_pre_connect6", "tcp_v6_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL, QUIET },
 };
 #define TRACING_ROW_COUNT (sizeof(tracing_rows) / sizeof(tracing_rows[0]))
 _Static_assert(TRACING_ROW_COUNT <= ATTACH_MAX_PROGRAMS, "attach.programs[] has room for all");
@@ -269,8 +269,8 @@ static void tracing_explain(int r, char *err, size_t err_size)
 {
 	if (r == -EPERM || r == -EACCES)
 		snprintf(err, err_size,
-			 "the kernel refuses tracing programs (%s): needs root or CAP_BPF and CAP_PERFMON, and a kernel "
-			 "that allows them",
+			 "the kernel refuses tracing programs (%s): needs root or CAP_BPF and CAP_PERFMON, and a "
+			 "kernel that allows them",
 			 strerror(-r));
 	else
 		snprintf(err, err_size, "the kernel does not take the tracing programs: %s", strerror(-r));
@@ -321,7 +321,7 @@ static int tracing_open(const struct attach_options *opts, struct attach *at, ch
 
 	if (!btf) {
 		snprintf(err, err_size,
-			 "this kernel has no BTF (/sys/kernel/btf/vmlinux): it must be built with CONFIG_DEBUG_INFO_BTF");
+			 "this kernel has no BTF (/sys/kernel/btf/vmlinux): it needs CONFIG_DEBUG_INFO_BTF");
 		return -EOPNOTSUPP;
 	}
 	tr = calloc(1, sizeof(*tr));

@@ -47,6 +47,29 @@ static volatile sig_atomic_t trace_child_ended;
 static volatile sig_atomic_t trace_spared; /* the next Ctrl-C is for the traced command alone */
 static volatile sig_atomic_t trace_interrupted; /* it came */
 
+static uint64_t trace_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* Ends the run; a second Ctrl-C ends it at once. timeout(1) sends its signal twice in a row, which is one. */
+static void trace_on_stop(int signal_number)
+{
+	static uint64_t first_ns;
+
+	if (trace_stop && signal_number == SIGINT && trace_now_ns() - first_ns > 100000000) {
+		signal(SIGINT, SIG_DFL);
+		raise(SIGINT);
+	}
+	if (!trace_stop)
+		first_ns = trace_now_ns();
+	trace_stop = 1;
+	alarm(1); /* again and again: interrupts writes that take nothing */
+}
+
 static void trace_on_signal(int signal_number)
 {
 	if (signal_number == SIGCHLD) {
@@ -55,10 +78,8 @@ static void trace_on_signal(int signal_number)
 		trace_spared = 0;
 		trace_interrupted = 1;
 	} else {
-		trace_give_up = signal_number == SIGALRM;
-		trace_stop = 1;
-		alarm(1); /* again and again: interrupts writes that take nothing */
-		signal(SIGINT, SIG_DFL); /* the next one ends us at once */
+		trace_give_up |= signal_number == SIGALRM;
+		trace_on_stop(signal_number);
 	}
 }
 
@@ -75,14 +96,6 @@ static void trace_catch_signals(bool command)
 	if (!sigaction(SIGHUP, NULL, &before) && before.sa_handler != SIG_IGN) /* nohup */
 		sigaction(SIGHUP, &act, NULL);
 	signal(SIGPIPE, SIG_IGN);
-}
-
-static uint64_t trace_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
 /* --netns: a process id or a path such as /run/netns/blue -> inode and cookie of the namespace. */
@@ -312,7 +325,8 @@ static void trace_close_line(struct trace *tr)
 	fprintf(stderr, "%llu events shown, %llu seen, %llu lost", (unsigned long long)p->shown,
 		(unsigned long long)seen, (unsigned long long)lost);
 	if (lost)
-		fprintf(stderr, " (ring full %llu, programs skipped by the kernel %llu, half seen %llu, damaged %llu, unwritten %llu)",
+		fprintf(stderr, " (ring full %llu, programs skipped by the kernel %llu, half seen %llu, "
+				"damaged %llu, unwritten %llu)",
 			(unsigned long long)loss.counters.lost_ring, (unsigned long long)loss.missed_runs,
 			(unsigned long long)halves, (unsigned long long)p->damaged,
 			(unsigned long long)p->unwritten);

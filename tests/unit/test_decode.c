@@ -163,9 +163,12 @@ static void test_name_is_always_ended(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_refuses_what_is_no_record), cmocka_unit_test(test_times_are_of_the_day),
-		cmocka_unit_test(test_mapped_addresses_are_ipv4), cmocka_unit_test(test_failed_bind_shows_what_was_asked),
-		cmocka_unit_test(test_exhaustion_is_said),	  cmocka_unit_test(test_given_up_has_no_errno),
+		cmocka_unit_test(test_refuses_what_is_no_record),
+		cmocka_unit_test(test_times_are_of_the_day),
+		cmocka_unit_test(test_mapped_addresses_are_ipv4),
+		cmocka_unit_test(test_failed_bind_shows_what_was_asked),
+		cmocka_unit_test(test_exhaustion_is_said),
+		cmocka_unit_test(test_given_up_has_no_errno),
 		cmocka_unit_test(test_name_is_always_ended),
 	};
 

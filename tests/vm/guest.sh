@@ -13,7 +13,7 @@ trace_start()
 	/test/porttrace --json -v --backend tracing "$@" >"$dir/events.jsonl" 2>"$dir/stderr" &
 	tracer=$!
 	while ! grep -q 'porttrace: ready' "$dir/stderr"; do
-		kill -0 $tracer 2>/dev/null || return 1
+		kill -0 "$tracer" 2>/dev/null || return 1
 		sleep 0.2
 	done
 }
@@ -21,8 +21,8 @@ trace_start()
 trace_stop()
 {
 	sleep 0.5
-	kill -INT $tracer
-	wait $tracer
+	kill -INT "$tracer"
+	wait "$tracer"
 	echo $? >"$dir/status"
 }
 
@@ -41,14 +41,12 @@ cgroup()
 	trace_stop
 }
 
-# The command-line tests, with the tracing backend.
+# How it starts and ends, with the tracing backend. Attaching is slow in an emulator: the other command-line tests
+# run natively.
 cli()
 {
 	mkdir -p "/results/$1"
-	for t in /test/cli/*.sh; do
-		[ "$t" = /test/cli/lib.sh ] && continue
-		PORTTRACE=/test/porttrace PORTTRACE_TEST_BACKEND=tracing timeout 200 bash "$t"
-	done >"/results/$1/log" 2>&1
+	PORTTRACE=/test/porttrace PORTTRACE_TEST_BACKEND=tracing timeout 500 bash /test/cli/trace.sh >"/results/$1/log" 2>&1
 }
 
 scenarios()
