@@ -10,7 +10,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-cache=${PORTTRACE_CACHE:-$HOME/.cache/porttrace}/vm
+cache=${PORTTRACE_CACHE:-${HOME:-/root}/.cache/porttrace}/vm
 tries=4
 
 # Modules that the guest can load, with what they depend on. What a kernel has built in, or

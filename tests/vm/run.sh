@@ -36,8 +36,8 @@ usage()
 	  --smp N             processors (2)
 	  --mem MIB           memory (2048)
 	  --icount            1 processor, time counted in instructions: the same on a slow machine
-	  --accel WHAT        QEMU's accelerator: tcg (the default: emulation, a thread per processor),
-	                      tcg,thread=single (one thread for all: safe, see README.md), kvm
+	  --accel WHAT        QEMU's accelerator: tcg,thread=single (the default: emulation, one thread for all
+	                      processors), tcg,thread=multi (a thread each; crashes now and then, see README.md), kvm
 	  --timeout SEC       stop the machine after this time (600)
 	  --shell             an interactive shell in the guest; Ctrl-D ends it, Ctrl-A X kills it
 
@@ -261,18 +261,11 @@ make_initramfs()
 # shellcheck disable=SC2054 # the commas are QEMU's
 qemu_arguments()
 {
-	local tcg=tcg,thread=multi
-
 	if [[ $icount ]]; then
-		tcg=tcg,thread=single
 		smp=1
 		args+=(-icount shift=0)
 	fi
-	case $accel in
-	tcg) args+=(-accel "$tcg") ;;
-	*) args+=(-accel "$accel") ;;
-	esac
-	args+=(
+	args+=(-accel "$accel"
 		-nodefaults -no-user-config -display none -no-reboot
 		-cpu "$cpu" -smp "$smp" -m "$mem"
 		-kernel "$kernel_dir/vmlinuz" -initrd "$work/initramfs"
@@ -372,7 +365,7 @@ main()
 	local line
 
 	kernel='' shell='' icount='' append='' out='' machine=''
-	smp=2 mem=2048 accel=tcg seconds=600
+	smp=2 mem=2048 accel=tcg,thread=single seconds=600
 	command=() adds=() bins=() args=()
 	parse "$@"
 	kernel_dir=$("$here/fetch.sh" "$kernel") || die "no kernel $kernel"
