@@ -140,13 +140,13 @@ expect 'the second port is bad: nothing of the first is told' 2 80 nosuchservice
 expect 'help' 0 --help <<<'Usage: porttrace service [OPTIONS] PORT|NAME[/tcp|/udp]...'
 
 if [ "$(id -u)" = 0 ]; then
-	expect 'settings of this namespace' 0 40005 < <(
-		sysctl -qw net.ipv4.ip_local_port_range='40000 40099' net.ipv4.ip_local_reserved_ports=40005 \
-			net.ipv4.ip_unprivileged_port_start=80 >&2
-		echo 'ephemeral yes: this namespace hands out 40000-40099'
-		echo 'reserved yes: never handed out'
-		echo 'privileged no (below 80 needs CAP_NET_BIND_SERVICE)'
-	)
+	sysctl -qw net.ipv4.ip_local_port_range='40000 40099' net.ipv4.ip_local_reserved_ports=40005 \
+		net.ipv4.ip_unprivileged_port_start=80
+	expect 'settings of this namespace' 0 40005 <<-'END'
+		ephemeral yes: this namespace hands out 40000-40099
+		reserved yes: never handed out
+		privileged no (below 80 needs CAP_NET_BIND_SERVICE)
+	END
 	sysctl -qw net.ipv4.ip_local_port_range="$port $((port + 1))"
 	expect 'a listener inside the ephemeral range' 0 "$port" <<<"any connection may get this port before its server starts"
 	as=(setpriv --reuid 65534 --regid 65534 --clear-groups)
