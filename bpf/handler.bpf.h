@@ -9,18 +9,18 @@
 
 #define EPERM 1
 #define EAGAIN 11
+#define EACCES 13
 #define EINVAL 22
 #define EINTR 4
 #define EADDRINUSE 98
 #define ERESTARTSYS 512 /* include/linux/errno.h: the call is begun again, the program sees no result */
 
 /* A connect() whose result is not known yet. Inserted by handle_connect_enter; deleted by the one who tells the
- * result, so deletion is the claim that makes it one event (mode X sees each state change twice). A socket that is
- * freed has left SYN_SENT first, so no entry outlives its socket. */
+ * result, so deletion is the claim that makes it one event (mode X sees each state change twice), at the latest by
+ * handle_release. An entry outlives its socket only where our programs were skipped: handle_connect_enter finds it. */
 struct attempt {
 	struct raw_event ev;
 	__u8 in_call; /* tcp_v*_connect() has not returned: 1; nested in tcp_v6_connect() (v4-mapped): 2 */
-	__u8 had_port;
 };
 
 struct {
@@ -30,28 +30,37 @@ struct {
 	__type(value, struct attempt);
 } attempts SEC(".maps");
 
-/* Threads inside listen() on a socket without a port (value unused), and inside bind() that a cgroup program denied
- * after the port was taken. Inserted and deleted inside one call; LRU, so a lost return cannot fill it. */
+enum mark {
+	MARK_LISTEN_UNBOUND, /* inside listen() on a socket without a port */
+	MARK_BIND_TOLD, /* inside bind() that a cgroup program denied after the port was taken: told already */
+};
+
+struct mark_key {
+	__u64 pid_tgid;
+	__u64 mark; /* enum mark */
+};
+
+/* What a thread is in the middle of. Inserted and deleted inside one call; LRU, so a lost return cannot fill it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1024);
-	__type(key, __u64); /* pid_tgid */
-	__type(value, __u8);
+	__type(key, struct mark_key);
+	__type(value, __u8); /* not used */
 } marks SEC(".maps");
 
-static __always_inline void mark_set(void)
+static __always_inline void mark_set(enum mark mark)
 {
-	__u64 id = bpf_get_current_pid_tgid();
+	struct mark_key key = { bpf_get_current_pid_tgid(), mark };
 	__u8 one = 1;
 
-	bpf_map_update_elem(&marks, &id, &one, BPF_ANY);
+	bpf_map_update_elem(&marks, &key, &one, BPF_ANY);
 }
 
-static __always_inline bool mark_take(void)
+static __always_inline bool mark_take(enum mark mark)
 {
-	__u64 id = bpf_get_current_pid_tgid();
+	struct mark_key key = { bpf_get_current_pid_tgid(), mark };
 
-	return bpf_map_delete_elem(&marks, &id) == 0;
+	return bpf_map_delete_elem(&marks, &key) == 0;
 }
 
 /* The cookie the socket has, or in typed programs of 5.12 and newer the one it gets now. */
@@ -132,7 +141,7 @@ static __always_inline void handle_bind(struct sock *sk, const struct request *r
 static __always_inline void handle_inet_bind(struct sock *sk, const struct request *req, int ret, bool btf)
 {
 	if (ret == -EPERM)
-		mark_set();
+		mark_set(MARK_BIND_TOLD);
 	handle_bind(sk, req, ret, 0, btf);
 }
 
@@ -140,7 +149,7 @@ static __always_inline void handle_inet_bind(struct sock *sk, const struct reque
 static __always_inline void handle_bind_early(struct sock *sk, const struct request *req, int addr_len, int ret,
 					      int addr_len_min, bool btf)
 {
-	if (ret == -EPERM && !mark_take())
+	if (ret == -EPERM && !mark_take(MARK_BIND_TOLD))
 		handle_bind(sk, req, ret, RAW_F_DENIED, btf);
 	if (ret == -EINVAL && addr_len < addr_len_min)
 		handle_bind(sk, req, ret, 0, btf);
@@ -165,12 +174,12 @@ static __always_inline void handle_autobind(struct sock *sk, int ret, bool btf)
 static __always_inline void handle_listen_enter(struct sock *sk)
 {
 	if (!BPF_CORE_READ(sk, __sk_common.skc_num))
-		mark_set();
+		mark_set(MARK_LISTEN_UNBOUND);
 }
 
 static __always_inline void handle_listen_exit(struct sock *sk, int ret, bool btf)
 {
-	bool autobind = mark_take();
+	bool autobind = mark_take(MARK_LISTEN_UNBOUND);
 	struct raw_event *ev;
 
 	if (!sock_is_traced(sk))
@@ -227,12 +236,8 @@ static __always_inline void handle_udp_connect(struct sock *sk, const struct req
 	if (!ev)
 		return;
 	ev->flags |= RAW_F_EGRESS;
-	if (ret) { /* the socket keeps its old peer, if any: show the one that was asked for */
-		__builtin_memcpy(ev->remote_addr, req->addr, 16);
-		ev->remote_port = req->port;
-		if (ev->family == AF_INET6 && req->family == AF_INET)
-			ev->family = AF_INET;
-	}
+	if (ret) /* the socket keeps its old peer, if any: show the one that was asked for */
+		sock_fill_remote(ev, req);
 	handler_end(ev, sk);
 }
 
@@ -250,9 +255,8 @@ static __always_inline void handle_denied(struct sock *sk, const struct request 
 	ev = handler_begin(sk, kind, -ret, btf);
 	if (!ev)
 		return;
-	ev->flags |= RAW_F_EGRESS | RAW_F_DENIED;
-	__builtin_memcpy(ev->remote_addr, req->addr, 16);
-	ev->remote_port = req->port;
+	ev->flags |= RAW_F_EGRESS | (ret == -EPERM || ret == -EACCES ? RAW_F_DENIED : 0);
+	sock_fill_remote(ev, req);
 	handler_end(ev, sk);
 }
 
@@ -271,10 +275,8 @@ static __always_inline void attempt_fill(struct attempt *at, struct sock *sk, co
 	ev->flags = RAW_F_EGRESS;
 	sock_fill(ev, sk);
 	ev->cookie = handler_cookie(sk, btf);
-	__builtin_memcpy(ev->remote_addr, req->addr, 16);
-	ev->remote_port = req->port;
-	at->had_port = ev->local_port != 0;
-	if (!at->had_port) {
+	sock_fill_remote(ev, req);
+	if (!ev->local_port) {
 		ev->how = RAW_HOW_CONNECT;
 		ev->flags |= RAW_F_REQUESTED;
 		ev->requested_family = ev->family;
@@ -289,8 +291,9 @@ static __always_inline void handle_connect_enter(struct sock *sk, const struct r
 	__u64 key = (__u64)sk;
 	struct attempt at, *before = bpf_map_lookup_elem(&attempts, &key);
 
-	if (before && v4 && BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6) {
-		before->in_call = 2;
+	if (v4 && BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6) {
+		if (before)
+			before->in_call = 2;
 		return;
 	}
 	if (before && armed) /* of an older socket at this address, whose end was lost */
@@ -365,7 +368,8 @@ static __always_inline void handle_state(struct sock *sk, int old, int new, bool
 
 	if (btf && config.has_cookie_helper && old == TCP_SYN_RECV && new == TCP_ESTABLISHED)
 		bpf_get_socket_cookie(sk); /* so that accept() finds one */
-	if (old != TCP_SYN_SENT || new == TCP_SYN_SENT)
+	/* SYN_SENT to SYN_RECV is a simultaneous open: no result yet */
+	if ((old != TCP_SYN_SENT && old != TCP_SYN_RECV) || (new != TCP_ESTABLISHED && new != TCP_CLOSE))
 		return;
 	at = bpf_map_lookup_elem(&attempts, &key);
 	if (!at || (at->in_call && new == TCP_CLOSE)) /* fails at once: handle_connect_exit tells */
@@ -375,12 +379,26 @@ static __always_inline void handle_state(struct sock *sk, int old, int new, bool
 	attempt_end(sk, at, error, new == TCP_CLOSE && !error ? RAW_F_ABORTED | RAW_F_FAILED : 0);
 }
 
+/* Has the socket a peer, or had it one? After a reset a TCP port is free already and the state says nothing, but
+ * tcp_sock.rcv_nxt does: tcp_connect_init() zeroes it, the first segment of the peer sets it. */
+static __always_inline bool sock_was_connected(struct sock *sk)
+{
+	if (!BPF_CORE_READ(sk, __sk_common.skc_dport))
+		return false;
+	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+		return true;
+	return BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_SYN_SENT ||
+	       BPF_CORE_READ((struct tcp_sock *)sk, rcv_nxt);
+}
+
 /* A socket is closed with its connect still open: given up; or the program that should have told was skipped. */
 static __always_inline void handle_open_attempt(struct sock *sk, struct attempt *at)
 {
 	__u64 key = (__u64)sk;
 
-	if (!at->in_call && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_SYN_SENT)
+	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+
+	if (!at->in_call && (state == TCP_SYN_SENT || state == TCP_SYN_RECV))
 		attempt_end(sk, at, 0, RAW_F_ABORTED | RAW_F_FAILED);
 	else if (!bpf_map_delete_elem(&attempts, &key) && armed)
 		COUNT(lost_state);
@@ -388,8 +406,7 @@ static __always_inline void handle_open_attempt(struct sock *sk, struct attempt 
 
 /*
  * The last reference to a socket is gone, in the process that had it. A socket that holds no port now and never
- * was connected has nothing to tell: its failed connect() or bind() has been told. After a reset by the peer the
- * port is free already, but tcp_sock.rcv_nxt says that there was a connection (tcp_connect_init() zeroes it).
+ * was connected has nothing to tell: its failed connect() or bind() has been told.
  */
 static __always_inline void handle_release(struct sock *sk, bool btf)
 {
@@ -397,6 +414,7 @@ static __always_inline void handle_release(struct sock *sk, bool btf)
 	struct attempt *at;
 	struct raw_event *ev;
 	__u16 num;
+	bool was_connected;
 
 	if (!sk || !sock_is_traced(sk))
 		return;
@@ -404,13 +422,15 @@ static __always_inline void handle_release(struct sock *sk, bool btf)
 	if (at)
 		handle_open_attempt(sk, at);
 	num = BPF_CORE_READ(sk, __sk_common.skc_num);
-	if (!num && (sock_is_udp(sk) || !BPF_CORE_READ(sk, __sk_common.skc_dport) ||
-		     !BPF_CORE_READ((struct tcp_sock *)sk, rcv_nxt)))
+	was_connected = sock_was_connected(sk);
+	if (!num && !was_connected)
 		return;
 	ev = handler_begin(sk, RAW_CLOSE, 0, btf);
 	if (!ev)
 		return;
 	ev->local_port = sock_local_port(sk);
+	if (!was_connected) /* the peer of a connect that failed */
+		ev->remote_port = 0;
 	handler_end(ev, sk);
 }
 

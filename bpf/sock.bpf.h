@@ -13,14 +13,12 @@
 #define TCP_SYN_SENT 2
 #define TCP_SYN_RECV 3
 #define TCP_CLOSE 7
-#define TCP_LISTEN 10
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define IPPROTO_UDPLITE 136
 #define IPPROTO_MPTCP 262
-#define SOCK_BINDPORT_LOCK 8 /* include/net/sock.h: the port was asked for by number */
 
-/* An address as a program passed it, copied by the kernel. family 0 = it was too short to read. */
+/* An address as a program passed it, copied by the kernel. What it was too short for is 0. */
 struct request {
 	__u16 family;
 	__u16 port;
@@ -30,15 +28,30 @@ struct request {
 static __always_inline void sock_read_request(struct request *req, const void *uaddr, int addr_len)
 {
 	__builtin_memset(req, 0, sizeof(*req));
-	if (addr_len < 8)
+	if (addr_len < 2)
 		return;
 	bpf_probe_read_kernel(&req->family, sizeof(req->family), uaddr);
+	if (addr_len < 8)
+		return;
 	bpf_probe_read_kernel(&req->port, sizeof(req->port), uaddr + 2);
 	req->port = bpf_ntohs(req->port);
 	if (req->family == AF_INET6 && addr_len >= 24)
 		bpf_probe_read_kernel(req->addr, 16, uaddr + 8);
 	else
 		bpf_probe_read_kernel(req->addr, 4, uaddr + 4);
+}
+
+/* The remote address as it was asked for, in the family of the socket: IPv4 on an IPv6 socket is v4-mapped. */
+static __always_inline void sock_fill_remote(struct raw_event *ev, const struct request *req)
+{
+	__builtin_memset(ev->remote_addr, 0, 16);
+	ev->remote_port = req->port;
+	if (req->family == ev->family) {
+		__builtin_memcpy(ev->remote_addr, req->addr, 16);
+	} else if (req->family == AF_INET) {
+		ev->remote_addr[10] = ev->remote_addr[11] = 0xff;
+		__builtin_memcpy(ev->remote_addr + 12, req->addr, 4);
+	}
 }
 
 /* TCP (with MPTCP's outer socket) and UDP over IPv4 or IPv6; raw, ping and kernel control sockets are not. */

@@ -269,13 +269,13 @@ static __always_inline int call_enter(enum call_fn fn, struct sock *sk, const vo
 	struct call_key key = { bpf_get_current_pid_tgid(), fn };
 	struct call call = { .sk = (__u64)sk, .arg = arg, .addr_len = addr_len };
 
-	if (!sk || !sock_is_traced(sk))
+	if (!armed || !sk || !sock_is_traced(sk))
 		return 0;
 	if (uaddr)
 		sock_read_request(&call.req, uaddr, addr_len);
 	if (bpf_map_update_elem(&calls, &key, &call, BPF_NOEXIST)) {
 		bpf_map_update_elem(&calls, &key, &call, BPF_ANY);
-		if (fn != CALL_ACCEPT) /* returns from blocking calls are lost by design of kretprobes */
+		if (CALL_IS_EVENT(fn))
 			COUNT(lost_state);
 	}
 	return 0;

@@ -25,7 +25,7 @@ struct attach_options {
 	bool any_backend; /* try all, best first; else only `backend` */
 	enum event_backend backend;
 	enum attach_mode mode;
-	const char *cgroup_path; /* cgroup backend: where to attach; NULL = root of the cgroup2 hierarchy */
+	const char *cgroup_path; /* only what happens in it; the cgroup backend attaches there. NULL = everywhere */
 	struct bpf_config config; /* the kernel's part of the filter; attach fills in what the kernel has */
 	FILE *log; /* libbpf's and the verifier's words, for bug reports; NULL = none; not owned */
 	uint32_t ring_bytes; /* power of two, multiple of the page size; 0 = default */
@@ -93,8 +93,8 @@ int attach_read_loss(struct attach *at, struct attach_loss *ret);
 /* "fentry" or "kprobe" for the tracing backend, "" else. */
 const char *attach_mode_name(const struct attach *at);
 
-/* How preemptible the running kernel is, read from itself: "none", "voluntary", "full", "lazy", or what the build says
- * ("static"). Picks the mode that loses nothing there. 0 or -errno. */
+/* How preemptible the running kernel is, read from itself: "none", "voluntary", "full" or "lazy". Picks the mode that
+ * loses nothing there. 0 or -errno. */
 int attach_detect_mode(enum attach_mode *ret_mode, const char **ret_preempt_name);
 
 /* An open directory of the cgroup2 hierarchy: `path`, or its root when NULL, mounted or not. fd or -errno. */

@@ -54,8 +54,7 @@ static bool filter_match_process(const struct filter *f, const struct event *ev)
 		pid_ok = f->pids[i] == ev->pid;
 	for (size_t i = 0; i < f->comm_count && !comm_ok; i++)
 		comm_ok = strncmp(f->comms[i], ev->name, sizeof(ev->name)) == 0;
-	return pid_ok && comm_ok && (f->cgroup_id == 0 || f->cgroup_id == ev->cgroup_id) &&
-	       filter_match_netns(f, ev);
+	return pid_ok && comm_ok && filter_match_netns(f, ev);
 }
 
 static bool filter_match_class(const struct filter *f, const struct event *ev)

@@ -26,7 +26,6 @@ struct filter {
 	size_t pid_count;
 	char comms[FILTER_MAX_COMMS][16]; /* -c: exact names of the process */
 	size_t comm_count;
-	uint64_t cgroup_id; /* 0 = any */
 	uint32_t netns_inum; /* 0 = any */
 	uint64_t netns_cookie; /* of the same namespace, for events that know no inode; 0 = unknown */
 	struct port_set either, local, remote; /* -P (either side), -L, -D; a requested port counts as local */

@@ -39,6 +39,11 @@ struct pipeline {
 
 /* One record (a capture_fn; arg is a struct pipeline). Always 0: after output_error records are still counted. */
 int pipeline_record(void *arg, const void *record, size_t size);
+/* Records so far. */
+static inline uint64_t pipeline_records(const struct pipeline *p)
+{
+	return p->shown + p->filtered + p->damaged + p->unwritten;
+}
 /* Writes out what the sink holds. Sets output_error. */
 void pipeline_flush(struct pipeline *p);
 /* After the last record: what the sink could not write out becomes unwritten. */

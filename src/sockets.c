@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct socket_entry {
 	uint64_t socket_id; /* 0 = free slot */
@@ -89,6 +90,12 @@ void sockets_free(struct sockets *s)
 	free(s);
 }
 
+static void sockets_forget_all(struct sockets *s)
+{
+	memset(s->slots, 0, s->size * sizeof(*s->slots));
+	s->count = 0;
+}
+
 /*
  * An event that assigns a port begins the life that a close ends. Whatever was remembered under this id before was
  * of an older socket, or of a port that was given back (a failed connect has no close).
@@ -101,7 +108,9 @@ static void sockets_remember(struct sockets *s, const struct event *ev)
 	if (ev->outcome == OUTCOME_FAILURE)
 		return;
 	if (fresh) {
-		if (s->count >= s->limit || (s->count >= s->size / 4 * 3 && sockets_grow(s) < 0))
+		if (s->count >= s->limit)
+			sockets_forget_all(s);
+		if (s->count >= s->size / 4 * 3 && sockets_grow(s) < 0)
 			return;
 		entry = sockets_slot(s, ev->socket_id);
 		s->count++;

@@ -12,7 +12,8 @@
 
 struct sockets;
 
-/* Remembers at most `limit` sockets; beyond that new ones are not remembered (their close has no duration). */
+/* Remembers at most `limit` sockets; one more and all are forgotten (their closes have no duration then): closes that
+ * never came have filled it. */
 int sockets_new(size_t limit, struct sockets **ret);
 void sockets_free(struct sockets *s); /* accepts NULL */
 /* Remembers what `ev` tells of its socket, or fills in what was remembered (role and duration of a close). */

@@ -18,9 +18,14 @@ enum call_fn {
 	CALL_UDP_CONNECT, CALL_ACCEPT, CALL_DENIED_BIND, CALL_DENIED_CONNECT, CALL_PRE_CONNECT,
 };
 
+/* Is each return an event? Of the others most returns tell nothing, blocking accepts lose theirs by design of
+ * kretprobes, and a TCP connect without its return is found in the map `attempts`. */
+#define CALL_IS_EVENT(fn)                                                                                    \
+	((fn) == CALL_BIND || (fn) == CALL_AUTOBIND || (fn) == CALL_LISTEN || (fn) == CALL_UDP_CONNECT)
+
 /*
- * The part of the filter that the kernel decides. A field that is 0 selects everything. User space evaluates
- * the same selection again (filter.c), so a backend may leave any of it out.
+ * The part of the filter that the kernel decides. A field that is 0 selects everything. But for under_cgroup and
+ * follow_pid, user space evaluates the same selection again (filter.c), so a backend may leave it out.
  */
 struct bpf_config {
 	__u32 kinds; /* bit (1 << enum raw_kind): wanted events */

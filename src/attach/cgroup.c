@@ -139,8 +139,7 @@ static void cgroup_move_all(int from, int to)
 	int pid;
 
 	while (f && procs >= 0 && fscanf(f, "%d", &pid) == 1)
-		if (dprintf(procs, "%d", pid) < 0)
-			return;
+		dprintf(procs, "%d", pid); /* one that has ended meanwhile does not matter */
 }
 
 /* The cgroup that this process is in, below the hierarchy's root. */

@@ -231,14 +231,14 @@ static int tracing_attach_all(struct tracing *tr, struct attach *at, char *err, 
 	return 0;
 }
 
-/* Calls that never returned to us. accept() may be one that still blocks. */
+/* Calls that never returned to us, of those whose return is an event. */
 static uint64_t tracing_leftover_calls(int fd)
 {
 	struct { uint64_t pid_tgid, fn; } key, *last = NULL;
 	uint64_t n = 0;
 
 	while (!bpf_map_get_next_key(fd, last, &key)) {
-		n += key.fn != CALL_ACCEPT;
+		n += CALL_IS_EVENT(key.fn);
 		last = &key;
 	}
 	return n;

@@ -102,21 +102,31 @@ static void trace_catch_signals(bool command)
 static int trace_resolve_netns(const char *text, struct filter *filter, char *err)
 {
 	char path[PATH_MAX];
+	struct statfs fs;
 	struct stat st;
+	int r;
 
 	if (text[strspn(text, "0123456789")] == '\0')
 		snprintf(path, sizeof(path), "/proc/%s/ns/net", text);
 	else
 		snprintf(path, sizeof(path), "%s", text);
-	if (stat(path, &st)) {
-		int r = -errno;
-
-		snprintf(err, CLI_ERR_SIZE, "option '--netns': cannot look at %.120s: %s", text, strerror(-r));
+	r = stat(path, &st) || statfs(path, &fs) ? -errno : fs.f_type == NSFS_MAGIC ? 0 : -EINVAL;
+	if (r < 0) {
+		snprintf(err, CLI_ERR_SIZE, "option '--netns': %.120s: %s", text,
+			 r == -EINVAL ? "not a network namespace" : strerror(-r));
 		return r;
 	}
 	filter->netns_inum = (uint32_t)st.st_ino;
 	filter->netns_cookie = netns_cookie_at(path);
 	return 0;
+}
+
+/* The tracing programs see process ids of the first pid namespace; ours are others in a container. */
+static bool trace_ids_are_local(void)
+{
+	struct stat st;
+
+	return !stat("/proc/self/ns/pid", &st) && st.st_ino != 0xEFFFFFFCU; /* PROC_PID_INIT_INO, linux/proc_ns.h */
 }
 
 static int trace_check_cgroup(const char *path, char *err)
@@ -196,7 +206,7 @@ static int trace_open_sink(struct trace *tr)
 	};
 
 	gethostname(tr->hostname, sizeof(tr->hostname) - 1);
-	tr->pipeline.sink = o->json ? &sink_json : &sink_table;
+	tr->pipeline.sink = sink_find(o->json ? "json" : "table");
 	return tr->pipeline.sink->open(&opts, &tr->pipeline.sink_state);
 }
 
@@ -304,9 +314,17 @@ static void trace_loop(struct trace *tr)
  * An output that takes nothing gets a second: then a signal interrupts the write. */
 static void trace_drain(struct trace *tr)
 {
+	struct attach_loss loss;
+
 	attach_disarm(&tr->attach);
 	alarm(1);
-	trace_batch(tr);
+	for (int i = 0; i < 100; i++) { /* a hook that was under way has counted its event before it is in the ring */
+		trace_batch(tr);
+		if (attach_read_loss(&tr->attach, &loss) < 0 ||
+		    pipeline_records(&tr->pipeline) >= loss.counters.submitted)
+			break;
+		usleep(1000);
+	}
 	alarm(0);
 	pipeline_settle(&tr->pipeline);
 }
@@ -398,12 +416,18 @@ static int trace_run(struct trace *tr)
 	if (r < 0)
 		return trace_fail(r, err);
 	trace_tell_backend(tr);
+	if (tr->attach.ops->backend == BACKEND_TRACING && (tr->child.pid || tr->filter.pid_count) &&
+	    trace_ids_are_local()) {
+		fprintf(stderr, "porttrace: in a pid namespace of its own, processes cannot be chosen by id, nor a "
+				"command be followed: run porttrace on the host, or with --cgroup\n");
+		return EXIT_STATUS_NO_KERNEL_SUPPORT;
+	}
 	r = trace_open_pipeline(tr);
 	if (r < 0)
 		return trace_fail(r, strerror(-r));
 	trace_catch_signals(tr->child.pid != 0);
 	r = trace_open_sink(tr);
-	if (r == -EPIPE)
+	if (r == -EPIPE && !tr->child.pid)
 		return EXIT_STATUS_OK;
 	if (r < 0)
 		return trace_fail_output(r);

@@ -14,8 +14,7 @@ enum trace_attach_mode { TRACE_MODE_AUTO, TRACE_MODE_F, TRACE_MODE_X };
 enum trace_color { TRACE_COLOR_AUTO, TRACE_COLOR_ALWAYS, TRACE_COLOR_NEVER };
 
 struct trace_options {
-	/* Complete but for cgroup_id and netns_inum: whoever opens files resolves `cgroup` and
-	 * `netns`. */
+	/* Complete but for the namespace: whoever opens files resolves `netns`. */
 	struct filter filter;
 	const char *cgroup; /* path; NULL = all */
 	const char *netns;  /* PID or path; NULL = all */

@@ -107,9 +107,13 @@ static void test_limit_holds(void **state)
 
 	(void)state;
 	assert_int_equal(sockets_new(10, &s), 0);
-	for (uint64_t id = 1; id <= 50; id++)
+	for (uint64_t id = 1; id <= 10; id++)
 		track(s, happened(id, EVENT_BIND, id));
 	assert_int_equal(sockets_count(s), 10);
+	track(s, happened(11, EVENT_BIND, 11));
+	assert_int_equal(sockets_count(s), 1);
+	assert_int_equal(closed(s, 11, 20, false).duration_ns, 9);
+	assert_int_equal(closed(s, 1, 20, false).duration_ns, 0);
 	sockets_free(s);
 }
 
