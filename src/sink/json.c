@@ -332,7 +332,7 @@ static void json_socket(struct buf *b, const struct event *ev)
 	bool backlog = ev->kind == EVENT_LISTEN && ev->has_backlog;
 	bool first = true;
 
-	if (!cookie && !backlog && !ev->netns_inum)
+	if (!cookie && !backlog && !ev->netns_inum && !ev->mptcp)
 		return;
 	buf_lit(b, ",\"socket\":{");
 	if (cookie)
@@ -341,6 +341,7 @@ static void json_socket(struct buf *b, const struct event *ev)
 		json_member_u64(b, &first, "netns", ev->netns_inum);
 	if (backlog)
 		json_member_u64(b, &first, "backlog", ev->backlog);
+	json_member_true(b, &first, "mptcp", ev->mptcp);
 	buf_char(b, '}');
 }
 
@@ -352,6 +353,7 @@ static void json_porttrace(struct buf *b, const struct event *ev, const struct j
 	buf_lit(b, ",\"porttrace\":{\"schema\":1,\"backend\":\"");
 	buf_str(b, event_backend_names[ev->backend]);
 	buf_char(b, '"');
+	json_member_true(b, &first, "late", ev->late);
 	json_assignment(b, ev);
 	if (sides->source_facts)
 		json_facts(b, ",\"source\":{", sides->source_facts);

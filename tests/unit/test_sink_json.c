@@ -444,6 +444,17 @@ static void test_cookie_fits_a_double(void **state)
 	test_has_not(test_json(&ev), "\"cookie\"");
 }
 
+static void test_late_and_mptcp(void **state)
+{
+	struct event ev = events_connect();
+
+	(void)state;
+	test_has_not(test_json(&ev), "late");
+	ev.late = ev.mptcp = true;
+	test_has(test_json(&ev), "\"backend\":\"tracing\",\"late\":true,");
+	test_has(test_json(&ev), "\"mptcp\":true}");
+}
+
 static void test_backlog_zero_is_a_backlog(void **state)
 {
 	struct event ev = events_listen();
@@ -920,6 +931,7 @@ int main(void)
 		cmocka_unit_test(test_success_has_no_reason),
 		cmocka_unit_test(test_ipv6),
 		cmocka_unit_test(test_cookie_fits_a_double),
+		cmocka_unit_test(test_late_and_mptcp),
 		cmocka_unit_test(test_backlog_zero_is_a_backlog),
 		cmocka_unit_test(test_nothing_known),
 		cmocka_unit_test(test_owner),
