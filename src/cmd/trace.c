@@ -176,6 +176,15 @@ static int trace_attach(struct trace *tr, char *err, size_t err_size)
 	return attach_open(&opts, &tr->attach, err, err_size);
 }
 
+/* Functions that a kernel has inlined or keeps in a module are not there to be traced. */
+static void trace_tell_missing(const struct attach *at)
+{
+	for (size_t i = 0; i < at->program_count; i++)
+		if (at->programs[i].error && at->programs[i].carries)
+			fprintf(stderr, "porttrace: not visible on this kernel: %s (no %s to trace)\n",
+				at->programs[i].what, at->programs[i].target);
+}
+
 static void trace_tell_backend(const struct trace *tr)
 {
 	const struct attach *at = &tr->attach;
@@ -185,6 +194,8 @@ static void trace_tell_backend(const struct trace *tr)
 	if (at->not_first[0] && !tr->opts.quiet)
 		fprintf(stderr, "porttrace: using the %s backend (%s). Not visible: %s.\n",
 			event_backend_names[at->ops->backend], at->not_first, at->ops->blind_spots);
+	if (!tr->opts.quiet)
+		trace_tell_missing(at);
 	if (!tr->opts.verbose)
 		return;
 	fprintf(stderr, "porttrace: %s backend", event_backend_names[at->ops->backend]);
