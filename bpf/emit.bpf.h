@@ -16,7 +16,7 @@ bool armed = false;
 /* Written by every hook, read by user space (capture/ring.c). The loader sets its size. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 8 * 1024 * 1024);
+	__uint(max_entries, CONFIG_RING_BYTES);
 } ring SEC(".maps");
 
 /* One element: struct raw_counters. Added to by every hook, summed over CPUs by user space. */

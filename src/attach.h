@@ -69,6 +69,7 @@ extern const struct attach_ops attach_tracing, attach_cgroup;
 struct attach {
 	const struct attach_ops *ops; /* the backend in use */
 	enum attach_mode mode; /* F or X; tracing only */
+	const char *preemption; /* see attach_detect_mode; tracing only */
 	void *state; /* the backend's own: skeleton and links */
 	int ring_fd, counters_fd; /* owned by state */
 	bool *armed; /* the programs' switch, in memory shared with them; owned by state */
@@ -99,5 +100,16 @@ int attach_detect_mode(enum attach_mode *ret_mode, const char **ret_preempt_name
 
 /* An open directory of the cgroup2 hierarchy: `path`, or its root when NULL, mounted or not. fd or -errno. */
 int attach_cgroup_open_dir(const char *path);
+/* The path of our own cgroup below that root, without a slash in front; "" = the root itself. 0 or -errno. */
+int attach_cgroup_own_path(char *ret, size_t size);
+
+/* BPF programs of anyone at the hooks that the cgroup backend attaches to. */
+struct attach_cgroup_others {
+	size_t programs;
+	size_t alone; /* hooks whose program, attached without BPF_F_ALLOW_MULTI, one below would replace */
+	size_t unknown; /* hooks that we may not ask for */
+};
+/* Asks for the cgroup whose open directory is `dir`; attaches nothing. */
+void attach_cgroup_look(int dir, struct attach_cgroup_others *ret);
 
 #endif

@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "porttrace/raw_event.h"
+#include "proc.h"
 
 static const enum event_kind decode_kinds[RAW_KIND_COUNT] = {
 	[RAW_BIND] = EVENT_BIND,     [RAW_LISTEN] = EVENT_LISTEN, [RAW_CONNECT] = EVENT_CONNECT,
@@ -20,17 +20,9 @@ static const enum event_how decode_hows[RAW_HOW_COUNT] = {
 	[RAW_HOW_CONNECT] = HOW_CONNECT, [RAW_HOW_AUTOBIND] = HOW_AUTOBIND, [RAW_HOW_INHERITED] = HOW_INHERITED,
 };
 
-static int64_t decode_clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
-}
-
 void decode_sync_clock(struct decode *dec)
 {
-	dec->boot_offset_ns = decode_clock_ns(CLOCK_REALTIME) - decode_clock_ns(CLOCK_BOOTTIME);
+	dec->boot_offset_ns = (int64_t)proc_boot_offset_ns();
 }
 
 static bool decode_valid(const struct raw_event *raw)

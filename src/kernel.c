@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/capability.h>
-#include <mntent.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
@@ -128,25 +127,6 @@ static void kernel_try(struct kernel_trial *trial, const char *cgroup_path)
 		kernel_keep_log(trial, log);
 }
 
-/* The path of our cgroup, below the root that we see. */
-static int kernel_own_cgroup(char *ret, size_t size)
-{
-	char text[4096], *line, *next;
-
-	if (proc_read(AT_FDCWD, "/proc/self/cgroup", text, sizeof(text)) < 0)
-		return -ENOENT;
-	for (line = text; line; line = next) {
-		next = strchr(line, '\n');
-		if (next)
-			*next++ = '\0';
-		if (strncmp(line, "0::/", 4))
-			continue;
-		snprintf(ret, size, "%s", line + 4);
-		return 0;
-	}
-	return -ENOENT;
-}
-
 /* Makes an empty cgroup below our own. Its directory, or -errno; the parent's in *ret_parent. */
 static int kernel_make_cgroup(struct kernel *k, const char *name, int *ret_parent)
 {
@@ -156,7 +136,7 @@ static int kernel_make_cgroup(struct kernel *k, const char *name, int *ret_paren
 
 	if (root < 0)
 		return root;
-	r = kernel_own_cgroup(own, sizeof(own));
+	r = attach_cgroup_own_path(own, sizeof(own));
 	if (r < 0)
 		return r;
 	snprintf(k->cgroup_at, sizeof(k->cgroup_at), "/%s%s%s", own, own[0] ? "/" : "", name);
@@ -393,23 +373,6 @@ static void kernel_look_preemption(const struct kernel *k, int arg, struct kerne
 }
 
 /* Where a file system of this type is mounted. */
-static bool kernel_find_mount(const char *type, char *ret, size_t size)
-{
-	FILE *mounts = setmntent("/proc/self/mounts", "re");
-	struct mntent entry;
-	char line[4096];
-	bool found = false;
-
-	if (!mounts)
-		return false;
-	while (!found && getmntent_r(mounts, &entry, line, sizeof(line))) {
-		found = !strcmp(entry.mnt_type, type);
-		if (found)
-			snprintf(ret, size, "%s", entry.mnt_dir);
-	}
-	endmntent(mounts);
-	return found;
-}
 
 static void kernel_look_cgroup2(const struct kernel *k, int arg, struct kernel_finding *f)
 {
@@ -418,7 +381,7 @@ static void kernel_look_cgroup2(const struct kernel *k, int arg, struct kernel_f
 
 	(void)k;
 	(void)arg;
-	if (root >= 0 && kernel_find_mount("cgroup2", at, sizeof(at)))
+	if (root >= 0 && proc_find_mount("cgroup2", at, sizeof(at)))
 		kernel_say(f, KERNEL_OK, "mounted at %s", at);
 	else if (root >= 0)
 		kernel_say(f, KERNEL_OK, "not mounted; porttrace reaches it without");
@@ -458,8 +421,8 @@ static void kernel_look_kprobes(const struct kernel *k, int arg, struct kernel_f
 
 static bool kernel_has_tracefs(char *ret_at, size_t size)
 {
-	return kernel_find_mount("tracefs", ret_at, size) ||
-	       kernel_find_mount("debugfs", ret_at, size);
+	return proc_find_mount("tracefs", ret_at, size) ||
+	       proc_find_mount("debugfs", ret_at, size);
 }
 
 #define KERNEL_MOUNT_TRACEFS "sudo mount -t tracefs tracefs /sys/kernel/tracing"
@@ -479,41 +442,26 @@ static void kernel_look_tracefs(const struct kernel *k, int arg, struct kernel_f
 		kernel_mend(f, KERNEL_MOUNT_TRACEFS);
 }
 
-/* The attach points that the cgroup backend shares with programs of others. */
-static const enum bpf_attach_type kernel_cgroup_types[] = {
-	BPF_CGROUP_INET_SOCK_CREATE,  BPF_CGROUP_INET4_BIND,	  BPF_CGROUP_INET6_BIND,
-	BPF_CGROUP_INET4_POST_BIND,   BPF_CGROUP_INET6_POST_BIND, BPF_CGROUP_INET4_CONNECT,
-	BPF_CGROUP_INET6_CONNECT,     BPF_CGROUP_SOCK_OPS,	  BPF_CGROUP_INET4_GETPEERNAME,
-	BPF_CGROUP_INET6_GETPEERNAME, BPF_CGROUP_UDP4_SENDMSG,	  BPF_CGROUP_UDP6_SENDMSG,
-	BPF_CGROUP_INET_SOCK_RELEASE,
-};
-
 /* Asks only; nothing is attached to the root here. */
 static void kernel_look_others(const struct kernel *k, int arg, struct kernel_finding *f)
 {
 	_close_ int root = attach_cgroup_open_dir(NULL);
-	size_t programs = 0, alone = 0, unknown = 0;
+	struct attach_cgroup_others others;
 
 	(void)arg;
-	for (size_t i = 0; i < sizeof(kernel_cgroup_types) / sizeof(kernel_cgroup_types[0]); i++) {
-		__u32 flags = 0, count = 0;
-
-		if (bpf_prog_query(root, kernel_cgroup_types[i], 0, &flags, NULL, &count))
-			unknown++;
-		programs += count;
-		alone += count && !(flags & BPF_F_ALLOW_MULTI);
-	}
-	if (alone) {
+	attach_cgroup_look(root, &others);
+	if (others.alone) {
 		kernel_say(f, KERNEL_LIMITED,
-			   "%zu that let no other program be attached beside them", alone);
+			   "%zu that let no other program be attached beside them", others.alone);
 		kernel_mend(f, "see which: sudo bpftool cgroup tree. Or trace below: porttrace "
 			       "--cgroup PATH");
-	} else if (unknown) {
+	} else if (others.unknown) {
 		kernel_say(f, KERNEL_LIMITED, "cannot be asked for");
 		kernel_mend_rights(k, f);
-	} else if (programs) {
+	} else if (others.programs) {
 		kernel_say(f, KERNEL_OK,
-			   "%zu; the cgroup backend sees addresses as they leave them", programs);
+			   "%zu; the cgroup backend sees addresses as they leave them",
+			   others.programs);
 	} else {
 		kernel_say(f, KERNEL_OK, "none");
 	}

@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <mntent.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include "cache.h"
@@ -93,4 +95,21 @@ uint64_t proc_boot_offset_ns(void)
 	clock_gettime(CLOCK_BOOTTIME, &boot);
 	return (uint64_t)(real.tv_sec - boot.tv_sec) * NS_PER_SEC + (uint64_t)real.tv_nsec -
 	       (uint64_t)boot.tv_nsec;
+}
+
+bool proc_find_mount(const char *type, char *ret_path, size_t size)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	struct mntent entry;
+	char line[4096];
+	bool found = false;
+
+	if (!mounts)
+		return false;
+	while (!found && getmntent_r(mounts, &entry, line, sizeof(line)))
+		found = !strcmp(entry.mnt_type, type);
+	if (found)
+		snprintf(ret_path, size, "%s", entry.mnt_dir);
+	endmntent(mounts);
+	return found;
 }

@@ -29,6 +29,8 @@ int proc_parse_stat(const char *text, struct proc_stat *ret);
 uint64_t proc_ticks_to_ns(uint64_t ticks);
 /* Whether a start time as BPF tells it and one as /proc tells it (whole ticks) can be the same. */
 bool proc_start_matches(uint64_t start_ns, uint64_t start_ticks);
+/* Where a file system of this type is mounted, the first of them; false if it is not. */
+bool proc_find_mount(const char *type, char *ret_path, size_t size);
 /* CLOCK_REALTIME minus CLOCK_BOOTTIME, now. */
 uint64_t proc_boot_offset_ns(void);
 

@@ -11,6 +11,7 @@
 #endif
 
 #define CONFIG_MAX_PIDS 64
+#define CONFIG_RING_BYTES (8 * 1024 * 1024) /* unless --ringbuf says otherwise */
 
 /* The functions whose arguments a kretprobe needs again: key of the map `calls` of the tracing backend. */
 enum call_fn {

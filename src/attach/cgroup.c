@@ -6,7 +6,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <mntent.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -15,6 +15,7 @@
 
 #include "cgroup.skel.h"
 #include "cleanup.h"
+#include "proc.h"
 
 struct cgroup_row {
 	const char *program;
@@ -48,26 +49,6 @@ struct cgroup {
 	char own[32]; /* name of that cgroup; "" = none */
 };
 
-/* Root of the cgroup2 hierarchy where it is mounted; -ENOENT if it is not. */
-static int cgroup_open_mounted(void)
-{
-	FILE *mounts = setmntent("/proc/self/mounts", "re");
-	struct mntent entry, *found = NULL;
-	char line[4096];
-	int fd = -ENOENT;
-
-	if (!mounts)
-		return -errno;
-	while (fd < 0 && (found = getmntent_r(mounts, &entry, line, sizeof(line))))
-		if (!strcmp(found->mnt_type, "cgroup2")) {
-			fd = open(found->mnt_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-			if (fd < 0)
-				fd = -errno;
-		}
-	endmntent(mounts);
-	return fd;
-}
-
 /* A mount of the hierarchy that no path leads to (fsmount, 5.2). */
 static int cgroup_open_unmounted(void)
 {
@@ -82,28 +63,26 @@ static int cgroup_open_unmounted(void)
 
 int attach_cgroup_open_dir(const char *path)
 {
+	char mounted[PATH_MAX];
 	int fd;
 
-	if (path) {
-		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		return fd < 0 ? -errno : fd;
-	}
-	fd = cgroup_open_mounted();
-	return fd >= 0 ? fd : cgroup_open_unmounted();
+	if (!path && !proc_find_mount("cgroup2", mounted, sizeof(mounted)))
+		return cgroup_open_unmounted();
+	fd = open(path ? path : mounted, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
 }
 
-/* Does this cgroup hold programs that one below it would replace? Such were attached without BPF_F_ALLOW_MULTI. */
-static int cgroup_has_override(int dir)
+void attach_cgroup_look(int dir, struct attach_cgroup_others *ret)
 {
+	*ret = (struct attach_cgroup_others){ 0 };
 	for (size_t i = 0; i < CGROUP_ROW_COUNT; i++) {
 		__u32 flags = 0, count = 0;
 
 		if (bpf_prog_query(dir, cgroup_rows[i].type, 0, &flags, NULL, &count))
-			continue;
-		if (count && !(flags & BPF_F_ALLOW_MULTI))
-			return 1;
+			ret->unknown++;
+		ret->programs += count;
+		ret->alone += count && !(flags & BPF_F_ALLOW_MULTI);
 	}
-	return 0;
 }
 
 /*
@@ -113,6 +92,7 @@ static int cgroup_has_override(int dir)
 static int cgroup_check_ancestors(int dir)
 {
 	_close_ int at = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct attach_cgroup_others others;
 	struct stat here, above;
 
 	while (at >= 0 && !fstat(at, &here)) {
@@ -124,7 +104,8 @@ static int cgroup_check_ancestors(int dir)
 		}
 		close(at);
 		at = up;
-		if (cgroup_has_override(at))
+		attach_cgroup_look(at, &others);
+		if (others.alone)
 			return -EBUSY;
 	}
 	return at < 0 ? -errno : 0;
@@ -142,8 +123,7 @@ static void cgroup_move_all(int from, int to)
 		dprintf(procs, "%d", pid); /* one that has ended meanwhile does not matter */
 }
 
-/* The cgroup that this process is in, below the hierarchy's root. */
-static int cgroup_open_self(int root)
+int attach_cgroup_own_path(char *ret, size_t size)
 {
 	_fclose_ FILE *f = fopen("/proc/self/cgroup", "re");
 	char line[4096];
@@ -151,12 +131,22 @@ static int cgroup_open_self(int root)
 	while (f && fgets(line, sizeof(line), f)) {
 		line[strcspn(line, "\n")] = '\0';
 		if (!strncmp(line, "0::/", 4)) {
-			int fd = openat(root, line[4] ? line + 4 : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-			return fd < 0 ? -errno : fd;
+			snprintf(ret, size, "%s", line + 4);
+			return 0;
 		}
 	}
 	return -ENOENT;
+}
+
+static int cgroup_open_own(int root)
+{
+	char own[4096];
+	int fd = attach_cgroup_own_path(own, sizeof(own));
+
+	if (fd < 0)
+		return fd;
+	fd = openat(root, own[0] ? own : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
 }
 
 /* Makes a cgroup for the traced command and its children and puts the command there: sockets belong to the cgroup
@@ -261,7 +251,7 @@ static int cgroup_open_target(struct cgroup *cg, const struct attach_options *op
 		return given < 0 ? given : TAKE_FD(given);
 	if (opts->cgroup_path)
 		return cgroup_make_own(cg, given, (pid_t)opts->config.follow_pid);
-	self = cgroup_open_self(given);
+	self = cgroup_open_own(given);
 	return self < 0 ? self : cgroup_make_own(cg, self, (pid_t)opts->config.follow_pid);
 }
 

@@ -316,7 +316,6 @@ static int tracing_open(const struct attach_options *opts, struct attach *at, ch
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 	struct tracing *tr;
-	const char *preempt;
 	int r;
 
 	if (!btf) {
@@ -330,9 +329,10 @@ static int tracing_open(const struct attach_options *opts, struct attach *at, ch
 		return -ENOMEM;
 	}
 	at->state = tr;
-	at->mode = opts->mode;
-	if (at->mode == ATTACH_MODE_AUTO && attach_detect_mode(&at->mode, &preempt) < 0)
+	if (attach_detect_mode(&at->mode, &at->preemption) < 0)
 		at->mode = ATTACH_MODE_X;
+	if (opts->mode != ATTACH_MODE_AUTO)
+		at->mode = opts->mode;
 	r = tracing_load(tr, opts, at, btf, err, err_size);
 	if (r == 0)
 		r = tracing_attach_all(tr, at, err, err_size);

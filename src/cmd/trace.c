@@ -172,7 +172,7 @@ static int trace_attach(struct trace *tr, char *err, size_t err_size)
 	};
 
 	trace_kernel_filter(tr, &opts.config);
-	opts.config.wakeup_bytes = (opts.ring_bytes ? opts.ring_bytes : 8 * 1024 * 1024) / 8;
+	opts.config.wakeup_bytes = (opts.ring_bytes ? opts.ring_bytes : CONFIG_RING_BYTES) / 8;
 	return attach_open(&opts, &tr->attach, err, err_size);
 }
 
@@ -188,8 +188,6 @@ static void trace_tell_missing(const struct attach *at)
 static void trace_tell_backend(const struct trace *tr)
 {
 	const struct attach *at = &tr->attach;
-	const char *preempt = "";
-	enum attach_mode best;
 
 	if (at->not_first[0] && !tr->opts.quiet)
 		fprintf(stderr, "porttrace: using the %s backend (%s). Not visible: %s.\n",
@@ -199,8 +197,8 @@ static void trace_tell_backend(const struct trace *tr)
 	if (!tr->opts.verbose)
 		return;
 	fprintf(stderr, "porttrace: %s backend", event_backend_names[at->ops->backend]);
-	if (at->mode != ATTACH_MODE_AUTO && attach_detect_mode(&best, &preempt) == 0)
-		fprintf(stderr, ", %s mode (kernel preemption: %s)", attach_mode_name(at), preempt);
+	if (at->preemption)
+		fprintf(stderr, ", %s mode (kernel preemption: %s)", attach_mode_name(at), at->preemption);
 	fprintf(stderr, "\n");
 }
 

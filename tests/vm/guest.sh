@@ -62,24 +62,20 @@ scenarios()
 	trace_stop
 }
 
-# hooks.md's two stresses, with the load's own count as the truth.
-stress()
+# One load under trace, with the load's own count as the truth: load NAME MODE WORDS-OF-STRESS...
+load()
 {
-	mkdir -p "/results/$1"
-	trace_start "/results/$1" --attach-mode "$2" || return
-	/test/stress preempt 8 250 >"/results/$1/load.json"
+	dir=/results/$1
+	mkdir -p "$dir"
+	trace_start "$dir" --attach-mode "$2" || return
+	shift 2
+	/test/stress "$@" >"$dir/load.json"
 	trace_stop
-	gzip -f "/results/$1/events.jsonl"
+	gzip -f "$dir/events.jsonl"
 }
 
-irq()
-{
-	mkdir -p "/results/$1"
-	trace_start "/results/$1" --attach-mode "$2" || return
-	/test/stress irq 600 4 >"/results/$1/load.json"
-	trace_stop
-	gzip -f "/results/$1/events.jsonl"
-}
+stress() { load "$1" "$2" preempt 8 250; }
+irq() { load "$1" "$2" irq 600 4; }
 
 while [ $# -ge 3 ]; do
 	"$1" "$2" "$3"
