@@ -20,6 +20,7 @@
  * handle_release. An entry outlives its socket only where our programs were skipped: handle_connect_enter finds it. */
 struct attempt {
 	struct raw_event ev;
+	__u32 error; /* reported by the kernel before the state changed; 0 = none yet */
 	__u8 in_call; /* tcp_v*_connect() has not returned: 1; nested in tcp_v6_connect() (v4-mapped): 2 */
 };
 
@@ -359,6 +360,20 @@ static __always_inline void handle_pre_connect(struct sock *sk, const struct req
 		handle_denied(sk, req, ret, RAW_CONNECT, btf);
 }
 
+/*
+ * The kernel is about to wake whoever waits for the socket's error. Before tcp_done_with_error() (6.10, and stable
+ * kernels from 6.1) that came ahead of the state change: a program on another CPU may take the error by SO_ERROR in
+ * between, and sk_err is 0 when the state changes.
+ */
+static __always_inline void handle_error_report(struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+	struct attempt *at = bpf_map_lookup_elem(&attempts, &key);
+
+	if (at)
+		at->error = BPF_CORE_READ(sk, sk_err);
+}
+
 /* A TCP socket changed its state; softirq or timer, so the running process means nothing here. */
 static __always_inline void handle_state(struct sock *sk, int old, int new, bool btf)
 {
@@ -376,6 +391,8 @@ static __always_inline void handle_state(struct sock *sk, int old, int new, bool
 		return;
 	if (new == TCP_CLOSE)
 		error = BPF_CORE_READ(sk, sk_err);
+	if (new == TCP_CLOSE && !error)
+		error = at->error;
 	attempt_end(sk, at, error, new == TCP_CLOSE && !error ? RAW_F_ABORTED | RAW_F_FAILED : 0);
 }
 

@@ -178,6 +178,13 @@ int BPF_PROG(f_release, struct socket *sock)
 	return 0;
 }
 
+SEC("fentry/sock_def_error_report")
+int BPF_PROG(f_error_report, struct sock *sk)
+{
+	handle_error_report(sk);
+	return 0;
+}
+
 SEC("fexit/security_socket_bind")
 int BPF_PROG(f_denied_bind, struct socket *sock, void *uaddr, int addr_len, int ret)
 {
@@ -484,6 +491,13 @@ SEC("kprobe/inet_release")
 int BPF_KPROBE(x_release, struct socket *sock)
 {
 	handle_release(sock_of(sock), false);
+	return 0;
+}
+
+SEC("kprobe/sock_def_error_report")
+int BPF_KPROBE(x_error_report, struct sock *sk)
+{
+	handle_error_report(sk);
 	return 0;
 }
 

@@ -14,7 +14,8 @@
 #include "probe.skel.h"
 #include "tracing.skel.h"
 
-enum { MODE_F = 1 << 0, MODE_X = 1 << 1 };
+/* EARLY_REPORT: only for kernels that report a socket's error before they change its state. */
+enum { MODE_F = 1 << 0, MODE_X = 1 << 1, EARLY_REPORT = 1 << 2 };
 enum { OPTIONAL, REQUIRED };
 enum { QUIET, CARRIES };
 
@@ -46,6 +47,7 @@ static const struct tracing_row tracing_rows[] = {
 	{ "f_udp_connect", "inet_dgram_connect", "connect, UDP", MODE_F, REQUIRED, CARRIES },
 	{ "f_graft", "security_sock_graft", "accept", MODE_F, OPTIONAL, CARRIES },
 	{ "f_accept", "inet_csk_accept", "accept that failed", MODE_F, REQUIRED, QUIET },
+	{ "f_error_report", "sock_def_error_report", "errno of connects", MODE_F | EARLY_REPORT, OPTIONAL, QUIET },
 	{ "f_denied_bind", "security_socket_bind", "bind refused by an LSM", MODE_F, OPTIONAL, QUIET },
 	{ "f_denied_connect", "security_socket_connect", "connect refused by an LSM", MODE_F, OPTIONAL, QUIET },
 	{ "f_pre_connect4", "tcp_v4_pre_connect", "connect refused by cgroup BPF", MODE_F, OPTIONAL, QUIET },
@@ -72,6 +74,7 @@ static const struct tracing_row tracing_rows[] = {
 	{ "x_udp_connect", "inet_dgram_connect", "connect, UDP", MODE_X, REQUIRED, QUIET },
 	{ "x_accept_enter", "inet_csk_accept", "accept that failed", MODE_X, OPTIONAL, QUIET },
 	{ "x_accept_failed", "inet_csk_accept", "accept that failed", MODE_X, OPTIONAL, QUIET },
+	{ "x_error_report", "sock_def_error_report", "errno of connects", MODE_X | EARLY_REPORT, OPTIONAL, QUIET },
 	{ "x_denied_bind_enter", "security_socket_bind", "bind refused by an LSM", MODE_X, OPTIONAL, QUIET },
 	{ "x_denied_bind", "security_socket_bind", "bind refused by an LSM", MODE_X, OPTIONAL, QUIET },
 	{ "x_denied_connect_enter", "security_socket_connect", "connect refused by an LSM", MODE_X, OPTIONAL, QUIET },
@@ -171,22 +174,24 @@ static void tracing_configure(struct tracing_bpf *skel, const struct attach_opti
 static int tracing_select(struct tracing *tr, struct attach *at, const struct btf *btf, char *err, size_t err_size)
 {
 	int mode_bit = at->mode == ATTACH_MODE_X ? MODE_X : MODE_F;
+	bool late_report = tracing_has(btf, "tcp_done_with_error");
 
 	for (size_t i = 0; i < TRACING_ROW_COUNT; i++) {
 		const struct tracing_row *row = &tracing_rows[i];
 		struct bpf_program *prog = bpf_object__find_program_by_name(tr->skel->obj, row->program);
 		bool here = !row->target || tracing_has(btf, row->target);
-		bool use = (row->modes & mode_bit) && here;
+		bool wanted = (row->modes & mode_bit) && !(late_report && (row->modes & EARLY_REPORT));
+		bool use = wanted && here;
 
 		at->programs[i] = (struct attach_program){
 			.name = row->program,
 			.target = row->target ? row->target : "inet_sock_set_state",
 			.what = row->what,
 			.carries = row->carries == CARRIES,
-			.error = (row->modes & mode_bit) && !here ? -ENOENT : 0,
+			.error = wanted && !here ? -ENOENT : 0,
 		};
 		bpf_program__set_autoload(prog, use);
-		if ((row->modes & mode_bit) && !here && row->required) {
+		if (wanted && !here && row->required) {
 			snprintf(err, err_size, "this kernel has no function %s to trace", row->target);
 			return -ENOENT;
 		}
