@@ -62,6 +62,114 @@ static __always_inline void compat_sock_range(struct sock *sk, __u16 *low, __u16
 	}
 }
 
+/* Bit fields: their place moves between kernels. */
+struct sock_common___bits {
+	unsigned char skc_reuse : 4;
+	unsigned char skc_reuseport : 1;
+	unsigned char skc_ipv6only : 1;
+} __attribute__((preserve_access_index));
+
+/* Up to 6.5; 6.6 made them bits of inet_flags. */
+struct inet_sock___bits {
+	__u8 freebind : 1;
+	__u8 transparent : 1;
+	__u8 bind_address_no_port : 1;
+} __attribute__((preserve_access_index));
+
+struct inet_sock___flags {
+	unsigned long inet_flags;
+} __attribute__((preserve_access_index));
+
+/* include/net/inet_sock.h since 6.6: a nameless enum, so CO-RE cannot find them. */
+#define INET_FLAGS_FREEBIND 11
+#define INET_FLAGS_TRANSPARENT 15
+#define INET_FLAGS_BIND_ADDRESS_NO_PORT 18
+
+/* Bits of enum raw_option. */
+static __always_inline __u32 compat_options(struct sock *sk)
+{
+	struct sock_common___bits *common = (struct sock_common___bits *)sk; /* struct sock begins with it */
+	struct inet_sock___bits *inet = (struct inet_sock___bits *)sk;
+	__u32 options = 0;
+
+	options |= BPF_CORE_READ_BITFIELD_PROBED(common, skc_reuse) ? RAW_OPT_REUSEADDR : 0;
+	options |= BPF_CORE_READ_BITFIELD_PROBED(common, skc_reuseport) ? RAW_OPT_REUSEPORT : 0;
+	options |= BPF_CORE_READ_BITFIELD_PROBED(common, skc_ipv6only) ? RAW_OPT_V6ONLY : 0;
+	if (bpf_core_field_exists(struct inet_sock___flags, inet_flags)) {
+		unsigned long flags = BPF_CORE_READ((struct inet_sock___flags *)sk, inet_flags);
+
+		options |= flags & (1UL << INET_FLAGS_FREEBIND) ? RAW_OPT_FREEBIND : 0;
+		options |= flags & (1UL << INET_FLAGS_TRANSPARENT) ? RAW_OPT_TRANSPARENT : 0;
+		options |= flags & (1UL << INET_FLAGS_BIND_ADDRESS_NO_PORT) ? RAW_OPT_NO_PORT : 0;
+	} else if (bpf_core_field_exists(struct inet_sock___bits, freebind)) {
+		options |= BPF_CORE_READ_BITFIELD_PROBED(inet, freebind) ? RAW_OPT_FREEBIND : 0;
+		options |= BPF_CORE_READ_BITFIELD_PROBED(inet, transparent) ? RAW_OPT_TRANSPARENT : 0;
+		options |= BPF_CORE_READ_BITFIELD_PROBED(inet, bind_address_no_port) ? RAW_OPT_NO_PORT : 0;
+	}
+	return options;
+}
+
+/* The registers with which the running thread entered the kernel. Their place on the stack has a helper from 5.15
+ * on; before, it was the end of the stack without padding (arch/x86/include/asm/processor.h, task_pt_regs()). */
+#define COMPAT_THREAD_SIZE 16384 /* x86-64 without KASAN, arm64 with 4 KiB pages */
+
+static __always_inline void *compat_task_regs(struct task_struct *task, unsigned int size)
+{
+	if (config.has_task_regs)
+		return (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	return (void *)BPF_CORE_READ(task, stack) + COMPAT_THREAD_SIZE - size;
+}
+
+#ifdef __TARGET_ARCH_x86
+#define COMPAT_TS_COMPAT 2 /* in a 32-bit system call (arch/x86/include/asm/thread_info.h) */
+
+struct thread_info___x86 {
+	__u32 status;
+} __attribute__((preserve_access_index));
+
+/* Is this one of the 64-bit system calls whose first argument is a socket: connect, sendto, sendmsg, bind, listen,
+ * sendmmsg (arch/x86/entry/syscalls/syscall_64.tbl)? */
+static __always_inline bool compat_is_socket_call(unsigned long nr)
+{
+	return nr == 42 || nr == 44 || nr == 46 || nr == 49 || nr == 50 || nr == 307;
+}
+
+/* The socket's descriptor in the system call under way; -1 where it does not say (io_uring, 32-bit calls). */
+static __always_inline int compat_syscall_fd(struct task_struct *task)
+{
+	struct pt_regs *regs = compat_task_regs(task, bpf_core_type_size(struct pt_regs));
+	struct thread_info___x86 *info = (void *)&task->thread_info;
+
+	if (!compat_is_socket_call(BPF_CORE_READ(regs, orig_ax)) || BPF_CORE_READ(info, status) & COMPAT_TS_COMPAT)
+		return -1;
+	return (int)BPF_CORE_READ(regs, di);
+}
+#else
+/* arm64: registers are struct user_pt_regs, then orig_x0 and syscallno (arch/arm64/include/asm/ptrace.h). */
+struct pt_regs___arm64 {
+	__u64 orig_x0;
+	int syscallno;
+} __attribute__((preserve_access_index));
+
+#define COMPAT_TIF_32BIT 22 /* arch/arm64/include/asm/thread_info.h */
+
+/* bind, listen, connect, sendto, sendmsg, sendmmsg (include/uapi/asm-generic/unistd.h) */
+static __always_inline bool compat_is_socket_call(int nr)
+{
+	return nr == 200 || nr == 201 || nr == 203 || nr == 206 || nr == 211 || nr == 269;
+}
+
+static __always_inline int compat_syscall_fd(struct task_struct *task)
+{
+	struct pt_regs___arm64 *regs = compat_task_regs(task, bpf_core_type_size(struct pt_regs___arm64));
+
+	if (!compat_is_socket_call(BPF_CORE_READ(regs, syscallno)) ||
+	    BPF_CORE_READ(task, thread_info.flags) & (1UL << COMPAT_TIF_32BIT))
+		return -1;
+	return (int)BPF_CORE_READ(regs, orig_x0);
+}
+#endif
+
 /* The errno (negative) that inet_csk_accept() left for its caller: through `int *err` (argument 2) up to 6.9, in the
  * struct proto_accept_arg that is argument 1 from 6.10 on. `arg` is the one of the two that this kernel has. The loader
  * looks up the offset: a CO-RE relocation by a struct that the kernel lacks makes libbpf search the modules' BTF, for

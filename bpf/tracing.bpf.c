@@ -22,6 +22,7 @@
 #include "compat.bpf.h"
 #include "sock.bpf.h"
 #include "prefilter.bpf.h"
+#include "process.bpf.h"
 #include "handler.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -178,10 +179,24 @@ int BPF_PROG(f_release, struct socket *sock)
 	return 0;
 }
 
+SEC("fexit/__tcp_close")
+int BPF_PROG(f_close, struct sock *sk)
+{
+	handle_close_exit(sk);
+	return 0;
+}
+
+SEC("fentry/tcp_disconnect")
+int BPF_PROG(f_disconnect, struct sock *sk)
+{
+	handle_disconnect(sk, true);
+	return 0;
+}
+
 SEC("fentry/sock_def_error_report")
 int BPF_PROG(f_error_report, struct sock *sk)
 {
-	handle_error_report(sk);
+	handle_error(sk, BPF_CORE_READ(sk, sk_err));
 	return 0;
 }
 
@@ -245,6 +260,51 @@ int t_state_classic(struct trace_event_raw_inet_sock_set_state *ctx)
 {
 	if (ctx->protocol == IPPROTO_TCP)
 		handle_state((struct sock *)ctx->skaddr, ctx->oldstate, ctx->newstate, false);
+	return 0;
+}
+
+/* In softirq mostly: with a twin in mode X, like t_state. Says an error before anyone can take it. */
+SEC("fentry/tcp_done_with_error")
+int BPF_PROG(t_error, struct sock *sk, int error)
+{
+	handle_error(sk, error);
+	return 0;
+}
+
+SEC("kprobe/tcp_done_with_error")
+int BPF_KPROBE(x_error, struct sock *sk, int error)
+{
+	handle_error(sk, error);
+	return 0;
+}
+
+/* One of the two names is there: renamed in 6.10 (with the timer armed inside). */
+SEC("fentry/inet_twsk_hashdance")
+int BPF_PROG(t_time_wait, struct inet_timewait_sock *tw, struct sock *sk)
+{
+	handle_time_wait(sk);
+	return 0;
+}
+
+SEC("fentry/inet_twsk_hashdance_schedule")
+int BPF_PROG(t_time_wait2, struct inet_timewait_sock *tw, struct sock *sk)
+{
+	handle_time_wait(sk);
+	return 0;
+}
+
+/* Twins, mode X only. */
+SEC("kprobe/inet_twsk_hashdance")
+int BPF_KPROBE(x_time_wait, struct inet_timewait_sock *tw, struct sock *sk)
+{
+	handle_time_wait(sk);
+	return 0;
+}
+
+SEC("kprobe/inet_twsk_hashdance_schedule")
+int BPF_KPROBE(x_time_wait2, struct inet_timewait_sock *tw, struct sock *sk)
+{
+	handle_time_wait(sk);
 	return 0;
 }
 
@@ -494,10 +554,36 @@ int BPF_KPROBE(x_release, struct socket *sock)
 	return 0;
 }
 
+SEC("kprobe/__tcp_close")
+int BPF_KPROBE(x_close_enter, struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+
+	return bpf_map_lookup_elem(&closes, &key) ? call_enter(CALL_CLOSE, sk, NULL, 0, 0) : 0;
+}
+
+/* Where its return is missed, the change of state to CLOSE tells. */
+SEC("kretprobe/__tcp_close")
+int BPF_KRETPROBE(x_close)
+{
+	struct call call;
+
+	if (call_leave(CALL_CLOSE, &call))
+		handle_close_exit((struct sock *)call.sk);
+	return 0;
+}
+
+SEC("kprobe/tcp_disconnect")
+int BPF_KPROBE(x_disconnect, struct sock *sk)
+{
+	handle_disconnect(sk, false);
+	return 0;
+}
+
 SEC("kprobe/sock_def_error_report")
 int BPF_KPROBE(x_error_report, struct sock *sk)
 {
-	handle_error_report(sk);
+	handle_error(sk, BPF_CORE_READ(sk, sk_err));
 	return 0;
 }
 

@@ -64,7 +64,7 @@ struct attach_ops {
 
 extern const struct attach_ops attach_tracing, attach_cgroup;
 
-#define ATTACH_MAX_PROGRAMS 64
+#define ATTACH_MAX_PROGRAMS 96
 
 struct attach {
 	const struct attach_ops *ops; /* the backend in use */

@@ -14,8 +14,9 @@
 #include "probe.skel.h"
 #include "tracing.skel.h"
 
-/* EARLY_REPORT: only for kernels that report a socket's error before they change its state. */
-enum { MODE_F = 1 << 0, MODE_X = 1 << 1, EARLY_REPORT = 1 << 2 };
+/* EARLY_REPORT: only for kernels that report a socket's error before they change its state. RENAMED: a kernel that
+ * lacks the function has it under another row's name. */
+enum { MODE_F = 1 << 0, MODE_X = 1 << 1, EARLY_REPORT = 1 << 2, RENAMED = 1 << 3 };
 enum { OPTIONAL, REQUIRED };
 enum { QUIET, CARRIES };
 
@@ -32,6 +33,13 @@ static const struct tracing_row tracing_rows[] = {
 	/* cheap to attach first, so that little is missed at the start */
 	{ "t_state", NULL, "connect results (TCP)", MODE_F | MODE_X, REQUIRED, QUIET },
 	{ "t_state_classic", NULL, "connect results (TCP)", MODE_X, REQUIRED, QUIET },
+	{ "f_close", "__tcp_close", "what a close leaves of the port", MODE_F, REQUIRED, QUIET },
+	{ "t_time_wait", "inet_twsk_hashdance", "TIME_WAIT", MODE_F | MODE_X | RENAMED, OPTIONAL, QUIET },
+	{ "t_time_wait2", "inet_twsk_hashdance_schedule", "TIME_WAIT", MODE_F | MODE_X | RENAMED, OPTIONAL, QUIET },
+	{ "t_error", "tcp_done_with_error", "errno of connections", MODE_F | MODE_X | RENAMED, OPTIONAL, QUIET },
+	{ "x_error", "tcp_done_with_error", "errno of connections", MODE_X | RENAMED, OPTIONAL, QUIET },
+	{ "f_disconnect", "tcp_disconnect", "shutdown of listeners, connections never accepted", MODE_F, OPTIONAL,
+	  CARRIES },
 	{ "f_release", "inet_release", "close", MODE_F, REQUIRED, CARRIES },
 	{ "f_bind4", "__inet_bind", "bind, IPv4", MODE_F, REQUIRED, CARRIES },
 	{ "f_bind6", "__inet6_bind", "bind, IPv6", MODE_F, OPTIONAL, CARRIES },
@@ -52,6 +60,12 @@ static const struct tracing_row tracing_rows[] = {
 	{ "f_denied_connect", "security_socket_connect", "connect refused by an LSM", MODE_F, OPTIONAL, QUIET },
 	{ "f_pre_connect4", "tcp_v4_pre_connect", "connect refused by cgroup BPF", MODE_F, OPTIONAL, QUIET },
 	{ "f_pre_connect6", "tcp_v6_pre_connect", "connect refused by cgroup BPF", MODE_F, OPTIONAL, QUIET },
+	{ "x_close_enter", "__tcp_close", "what a close leaves of the port", MODE_X, REQUIRED, QUIET },
+	{ "x_close", "__tcp_close", "what a close leaves of the port", MODE_X, REQUIRED, QUIET },
+	{ "x_time_wait", "inet_twsk_hashdance", "TIME_WAIT", MODE_X | RENAMED, OPTIONAL, QUIET },
+	{ "x_time_wait2", "inet_twsk_hashdance_schedule", "TIME_WAIT", MODE_X | RENAMED, OPTIONAL, QUIET },
+	{ "x_disconnect", "tcp_disconnect", "shutdown of listeners, connections never accepted", MODE_X, OPTIONAL,
+	  CARRIES },
 	{ "x_release", "inet_release", "close", MODE_X, REQUIRED, CARRIES },
 	{ "x_accept", "security_sock_graft", "accept", MODE_X, REQUIRED, CARRIES },
 	{ "x_bind4_enter", "__inet_bind", "bind, IPv4", MODE_X, REQUIRED, CARRIES },
@@ -165,6 +179,8 @@ static void tracing_configure(struct tracing_bpf *skel, const struct attach_opti
 	config->listen_nargs = tracing_nargs(btf, "inet_csk_listen_start");
 	config->has_cookie_helper = tracing_has(btf, "bpf_get_socket_ptr_cookie");
 	config->accept_by_graft = tracing_has(btf, "security_sock_graft");
+	config->has_task_regs = tracing_has(btf, "bpf_task_pt_regs");
+	config->mptcp_conn_offset = (__u16)tracing_offset(btf, "mptcp_subflow_context", "conn");
 	config->under_cgroup = opts->cgroup_path != NULL;
 	if (opts->ring_bytes)
 		bpf_map__set_max_entries(skel->maps.ring, opts->ring_bytes);
@@ -180,7 +196,8 @@ static int tracing_select(struct tracing *tr, struct attach *at, const struct bt
 		const struct tracing_row *row = &tracing_rows[i];
 		struct bpf_program *prog = bpf_object__find_program_by_name(tr->skel->obj, row->program);
 		bool here = !row->target || tracing_has(btf, row->target);
-		bool wanted = (row->modes & mode_bit) && !(late_report && (row->modes & EARLY_REPORT));
+		bool wanted = (row->modes & mode_bit) && !(late_report && (row->modes & EARLY_REPORT)) &&
+			      (here || !(row->modes & RENAMED));
 		bool use = wanted && here;
 
 		at->programs[i] = (struct attach_program){
