@@ -109,6 +109,47 @@ static __always_inline __u32 compat_options(struct sock *sk)
 	return options;
 }
 
+/* Who holds a port hangs on struct inet_bind_bucket up to 6.7; from 6.8 on, on its inet_bind2_buckets. */
+struct inet_bind_bucket___owners {
+	struct hlist_head owners;
+} __attribute__((preserve_access_index));
+
+struct inet_bind_bucket___bhash2 {
+	struct hlist_head bhash2;
+} __attribute__((preserve_access_index));
+
+struct inet_bind2_bucket {
+	struct hlist_node bhash_node;
+	struct hlist_head owners;
+} __attribute__((preserve_access_index));
+
+static __always_inline bool compat_is_single(struct hlist_head *head)
+{
+	struct hlist_node *first = BPF_CORE_READ(head, first);
+
+	return first && !BPF_CORE_READ(first, next);
+}
+
+/* RAW_F_PORT_FREE if the holder that is about to go is the last one, else RAW_F_PORT_SHARED. */
+static __always_inline __u32 compat_port_after(struct inet_bind_bucket *bucket)
+{
+	struct inet_bind_bucket___owners *old = (void *)bucket;
+	struct inet_bind_bucket___bhash2 *new = (void *)bucket;
+	struct inet_bind2_bucket *second;
+	bool single;
+
+	if (bpf_core_field_exists(struct inet_bind_bucket___owners, owners)) {
+		single = compat_is_single(__builtin_preserve_access_index(&old->owners));
+	} else {
+		second = (void *)BPF_CORE_READ(new, bhash2.first) -
+			 __builtin_preserve_field_info(((struct inet_bind2_bucket *)0)->bhash_node,
+						       BPF_FIELD_BYTE_OFFSET);
+		single = compat_is_single(__builtin_preserve_access_index(&new->bhash2)) &&
+			 compat_is_single(__builtin_preserve_access_index(&second->owners));
+	}
+	return single ? RAW_F_PORT_FREE : RAW_F_PORT_SHARED;
+}
+
 /* The registers with which the running thread entered the kernel. Their place on the stack has a helper from 5.15
  * on; before, it was the end of the stack without padding (arch/x86/include/asm/processor.h, task_pt_regs()). */
 #define COMPAT_THREAD_SIZE 16384 /* x86-64 without KASAN, arm64 with 4 KiB pages */

@@ -30,6 +30,11 @@
 #define IPPROTO_UDPLITE 136
 #define IPPROTO_MPTCP 262
 
+/* What the kernel asks of the length of an address, before it reads it. */
+#define SOCKADDR_MIN_SIZE 2 /* the family: any connect */
+#define SOCKADDR_IN_SIZE 16
+#define SOCKADDR_IN6_SIZE 24 /* SIN6_LEN_RFC2133: inet6_bind(), tcp_v6_connect() */
+
 /* An address as a program passed it, copied by the kernel. What it was too short for is 0. */
 struct request {
 	__u16 family;

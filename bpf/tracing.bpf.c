@@ -24,6 +24,9 @@
 #include "prefilter.bpf.h"
 #include "process.bpf.h"
 #include "handler.bpf.h"
+#include "connect.bpf.h"
+#include "release.bpf.h"
+#include "close.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -37,8 +40,6 @@ static __always_inline __u64 slot(const __u64 *ctx, int n)
 	return value;
 }
 
-#define SOCKADDR_IN_SIZE 16
-#define SOCKADDR_IN6_SIZE 24 /* SIN6_LEN_RFC2133: what inet6_bind() asks for */
 
 /* --- mode F -------------------------------------------------------------------------------------------------- */
 
@@ -83,6 +84,31 @@ int BPF_PROG(f_bind6_early, struct socket *sock, void *uaddr, int addr_len, int 
 		return 0;
 	sock_read_request(&req, uaddr, addr_len);
 	handle_bind_early(sock->sk, &req, addr_len, ret, SOCKADDR_IN6_SIZE, false);
+	return 0;
+}
+
+/* Since 6.6, MPTCP calls these instead of the two above, which call them too. */
+SEC("fexit/inet_bind_sk")
+int BPF_PROG(f_bind4_early_sk, struct sock *sk, void *uaddr, int addr_len, int ret)
+{
+	struct request req;
+
+	if (!ret)
+		return 0;
+	sock_read_request(&req, uaddr, addr_len);
+	handle_bind_early(sk, &req, addr_len, ret, SOCKADDR_IN_SIZE, false);
+	return 0;
+}
+
+SEC("fexit/inet6_bind_sk")
+int BPF_PROG(f_bind6_early_sk, struct sock *sk, void *uaddr, int addr_len, int ret)
+{
+	struct request req;
+
+	if (!ret)
+		return 0;
+	sock_read_request(&req, uaddr, addr_len);
+	handle_bind_early(sk, &req, addr_len, ret, SOCKADDR_IN6_SIZE, false);
 	return 0;
 }
 
@@ -208,7 +234,7 @@ int BPF_PROG(f_denied_bind, struct socket *sock, void *uaddr, int addr_len, int 
 	if (!ret)
 		return 0;
 	sock_read_request(&req, uaddr, addr_len);
-	handle_denied(sock->sk, &req, ret, RAW_BIND, false);
+	handle_denied_bind(sock->sk, &req, ret, false);
 	return 0;
 }
 
@@ -217,10 +243,10 @@ int BPF_PROG(f_denied_connect, struct socket *sock, void *uaddr, int addr_len, i
 {
 	struct request req;
 
-	if (!ret)
+	if (!ret && addr_len >= SOCKADDR_MIN_SIZE)
 		return 0;
 	sock_read_request(&req, uaddr, addr_len);
-	handle_denied(sock->sk, &req, ret, RAW_CONNECT, false);
+	handle_denied_connect(sock->sk, &req, addr_len, ret, false);
 	return 0;
 }
 
@@ -282,14 +308,14 @@ int BPF_KPROBE(x_error, struct sock *sk, int error)
 SEC("fentry/inet_twsk_hashdance")
 int BPF_PROG(t_time_wait, struct inet_timewait_sock *tw, struct sock *sk)
 {
-	handle_time_wait(sk);
+	handle_time_wait(tw, sk);
 	return 0;
 }
 
 SEC("fentry/inet_twsk_hashdance_schedule")
 int BPF_PROG(t_time_wait2, struct inet_timewait_sock *tw, struct sock *sk)
 {
-	handle_time_wait(sk);
+	handle_time_wait(tw, sk);
 	return 0;
 }
 
@@ -297,14 +323,36 @@ int BPF_PROG(t_time_wait2, struct inet_timewait_sock *tw, struct sock *sk)
 SEC("kprobe/inet_twsk_hashdance")
 int BPF_KPROBE(x_time_wait, struct inet_timewait_sock *tw, struct sock *sk)
 {
-	handle_time_wait(sk);
+	handle_time_wait(tw, sk);
 	return 0;
 }
 
 SEC("kprobe/inet_twsk_hashdance_schedule")
 int BPF_KPROBE(x_time_wait2, struct inet_timewait_sock *tw, struct sock *sk)
 {
-	handle_time_wait(sk);
+	handle_time_wait(tw, sk);
+	return 0;
+}
+
+/* Only with -e release. In both modes by fentry: what it skips is counted. */
+SEC("fentry/inet_put_port")
+int BPF_PROG(t_put_port, struct sock *sk)
+{
+	handle_put_port(sk);
+	return 0;
+}
+
+SEC("fentry/inet_twsk_bind_unhash")
+int BPF_PROG(t_time_wait_end, struct inet_timewait_sock *tw)
+{
+	handle_time_wait_end(tw);
+	return 0;
+}
+
+SEC("fentry/udp_lib_unhash")
+int BPF_PROG(t_udp_release, struct sock *sk)
+{
+	handle_udp_release(sk);
 	return 0;
 }
 
@@ -428,6 +476,30 @@ int BPF_KRETPROBE(x_bind4_early, int ret)
 
 SEC("kretprobe/inet6_bind")
 int BPF_KRETPROBE(x_bind6_early, int ret)
+{
+	return x_bind_early_return(ret, SOCKADDR_IN6_SIZE);
+}
+
+SEC("kprobe/inet_bind_sk")
+int BPF_KPROBE(x_bind4_early_sk_enter, struct sock *sk, void *uaddr, int addr_len)
+{
+	return call_enter(CALL_BIND_EARLY, sk, uaddr, addr_len, 0);
+}
+
+SEC("kprobe/inet6_bind_sk")
+int BPF_KPROBE(x_bind6_early_sk_enter, struct sock *sk, void *uaddr, int addr_len)
+{
+	return call_enter(CALL_BIND_EARLY, sk, uaddr, addr_len, 0);
+}
+
+SEC("kretprobe/inet_bind_sk")
+int BPF_KRETPROBE(x_bind4_early_sk, int ret)
+{
+	return x_bind_early_return(ret, SOCKADDR_IN_SIZE);
+}
+
+SEC("kretprobe/inet6_bind_sk")
+int BPF_KRETPROBE(x_bind6_early_sk, int ret)
 {
 	return x_bind_early_return(ret, SOCKADDR_IN6_SIZE);
 }
@@ -599,7 +671,7 @@ int BPF_KRETPROBE(x_denied_bind, int ret)
 	struct call call;
 
 	if (call_leave(CALL_DENIED_BIND, &call))
-		handle_denied((struct sock *)call.sk, &call.req, ret, RAW_BIND, false);
+		handle_denied_bind((struct sock *)call.sk, &call.req, ret, false);
 	return 0;
 }
 
@@ -615,7 +687,7 @@ int BPF_KRETPROBE(x_denied_connect, int ret)
 	struct call call;
 
 	if (call_leave(CALL_DENIED_CONNECT, &call))
-		handle_denied((struct sock *)call.sk, &call.req, ret, RAW_CONNECT, false);
+		handle_denied_connect((struct sock *)call.sk, &call.req, call.addr_len, ret, false);
 	return 0;
 }
 

@@ -49,6 +49,13 @@ struct attach_loss {
 	uint64_t leftover; /* begun, never ended */
 };
 
+/* A table that the programs keep: how many entries it has now. */
+struct attach_table {
+	const char *name;
+	uint64_t count;
+};
+#define ATTACH_MAX_TABLES 8
+
 struct attach;
 
 /* What each backend implements; one const object a file in attach/. */
@@ -59,6 +66,8 @@ struct attach_ops {
 	void (*close)(struct attach *at);
 	/* Events begun whose end was lost, found only at the end of the trace; NULL = none can be. */
 	uint64_t (*leftover)(const struct attach *at);
+	/* Fills in at most ATTACH_MAX_TABLES; how many. NULL = the kernel keeps what it needs with the sockets. */
+	size_t (*tables)(const struct attach *at, struct attach_table *ret);
 	const char *blind_spots; /* one line: what this backend cannot see; NULL = nothing */
 };
 

@@ -82,7 +82,7 @@ static void decode_match_version(struct endpoint *local, const struct endpoint *
 
 static bool decode_has_remote(const struct raw_event *raw)
 {
-	return raw->kind == RAW_CONNECT || (raw->kind == RAW_ACCEPT && !raw->error) ||
+	return (raw->kind == RAW_CONNECT && !(raw->flags & RAW_F_NO_REMOTE)) || (raw->kind == RAW_ACCEPT && !raw->error) ||
 	       ((raw->kind == RAW_CLOSE || raw->kind == RAW_RELEASE) && raw->remote_port);
 }
 
@@ -110,14 +110,20 @@ static void decode_endpoints(const struct raw_event *raw, struct event *ev)
 /* A bind that failed has no address of its own: show the one that was asked for. */
 static void decode_failed_bind(struct event *ev)
 {
-	if (ev->kind != EVENT_BIND || ev->outcome == OUTCOME_SUCCESS || !ev->has_requested)
+	if (ev->kind != EVENT_BIND || ev->outcome == OUTCOME_SUCCESS)
 		return;
+	if (!ev->has_requested) { /* too short to be read */
+		ev->ip_version = ev->local.ip_version;
+		ev->local = (struct endpoint){ 0 };
+		return;
+	}
 	ev->local = ev->requested;
 	ev->local.has_port = ev->requested.port != 0;
 }
 
-/* The errno of a failure to get a port means different things in different calls; of the kernel's own functions:
- * inet_csk_get_port() and udp_lib_get_port() say EADDRINUSE, inet_hash_connect() EADDRNOTAVAIL, inet_autobind() EAGAIN. */
+/* The errno of a failure to get a port means different things in different calls; of the kernel's own functions,
+ * inet_csk_get_port() and udp_lib_get_port() say EADDRINUSE, inet_hash_connect() EADDRNOTAVAIL, inet_autobind()
+ * EAGAIN. */
 static enum event_cause decode_port_cause(const struct raw_event *raw)
 {
 	bool picked = raw->how != RAW_HOW_EXPLICIT && raw->how != RAW_HOW_NONE;
@@ -345,7 +351,8 @@ int decode_event(const struct decode *dec, const void *record, size_t size, stru
 	decode_socket(raw, ret);
 	decode_endpoints(raw, ret);
 	decode_failed_bind(ret);
-	ret->ip_version = ret->remote.ip_version ? ret->remote.ip_version : ret->local.ip_version;
+	if (!ret->ip_version)
+		ret->ip_version = ret->remote.ip_version ? ret->remote.ip_version : ret->local.ip_version;
 	decode_task(dec, raw, ret);
 	decode_kernel_truth(raw, ret);
 	decode_options(raw, ret);

@@ -11,6 +11,7 @@
 #endif
 
 #define CONFIG_MAX_PIDS 64
+#define CONFIG_MAX_HOLDERS 131072 /* ports that outlive the close of their socket, with -e release */
 #define CONFIG_MAX_PROCESSES 4096 /* whose program is remembered, on both sides of the ring */
 #define CONFIG_RING_BYTES (8 * 1024 * 1024) /* unless --ringbuf says otherwise */
 

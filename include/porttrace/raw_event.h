@@ -71,6 +71,7 @@ enum raw_flag {
 	RAW_F_SYN_SENT = 1 << 25, /* connect: came as far as looking for a port or sending a SYN */
 	RAW_F_PORT_FREE = 1 << 26, /* release: no other socket has the port */
 	RAW_F_PORT_SHARED = 1 << 27, /* release: others have it still */
+	RAW_F_NO_REMOTE = 1 << 29, /* connect: the kernel read no address */
 	RAW_F_SECCOMP = 1 << 28, /* refused by a seccomp filter: the kernel did not run the call */
 };
 

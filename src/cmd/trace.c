@@ -148,6 +148,7 @@ static void trace_kernel_filter(const struct trace *tr, struct bpf_config *confi
 	for (int kind = 0; kind < EVENT_KIND_COUNT && !filter_wants_close(f); kind++)
 		if (f->kinds & (1u << kind))
 			config->kinds |= 1u << (kind + RAW_BIND);
+	config->want_release = f->kinds >> EVENT_RELEASE & 1;
 	config->netns_inum = f->netns_inum;
 	config->want_tcp = f->tcp;
 	config->want_udp = f->udp;
@@ -369,6 +370,18 @@ static void trace_close_line(struct trace *tr)
 				(unsigned long long)tr->attach.programs[i].missed);
 }
 
+/* What is still remembered; after the last close of all traced sockets, nothing. */
+static void trace_tell_tables(const struct trace *tr)
+{
+	struct attach_table tables[ATTACH_MAX_TABLES];
+	size_t n = tr->attach.ops->tables ? tr->attach.ops->tables(&tr->attach, tables) : 0;
+
+	fprintf(stderr, "porttrace: tables at the end: sockets %zu", sockets_count(tr->pipeline.sockets));
+	for (size_t i = 0; i < n; i++)
+		fprintf(stderr, ", %s %llu", tables[i].name, (unsigned long long)tables[i].count);
+	fprintf(stderr, "\n");
+}
+
 static int trace_fail(int error, const char *text)
 {
 	if ((error == -EPERM || error == -EACCES) && geteuid() != 0)
@@ -411,6 +424,8 @@ static int trace_finish(struct trace *tr)
 
 	if (!tr->opts.quiet && (error != -EPIPE || tr->opts.verbose))
 		trace_close_line(tr);
+	if (tr->opts.verbose)
+		trace_tell_tables(tr);
 	if (error && error != -EPIPE && error != -EINTR)
 		return trace_fail_output(error);
 	return tr->child.ended ? tr->child.status : EXIT_STATUS_OK;

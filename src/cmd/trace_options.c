@@ -79,9 +79,18 @@ static int trace_set_mask(uint32_t *mask, const char *what, const char *const *w
 	return more;
 }
 
+/* "all" are those shown without the option: releases have to be asked for by name. */
 static int trace_set_kinds(void *field, const char *text, char *why)
 {
-	return trace_set_mask(field, "event", event_kind_names, EVENT_KIND_COUNT, 0, text, why);
+	uint32_t *kinds = field;
+
+	if (!strncmp(text, "all", 3) && (text[3] == ',' || !text[3])) {
+		*kinds |= (1u << EVENT_RELEASE) - 1;
+		text += text[3] ? 4 : 3;
+		if (!*text)
+			return 0;
+	}
+	return trace_set_mask(kinds, "event", event_kind_names, EVENT_KIND_COUNT, 0, text, why);
 }
 
 static int trace_set_classes(void *field, const char *text, char *why)
