@@ -25,6 +25,7 @@ struct attach_options {
 	bool any_backend; /* try all, best first; else only `backend` */
 	enum event_backend backend;
 	enum attach_mode mode;
+	bool seccomp; /* also calls that a seccomp filter refuses (tracing backend) */
 	const char *cgroup_path; /* only what happens in it; the cgroup backend attaches there. NULL = everywhere */
 	struct bpf_config config; /* the kernel's part of the filter; attach fills in what the kernel has */
 	FILE *log; /* libbpf's and the verifier's words, for bug reports; NULL = none; not owned */

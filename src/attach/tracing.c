@@ -14,8 +14,9 @@
 #include "probe.skel.h"
 #include "tracing.skel.h"
 
-/* RENAMED: a kernel that lacks the function has it under another row's name. RELEASES: only where asked for. */
-enum { MODE_F = 1 << 0, MODE_X = 1 << 1, RENAMED = 1 << 2, RELEASES = 1 << 3 };
+/* RENAMED: a kernel that lacks the function has it under another row's name. RELEASES,
+ * SECCOMP: only where asked for. */
+enum { MODE_F = 1 << 0, MODE_X = 1 << 1, RENAMED = 1 << 2, RELEASES = 1 << 3, SECCOMP = 1 << 4 };
 enum { OPTIONAL, REQUIRED };
 enum { QUIET, CARRIES };
 
@@ -45,6 +46,7 @@ static const struct tracing_row tracing_rows[] = {
 	{ "f_disconnect", "tcp_disconnect", "shutdown of listeners, connections never accepted", MODE_F, OPTIONAL,
 	  CARRIES, NULL },
 	{ "f_release", "inet_release", "close", MODE_F, REQUIRED, CARRIES, NULL },
+	{ "f_seccomp", "__seccomp_filter", "refused by seccomp", MODE_F | SECCOMP, REQUIRED, QUIET, NULL },
 	{ "f_bind4", "__inet_bind", "bind, IPv4", MODE_F, REQUIRED, CARRIES, NULL },
 	{ "f_bind6", "__inet6_bind", "bind, IPv6", MODE_F, OPTIONAL, CARRIES, NULL },
 	{ "f_bind4_early", "inet_bind", "bind refused early, IPv4", MODE_F, OPTIONAL, QUIET, "inet_bind_sk" },
@@ -74,6 +76,7 @@ static const struct tracing_row tracing_rows[] = {
 	{ "x_disconnect", "tcp_disconnect", "shutdown of listeners, connections never accepted", MODE_X, OPTIONAL,
 	  CARRIES, NULL },
 	{ "x_release", "inet_release", "close", MODE_X, REQUIRED, CARRIES, NULL },
+	{ "x_seccomp", "__seccomp_filter", "refused by seccomp", MODE_X | SECCOMP, REQUIRED, QUIET, NULL },
 	{ "x_accept", "security_sock_graft", "accept", MODE_X, REQUIRED, CARRIES, NULL },
 	{ "x_bind4_enter", "__inet_bind", "bind, IPv4", MODE_X, REQUIRED, CARRIES, NULL },
 	{ "x_bind4", "__inet_bind", "bind, IPv4", MODE_X, REQUIRED, QUIET, NULL },
@@ -191,6 +194,7 @@ static void tracing_configure(struct tracing_bpf *skel, const struct attach_opti
 	config->listen_nargs = tracing_nargs(btf, "inet_csk_listen_start");
 	config->has_cookie_helper = tracing_has(btf, "bpf_get_socket_ptr_cookie");
 	config->accept_by_graft = tracing_has(btf, "security_sock_graft");
+	config->seccomp_nargs = tracing_nargs(btf, "__seccomp_filter");
 	config->has_task_regs = tracing_has(btf, "bpf_task_pt_regs");
 	config->mptcp_conn_offset = (__u16)tracing_offset(btf, "mptcp_subflow_context", "conn");
 	config->under_cgroup = opts->cgroup_path != NULL;
@@ -208,7 +212,7 @@ static bool tracing_wants(const struct tracing_row *row, const struct attach_opt
 
 	if (!(row->modes & mode_bit) || (row->unless && tracing_has(btf, row->unless)))
 		return false;
-	return opts->config.want_release || !(row->modes & RELEASES);
+	return (opts->config.want_release || !(row->modes & RELEASES)) && (opts->seccomp || !(row->modes & SECCOMP));
 }
 
 /* Chooses the programs of this mode that the kernel can take. */

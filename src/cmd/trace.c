@@ -167,6 +167,7 @@ static int trace_attach(struct trace *tr, char *err, size_t err_size)
 		.mode = tr->opts.attach_mode == TRACE_MODE_F ? ATTACH_MODE_F :
 			tr->opts.attach_mode == TRACE_MODE_X ? ATTACH_MODE_X :
 							       ATTACH_MODE_AUTO,
+		.seccomp = tr->opts.seccomp,
 		.cgroup_path = tr->opts.cgroup,
 		.ring_bytes = tr->opts.ringbuf_bytes,
 		.log = tr->opts.verbose ? stderr : NULL,
@@ -195,6 +196,8 @@ static void trace_tell_backend(const struct trace *tr)
 			event_backend_names[at->ops->backend], at->not_first, at->ops->blind_spots);
 	if (!tr->opts.quiet)
 		trace_tell_missing(at);
+	if (tr->opts.seccomp && at->ops->backend != BACKEND_TRACING)
+		fprintf(stderr, "porttrace: --seccomp: only the tracing backend sees what a seccomp filter refuses\n");
 	if (!tr->opts.verbose)
 		return;
 	fprintf(stderr, "porttrace: %s backend", event_backend_names[at->ops->backend]);
