@@ -286,10 +286,10 @@ static __always_inline void handle_close_exit(struct sock *sk)
 {
 	__u64 key = (__u64)sk;
 	struct close_call *call = bpf_map_lookup_elem(&closes, &key);
+	bool closed = BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE;
 
 	if (call)
-		close_tell(sk, call,
-			   BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE ? RAW_AFTER_CLOSED : RAW_AFTER_CLOSING);
+		close_tell(sk, call, closed ? RAW_AFTER_CLOSED : RAW_AFTER_CLOSING);
 }
 
 /*

@@ -82,7 +82,8 @@ static void decode_match_version(struct endpoint *local, const struct endpoint *
 
 static bool decode_has_remote(const struct raw_event *raw)
 {
-	return (raw->kind == RAW_CONNECT && !(raw->flags & RAW_F_NO_REMOTE)) || (raw->kind == RAW_ACCEPT && !raw->error) ||
+	return (raw->kind == RAW_CONNECT && !(raw->flags & RAW_F_NO_REMOTE)) ||
+	       (raw->kind == RAW_ACCEPT && !raw->error) ||
 	       ((raw->kind == RAW_CLOSE || raw->kind == RAW_RELEASE) && raw->remote_port);
 }
 

@@ -57,7 +57,13 @@ enum event_confidence {
 /* Who sent the first FIN or RST of a connection. */
 enum event_closer { CLOSER_NONE, CLOSER_LOCAL, CLOSER_REMOTE, CLOSER_COUNT };
 /* What a close left of the socket's hold on its port: none, TIME_WAIT, or a FIN that is still to be answered. */
-enum close_state { CLOSE_STATE_NONE, CLOSE_STATE_CLOSED, CLOSE_STATE_TIME_WAIT, CLOSE_STATE_CLOSING, CLOSE_STATE_COUNT };
+enum close_state {
+	CLOSE_STATE_NONE,
+	CLOSE_STATE_CLOSED,
+	CLOSE_STATE_TIME_WAIT,
+	CLOSE_STATE_CLOSING,
+	CLOSE_STATE_COUNT,
+};
 
 /* "bind", "success", "bind0", "egress", "tcp", "tracing", "well-known"...: the words of the output. */
 extern const char *const event_kind_names[EVENT_KIND_COUNT];

@@ -157,7 +157,8 @@ _Static_assert(sizeof(struct raw_event) == 224, "raw_event has no hidden padding
 
 /*
  * What /proc would tell of a process, told by the kernel ahead of the process's first event (and of the first after
- * each execve): the process may have ended by the time its events are read. The first four bytes are struct raw_event's.
+ * each execve): the process may have ended by the time its events are read. The first four bytes are as in struct
+ * raw_event.
  */
 struct raw_process {
 	__u16 magic;

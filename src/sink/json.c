@@ -391,7 +391,7 @@ static void json_socket(struct buf *b, const struct event *ev)
 static void json_exit(struct buf *b, bool *first, const struct event *ev)
 {
 	const char *name = ev->exit_signal ? sigabbrev_np(ev->exit_signal) : NULL;
-	char text[16];
+	char text[16] = "";
 	struct buf out = { .data = text, .size = sizeof(text) };
 
 	if (!ev->exiting)
