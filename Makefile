@@ -94,7 +94,7 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(wildcard tests/unit/*.h) $(PURE_OBJECTS)
 $(BUILD)/tests/workload: $(SCENARIO_SOURCES) $(wildcard tests/scenarios/*.h)
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $(SCENARIO_SOURCES) -lpthread
+	$(Q)$(CC) -O1 -g -Wall -Wextra -o $@ $(SCENARIO_SOURCES) -lpthread
 
 $(BUILD)/tests/stress: $(wildcard tests/stress/*.c)
 	$(call say,TEST,$@)
