@@ -83,6 +83,19 @@ CGROUP_BLIND = (
           "An accept() that fails runs no program.",
           lambda x: x["action"] == "accept" and x["outcome"] == "failure",
           (), "maybe"),
+    Blind("broken_connection",
+          "No hook tells the error that ended a connection before it was closed.",
+          lambda x: x["action"] == "close" and x["outcome"] == "failure" and x.get("errno")
+          and "cookie" not in x.get("free", ()),
+          ("outcome", "errno"), "must"),
+    Blind("never_accepted",
+          "A connection that nobody accepted has no socket, and no hook where its listener ends.",
+          lambda x: x["action"] == "close" and "cookie" in x.get("free", ()),
+          ("outcome", "errno"), "maybe"),
+    Blind("socket_stays_open",
+          "A listener that is shut down, and connect(AF_UNSPEC), run no program.",
+          lambda x: x["action"] == "close" and x.get("cause") in ("shut_down", "disconnected"),
+          ("duration",), "maybe"),
     Blind("older_socket",
           "Of a socket made before the start only the close is seen, without its ports.",
           lambda x: x.get("older"),
@@ -91,11 +104,14 @@ CGROUP_BLIND = (
 
 # A backend without the kernel's word for these asks /proc, where a short-lived process may be
 # gone; what it does say has to be right.
-SOFT = {"tracing": {"ppid"}, "cgroup": {"ppid", "netns", "comm"}}
+OPTIONS = ("fd", "reuseaddr", "reuseport", "no_port", "freebind", "transparent", "v6only", "mark", "device")
+# Compared where the program can know them, and says so.
+ENDS = ("cause", "closed_by", "state", "exit", "sent", "got")
+SOFT = {"tracing": {"ppid"}, "cgroup": {"ppid", "netns", "comm", *OPTIONS, *ENDS}}
 
 FIELDS = ("outcome", "tid", "ppid", "uid", "comm", "transport", "type", "direction",
           "local.ip", "local.port", "remote.ip", "remote.port", "requested.ip",
-          "requested.port", "how", "errno", "reason", "cookie", "netns", "backlog")
+          "requested.port", "how", "errno", "reason", "cookie", "netns", "backlog") + OPTIONS + ENDS
 
 MAX_LINE = 4096
 SECOND = 1_000_000_000
@@ -143,7 +159,10 @@ class Event:
         "requested.ip": "porttrace.assignment.requested.ip",
         "requested.port": "porttrace.assignment.requested.port",
         "cookie": "porttrace.socket.cookie", "netns": "porttrace.socket.netns",
-        "backlog": "porttrace.socket.backlog",
+        "backlog": "porttrace.socket.backlog", "cause": "porttrace.cause", "exit": "porttrace.exit",
+        "closed_by": "porttrace.socket.closed_by", "state": "porttrace.socket.state",
+        **{name: f"porttrace.socket.{name}" for name in OPTIONS},
+        "src.bytes": "source.bytes", "dst.bytes": "destination.bytes",
         "src.ip": "source.ip", "src.port": "source.port",
         "dst.ip": "destination.ip", "dst.port": "destination.port",
     }
@@ -159,9 +178,12 @@ class Event:
     def get(self, field, role):
         """Port 0 of an endpoint says the same as no port; of a request it is a request."""
         end, _, part = field.partition(".")
+        local = "src" if role == "egress" else "dst"
+        if field in ("sent", "got"):
+            side = local if field == "sent" else {"src": "dst", "dst": "src"}[local]
+            return self.f[side + ".bytes"]
         if end not in ("local", "remote"):
             return self.f.get(field)
-        local = "src" if role == "egress" else "dst"
         side = local if end == "local" else {"src": "dst", "dst": "src"}[local]
         value = self.f[f"{side}.{part}"]
         return None if part == "port" and value == 0 else value
@@ -245,7 +267,7 @@ class Expectation:
     def flatten(self):
         x = self.x
         f = {k: x.get(k) for k in ("outcome", "tid", "ppid", "uid", "comm", "transport", "type",
-                                   "how", "errno", "reason", "cookie", "netns", "backlog")}
+                                   "how", "errno", "reason", "cookie", "netns", "backlog") + OPTIONS + ENDS}
         f["direction"] = None if self.role == "none" else self.role
         for end in ("local", "remote", "requested"):
             f[f"{end}.ip"] = canonical_ip(x.get(end, {}).get("ip"))
@@ -256,7 +278,7 @@ class Expectation:
         """[(field, expected, got)]; nothing of what is blind or free."""
         out = []
         for field in FIELDS:
-            if field in self.blind or (field == "reason" and not self.f["reason"]):
+            if field in self.blind or (field in ("reason", *ENDS) and self.f[field] is None):
                 continue
             want, got = self.f[field], ev.get(field, self.role)
             if want != got and not self.excused(field, got, backend):
@@ -312,7 +334,7 @@ def candidates(exp, events):
     for ev in events:
         if ev.match or ev.f["pid"] != x["pid"] or ev.f["action"] != x["action"]:
             continue
-        if ev.f["cookie"] in (None, 0, x["cookie"]):
+        if "cookie" in exp.blind or ev.f["cookie"] in (None, 0, x["cookie"]):
             yield ev
 
 
@@ -357,7 +379,7 @@ def order_problems(expectations):
     """Within one socket the events come in the order of the calls."""
     sockets = collections.defaultdict(list)
     for exp in expectations:
-        if exp.match:
+        if exp.match and "cookie" not in exp.blind:
             sockets[exp.x["cookie"]].append(exp)
     for exps in sockets.values():
         exps.sort(key=lambda e: e.x["at"])

@@ -397,6 +397,7 @@ static void rec_connect(struct sock *s, int rc, bool sync, unsigned int free)
 		s->established = s->holds_port = true;
 		s->local = e.local;
 		e.remote = s->remote = ep_peer(s->fd);
+		link_connected(s);
 	} else {
 		connect_failed(s, &e, rc, sync);
 	}
@@ -514,6 +515,20 @@ int s_connect_result(struct sock *s, int timeout_ms)
 	return rc;
 }
 
+/* connect(AF_UNSPEC) has ended a connection of its own program's. */
+static void rec_dropped(struct sock *s)
+{
+	struct expect e = expect_of(s, "close", 0);
+
+	e.role = s->role;
+	e.local = s->local;
+	e.remote = s->remote;
+	e.cause = "disconnected";
+	e.closed_by = "local";
+	link_closed(s, true);
+	rec_event(&e);
+}
+
 int s_disconnect(struct sock *s)
 {
 	struct sockaddr sa = { .sa_family = AF_UNSPEC };
@@ -523,6 +538,9 @@ int s_disconnect(struct sock *s)
 		return rc;
 	if (s->connecting)
 		rec_given_up(s, 0);
+	else if (s->established)
+		rec_dropped(s);
+	s->established = false;
 	s->role = ROLE_NONE;
 	s->remote = ep_none();
 	s->holds_port = s->explicit_port;
@@ -590,6 +608,32 @@ int s_sendto(struct sock *s, const char *ip, int port)
 	return rc;
 }
 
+/* ---- data ---- */
+
+/* Writes so many bytes, which the peer (NULL: nobody) reads; both know then what has to be counted. */
+int s_send(struct sock *s, struct sock *peer, int64_t bytes)
+{
+	static char chunk[65536];
+
+	for (int64_t left = bytes; left > 0;) {
+		ssize_t n = send(s->fd, chunk, left < (int64_t)sizeof(chunk) ? left : (int64_t)sizeof(chunk),
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno != EAGAIN)
+			return -errno;
+		left -= n > 0 ? n : 0;
+		while (peer && recv(peer->fd, chunk, sizeof(chunk), MSG_DONTWAIT) > 0)
+			;
+	}
+	s->sent += bytes;
+	s->counted = true;
+	if (peer) {
+		peer->got += bytes;
+		peer->counted = true;
+	}
+	return 0;
+}
+
 /* ---- accept ---- */
 
 static void rec_accept(const struct sock *s)
@@ -621,6 +665,7 @@ struct sock *s_accept(struct sock *ls, bool want_addr)
 	s->established = s->holds_port = true;
 	s->local = ep_local(fd);
 	s->remote = want_addr ? ep_of(&ss, len) : ep_peer(fd);
+	link_accepted(s);
 	rec_accept(s);
 	return s;
 }
@@ -660,6 +705,45 @@ static void close_endpoints(const struct sock *s, const struct who *who, struct 
 		e->note = "udp_connect_failed";
 }
 
+/* Each connection that waits in the queue of a listener that ends: reset towards its client. */
+static void rec_never_accepted(const struct sock *listener, const struct who *who)
+{
+	bool reset;
+	struct expect e = expect_of(listener, "close", 0);
+
+	e.failed = true;
+	e.role = ROLE_INGRESS;
+	e.who = who;
+	e.free = F_COOKIE;
+	while (link_take_waiting(listener, &e.remote, &e.local, &reset)) {
+		e.err = reset ? ECONNRESET : 0;
+		e.cause = reset ? "reset" : "never_accepted";
+		rec_event(&e);
+	}
+}
+
+static bool closes_hard(const struct sock *s)
+{
+	struct linger linger = { 0 };
+	socklen_t len = sizeof(linger);
+
+	return !getsockopt(s->fd, SOL_SOCKET, SO_LINGER, &linger, &len) && linger.l_onoff && !linger.l_linger;
+}
+
+/* A listener stops to listen and keeps its port. */
+int s_shutdown_listener(struct sock *s)
+{
+	struct expect e = expect_of(s, "close", 0);
+
+	e.local = s->local;
+	e.cause = "shut_down";
+	e.took_ns = clock_ns(CLOCK_MONOTONIC) - s->born_ns;
+	rec_event(&e);
+	rec_never_accepted(s, NULL);
+	s->listening = false;
+	return shutdown(s->fd, SHUT_RDWR) ? -errno : 0;
+}
+
 /* who: the task that really ends the socket, when it is not the caller (exit, kill). */
 void rec_close(const struct sock *s, const struct who *who)
 {
@@ -672,7 +756,18 @@ void rec_close(const struct sock *s, const struct who *who)
 	/* A child of accept() is older than its file, so no bound is known for it. */
 	if (s->role != ROLE_INGRESS && !s->older)
 		e.took_ns = clock_ns(CLOCK_MONOTONIC) - s->born_ns;
+	e.closed_by = s->closed_by;
+	e.state = s->state;
+	if (s->type == SOCK_STREAM && s->established && link_closed(s, !who && closes_hard(s)) && !e.err)
+		e.err = ECONNRESET;
+	if (s->end_err)
+		e.err = s->end_err;
+	e.failed = e.err != 0;
+	if (e.failed)
+		e.cause = e.err == ETIMEDOUT ? "timed_out" : e.err == EHOSTUNREACH ? "unreachable" : "reset";
 	rec_event(&e);
+	if (s->listening)
+		rec_never_accepted(s, who);
 }
 
 /* Closed before an answer: the attempt fails and the socket, which held a port, is closed. */

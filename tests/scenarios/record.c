@@ -21,7 +21,7 @@ static const struct {
 	{ F_REMOTE_IP, "remote.ip" },	  { F_REMOTE_PORT, "remote.port" },
 	{ F_REQ_IP, "requested.ip" },	  { F_REQ_PORT, "requested.port" },
 	{ F_HOW, "how" },		  { F_TYPE, "type" },
-	{ F_BACKLOG, "backlog" },
+	{ F_BACKLOG, "backlog" },	  { F_COOKIE, "cookie" },
 };
 
 static const char *const role_names[] = { "none", "egress", "ingress" };
@@ -77,7 +77,7 @@ static void own_comm(char *comm, size_t size)
 
 void rec_who(struct who *w)
 {
-	*w = (struct who){ getpid(), gettid(), getppid(), getuid(), "" };
+	*w = (struct who){ getpid(), gettid(), getppid(), getuid(), "", NULL };
 	own_comm(w->comm, sizeof(w->comm));
 }
 
@@ -159,6 +159,53 @@ static void put_socket(FILE *f, const struct expect *e)
 		fprintf(f, ",\"backlog\":%d", e->backlog);
 }
 
+static void put_flag(FILE *f, const struct sock *s, const char *key, int level, int name)
+{
+	socklen_t len = sizeof(int);
+	int value = 0;
+
+	if (!getsockopt(s->fd, level, name, &value, &len))
+		fprintf(f, ",\"%s\":%s", key, value ? "true" : "false");
+}
+
+static void put_number(FILE *f, const struct sock *s, const char *key, int name)
+{
+	socklen_t len = sizeof(int);
+	int value = 0;
+
+	if (!getsockopt(s->fd, SOL_SOCKET, name, &value, &len) && value)
+		fprintf(f, ",\"%s\":%d", key, value);
+}
+
+/* The options that decide what becomes of a bind, listen or connect, and the descriptor, asked from the kernel. */
+static void put_options(FILE *f, const struct expect *e)
+{
+	const struct sock *s = e->s;
+
+	if (e->who || (strcmp(e->action, "bind") && strcmp(e->action, "listen") && strcmp(e->action, "connect")))
+		return;
+	fprintf(f, ",\"fd\":%d", s->fd);
+	put_flag(f, s, "reuseaddr", SOL_SOCKET, SO_REUSEADDR);
+	put_flag(f, s, "reuseport", SOL_SOCKET, SO_REUSEPORT);
+	put_flag(f, s, "no_port", IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT);
+	put_flag(f, s, "freebind", IPPROTO_IP, IP_FREEBIND);
+	put_flag(f, s, "transparent", IPPROTO_IP, IP_TRANSPARENT);
+	if (s->family == AF_INET6)
+		put_flag(f, s, "v6only", IPPROTO_IPV6, IPV6_V6ONLY);
+	put_number(f, s, "mark", SO_MARK);
+	put_number(f, s, "device", SO_BINDTOIFINDEX);
+}
+
+/* What the program knows of the end of a connection. */
+static void put_end(FILE *f, const struct expect *e)
+{
+	if (!strcmp(e->action, "close") && e->s->counted && !(e->free & F_COOKIE))
+		fprintf(f, ",\"sent\":%lld,\"got\":%lld", (long long)e->s->sent, (long long)e->s->got);
+	put_string(f, "closed_by", e->closed_by);
+	put_string(f, "state", e->state);
+	put_string(f, "exit", e->who ? e->who->exit : NULL);
+}
+
 static void put_hints(FILE *f, const struct expect *e)
 {
 	put_string(f, "by", e->by);
@@ -186,8 +233,11 @@ void rec_event(const struct expect *e)
 		e->failed ? "failure" : "success");
 	put_string(f, "errno", e->err ? strerrorname_np(e->err) : NULL);
 	put_string(f, "reason", e->reason);
+	put_string(f, "cause", e->cause);
 	put_task(f, e);
 	put_socket(f, e);
+	put_options(f, e);
+	put_end(f, e);
 	put_hints(f, e);
 	fputs("}\n", f);
 	fclose(f);

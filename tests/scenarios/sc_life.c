@@ -46,9 +46,11 @@ static int inherit(struct heir *h, struct estate *e)
 	return n == sizeof(*e) ? 0 : -EIO;
 }
 
-static void rec_estate(const struct estate *e)
+/* At exit the kernel closes the youngest descriptors first (task_work_run()). */
+static void rec_estate(struct estate *e, const char *exit)
 {
-	for (int i = 0; i < e->count; i++)
+	e->who.exit = exit;
+	for (int i = e->count; i-- > 0;)
 		rec_close(&e->socks[i], &e->who);
 }
 
@@ -87,7 +89,7 @@ static int kill9_holding(const struct variant *v)
 	WANT(inherit(&h, &e) == 0);
 	kill(pid, SIGKILL);
 	WANT(reap(pid) == -SIGKILL);
-	rec_estate(&e);
+	rec_estate(&e, "SIGKILL");
 	return 0;
 }
 
@@ -108,7 +110,7 @@ static int exit_holding(const struct variant *v)
 	pid = spawn(holds_and_exits, &h);
 	WANT(inherit(&h, &e) == 0);
 	WANT(reap(pid) == 0);
-	rec_estate(&e);
+	rec_estate(&e, "exit");
 	return 0;
 }
 

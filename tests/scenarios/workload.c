@@ -16,7 +16,7 @@
 
 static const struct scenario *const tables[] = {
 	bind_scenarios,	  listen_scenarios,  connect_scenarios, pending_scenarios, accept_scenarios,
-	udp_scenarios,	  exhaust_scenarios, life_scenarios,	noise_scenarios,
+	udp_scenarios,	  exhaust_scenarios, life_scenarios,	noise_scenarios,   end_scenarios,
 };
 
 struct options {
@@ -263,7 +263,7 @@ int main(int argc, char **argv)
 		return for_each(list_one, &o);
 	signal(SIGPIPE, SIG_IGN);
 	why = mmap(NULL, WHY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (why == MAP_FAILED || watchdog_init() || rec_open(o.expect)) {
+	if (why == MAP_FAILED || links_open() || watchdog_init() || rec_open(o.expect)) {
 		perror(o.expect);
 		return 1;
 	}

@@ -5,6 +5,7 @@
  * gettid(), SO_COOKIE). tests/scenarios/check.py compares the record with what porttrace showed.
  *
  * record.c   writes the expectation file, one JSON object a line
+ * links.c    which connections there are, and whose end has been reset
  * ops.c      bind(), connect(), ... which write their own expectation
  * netns.c    an own network namespace and its devices, by rtnetlink
  * sc_*.c     the scenarios, one table a file
@@ -80,6 +81,7 @@ extern const struct scenario udp_scenarios[];
 extern const struct scenario exhaust_scenarios[];
 extern const struct scenario life_scenarios[];
 extern const struct scenario noise_scenarios[];
+extern const struct scenario end_scenarios[];
 
 /* What a scenario returns besides 0. */
 enum { SC_BAD = 1, SC_SKIP = 77 };
@@ -121,6 +123,10 @@ struct sock {
 	bool udp_failed;  /* the last connect() of a UDP socket failed */
 	bool autobound_by_connect;
 	bool older;       /* made before porttrace started */
+	int64_t sent, got; /* payload bytes, as this program wrote and as the other end wrote */
+	bool counted;      /* they are known */
+	const char *closed_by, *state; /* what its close has to say; NULL: not known */
+	int end_err;       /* the errno that ended the connection before the close; 0: none */
 	int64_t connect_ns;
 	bool connect_picks; /* this connect() has to pick the local port */
 };
@@ -130,6 +136,7 @@ struct who {
 	pid_t pid, tid, ppid;
 	uid_t uid;
 	char comm[32];
+	const char *exit; /* how it ended with the socket open: "exit", "SIGKILL"; NULL: it did not */
 };
 
 /* Fields which the program cannot know. */
@@ -143,6 +150,7 @@ enum {
 	F_HOW = 1 << 6,
 	F_TYPE = 1 << 7,
 	F_BACKLOG = 1 << 8,
+	F_COOKIE = 1 << 9,
 };
 
 struct expect {
@@ -159,6 +167,8 @@ struct expect {
 	unsigned int free;    /* F_*: not compared */
 	bool cookie_maybe;
 	bool sync;            /* the call itself said the error, no packet was needed */
+	const char *cause;    /* porttrace.cause, NULL: none is compared */
+	const char *closed_by, *state; /* of a close; NULL: not compared */
 	const char *by;       /* what made the kernel bind by itself: connect, sendto */
 	const char *note;     /* more for the checker's table of blind spots */
 	int64_t at_ns;        /* order within a socket; 0: now */
@@ -175,6 +185,16 @@ void rec_process(pid_t pid);
 void rec_result(const char *name, const char *status, const char *reason, int64_t start_ns);
 void rec_who(struct who *w);
 int64_t clock_ns(int clock);
+
+/* links.c */
+int links_open(void);
+void link_connected(const struct sock *s); /* by connect() */
+void link_accepted(const struct sock *s);
+/* This end is closed, `hard`: by a reset. Says whether it had got a reset itself. */
+bool link_closed(const struct sock *s, bool hard);
+/* A connection that still waits in the queue of a listener that ends now; false: no more. `*ret_reset`: its peer has
+ * reset it already. */
+bool link_take_waiting(const struct sock *listener, struct ep *ret_client, struct ep *ret_server, bool *ret_reset);
 
 /* ops.c */
 struct ep ep_none(void);
@@ -201,6 +221,8 @@ int s_connect_sa(struct sock *s, const void *sa, socklen_t len, unsigned int fre
 int s_fastopen(struct sock *s, const char *ip, int port);
 int s_connect_result(struct sock *s, int timeout_ms);
 int s_disconnect(struct sock *s);
+int s_shutdown_listener(struct sock *s);
+int s_send(struct sock *s, struct sock *peer, int64_t bytes);
 int s_udp_connect(struct sock *s, const char *ip, int port);
 int s_sendto(struct sock *s, const char *ip, int port);
 struct sock *s_accept(struct sock *ls, bool want_addr);
@@ -216,6 +238,7 @@ bool wait_asleep(pid_t pid, pid_t tid);
 /* netns.c */
 int netns_enter(void);
 int netns_up(const char *ifname);
+int netns_down(const char *ifname);
 int netns_veth(const char *a, const char *b);
 int netns_addr4(const char *ifname, const char *ip, int plen);
 int netns_unreachable4(const char *ip, int plen);
