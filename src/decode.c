@@ -210,6 +210,8 @@ static const char *decode_hint(const struct raw_event *raw)
 		return "no answer: peer not reachable, or given up by the program";
 	if (raw->flags & RAW_F_NO_ROUTE_HINT)
 		return "nothing was sent: no route, no free local port, or denied";
+	if ((raw->flags & RAW_F_UNKNOWN) && raw->kind == RAW_CLOSE)
+		return "ended before: reset, timed out, or dropped by the program";
 	if (raw->flags & RAW_F_UNKNOWN)
 		return raw->kind == RAW_CONNECT ? "the result of a UDP connect is not visible to the cgroup backend" :
 						  "no port yet: left to connect, or failed";
