@@ -96,6 +96,10 @@ CGROUP_BLIND = (
           "A listener that is shut down, and connect(AF_UNSPEC), run no program.",
           lambda x: x["action"] == "close" and x.get("cause") in ("shut_down", "disconnected"),
           ("duration",), "maybe"),
+    Blind("state_after",
+          "The close is told when the FIN's exchange is over, with what it left by then.",
+          lambda x: x["action"] == "close" and x.get("state") == "closing",
+          ("state",), "must"),
     Blind("older_socket",
           "Of a socket made before the start only the close is seen, without its ports.",
           lambda x: x.get("older"),
@@ -334,7 +338,10 @@ def candidates(exp, events):
     for ev in events:
         if ev.match or ev.f["pid"] != x["pid"] or ev.f["action"] != x["action"]:
             continue
-        if "cookie" in exp.blind or ev.f["cookie"] in (None, 0, x["cookie"]):
+        if "cookie" in exp.blind:  # then the peer says which connection it is
+            if ev.get("remote.port", exp.role) == exp.f["remote.port"]:
+                yield ev
+        elif ev.f["cookie"] in (None, 0, x["cookie"]):
             yield ev
 
 
@@ -362,7 +369,7 @@ def match_all(expectations, events, backend):
 def near(exp, events):
     """An event of another process or cookie that else looks like this one."""
     return [ev for ev in events if not ev.match and ev.f["action"] == exp.x["action"]
-            and exp.x["cookie"] == ev.f["cookie"]]
+            and "cookie" not in exp.blind and exp.x["cookie"] == ev.f["cookie"]]
 
 
 def expectation_problems(exp, backend):
