@@ -119,6 +119,10 @@ check: test-programs asan
 check-vm: test-programs
 	$(Q)tests/kernels/run $(KERNEL)
 
+# docs/coverage.md from the results of check and check-vm that are there.
+coverage:
+	$(Q)tests/coverage --write
+
 vm-shell: test-programs
 	$(Q)tests/vm/run.sh $(KERNEL) --add $(BUILD)/porttrace --add $(BUILD)/tests/workload --shell
 
@@ -158,11 +162,12 @@ help:
 	@echo 'sudo make test           installs, builds, and runs all tests'
 	@echo 'make check SUITES="unit cli"   some suites: unit scenarios cli lint docs strace kernels'
 	@echo 'make check-vm KERNEL=6.1 the tests of one kernel of tests/vm/kernels.list'
+	@echo 'make coverage            docs/coverage.md from the results of the tests'
 	@echo 'make vm-shell KERNEL=6.1 a shell in a virtual machine with that kernel'
 	@echo 'make asan, make lint     unit tests with sanitizers; rules of the code, warnings as errors'
 	@echo 'make install             to $$DESTDIR$$PREFIX/sbin (PREFIX=$(PREFIX))'
 
-.PHONY: unit-tests test-programs asan check check-vm vm-shell lint test demo deps install clean help
+.PHONY: unit-tests test-programs asan check check-vm coverage vm-shell lint test demo deps install clean help
 
 .SECONDARY:
 .DELETE_ON_ERROR:

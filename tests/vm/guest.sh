@@ -77,6 +77,7 @@ load()
 stress() { load "$1" "$2" preempt 8 250; }
 irq() { load "$1" "$2" irq 600 4; }
 
+uname -r >/results/release
 while [ $# -ge 3 ]; do
 	"$1" "$2" "$3"
 	shift 3
