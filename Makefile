@@ -96,10 +96,15 @@ $(BUILD)/tests/workload: $(SCENARIO_SOURCES) $(wildcard tests/scenarios/*.h)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $(SCENARIO_SOURCES) -lpthread
 
-$(BUILD)/tests/stress: $(wildcard tests/stress/*.c)
+$(BUILD)/tests/stress: $(wildcard tests/stress/*.c) $(wildcard tests/stress/*.h)
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -D_GNU_SOURCE -O2 -g -Wall -Wextra -o $@ $^ -lpthread
+	$(Q)$(CC) -D_GNU_SOURCE -O2 -g -Wall -Wextra -o $@ $(filter %.c,$^) -lpthread
+
+$(BUILD)/tests/process: $(wildcard tests/process/*.c) $(wildcard tests/process/*.h)
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $(filter %.c,$^) -lpthread
 
 $(BUILD)/tests/cli-load: tests/cli/load.c
 	$(call say,TEST,$@)
@@ -107,7 +112,7 @@ $(BUILD)/tests/cli-load: tests/cli/load.c
 	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $<
 
 unit-tests: $(UNIT_TESTS)
-test-programs: $(BUILD)/porttrace $(BUILD)/tests/workload $(BUILD)/tests/stress $(BUILD)/tests/cli-load
+test-programs: $(BUILD)/porttrace $(BUILD)/tests/workload $(BUILD)/tests/stress $(BUILD)/tests/process $(BUILD)/tests/cli-load
 
 # The same sources with the sanitizers, in a build folder of their own.
 asan:
