@@ -7,6 +7,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 BUILD ?= build
 KERNEL ?= 6.1
+SOAK_KERNELS ?= 5.10 6.1 6.12 6.12-full newest
 
 CC ?= cc
 CLANG ?= clang
@@ -124,6 +125,10 @@ check: test-programs asan
 check-vm: test-programs
 	$(Q)tests/kernels/run $(KERNEL)
 
+# What takes minutes a kernel: a million sockets.
+soak: test-programs
+	$(Q)for k in $(SOAK_KERNELS); do tests/kernels/run $$k --soak || exit 1; done
+
 # docs/coverage.md from the results of check and check-vm that are there.
 coverage:
 	$(Q)tests/coverage --write
@@ -168,11 +173,12 @@ help:
 	@echo 'make check SUITES="unit cli"   some suites: unit scenarios cli lint docs strace kernels'
 	@echo 'make check-vm KERNEL=6.1 the tests of one kernel of tests/vm/kernels.list'
 	@echo 'make coverage            docs/coverage.md from the results of the tests'
+	@echo 'make soak                a million sockets on each kernel: minutes (SOAK_KERNELS=6.1)'
 	@echo 'make vm-shell KERNEL=6.1 a shell in a virtual machine with that kernel'
 	@echo 'make asan, make lint     unit tests with sanitizers; rules of the code, warnings as errors'
 	@echo 'make install             to $$DESTDIR$$PREFIX/sbin (PREFIX=$(PREFIX))'
 
-.PHONY: unit-tests test-programs asan check check-vm coverage vm-shell lint test demo deps install clean help
+.PHONY: unit-tests test-programs asan check check-vm soak coverage vm-shell lint test demo deps install clean help
 
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -113,7 +113,7 @@ count_maps()
 
 resident_kib() { sed -nE "s/^$1:\s*([0-9]+) kB/\1/p" "/proc/$tracer/status"; }
 
-measure() { echo "$1 $(resident_kib VmRSS) $(resident_kib RssAnon)" >>"$dir/memory"; }
+measure() { echo "$1 $(cut -d. -f1 /proc/uptime) $(resident_kib VmRSS) $(resident_kib RssAnon)" >>"$dir/memory"; }
 
 churn()
 {
@@ -152,6 +152,8 @@ if [ "$1" = --soak ]; then
 	shift
 fi
 while [ $# -ge 3 ]; do
+	began=$(cut -d. -f1 /proc/uptime)
 	"$1" "$2" "$3"
+	echo "$2: $(($(cut -d. -f1 /proc/uptime) - began)) s"
 	shift 3
 done
