@@ -62,6 +62,215 @@ static __always_inline void compat_sock_range(struct sock *sk, __u16 *low, __u16
 	}
 }
 
+/* Bit fields: their place moves between kernels. */
+struct sock_common___bits {
+	unsigned char skc_reuse : 4;
+	unsigned char skc_reuseport : 1;
+	unsigned char skc_ipv6only : 1;
+} __attribute__((preserve_access_index));
+
+/* Up to 6.5; 6.6 made them bits of inet_flags. */
+struct inet_sock___bits {
+	__u8 freebind : 1;
+	__u8 transparent : 1;
+	__u8 bind_address_no_port : 1;
+} __attribute__((preserve_access_index));
+
+struct inet_sock___flags {
+	unsigned long inet_flags;
+} __attribute__((preserve_access_index));
+
+/* include/net/inet_sock.h since 6.6: a nameless enum, so CO-RE cannot find them. */
+#define INET_FLAGS_FREEBIND 11
+#define INET_FLAGS_TRANSPARENT 15
+#define INET_FLAGS_BIND_ADDRESS_NO_PORT 18
+
+/* Bits of enum raw_option. */
+static __always_inline __u32 compat_options(struct sock *sk)
+{
+	struct sock_common___bits *common = (struct sock_common___bits *)sk; /* struct sock begins with it */
+	struct inet_sock___bits *inet = (struct inet_sock___bits *)sk;
+	__u32 options = 0;
+
+	options |= BPF_CORE_READ_BITFIELD_PROBED(common, skc_reuse) ? RAW_OPT_REUSEADDR : 0;
+	options |= BPF_CORE_READ_BITFIELD_PROBED(common, skc_reuseport) ? RAW_OPT_REUSEPORT : 0;
+	options |= BPF_CORE_READ_BITFIELD_PROBED(common, skc_ipv6only) ? RAW_OPT_V6ONLY : 0;
+	if (bpf_core_field_exists(struct inet_sock___flags, inet_flags)) {
+		unsigned long flags = BPF_CORE_READ((struct inet_sock___flags *)sk, inet_flags);
+
+		options |= flags & (1UL << INET_FLAGS_FREEBIND) ? RAW_OPT_FREEBIND : 0;
+		options |= flags & (1UL << INET_FLAGS_TRANSPARENT) ? RAW_OPT_TRANSPARENT : 0;
+		options |= flags & (1UL << INET_FLAGS_BIND_ADDRESS_NO_PORT) ? RAW_OPT_NO_PORT : 0;
+	} else if (bpf_core_field_exists(struct inet_sock___bits, freebind)) {
+		options |= BPF_CORE_READ_BITFIELD_PROBED(inet, freebind) ? RAW_OPT_FREEBIND : 0;
+		options |= BPF_CORE_READ_BITFIELD_PROBED(inet, transparent) ? RAW_OPT_TRANSPARENT : 0;
+		options |= BPF_CORE_READ_BITFIELD_PROBED(inet, bind_address_no_port) ? RAW_OPT_NO_PORT : 0;
+	}
+	return options;
+}
+
+/* Who holds a port hangs on struct inet_bind_bucket up to 6.7; from 6.8 on, on its inet_bind2_buckets. */
+struct inet_bind_bucket___owners {
+	struct hlist_head owners;
+} __attribute__((preserve_access_index));
+
+struct inet_bind_bucket___bhash2 {
+	struct hlist_head bhash2;
+} __attribute__((preserve_access_index));
+
+struct inet_bind2_bucket {
+	struct hlist_node bhash_node;
+	struct hlist_head owners;
+} __attribute__((preserve_access_index));
+
+static __always_inline bool compat_is_single(struct hlist_head *head)
+{
+	struct hlist_node *first = BPF_CORE_READ(head, first);
+
+	return first && !BPF_CORE_READ(first, next);
+}
+
+/* RAW_F_PORT_FREE if the holder that is about to go is the last one, else RAW_F_PORT_SHARED. */
+static __always_inline __u32 compat_port_after(struct inet_bind_bucket *bucket)
+{
+	struct inet_bind_bucket___owners *old = (void *)bucket;
+	struct inet_bind_bucket___bhash2 *new = (void *)bucket;
+	struct inet_bind2_bucket *second;
+	bool single;
+
+	if (bpf_core_field_exists(struct inet_bind_bucket___owners, owners)) {
+		single = compat_is_single(__builtin_preserve_access_index(&old->owners));
+	} else {
+		second = (void *)BPF_CORE_READ(new, bhash2.first) -
+			 __builtin_preserve_field_info(((struct inet_bind2_bucket *)0)->bhash_node,
+						       BPF_FIELD_BYTE_OFFSET);
+		single = compat_is_single(__builtin_preserve_access_index(&new->bhash2)) &&
+			 compat_is_single(__builtin_preserve_access_index(&second->owners));
+	}
+	return single ? RAW_F_PORT_FREE : RAW_F_PORT_SHARED;
+}
+
+/* The registers with which the running thread entered the kernel. Their place on the stack has a helper from 5.15
+ * on; before, it was the end of the stack without padding (arch/x86/include/asm/processor.h, task_pt_regs()). */
+#define COMPAT_THREAD_SIZE 16384 /* x86-64 without KASAN, arm64 with 4 KiB pages */
+
+static __always_inline void *compat_task_regs(struct task_struct *task, unsigned int size)
+{
+	if (config.has_task_regs)
+		return (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	return (void *)BPF_CORE_READ(task, stack) + COMPAT_THREAD_SIZE - size;
+}
+
+/* A system call about a socket, as its registers tell it. */
+struct compat_call {
+	__u8 kind; /* enum raw_kind */
+	__u32 fd;
+	const void *addr; /* bind, connect: user memory */
+	int addr_len;
+	long result; /* what it returns, once that is set; negative errno */
+};
+
+#ifdef __TARGET_ARCH_x86
+#define COMPAT_TS_COMPAT 2 /* in a 32-bit system call (arch/x86/include/asm/thread_info.h) */
+
+struct thread_info___x86 {
+	__u32 status;
+} __attribute__((preserve_access_index));
+
+/* Is this one of the 64-bit system calls whose first argument is a socket: connect, sendto, sendmsg, bind, listen,
+ * sendmmsg (arch/x86/entry/syscalls/syscall_64.tbl)? */
+static __always_inline bool compat_is_socket_call(unsigned long nr)
+{
+	return nr == 42 || nr == 44 || nr == 46 || nr == 49 || nr == 50 || nr == 307;
+}
+
+/* The socket's descriptor in the system call under way; -1 where it does not say (io_uring, 32-bit calls). */
+static __always_inline int compat_syscall_fd(struct task_struct *task)
+{
+	struct pt_regs *regs = compat_task_regs(task, bpf_core_type_size(struct pt_regs));
+	struct thread_info___x86 *info = (void *)&task->thread_info;
+
+	if (!compat_is_socket_call(BPF_CORE_READ(regs, orig_ax)) || BPF_CORE_READ(info, status) & COMPAT_TS_COMPAT)
+		return -1;
+	return (int)BPF_CORE_READ(regs, di);
+}
+
+/* connect, accept, bind, listen, accept4 */
+static __always_inline __u8 compat_call_kind(unsigned long nr)
+{
+	return nr == 42		       ? RAW_CONNECT :
+	       nr == 43 || nr == 288 ? RAW_ACCEPT :
+	       nr == 49		       ? RAW_BIND :
+	       nr == 50		       ? RAW_LISTEN :
+					 0;
+}
+
+/* False if the system call under way is none of a 64-bit program's bind, listen, connect, accept. */
+static __always_inline bool compat_read_call(struct task_struct *task, struct compat_call *call)
+{
+	struct pt_regs *regs = compat_task_regs(task, bpf_core_type_size(struct pt_regs));
+	struct thread_info___x86 *info = (void *)&task->thread_info;
+
+	call->kind = compat_call_kind(BPF_CORE_READ(regs, orig_ax));
+	if (!call->kind || BPF_CORE_READ(info, status) & COMPAT_TS_COMPAT)
+		return false;
+	call->fd = (__u32)BPF_CORE_READ(regs, di);
+	call->addr = (const void *)BPF_CORE_READ(regs, si);
+	call->addr_len = (int)BPF_CORE_READ(regs, dx);
+	call->result = BPF_CORE_READ(regs, ax);
+	return true;
+}
+#else
+/* arm64: registers are struct user_pt_regs, then orig_x0 and syscallno (arch/arm64/include/asm/ptrace.h). */
+struct pt_regs___arm64 {
+	__u64 orig_x0;
+	int syscallno;
+} __attribute__((preserve_access_index));
+
+#define COMPAT_TIF_32BIT 22 /* arch/arm64/include/asm/thread_info.h */
+
+/* bind, listen, connect, sendto, sendmsg, sendmmsg (include/uapi/asm-generic/unistd.h) */
+static __always_inline bool compat_is_socket_call(int nr)
+{
+	return nr == 200 || nr == 201 || nr == 203 || nr == 206 || nr == 211 || nr == 269;
+}
+
+static __always_inline int compat_syscall_fd(struct task_struct *task)
+{
+	struct pt_regs___arm64 *regs = compat_task_regs(task, bpf_core_type_size(struct pt_regs___arm64));
+
+	if (!compat_is_socket_call(BPF_CORE_READ(regs, syscallno)) ||
+	    BPF_CORE_READ(task, thread_info.flags) & (1UL << COMPAT_TIF_32BIT))
+		return -1;
+	return (int)BPF_CORE_READ(regs, orig_x0);
+}
+
+/* bind, listen, accept, connect, accept4 */
+static __always_inline __u8 compat_call_kind(int nr)
+{
+	return nr == 200	       ? RAW_BIND :
+	       nr == 201	       ? RAW_LISTEN :
+	       nr == 202 || nr == 242 ? RAW_ACCEPT :
+	       nr == 203	       ? RAW_CONNECT :
+					 0;
+}
+
+static __always_inline bool compat_read_call(struct task_struct *task, struct compat_call *call)
+{
+	struct pt_regs___arm64 *regs = compat_task_regs(task, bpf_core_type_size(struct pt_regs___arm64));
+	struct user_pt_regs *user = (void *)regs; /* struct pt_regs begins with it */
+
+	call->kind = compat_call_kind(BPF_CORE_READ(regs, syscallno));
+	if (!call->kind || BPF_CORE_READ(task, thread_info.flags) & (1UL << COMPAT_TIF_32BIT))
+		return false;
+	call->fd = (__u32)BPF_CORE_READ(regs, orig_x0);
+	call->addr = (const void *)BPF_CORE_READ(user, regs[1]);
+	call->addr_len = (int)BPF_CORE_READ(user, regs[2]);
+	call->result = (long)BPF_CORE_READ(user, regs[0]);
+	return true;
+}
+#endif
+
 /* The errno (negative) that inet_csk_accept() left for its caller: through `int *err` (argument 2) up to 6.9, in the
  * struct proto_accept_arg that is argument 1 from 6.10 on. `arg` is the one of the two that this kernel has. The loader
  * looks up the offset: a CO-RE relocation by a struct that the kernel lacks makes libbpf search the modules' BTF, for

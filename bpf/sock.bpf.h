@@ -12,11 +12,28 @@
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT 2
 #define TCP_SYN_RECV 3
+#define TCP_FIN_WAIT1 4
+#define TCP_FIN_WAIT2 5
 #define TCP_CLOSE 7
+#define TCP_CLOSE_WAIT 8
+#define TCP_LAST_ACK 9
+#define TCP_LISTEN 10
+#define TCP_CLOSING 11
+#define SOCK_DEAD 0 /* bits of sk_flags, enum sock_flags in include/net/sock.h */
+#define SOCK_DONE 1
+/* include/linux/sched.h */
+#define PF_IO_WORKER 0x00000010
+#define PF_EXITING 0x00000004
+#define PF_KTHREAD 0x00200000
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define IPPROTO_UDPLITE 136
 #define IPPROTO_MPTCP 262
+
+/* What the kernel asks of the length of an address, before it reads it. */
+#define SOCKADDR_MIN_SIZE 2 /* the family: any connect */
+#define SOCKADDR_IN_SIZE 16
+#define SOCKADDR_IN6_SIZE 24 /* SIN6_LEN_RFC2133: inet6_bind(), tcp_v6_connect() */
 
 /* An address as a program passed it, copied by the kernel. What it was too short for is 0. */
 struct request {
@@ -130,17 +147,94 @@ static __always_inline void sock_fill_addresses(struct raw_event *ev, struct soc
 	ev->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
 }
 
-/* Everything that the socket itself tells. ev has been zeroed. */
+static __always_inline bool sock_flag(struct sock *sk, int bit)
+{
+	return BPF_CORE_READ(sk, __sk_common.skc_flags) & (1UL << bit);
+}
+
+/* The MPTCP socket that programs see, where `sk` is the TCP socket of one of its paths; else NULL. */
+static __always_inline struct sock *sock_mptcp_parent(struct sock *sk)
+{
+	struct inet_connection_sock *icsk = (struct inet_connection_sock *)sk;
+	struct tcp_ulp_ops *ops;
+	struct sock *parent = NULL;
+	char name[8] = {};
+
+	if (!config.mptcp_conn_offset || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+		return NULL;
+	ops = BPF_CORE_READ(icsk, icsk_ulp_ops);
+	if (!ops)
+		return NULL;
+	bpf_probe_read_kernel(name, sizeof(name) - 1, &ops->name);
+	if (name[0] != 'm' || name[1] != 'p' || name[2] != 't' || name[3] != 'c' || name[4] != 'p' || name[5])
+		return NULL;
+	bpf_probe_read_kernel(&parent, sizeof(parent), BPF_CORE_READ(icsk, icsk_ulp_data) + config.mptcp_conn_offset);
+	return parent;
+}
+
+/* Everything that the socket itself tells. ev has been zeroed. The events of an MPTCP connection happen to the TCP
+ * sockets of its paths; they are told as those of the socket that the program has. */
 static __always_inline void sock_fill(struct raw_event *ev, struct sock *sk)
 {
 	struct net *net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
+	struct sock *parent = sock_mptcp_parent(sk);
 
-	ev->socket_id = (__u64)sk;
-	ev->cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	ev->socket_id = (__u64)(parent ? parent : sk);
+	ev->cookie = BPF_CORE_READ(parent ? parent : sk, __sk_common.skc_cookie.counter);
 	ev->family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	ev->protocol = BPF_CORE_READ(sk, sk_protocol);
+	ev->protocol = parent ? IPPROTO_MPTCP : BPF_CORE_READ(sk, sk_protocol);
 	ev->netns_inum = BPF_CORE_READ(net, ns.inum);
 	sock_fill_addresses(ev, sk);
+}
+
+/* What the socket asked for, and by which descriptor the program named it. */
+static __always_inline void sock_fill_options(struct raw_event *ev, struct sock *sk)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	ev->options = compat_options(sk);
+	ev->mark = BPF_CORE_READ(sk, sk_mark);
+	ev->bound_ifindex = BPF_CORE_READ(sk, __sk_common.skc_bound_dev_if);
+	ev->flags |= RAW_F_OPTIONS;
+	if (BPF_CORE_READ(task, flags) & (PF_KTHREAD | PF_IO_WORKER))
+		return;
+	ev->fd = compat_syscall_fd(task);
+	if (ev->fd >= 0)
+		ev->flags |= RAW_F_FD;
+}
+
+static __always_inline bool sock_has_sent_fin(__u8 state)
+{
+	return state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2 || state == TCP_CLOSING || state == TCP_LAST_ACK;
+}
+
+/* Payload in both directions. Sent: all that the program wrote, so what is still queued counts, what was sent again
+ * does not, and neither does a FIN that is queued. Received: the kernel counts the peer's FIN as a byte. */
+static __always_inline void sock_fill_bytes(struct raw_event *ev, struct sock *sk)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+	__u32 queued = BPF_CORE_READ(tp, write_seq) - BPF_CORE_READ(tp, snd_nxt);
+
+	if (queued && sock_has_sent_fin(BPF_CORE_READ(sk, __sk_common.skc_state)))
+		queued--;
+	ev->bytes_sent = BPF_CORE_READ(tp, bytes_sent) - BPF_CORE_READ(tp, bytes_retrans) + queued;
+	ev->bytes_received = BPF_CORE_READ(tp, bytes_received);
+	if (ev->bytes_received && sock_flag(sk, SOCK_DONE))
+		ev->bytes_received--;
+	ev->flags |= RAW_F_BYTES;
+}
+
+/* pid as the process itself sees it; 0 in the first pid namespace. */
+static __always_inline __u32 sock_read_vpid(struct task_struct *leader)
+{
+	struct pid *pid = BPF_CORE_READ(leader, thread_pid);
+	__u32 level = BPF_CORE_READ(pid, level);
+	struct upid *upid;
+
+	if (!level)
+		return 0;
+	upid = (void *)__builtin_preserve_access_index(&pid->numbers) + level * bpf_core_type_size(struct upid);
+	return BPF_CORE_READ(upid, nr);
 }
 
 /* The process that runs now. Only right where the kernel works for that process, not in softirq or timers. */
@@ -148,6 +242,7 @@ static __always_inline void sock_fill_process(struct raw_event *ev)
 {
 	struct task_struct *leader, *task = (void *)bpf_get_current_task();
 	__u64 id = bpf_get_current_pid_tgid();
+	__u32 flags = BPF_CORE_READ(task, flags);
 
 	leader = BPF_CORE_READ(task, group_leader);
 	ev->pid = id >> 32;
@@ -156,8 +251,14 @@ static __always_inline void sock_fill_process(struct raw_event *ev)
 	ev->cgroup_id = bpf_get_current_cgroup_id();
 	ev->parent_pid = BPF_CORE_READ(task, real_parent, tgid);
 	ev->process_start_ns = BPF_CORE_READ(leader, start_boottime);
+	ev->exec_id = (__u32)BPF_CORE_READ(task, self_exec_id);
+	ev->vpid = sock_read_vpid(leader);
 	BPF_CORE_READ_INTO(&ev->comm, leader, comm);
-	ev->flags |= RAW_F_LEADER_COMM;
+	ev->flags |= RAW_F_LEADER_COMM | (flags & PF_KTHREAD ? RAW_F_KERNEL_THREAD : 0);
+	if (flags & PF_EXITING) {
+		ev->flags |= RAW_F_EXITING;
+		ev->exit_signal = BPF_CORE_READ(task, exit_code) & 0x7f;
+	}
 }
 
 #endif

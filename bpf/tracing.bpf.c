@@ -22,7 +22,12 @@
 #include "compat.bpf.h"
 #include "sock.bpf.h"
 #include "prefilter.bpf.h"
+#include "process.bpf.h"
 #include "handler.bpf.h"
+#include "connect.bpf.h"
+#include "release.bpf.h"
+#include "close.bpf.h"
+#include "seccomp.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -36,8 +41,6 @@ static __always_inline __u64 slot(const __u64 *ctx, int n)
 	return value;
 }
 
-#define SOCKADDR_IN_SIZE 16
-#define SOCKADDR_IN6_SIZE 24 /* SIN6_LEN_RFC2133: what inet6_bind() asks for */
 
 /* --- mode F -------------------------------------------------------------------------------------------------- */
 
@@ -82,6 +85,31 @@ int BPF_PROG(f_bind6_early, struct socket *sock, void *uaddr, int addr_len, int 
 		return 0;
 	sock_read_request(&req, uaddr, addr_len);
 	handle_bind_early(sock->sk, &req, addr_len, ret, SOCKADDR_IN6_SIZE, false);
+	return 0;
+}
+
+/* Since 6.6, MPTCP calls these instead of the two above, which call them too. */
+SEC("fexit/inet_bind_sk")
+int BPF_PROG(f_bind4_early_sk, struct sock *sk, void *uaddr, int addr_len, int ret)
+{
+	struct request req;
+
+	if (!ret)
+		return 0;
+	sock_read_request(&req, uaddr, addr_len);
+	handle_bind_early(sk, &req, addr_len, ret, SOCKADDR_IN_SIZE, false);
+	return 0;
+}
+
+SEC("fexit/inet6_bind_sk")
+int BPF_PROG(f_bind6_early_sk, struct sock *sk, void *uaddr, int addr_len, int ret)
+{
+	struct request req;
+
+	if (!ret)
+		return 0;
+	sock_read_request(&req, uaddr, addr_len);
+	handle_bind_early(sk, &req, addr_len, ret, SOCKADDR_IN6_SIZE, false);
 	return 0;
 }
 
@@ -178,10 +206,24 @@ int BPF_PROG(f_release, struct socket *sock)
 	return 0;
 }
 
+SEC("fexit/__tcp_close")
+int BPF_PROG(f_close, struct sock *sk)
+{
+	handle_close_exit(sk);
+	return 0;
+}
+
+SEC("fentry/tcp_disconnect")
+int BPF_PROG(f_disconnect, struct sock *sk)
+{
+	handle_disconnect(sk, true);
+	return 0;
+}
+
 SEC("fentry/sock_def_error_report")
 int BPF_PROG(f_error_report, struct sock *sk)
 {
-	handle_error_report(sk);
+	handle_error(sk, BPF_CORE_READ(sk, sk_err));
 	return 0;
 }
 
@@ -193,7 +235,7 @@ int BPF_PROG(f_denied_bind, struct socket *sock, void *uaddr, int addr_len, int 
 	if (!ret)
 		return 0;
 	sock_read_request(&req, uaddr, addr_len);
-	handle_denied(sock->sk, &req, ret, RAW_BIND, false);
+	handle_denied_bind(sock->sk, &req, ret, false);
 	return 0;
 }
 
@@ -202,10 +244,10 @@ int BPF_PROG(f_denied_connect, struct socket *sock, void *uaddr, int addr_len, i
 {
 	struct request req;
 
-	if (!ret)
+	if (!ret && addr_len >= SOCKADDR_MIN_SIZE)
 		return 0;
 	sock_read_request(&req, uaddr, addr_len);
-	handle_denied(sock->sk, &req, ret, RAW_CONNECT, false);
+	handle_denied_connect(sock->sk, &req, addr_len, ret, false);
 	return 0;
 }
 
@@ -229,6 +271,14 @@ int BPF_PROG(f_pre_connect6, struct sock *sk, void *uaddr, int addr_len, int ret
 	return 0;
 }
 
+/* Only with --seccomp: runs in every system call of a process that has a filter. */
+SEC("fexit/__seccomp_filter")
+int f_seccomp(__u64 *ctx)
+{
+	handle_seccomp((int)slot(ctx, config.seccomp_nargs));
+	return 0;
+}
+
 /* --- both modes: the result of a TCP connect ------------------------------------------------------------------ */
 
 SEC("tp_btf/inet_sock_set_state")
@@ -245,6 +295,73 @@ int t_state_classic(struct trace_event_raw_inet_sock_set_state *ctx)
 {
 	if (ctx->protocol == IPPROTO_TCP)
 		handle_state((struct sock *)ctx->skaddr, ctx->oldstate, ctx->newstate, false);
+	return 0;
+}
+
+/* In softirq mostly: with a twin in mode X, like t_state. Says an error before anyone can take it. */
+SEC("fentry/tcp_done_with_error")
+int BPF_PROG(t_error, struct sock *sk, int error)
+{
+	handle_error(sk, error);
+	return 0;
+}
+
+SEC("kprobe/tcp_done_with_error")
+int BPF_KPROBE(x_error, struct sock *sk, int error)
+{
+	handle_error(sk, error);
+	return 0;
+}
+
+/* One of the two names is there: renamed in 6.10 (with the timer armed inside). */
+SEC("fentry/inet_twsk_hashdance")
+int BPF_PROG(t_time_wait, struct inet_timewait_sock *tw, struct sock *sk)
+{
+	handle_time_wait(tw, sk);
+	return 0;
+}
+
+SEC("fentry/inet_twsk_hashdance_schedule")
+int BPF_PROG(t_time_wait2, struct inet_timewait_sock *tw, struct sock *sk)
+{
+	handle_time_wait(tw, sk);
+	return 0;
+}
+
+/* Twins, mode X only. */
+SEC("kprobe/inet_twsk_hashdance")
+int BPF_KPROBE(x_time_wait, struct inet_timewait_sock *tw, struct sock *sk)
+{
+	handle_time_wait(tw, sk);
+	return 0;
+}
+
+SEC("kprobe/inet_twsk_hashdance_schedule")
+int BPF_KPROBE(x_time_wait2, struct inet_timewait_sock *tw, struct sock *sk)
+{
+	handle_time_wait(tw, sk);
+	return 0;
+}
+
+/* Only with -e release. In both modes by fentry: what it skips is counted. */
+SEC("fentry/inet_put_port")
+int BPF_PROG(t_put_port, struct sock *sk)
+{
+	handle_put_port(sk);
+	return 0;
+}
+
+SEC("fentry/inet_twsk_bind_unhash")
+int BPF_PROG(t_time_wait_end, struct inet_timewait_sock *tw)
+{
+	handle_time_wait_end(tw);
+	return 0;
+}
+
+SEC("fentry/udp_lib_unhash")
+int BPF_PROG(t_udp_release, struct sock *sk)
+{
+	handle_udp_release(sk);
 	return 0;
 }
 
@@ -372,6 +489,30 @@ int BPF_KRETPROBE(x_bind6_early, int ret)
 	return x_bind_early_return(ret, SOCKADDR_IN6_SIZE);
 }
 
+SEC("kprobe/inet_bind_sk")
+int BPF_KPROBE(x_bind4_early_sk_enter, struct sock *sk, void *uaddr, int addr_len)
+{
+	return call_enter(CALL_BIND_EARLY, sk, uaddr, addr_len, 0);
+}
+
+SEC("kprobe/inet6_bind_sk")
+int BPF_KPROBE(x_bind6_early_sk_enter, struct sock *sk, void *uaddr, int addr_len)
+{
+	return call_enter(CALL_BIND_EARLY, sk, uaddr, addr_len, 0);
+}
+
+SEC("kretprobe/inet_bind_sk")
+int BPF_KRETPROBE(x_bind4_early_sk, int ret)
+{
+	return x_bind_early_return(ret, SOCKADDR_IN_SIZE);
+}
+
+SEC("kretprobe/inet6_bind_sk")
+int BPF_KRETPROBE(x_bind6_early_sk, int ret)
+{
+	return x_bind_early_return(ret, SOCKADDR_IN6_SIZE);
+}
+
 SEC("kprobe/inet_autobind")
 int BPF_KPROBE(x_autobind_enter, struct sock *sk)
 {
@@ -494,10 +635,36 @@ int BPF_KPROBE(x_release, struct socket *sock)
 	return 0;
 }
 
+SEC("kprobe/__tcp_close")
+int BPF_KPROBE(x_close_enter, struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+
+	return bpf_map_lookup_elem(&closes, &key) ? call_enter(CALL_CLOSE, sk, NULL, 0, 0) : 0;
+}
+
+/* Where its return is missed, the change of state to CLOSE tells. */
+SEC("kretprobe/__tcp_close")
+int BPF_KRETPROBE(x_close)
+{
+	struct call call;
+
+	if (call_leave(CALL_CLOSE, &call))
+		handle_close_exit((struct sock *)call.sk);
+	return 0;
+}
+
+SEC("kprobe/tcp_disconnect")
+int BPF_KPROBE(x_disconnect, struct sock *sk)
+{
+	handle_disconnect(sk, false);
+	return 0;
+}
+
 SEC("kprobe/sock_def_error_report")
 int BPF_KPROBE(x_error_report, struct sock *sk)
 {
-	handle_error_report(sk);
+	handle_error(sk, BPF_CORE_READ(sk, sk_err));
 	return 0;
 }
 
@@ -513,7 +680,7 @@ int BPF_KRETPROBE(x_denied_bind, int ret)
 	struct call call;
 
 	if (call_leave(CALL_DENIED_BIND, &call))
-		handle_denied((struct sock *)call.sk, &call.req, ret, RAW_BIND, false);
+		handle_denied_bind((struct sock *)call.sk, &call.req, ret, false);
 	return 0;
 }
 
@@ -529,7 +696,14 @@ int BPF_KRETPROBE(x_denied_connect, int ret)
 	struct call call;
 
 	if (call_leave(CALL_DENIED_CONNECT, &call))
-		handle_denied((struct sock *)call.sk, &call.req, ret, RAW_CONNECT, false);
+		handle_denied_connect((struct sock *)call.sk, &call.req, call.addr_len, ret, false);
+	return 0;
+}
+
+SEC("kretprobe/__seccomp_filter")
+int BPF_KRETPROBE(x_seccomp, int ret)
+{
+	handle_seccomp(ret);
 	return 0;
 }
 

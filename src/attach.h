@@ -25,6 +25,7 @@ struct attach_options {
 	bool any_backend; /* try all, best first; else only `backend` */
 	enum event_backend backend;
 	enum attach_mode mode;
+	bool seccomp; /* also calls that a seccomp filter refuses (tracing backend) */
 	const char *cgroup_path; /* only what happens in it; the cgroup backend attaches there. NULL = everywhere */
 	struct bpf_config config; /* the kernel's part of the filter; attach fills in what the kernel has */
 	FILE *log; /* libbpf's and the verifier's words, for bug reports; NULL = none; not owned */
@@ -49,6 +50,13 @@ struct attach_loss {
 	uint64_t leftover; /* begun, never ended */
 };
 
+/* A table that the programs keep: how many entries it has now. */
+struct attach_table {
+	const char *name;
+	uint64_t count;
+};
+#define ATTACH_MAX_TABLES 8
+
 struct attach;
 
 /* What each backend implements; one const object a file in attach/. */
@@ -59,12 +67,14 @@ struct attach_ops {
 	void (*close)(struct attach *at);
 	/* Events begun whose end was lost, found only at the end of the trace; NULL = none can be. */
 	uint64_t (*leftover)(const struct attach *at);
+	/* Fills in at most ATTACH_MAX_TABLES; how many. NULL = the kernel keeps what it needs with the sockets. */
+	size_t (*tables)(const struct attach *at, struct attach_table *ret);
 	const char *blind_spots; /* one line: what this backend cannot see; NULL = nothing */
 };
 
 extern const struct attach_ops attach_tracing, attach_cgroup;
 
-#define ATTACH_MAX_PROGRAMS 64
+#define ATTACH_MAX_PROGRAMS 96
 
 struct attach {
 	const struct attach_ops *ops; /* the backend in use */

@@ -14,10 +14,23 @@
 static const enum event_kind decode_kinds[RAW_KIND_COUNT] = {
 	[RAW_BIND] = EVENT_BIND,     [RAW_LISTEN] = EVENT_LISTEN, [RAW_CONNECT] = EVENT_CONNECT,
 	[RAW_ACCEPT] = EVENT_ACCEPT, [RAW_CLOSE] = EVENT_CLOSE,
+	[RAW_RELEASE] = EVENT_RELEASE,
 };
 static const enum event_how decode_hows[RAW_HOW_COUNT] = {
 	[RAW_HOW_NONE] = HOW_NONE,	 [RAW_HOW_EXPLICIT] = HOW_EXPLICIT, [RAW_HOW_BIND0] = HOW_BIND0,
 	[RAW_HOW_CONNECT] = HOW_CONNECT, [RAW_HOW_AUTOBIND] = HOW_AUTOBIND, [RAW_HOW_INHERITED] = HOW_INHERITED,
+};
+
+static const enum event_closer decode_closers[RAW_CLOSER_COUNT] = {
+	[RAW_CLOSER_NONE] = CLOSER_NONE,
+	[RAW_CLOSER_LOCAL] = CLOSER_LOCAL,
+	[RAW_CLOSER_REMOTE] = CLOSER_REMOTE,
+};
+static const enum close_state decode_states[RAW_AFTER_COUNT] = {
+	[RAW_AFTER_NONE] = CLOSE_STATE_NONE,
+	[RAW_AFTER_CLOSED] = CLOSE_STATE_CLOSED,
+	[RAW_AFTER_TIME_WAIT] = CLOSE_STATE_TIME_WAIT,
+	[RAW_AFTER_CLOSING] = CLOSE_STATE_CLOSING,
 };
 
 void decode_sync_clock(struct decode *dec)
@@ -29,6 +42,7 @@ static bool decode_valid(const struct raw_event *raw)
 {
 	return raw->magic == RAW_EVENT_MAGIC && raw->version == RAW_EVENT_VERSION && raw->kind >= RAW_BIND &&
 	       raw->kind < RAW_KIND_COUNT && raw->how < RAW_HOW_COUNT &&
+	       raw->closer < RAW_CLOSER_COUNT && raw->after < RAW_AFTER_COUNT &&
 	       (raw->family == AF_INET || raw->family == AF_INET6);
 }
 
@@ -68,8 +82,9 @@ static void decode_match_version(struct endpoint *local, const struct endpoint *
 
 static bool decode_has_remote(const struct raw_event *raw)
 {
-	return raw->kind == RAW_CONNECT || (raw->kind == RAW_ACCEPT && !raw->error) ||
-	       (raw->kind == RAW_CLOSE && raw->remote_port);
+	return (raw->kind == RAW_CONNECT && !(raw->flags & RAW_F_NO_REMOTE)) ||
+	       (raw->kind == RAW_ACCEPT && !raw->error) ||
+	       ((raw->kind == RAW_CLOSE || raw->kind == RAW_RELEASE) && raw->remote_port);
 }
 
 static void decode_endpoints(const struct raw_event *raw, struct event *ev)
@@ -96,41 +111,143 @@ static void decode_endpoints(const struct raw_event *raw, struct event *ev)
 /* A bind that failed has no address of its own: show the one that was asked for. */
 static void decode_failed_bind(struct event *ev)
 {
-	if (ev->kind != EVENT_BIND || ev->outcome == OUTCOME_SUCCESS || !ev->has_requested)
+	if (ev->kind != EVENT_BIND || ev->outcome == OUTCOME_SUCCESS)
 		return;
+	if (!ev->has_requested) { /* too short to be read */
+		ev->ip_version = ev->local.ip_version;
+		ev->local = (struct endpoint){ 0 };
+		return;
+	}
 	ev->local = ev->requested;
 	ev->local.has_port = ev->requested.port != 0;
 }
 
-static void decode_reason(const struct raw_event *raw, struct event *ev)
+/* The errno of a failure to get a port means different things in different calls; of the kernel's own functions,
+ * inet_csk_get_port() and udp_lib_get_port() say EADDRINUSE, inet_hash_connect() EADDRNOTAVAIL, inet_autobind()
+ * EAGAIN. */
+static enum event_cause decode_port_cause(const struct raw_event *raw)
 {
-	const char *reason = "";
+	bool picked = raw->how != RAW_HOW_EXPLICIT && raw->how != RAW_HOW_NONE;
+	bool connect = raw->kind == RAW_CONNECT;
 
-	if (raw->flags & RAW_F_ABORTED)
-		reason = "given up by the program";
-	else if (raw->flags & RAW_F_DENIED)
-		reason = "denied by a security module or a cgroup program";
-	else if (raw->flags & RAW_F_TIMEOUT_HINT)
-		reason = "no answer from the peer";
-	else if (raw->flags & RAW_F_UNREACH_HINT)
-		reason = "no answer: peer not reachable, or given up by the program";
-	else if (raw->flags & RAW_F_NO_ROUTE_HINT)
-		reason = "nothing was sent: no route, no free local port, or denied";
-	else if (raw->error == EADDRNOTAVAIL && raw->kind == RAW_CONNECT && raw->how == RAW_HOW_CONNECT)
-		reason = "no free local port for this destination";
-	else if (raw->how == RAW_HOW_BIND0 && raw->error == EADDRINUSE)
-		reason = "no free port in the ephemeral range";
-	else if (raw->how == RAW_HOW_AUTOBIND && (raw->error == EAGAIN || raw->error == EADDRINUSE))
-		reason = "no free port in the ephemeral range";
-	else if (raw->flags & RAW_F_UNKNOWN)
-		reason = raw->kind == RAW_CONNECT ? "the result of a UDP connect is not visible to the cgroup backend" :
-						    "no port yet: left to connect, or failed";
-	else if ((raw->flags & RAW_F_FAILED) && !raw->error)
-		reason = "errno not visible to the cgroup backend";
-	snprintf(ev->reason, sizeof(ev->reason), "%s", reason);
+	if (raw->error == EAGAIN && (raw->how == RAW_HOW_AUTOBIND || connect))
+		return CAUSE_PORT_EXHAUSTED;
+	if (raw->error == EADDRINUSE)
+		return picked ? CAUSE_PORT_EXHAUSTED : CAUSE_IN_USE;
+	if (raw->error != EADDRNOTAVAIL)
+		return CAUSE_NONE;
+	if (!connect)
+		return CAUSE_NOT_LOCAL;
+	if (!(raw->flags & RAW_F_SYN_SENT))
+		return CAUSE_NO_ADDRESS;
+	return picked ? CAUSE_PORT_EXHAUSTED : CAUSE_TUPLE_CLASH;
 }
 
-static void decode_process(const struct decode *dec, const struct raw_event *raw, struct event *ev)
+static enum event_cause decode_bind_denial(const struct raw_event *raw)
+{
+	bool privileged = raw->kind == RAW_BIND && raw->error == EACCES && (raw->flags & RAW_F_TRUTH) &&
+			  raw->requested_port && raw->requested_port < raw->unprivileged_start;
+
+	if (raw->flags & RAW_F_DENIED)
+		return CAUSE_DENIED;
+	if (privileged)
+		return CAUSE_PRIVILEGED;
+	return raw->kind == RAW_BIND || raw->error == EPERM ? CAUSE_DENIED : CAUSE_NONE;
+}
+
+static enum event_cause decode_error_cause(const struct raw_event *raw)
+{
+	switch (raw->error) {
+	case EADDRINUSE:
+	case EADDRNOTAVAIL:
+	case EAGAIN:
+		return decode_port_cause(raw);
+	case EACCES:
+	case EPERM:
+		return decode_bind_denial(raw);
+	case ECONNREFUSED:
+		return raw->kind == RAW_CONNECT ? CAUSE_REFUSED : CAUSE_RESET;
+	case ECONNRESET:
+	case EPIPE:
+		return CAUSE_RESET;
+	case ETIMEDOUT:
+		return CAUSE_TIMED_OUT;
+	case ENETUNREACH:
+	case EHOSTUNREACH:
+	case ENETDOWN:
+	case EHOSTDOWN:
+		return CAUSE_UNREACHABLE;
+	default:
+		return CAUSE_NONE;
+	}
+}
+
+static enum event_cause decode_cause(const struct raw_event *raw)
+{
+	static const struct {
+		uint32_t flag;
+		enum event_cause cause;
+	} flags[] = {
+		{ RAW_F_ABORTED, CAUSE_GIVEN_UP },
+		{ RAW_F_SHUT_DOWN, CAUSE_SHUT_DOWN },
+		{ RAW_F_DISCONNECTED, CAUSE_DISCONNECTED },
+		{ RAW_F_DENIED | RAW_F_SECCOMP, CAUSE_DENIED },
+		{ RAW_F_TIMEOUT_HINT, CAUSE_TIMED_OUT },
+	};
+
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+		if (raw->flags & flags[i].flag)
+			return flags[i].cause;
+	if ((raw->flags & RAW_F_NEVER_ACCEPTED) && !raw->error)
+		return CAUSE_NEVER_ACCEPTED;
+	return decode_error_cause(raw);
+}
+
+/* What a backend that cannot see the errno makes of a failure. */
+static const char *decode_hint(const struct raw_event *raw)
+{
+	if (raw->flags & RAW_F_UNREACH_HINT)
+		return "no answer: peer not reachable, or given up by the program";
+	if (raw->flags & RAW_F_NO_ROUTE_HINT)
+		return "nothing was sent: no route, no free local port, or denied";
+	if (raw->flags & RAW_F_UNKNOWN)
+		return raw->kind == RAW_CONNECT ? "the result of a UDP connect is not visible to the cgroup backend" :
+						  "no port yet: left to connect, or failed";
+	return (raw->flags & RAW_F_FAILED) && !raw->error ? "errno not visible to the cgroup backend" : "";
+}
+
+static const char *decode_reason(const struct raw_event *raw, enum event_cause cause)
+{
+	static const char *const words[CAUSE_COUNT] = {
+		[CAUSE_PORT_EXHAUSTED] = "no free port in the ephemeral range",
+		[CAUSE_IN_USE] = "the port is in use",
+		[CAUSE_PRIVILEGED] = "the port is privileged",
+		[CAUSE_NOT_LOCAL] = "the address is not one of this machine",
+		[CAUSE_NO_ADDRESS] = "no source address for this destination",
+		[CAUSE_TUPLE_CLASH] = "the socket's port has a connection to this destination already",
+		[CAUSE_DENIED] = "denied by a security module or a cgroup program",
+		[CAUSE_REFUSED] = "refused: nobody listens there",
+		[CAUSE_TIMED_OUT] = "no answer from the peer",
+		[CAUSE_UNREACHABLE] = "the peer is not reachable",
+		[CAUSE_GIVEN_UP] = "given up by the program",
+		[CAUSE_RESET] = "reset by the peer",
+		[CAUSE_NEVER_ACCEPTED] = "never accepted: its listener was closed",
+		[CAUSE_SHUT_DOWN] = "stopped listening; the socket stays open",
+		[CAUSE_DISCONNECTED] = "dropped by the program; the socket stays open",
+	};
+
+	if (raw->flags & RAW_F_SECCOMP)
+		return "denied by a seccomp filter";
+	if (cause == CAUSE_PORT_EXHAUSTED && raw->kind == RAW_CONNECT)
+		return "no free local port for this destination";
+	if (cause == CAUSE_RESET && (raw->flags & RAW_F_NEVER_ACCEPTED))
+		return "reset by the peer before it was accepted";
+	if (cause == CAUSE_DENIED && !(raw->flags & RAW_F_DENIED))
+		return raw->error == EACCES ? "permission denied" : "not permitted";
+	return cause ? words[cause] : decode_hint(raw);
+}
+
+static void decode_task(const struct decode *dec, const struct raw_event *raw, struct event *ev)
 {
 	ev->pid = raw->pid;
 	ev->tid = raw->tid;
@@ -138,6 +255,14 @@ static void decode_process(const struct decode *dec, const struct raw_event *raw
 	ev->has_uid = raw->pid != 0;
 	ev->uid = raw->uid;
 	ev->cgroup_id = raw->cgroup_id;
+	ev->vpid = raw->vpid != raw->pid ? raw->vpid : 0;
+	ev->exec_id = raw->exec_id;
+	if (raw->flags & RAW_F_KERNEL_THREAD)
+		ev->confidence = CONFIDENCE_KERNEL;
+	else if (raw->kind == RAW_ACCEPT && (raw->flags & RAW_F_LATE))
+		ev->confidence = CONFIDENCE_CLOSER;
+	ev->exiting = raw->flags & RAW_F_EXITING;
+	ev->exit_signal = raw->exit_signal;
 	ev->process_start_ns = raw->process_start_ns;
 	if (raw->process_start_ns)
 		ev->process_start_real_ns = raw->process_start_ns + (uint64_t)dec->boot_offset_ns;
@@ -158,6 +283,32 @@ static void decode_kernel_truth(const struct raw_event *raw, struct event *ev)
 	ev->remote_reserved = raw->flags & RAW_F_REMOTE_RESERVED;
 }
 
+static void decode_options(const struct raw_event *raw, struct event *ev)
+{
+	ev->has_fd = (raw->flags & RAW_F_FD) && raw->fd >= 0;
+	ev->fd = raw->fd;
+	ev->has_options = raw->flags & RAW_F_OPTIONS;
+	ev->reuseaddr = raw->options & RAW_OPT_REUSEADDR;
+	ev->reuseport = raw->options & RAW_OPT_REUSEPORT;
+	ev->v6only = raw->options & RAW_OPT_V6ONLY;
+	ev->freebind = raw->options & RAW_OPT_FREEBIND;
+	ev->transparent = raw->options & RAW_OPT_TRANSPARENT;
+	ev->no_port = raw->options & RAW_OPT_NO_PORT;
+	ev->mark = raw->mark;
+	ev->bound_ifindex = raw->bound_ifindex;
+}
+
+static void decode_close(const struct raw_event *raw, struct event *ev)
+{
+	ev->closer = decode_closers[raw->closer];
+	ev->close_state = decode_states[raw->after];
+	ev->has_bytes = raw->flags & RAW_F_BYTES;
+	ev->bytes_sent = raw->bytes_sent;
+	ev->bytes_received = raw->bytes_received;
+	ev->has_port_free = raw->flags & (RAW_F_PORT_FREE | RAW_F_PORT_SHARED);
+	ev->port_free = raw->flags & RAW_F_PORT_FREE;
+}
+
 static enum event_outcome decode_outcome(const struct raw_event *raw)
 {
 	if (raw->flags & RAW_F_UNKNOWN)
@@ -174,6 +325,8 @@ static void decode_socket(const struct raw_event *raw, struct event *ev)
 	ev->has_backlog = raw->flags & RAW_F_BACKLOG;
 	ev->backlog = raw->backlog;
 	ev->proto = raw->protocol == IPPROTO_UDP || raw->protocol == IPPROTO_UDPLITE ? PROTO_UDP : PROTO_TCP;
+	ev->protocol = raw->protocol;
+	ev->is_ipv6 = raw->family == AF_INET6;
 	ev->mptcp = raw->protocol == 262; /* IPPROTO_MPTCP, linux/in.h since 5.6 */
 	ev->role = raw->flags & RAW_F_INGRESS ? ROLE_INGRESS :
 		   raw->flags & RAW_F_EGRESS ? ROLE_EGRESS :
@@ -199,9 +352,63 @@ int decode_event(const struct decode *dec, const void *record, size_t size, stru
 	decode_socket(raw, ret);
 	decode_endpoints(raw, ret);
 	decode_failed_bind(ret);
-	ret->ip_version = ret->remote.ip_version ? ret->remote.ip_version : ret->local.ip_version;
-	decode_process(dec, raw, ret);
+	if (!ret->ip_version)
+		ret->ip_version = ret->remote.ip_version ? ret->remote.ip_version : ret->local.ip_version;
+	decode_task(dec, raw, ret);
 	decode_kernel_truth(raw, ret);
-	decode_reason(raw, ret);
+	decode_options(raw, ret);
+	decode_close(raw, ret);
+	ret->cause = decode_cause(raw);
+	snprintf(ret->reason, sizeof(ret->reason), "%s", decode_reason(raw, ret->cause));
+	return 0;
+}
+
+/* --- processes ------------------------------------------------------------------------------------------------ */
+
+bool decode_is_process(const void *record, size_t size)
+{
+	const struct raw_process *raw = record;
+
+	return size >= sizeof(*raw) && raw->magic == RAW_EVENT_MAGIC && raw->version == RAW_EVENT_VERSION &&
+	       raw->kind == RAW_PROCESS;
+}
+
+/* "nginx\0sbin\0usr\0" -> "/usr/sbin/nginx". A path that was cut would be another one: then "". */
+static void decode_path(const char *names, size_t size, char *ret, size_t ret_size)
+{
+	size_t end = size, len = 0;
+
+	ret[0] = '\0';
+	if (size == 0 || names[size - 1] != '\0')
+		return;
+	while (end > 0) {
+		size_t start = end - 1;
+
+		while (start > 0 && names[start - 1] != '\0')
+			start--;
+		if (len + (end - start) + 1 > ret_size) {
+			ret[0] = '\0';
+			return;
+		}
+		ret[len++] = '/';
+		memcpy(ret + len, names + start, end - start); /* with its NUL */
+		len += end - start - 1;
+		end = start;
+	}
+}
+
+int decode_process(const void *record, size_t size, struct process_facts *ret)
+{
+	const struct raw_process *raw = record;
+
+	if (!decode_is_process(record, size) || raw->path_size > sizeof(raw->path) ||
+	    raw->args_size > sizeof(raw->args))
+		return -EBADMSG;
+	ret->pid = raw->pid;
+	ret->exec_id = raw->exec_id;
+	ret->process_start_ns = raw->process_start_ns;
+	decode_path(raw->path, raw->path_size, ret->executable, sizeof(ret->executable));
+	proc_join_args(raw->args, raw->args_size, raw->args_total > raw->args_size, ret->command_line,
+			 sizeof(ret->command_line));
 	return 0;
 }

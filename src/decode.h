@@ -17,5 +17,8 @@ struct decode {
 void decode_sync_clock(struct decode *dec);
 /* 0 and a whole event, or -EBADMSG (not a record of this version) with *ret untouched. */
 int decode_event(const struct decode *dec, const void *record, size_t size, struct event *ret);
+/* Is the record about a process, not an event? Then decode_process is for it: 0 or -EBADMSG with *ret untouched. */
+bool decode_is_process(const void *record, size_t size);
+int decode_process(const void *record, size_t size, struct process_facts *ret);
 
 #endif

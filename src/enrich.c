@@ -39,6 +39,13 @@ void enrich_event(struct enrich *en, struct event *ev)
 		enrichers[i]->fill(en->states[i], ev);
 }
 
+void enrich_learn(struct enrich *en, const struct process_facts *facts)
+{
+	for (size_t i = 0; i < ENRICHER_COUNT; i++)
+		if (enrichers[i]->learn)
+			enrichers[i]->learn(en->states[i], facts);
+}
+
 void enrich_close(struct enrich *en)
 {
 	if (!en)

@@ -21,6 +21,7 @@ struct enricher {
 	const char *name;
 	int (*open)(const struct enrich_options *opts, void **ret_state); /* 0 or -errno */
 	void (*fill)(void *state, struct event *ev);
+	void (*learn)(void *state, const struct process_facts *facts); /* NULL = needs none */
 	void (*close)(void *state); /* accepts NULL */
 };
 
@@ -29,6 +30,8 @@ extern const struct enricher enrich_process, enrich_user, enrich_container, enri
 /* 0 or -errno. The caller owns *ret and ends it with enrich_close, which accepts NULL. */
 int enrich_open(const struct enrich_options *opts, struct enrich **ret);
 void enrich_event(struct enrich *en, struct event *ev);
+/* A process told of itself: before its events. */
+void enrich_learn(struct enrich *en, const struct process_facts *facts);
 void enrich_close(struct enrich *en);
 
 #endif

@@ -4,7 +4,7 @@
 
 const char *const event_kind_names[EVENT_KIND_COUNT] = {
 	[EVENT_BIND] = "bind",	   [EVENT_LISTEN] = "listen", [EVENT_CONNECT] = "connect",
-	[EVENT_ACCEPT] = "accept", [EVENT_CLOSE] = "close",
+	[EVENT_ACCEPT] = "accept", [EVENT_CLOSE] = "close",  [EVENT_RELEASE] = "release",
 };
 const char *const event_outcome_names[OUTCOME_COUNT] = {
 	[OUTCOME_SUCCESS] = "success",
@@ -30,4 +30,38 @@ const char *const port_class_names[CLASS_COUNT] = {
 	[CLASS_WELL_KNOWN] = "well-known",
 	[CLASS_REGISTERED] = "registered",
 	[CLASS_DYNAMIC] = "dynamic",
+};
+const char *const event_cause_names[CAUSE_COUNT] = {
+	[CAUSE_NONE] = "",
+	[CAUSE_PORT_EXHAUSTED] = "port_exhausted",
+	[CAUSE_IN_USE] = "in_use",
+	[CAUSE_PRIVILEGED] = "privileged",
+	[CAUSE_NOT_LOCAL] = "not_local",
+	[CAUSE_NO_ADDRESS] = "no_address",
+	[CAUSE_TUPLE_CLASH] = "tuple_clash",
+	[CAUSE_DENIED] = "denied",
+	[CAUSE_REFUSED] = "refused",
+	[CAUSE_TIMED_OUT] = "timed_out",
+	[CAUSE_UNREACHABLE] = "unreachable",
+	[CAUSE_GIVEN_UP] = "given_up",
+	[CAUSE_RESET] = "reset",
+	[CAUSE_NEVER_ACCEPTED] = "never_accepted",
+	[CAUSE_SHUT_DOWN] = "shut_down",
+	[CAUSE_DISCONNECTED] = "disconnected",
+};
+const char *const event_confidence_names[CONFIDENCE_COUNT] = {
+	[CONFIDENCE_SURE] = "",
+	[CONFIDENCE_KERNEL] = "kernel",
+	[CONFIDENCE_CLOSER] = "closer",
+};
+const char *const event_closer_names[CLOSER_COUNT] = {
+	[CLOSER_NONE] = "",
+	[CLOSER_LOCAL] = "local",
+	[CLOSER_REMOTE] = "remote",
+};
+const char *const close_state_names[CLOSE_STATE_COUNT] = {
+	[CLOSE_STATE_NONE] = "",
+	[CLOSE_STATE_CLOSED] = "closed",
+	[CLOSE_STATE_TIME_WAIT] = "time-wait",
+	[CLOSE_STATE_CLOSING] = "closing",
 };

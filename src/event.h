@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum event_kind { EVENT_BIND, EVENT_LISTEN, EVENT_CONNECT, EVENT_ACCEPT, EVENT_CLOSE, EVENT_KIND_COUNT };
+enum event_kind { EVENT_BIND, EVENT_LISTEN, EVENT_CONNECT, EVENT_ACCEPT, EVENT_CLOSE, EVENT_RELEASE, EVENT_KIND_COUNT };
 enum event_outcome { OUTCOME_SUCCESS, OUTCOME_FAILURE, OUTCOME_UNKNOWN, OUTCOME_COUNT };
 enum event_how {
 	HOW_NONE, /* this event assigned no port */
@@ -27,6 +27,44 @@ enum event_proto { PROTO_TCP, PROTO_UDP, PROTO_COUNT };
 enum event_backend { BACKEND_TRACING, BACKEND_CGROUP, BACKEND_COUNT };
 enum port_class { CLASS_NONE, CLASS_WELL_KNOWN, CLASS_REGISTERED, CLASS_DYNAMIC, CLASS_COUNT };
 
+/* Why an event failed, or how a connection ended: what `reason` says, for programs. */
+enum event_cause {
+	CAUSE_NONE,
+	CAUSE_PORT_EXHAUSTED, /* no port left that the kernel could have picked */
+	CAUSE_IN_USE, /* the port asked for has another holder */
+	CAUSE_PRIVILEGED, /* below ip_unprivileged_port_start */
+	CAUSE_NOT_LOCAL, /* the address asked for is not this machine's */
+	CAUSE_NO_ADDRESS, /* no source address for this destination: nothing to do with ports */
+	CAUSE_TUPLE_CLASH, /* the socket's own port is taken for this very destination */
+	CAUSE_DENIED, /* by a security module, a seccomp filter or a cgroup program */
+	CAUSE_REFUSED,
+	CAUSE_TIMED_OUT,
+	CAUSE_UNREACHABLE,
+	CAUSE_GIVEN_UP, /* by the program, before an answer came */
+	CAUSE_RESET, /* by the peer */
+	CAUSE_NEVER_ACCEPTED, /* its listener ended while it waited for accept() */
+	CAUSE_SHUT_DOWN, /* a listener that stopped listening; the socket stays open */
+	CAUSE_DISCONNECTED, /* dropped by the program; the socket stays open */
+	CAUSE_COUNT,
+};
+/* Is the event's process the one that did it? */
+enum event_confidence {
+	CONFIDENCE_SURE,
+	CONFIDENCE_KERNEL, /* a kernel thread did it, for whom is not known */
+	CONFIDENCE_CLOSER, /* it closed the socket; whether it also accepted it is not known */
+	CONFIDENCE_COUNT,
+};
+/* Who sent the first FIN or RST of a connection. */
+enum event_closer { CLOSER_NONE, CLOSER_LOCAL, CLOSER_REMOTE, CLOSER_COUNT };
+/* What a close left of the socket's hold on its port: none, TIME_WAIT, or a FIN that is still to be answered. */
+enum close_state {
+	CLOSE_STATE_NONE,
+	CLOSE_STATE_CLOSED,
+	CLOSE_STATE_TIME_WAIT,
+	CLOSE_STATE_CLOSING,
+	CLOSE_STATE_COUNT,
+};
+
 /* "bind", "success", "bind0", "egress", "tcp", "tracing", "well-known"...: the words of the output. */
 extern const char *const event_kind_names[EVENT_KIND_COUNT];
 extern const char *const event_outcome_names[OUTCOME_COUNT];
@@ -35,6 +73,10 @@ extern const char *const event_role_names[ROLE_COUNT]; /* [ROLE_UNKNOWN] is "" *
 extern const char *const event_proto_names[PROTO_COUNT];
 extern const char *const event_backend_names[BACKEND_COUNT];
 extern const char *const port_class_names[CLASS_COUNT]; /* [CLASS_NONE] is "" */
+extern const char *const event_cause_names[CAUSE_COUNT]; /* "port_exhausted"; [CAUSE_NONE] is "" */
+extern const char *const event_confidence_names[CONFIDENCE_COUNT]; /* [CONFIDENCE_SURE] is "" */
+extern const char *const event_closer_names[CLOSER_COUNT]; /* "local"; [CLOSER_NONE] is "" */
+extern const char *const close_state_names[CLOSE_STATE_COUNT]; /* "time-wait"; [CLOSE_STATE_NONE] is "" */
 
 /* An IP address and a port. v4-mapped addresses have been turned into IPv4 by decode. */
 struct endpoint {
@@ -69,11 +111,14 @@ struct event {
 
 	int error; /* positive errno; 0 = none, or not seen */
 	bool aborted; /* connect given up by the program */
+	enum event_cause cause;
 	char reason[EVENT_REASON_SIZE]; /* words for a failure or an unknown outcome; "" = none */
 
 	enum event_proto proto;
 	uint8_t ip_version; /* 4 or 6, after un-mapping */
 	bool mptcp;
+	bool is_ipv6; /* an AF_INET6 socket, whatever it talks */
+	uint16_t protocol; /* IPPROTO_*, as the kernel has it */
 	enum event_role role;
 	struct endpoint local; /* on success the assigned one, on failure what is known of it */
 	struct endpoint remote;
@@ -88,6 +133,23 @@ struct event {
 	uint32_t netns_inum; /* 0 = unknown */
 	bool has_backlog;
 	uint32_t backlog; /* listen only, valid with has_backlog */
+	bool has_options; /* the seven below are known */
+	bool reuseaddr, reuseport, v6only, freebind, transparent, no_port;
+	uint32_t mark; /* SO_MARK; 0 = none */
+	uint32_t bound_ifindex; /* SO_BINDTODEVICE; 0 = none */
+	bool has_fd;
+	int fd; /* in the process that called */
+
+	/* close only */
+	enum event_closer closer;
+	enum close_state close_state;
+	bool has_bytes;
+	uint64_t bytes_sent, bytes_received; /* payload that the program wrote / that arrived for it */
+	bool exiting; /* closed by the end of the process */
+	int exit_signal; /* that ended the process; 0 = it exited */
+	bool has_port_free; /* release only */
+	bool port_free; /* no other socket of this namespace has the port */
+
 	bool has_truth; /* range_*, unprivileged_start and the raw reserved bits are known */
 	uint16_t range_low, range_high; /* ephemeral range of the namespace, both ends included */
 	uint16_t sock_range_low, sock_range_high; /* the socket's own part of it; 0 and 0 = all of it */
@@ -95,6 +157,9 @@ struct event {
 	bool local_reserved, remote_reserved;
 
 	uint32_t pid, tid, parent_pid; /* 0 = unknown */
+	uint32_t vpid; /* pid in the process's own pid namespace; 0 = the same */
+	uint32_t exec_id; /* counts execve() calls; 0 = unknown */
+	enum event_confidence confidence; /* that pid and name are of the process that did it */
 	bool has_uid;
 	uint32_t uid;
 	uint64_t cgroup_id; /* 0 = unknown */
@@ -109,6 +174,15 @@ struct event {
 	char container_runtime[16]; /* "docker", "containerd", "cri-o", "podman", "lxc" ... */
 	char pod_uid[EVENT_ID_SIZE];
 	char unit[EVENT_ID_SIZE]; /* systemd unit, "nginx.service" */
+};
+
+/* What a backend told of a process ahead of its first event, and of the first after each execve(). */
+struct process_facts {
+	uint32_t pid;
+	uint32_t exec_id;
+	uint64_t process_start_ns; /* since boot */
+	char executable[EVENT_PATH_SIZE]; /* "" = not known */
+	char command_line[EVENT_PATH_SIZE]; /* arguments joined by spaces; may be cut; "" = not known */
 };
 
 /* The service side of an event: the remote endpoint of a connection this socket opened, else the local one. */

@@ -33,10 +33,12 @@ struct filter {
 
 void filter_init(struct filter *f);
 bool filter_match(const struct filter *f, const struct event *ev);
-/* Can any close be shown? */
+/* Can any close be shown, or what follows from one? */
 static inline bool filter_wants_close(const struct filter *f)
 {
-	return !f->failed_only && (!f->kinds || (f->kinds & (1u << EVENT_CLOSE)));
+	uint32_t ends = (1u << EVENT_CLOSE) | (1u << EVENT_RELEASE);
+
+	return !f->failed_only && (!f->kinds || (f->kinds & ends));
 }
 
 /* "80,8000-8099,https" -> set; names by `find_port` (NULL = numbers only). 0, or -EINVAL with the bad item in *ret_bad

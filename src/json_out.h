@@ -45,4 +45,10 @@ static inline void json_comma(struct buf *b, bool *first)
 		}                                     \
 	} while (0)
 
+#define json_member_bool(b, first, name, value)               \
+	do {                                                  \
+		json_key((b), (first), name);                 \
+		buf_str((b), (value) ? "true" : "false");     \
+	} while (0)
+
 #endif

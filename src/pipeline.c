@@ -41,11 +41,24 @@ void pipeline_settle(struct pipeline *p)
 	p->unwritten += pending;
 }
 
+/* No event, so it is not counted as one. */
+static void pipeline_process(struct pipeline *p, const void *record, size_t size)
+{
+	struct process_facts facts;
+
+	if (!decode_process(record, size, &facts))
+		enrich_learn(p->enrich, &facts);
+}
+
 int pipeline_record(void *arg, const void *record, size_t size)
 {
 	struct pipeline *p = arg;
 	struct event ev;
 
+	if (decode_is_process(record, size)) {
+		pipeline_process(p, record, size);
+		return 0;
+	}
 	if (decode_event(&p->decode, record, size, &ev) < 0) {
 		p->damaged++;
 		return 0;

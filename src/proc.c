@@ -113,3 +113,23 @@ bool proc_find_mount(const char *type, char *ret_path, size_t size)
 	endmntent(mounts);
 	return found;
 }
+
+void proc_join_args(const char *args, size_t size, bool cut, char *ret, size_t ret_size)
+{
+	size_t n = size < ret_size ? size : ret_size - 1;
+
+	cut = cut || n < size;
+	memmove(ret, args, n);
+	if (cut) {
+		while (n > 0 && ((unsigned char)ret[n - 1] & 0xc0) == 0x80)
+			n--;
+		if (n > 0 && (unsigned char)ret[n - 1] >= 0xc0)
+			n--;
+	}
+	while (n > 0 && (ret[n - 1] == '\0' || ret[n - 1] == ' '))
+		n--;
+	for (size_t i = 0; i < n; i++)
+		if (ret[i] == '\0')
+			ret[i] = ' ';
+	ret[n] = '\0';
+}

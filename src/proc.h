@@ -33,5 +33,8 @@ bool proc_start_matches(uint64_t start_ns, uint64_t start_ticks);
 bool proc_find_mount(const char *type, char *ret_path, size_t size);
 /* CLOCK_REALTIME minus CLOCK_BOOTTIME, now. */
 uint64_t proc_boot_offset_ns(void);
+/* Joins `size` bytes of NUL-ended arguments by spaces into ret, a string of less than ret_size bytes; `cut`: the last
+ * one is not whole, and no half UTF-8 character is left at its end. */
+void proc_join_args(const char *args, size_t size, bool cut, char *ret, size_t ret_size);
 
 #endif

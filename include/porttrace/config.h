@@ -11,12 +11,14 @@
 #endif
 
 #define CONFIG_MAX_PIDS 64
+#define CONFIG_MAX_HOLDERS 131072 /* ports that outlive the close of their socket, with -e release */
+#define CONFIG_MAX_PROCESSES 4096 /* whose program is remembered, on both sides of the ring */
 #define CONFIG_RING_BYTES (8 * 1024 * 1024) /* unless --ringbuf says otherwise */
 
 /* The functions whose arguments a kretprobe needs again: key of the map `calls` of the tracing backend. */
 enum call_fn {
 	CALL_BIND, CALL_BIND_EARLY, CALL_AUTOBIND, CALL_LISTEN, CALL_CONNECT4, CALL_CONNECT6,
-	CALL_UDP_CONNECT, CALL_ACCEPT, CALL_DENIED_BIND, CALL_DENIED_CONNECT, CALL_PRE_CONNECT,
+	CALL_UDP_CONNECT, CALL_ACCEPT, CALL_CLOSE, CALL_DENIED_BIND, CALL_DENIED_CONNECT, CALL_PRE_CONNECT,
 };
 
 /* Is each return an event? Of the others most returns tell nothing, blocking accepts lose theirs by design of
@@ -38,7 +40,7 @@ struct bpf_config {
 	__u32 pids[CONFIG_MAX_PIDS]; /* thread group ids */
 	__u8 want_tcp, want_udp; /* both 0 = both */
 	__u8 failed_only;
-	__u8 pad[1];
+	__u8 want_release; /* RAW_RELEASE is asked for (tracing backend) */
 	__u32 wakeup_bytes; /* unread bytes in the ring at which the reader is woken */
 	/* What this kernel has, found out by the loader (see kernel.c): */
 	__u8 has_cookie_helper; /* bpf_get_socket_cookie in tracing programs, 5.12 */
@@ -46,6 +48,9 @@ struct bpf_config {
 	__u8 accept_err_offset; /* of err in struct proto_accept_arg; 0 up to 6.9 */
 	__u8 listen_nargs; /* arguments of inet_csk_listen_start(): 2 to 5.15, 1 from 5.16 */
 	__u8 accept_by_graft; /* successful accepts are told at security_sock_graft() */
+	__u8 seccomp_nargs; /* arguments of __seccomp_filter(): 3, fewer on the newest */
+	__u8 has_task_regs; /* bpf_task_pt_regs(), 5.15 */
+	__u16 mptcp_conn_offset; /* of conn in struct mptcp_subflow_context; 0 = the kernel has no MPTCP */
 };
 
 #endif

@@ -14,7 +14,7 @@
 #endif
 
 /* Raised by every change of struct raw_event; decode refuses any other. */
-#define RAW_EVENT_VERSION 1
+#define RAW_EVENT_VERSION 2
 /* "pt" : the first two bytes of each record, so that a torn or foreign record is told from a real one. */
 #define RAW_EVENT_MAGIC 0x7470
 
@@ -26,8 +26,10 @@ enum raw_kind {
 	RAW_LISTEN,
 	RAW_CONNECT, /* the result of a connect(), not its start */
 	RAW_ACCEPT,
-	RAW_CLOSE, /* last reference gone */
+	RAW_CLOSE, /* last reference gone; or the connection is (see RAW_F_NEVER_ACCEPTED and the two after it) */
+	RAW_RELEASE, /* the kernel takes the port back from a socket, or from what it left in TIME_WAIT */
 	RAW_KIND_COUNT,
+	RAW_PROCESS = 64, /* struct raw_process: no event, but what the events of a process need */
 };
 
 /* How the local port was chosen; see "assignment" in the design's words. */
@@ -58,6 +60,41 @@ enum raw_flag {
 	RAW_F_UNREACH_HINT = 1 << 14, /* cgroup backend: ended without answer and without retransmission */
 	RAW_F_BACKLOG = 1 << 12, /* listen: backlog is set */
 	RAW_F_DENIED = 1 << 16, /* refused by an LSM or a cgroup program before the kernel's inet code */
+	RAW_F_OPTIONS = 1 << 17, /* options, mark, bound_ifindex are set */
+	RAW_F_FD = 1 << 18, /* fd is set */
+	RAW_F_BYTES = 1 << 19, /* bytes_sent and bytes_received are set */
+	RAW_F_EXITING = 1 << 20, /* closed by the end of the process; exit_signal says by which signal, 0 = none */
+	RAW_F_KERNEL_THREAD = 1 << 21, /* a kernel thread acted, for whom is not known */
+	RAW_F_NEVER_ACCEPTED = 1 << 22, /* close of a connection that waited for accept() when its listener ended */
+	RAW_F_SHUT_DOWN = 1 << 23, /* close: stopped listening, but the socket stays open */
+	RAW_F_DISCONNECTED = 1 << 24, /* close: connection dropped by connect(AF_UNSPEC), but the socket stays open */
+	RAW_F_SYN_SENT = 1 << 25, /* connect: came as far as looking for a port or sending a SYN */
+	RAW_F_PORT_FREE = 1 << 26, /* release: no other socket has the port */
+	RAW_F_PORT_SHARED = 1 << 27, /* release: others have it still */
+	RAW_F_NO_REMOTE = 1 << 29, /* connect: the kernel read no address */
+	RAW_F_SECCOMP = 1 << 28, /* refused by a seccomp filter: the kernel did not run the call */
+};
+
+/* Socket options that decide what becomes of a bind or a connect. */
+enum raw_option {
+	RAW_OPT_REUSEADDR = 1 << 0, /* SO_REUSEADDR */
+	RAW_OPT_REUSEPORT = 1 << 1, /* SO_REUSEPORT */
+	RAW_OPT_V6ONLY = 1 << 2, /* IPV6_V6ONLY */
+	RAW_OPT_FREEBIND = 1 << 3, /* IP_FREEBIND */
+	RAW_OPT_TRANSPARENT = 1 << 4, /* IP_TRANSPARENT */
+	RAW_OPT_NO_PORT = 1 << 5, /* IP_BIND_ADDRESS_NO_PORT */
+};
+
+/* Who sent the first FIN or RST. */
+enum raw_closer { RAW_CLOSER_NONE = 0, RAW_CLOSER_LOCAL, RAW_CLOSER_REMOTE, RAW_CLOSER_COUNT };
+
+/* What a close left of the socket's hold on its port. */
+enum raw_after {
+	RAW_AFTER_NONE = 0, /* not known */
+	RAW_AFTER_CLOSED, /* it holds the port no more */
+	RAW_AFTER_TIME_WAIT,
+	RAW_AFTER_CLOSING, /* the other side's answer to the FIN, or its own FIN, is still to come */
+	RAW_AFTER_COUNT,
 };
 
 /* One event. Times are nanoseconds of CLOCK_BOOTTIME. */
@@ -74,14 +111,22 @@ struct raw_event {
 	__u64 cgroup_id; /* cgroup v2 id of the process */
 	__u64 netns_cookie; /* SO_NETNS_COOKIE (cgroup backend only) */
 	__u64 process_start_ns; /* start of the process (thread group leader) since boot */
+	__u64 bytes_sent; /* close, with RAW_F_BYTES: payload that the program wrote */
+	__u64 bytes_received; /* close, with RAW_F_BYTES: payload that arrived in order for it */
 
 	__u32 netns_inum; /* inode of /proc/PID/ns/net (tracing backend only) */
 	__u32 pid; /* thread group id, as seen from the first pid namespace */
 	__u32 tid;
 	__u32 parent_pid;
+	__u32 vpid; /* pid as seen in the process's own pid namespace; 0 = the same */
+	__u32 exec_id; /* task_struct.self_exec_id: execve() counts it up (tracing backend only) */
 	__u32 uid; /* as seen from the first user namespace */
 	__u32 error; /* errno, positive; 0 = none or not seen (see flags) */
 	__u32 backlog; /* listen: sk_max_ack_backlog */
+	__u32 options; /* enum raw_option, with RAW_F_OPTIONS */
+	__u32 mark; /* SO_MARK */
+	__u32 bound_ifindex; /* SO_BINDTODEVICE; 0 = none */
+	__s32 fd; /* with RAW_F_FD */
 	__u16 family; /* AF_INET or AF_INET6, of the socket */
 	__u16 protocol; /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_MPTCP (262) ... */
 
@@ -98,11 +143,39 @@ struct raw_event {
 	__u8 requested_family; /* family of requested_addr */
 	__u16 sock_range_low; /* IP_LOCAL_PORT_RANGE, clamped to the namespace's; 0 and 0 = not set */
 	__u16 sock_range_high;
-	__u16 reserved[3];
+	__u8 closer; /* close: enum raw_closer */
+	__u8 after; /* close: enum raw_after */
+	__u8 exit_signal; /* with RAW_F_EXITING */
+	__u8 reserved[3];
 	char comm[RAW_COMM_SIZE]; /* may hold any bytes; NUL terminated by the kernel */
 };
 
-_Static_assert(sizeof(struct raw_event) == 184, "raw_event has no hidden padding");
+_Static_assert(sizeof(struct raw_event) == 224, "raw_event has no hidden padding");
+
+#define RAW_PATH_SIZE 512
+#define RAW_ARGS_SIZE 256
+
+/*
+ * What /proc would tell of a process, told by the kernel ahead of the process's first event (and of the first after
+ * each execve): the process may have ended by the time its events are read. The first four bytes are as in struct
+ * raw_event.
+ */
+struct raw_process {
+	__u16 magic;
+	__u8 version;
+	__u8 kind; /* RAW_PROCESS */
+	__u32 pid;
+	__u64 process_start_ns;
+	__u32 exec_id;
+	__u16 path_size; /* bytes used in path */
+	__u16 args_size; /* bytes used in args */
+	__u32 args_total; /* how long all the arguments are; more than args_size: cut */
+	__u32 reserved;
+	char path[RAW_PATH_SIZE]; /* of the executable: names from the last to the first, each with a NUL behind it */
+	char args[RAW_ARGS_SIZE]; /* argv, each with a NUL behind it */
+};
+
+_Static_assert(sizeof(struct raw_process) == 800, "raw_process has no hidden padding");
 
 /* Counters kept by the BPF programs, one set a CPU (per-CPU array with one element). */
 struct raw_counters {

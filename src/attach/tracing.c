@@ -14,8 +14,9 @@
 #include "probe.skel.h"
 #include "tracing.skel.h"
 
-/* EARLY_REPORT: only for kernels that report a socket's error before they change its state. */
-enum { MODE_F = 1 << 0, MODE_X = 1 << 1, EARLY_REPORT = 1 << 2 };
+/* RENAMED: a kernel that lacks the function has it under another row's name. RELEASES,
+ * SECCOMP: only where asked for. */
+enum { MODE_F = 1 << 0, MODE_X = 1 << 1, RENAMED = 1 << 2, RELEASES = 1 << 3, SECCOMP = 1 << 4 };
 enum { OPTIONAL, REQUIRED };
 enum { QUIET, CARRIES };
 
@@ -26,63 +27,97 @@ struct tracing_row {
 	int modes;
 	int required;
 	int carries; /* CARRIES: a skipped run is a lost event. QUIET: it is none, or is found otherwise */
+	const char *unless; /* kernel function: where it is there, this row is not needed */
 };
 
 static const struct tracing_row tracing_rows[] = {
 	/* cheap to attach first, so that little is missed at the start */
-	{ "t_state", NULL, "connect results (TCP)", MODE_F | MODE_X, REQUIRED, QUIET },
-	{ "t_state_classic", NULL, "connect results (TCP)", MODE_X, REQUIRED, QUIET },
-	{ "f_release", "inet_release", "close", MODE_F, REQUIRED, CARRIES },
-	{ "f_bind4", "__inet_bind", "bind, IPv4", MODE_F, REQUIRED, CARRIES },
-	{ "f_bind6", "__inet6_bind", "bind, IPv6", MODE_F, OPTIONAL, CARRIES },
-	{ "f_bind4_early", "inet_bind", "bind refused early, IPv4", MODE_F, OPTIONAL, QUIET },
-	{ "f_bind6_early", "inet6_bind", "bind refused early, IPv6", MODE_F, OPTIONAL, QUIET },
-	{ "f_autobind", "inet_autobind", "ports UDP gets by send or connect", MODE_F, OPTIONAL, CARRIES },
-	{ "f_listen_enter", "inet_csk_listen_start", "listen", MODE_F, REQUIRED, QUIET },
-	{ "f_listen", "inet_csk_listen_start", "listen", MODE_F, REQUIRED, CARRIES },
-	{ "f_connect4_enter", "tcp_v4_connect", "connect, TCP over IPv4", MODE_F, REQUIRED, CARRIES },
-	{ "f_connect4", "tcp_v4_connect", "connect, TCP over IPv4", MODE_F, REQUIRED, QUIET },
-	{ "f_connect6_enter", "tcp_v6_connect", "connect, TCP over IPv6", MODE_F, OPTIONAL, CARRIES },
-	{ "f_connect6", "tcp_v6_connect", "connect, TCP over IPv6", MODE_F, OPTIONAL, QUIET },
-	{ "f_udp_connect", "inet_dgram_connect", "connect, UDP", MODE_F, REQUIRED, CARRIES },
-	{ "f_graft", "security_sock_graft", "accept", MODE_F, OPTIONAL, CARRIES },
-	{ "f_accept", "inet_csk_accept", "accept that failed", MODE_F, REQUIRED, QUIET },
-	{ "f_error_report", "sock_def_error_report", "errno of connects", MODE_F | EARLY_REPORT, OPTIONAL, QUIET },
-	{ "f_denied_bind", "security_socket_bind", "bind refused by an LSM", MODE_F, OPTIONAL, QUIET },
-	{ "f_denied_connect", "security_socket_connect", "connect refused by an LSM", MODE_F, OPTIONAL, QUIET },
-	{ "f_pre_connect4", "tcp_v4_pre_connect", "connect refused by cgroup BPF", MODE_F, OPTIONAL, QUIET },
-	{ "f_pre_connect6", "tcp_v6_pre_connect", "connect refused by cgroup BPF", MODE_F, OPTIONAL, QUIET },
-	{ "x_release", "inet_release", "close", MODE_X, REQUIRED, CARRIES },
-	{ "x_accept", "security_sock_graft", "accept", MODE_X, REQUIRED, CARRIES },
-	{ "x_bind4_enter", "__inet_bind", "bind, IPv4", MODE_X, REQUIRED, CARRIES },
-	{ "x_bind4", "__inet_bind", "bind, IPv4", MODE_X, REQUIRED, QUIET },
-	{ "x_bind6_enter", "__inet6_bind", "bind, IPv6", MODE_X, OPTIONAL, CARRIES },
-	{ "x_bind6", "__inet6_bind", "bind, IPv6", MODE_X, OPTIONAL, QUIET },
-	{ "x_bind4_early_enter", "inet_bind", "bind refused early, IPv4", MODE_X, OPTIONAL, QUIET },
-	{ "x_bind4_early", "inet_bind", "bind refused early, IPv4", MODE_X, OPTIONAL, QUIET },
-	{ "x_bind6_early_enter", "inet6_bind", "bind refused early, IPv6", MODE_X, OPTIONAL, QUIET },
-	{ "x_bind6_early", "inet6_bind", "bind refused early, IPv6", MODE_X, OPTIONAL, QUIET },
-	{ "x_autobind_enter", "inet_autobind", "ports UDP gets by send or connect", MODE_X, OPTIONAL, CARRIES },
-	{ "x_autobind", "inet_autobind", "ports UDP gets by send or connect", MODE_X, OPTIONAL, QUIET },
-	{ "x_listen_enter", "inet_csk_listen_start", "listen", MODE_X, REQUIRED, CARRIES },
-	{ "x_listen", "inet_csk_listen_start", "listen", MODE_X, REQUIRED, QUIET },
-	{ "x_connect4_enter", "tcp_v4_connect", "connect, TCP over IPv4", MODE_X, REQUIRED, CARRIES },
-	{ "x_connect4", "tcp_v4_connect", "connect, TCP over IPv4", MODE_X, REQUIRED, QUIET },
-	{ "x_connect6_enter", "tcp_v6_connect", "connect, TCP over IPv6", MODE_X, OPTIONAL, CARRIES },
-	{ "x_connect6", "tcp_v6_connect", "connect, TCP over IPv6", MODE_X, OPTIONAL, QUIET },
-	{ "x_udp_connect_enter", "inet_dgram_connect", "connect, UDP", MODE_X, REQUIRED, CARRIES },
-	{ "x_udp_connect", "inet_dgram_connect", "connect, UDP", MODE_X, REQUIRED, QUIET },
-	{ "x_accept_enter", "inet_csk_accept", "accept that failed", MODE_X, OPTIONAL, QUIET },
-	{ "x_accept_failed", "inet_csk_accept", "accept that failed", MODE_X, OPTIONAL, QUIET },
-	{ "x_error_report", "sock_def_error_report", "errno of connects", MODE_X | EARLY_REPORT, OPTIONAL, QUIET },
-	{ "x_denied_bind_enter", "security_socket_bind", "bind refused by an LSM", MODE_X, OPTIONAL, QUIET },
-	{ "x_denied_bind", "security_socket_bind", "bind refused by an LSM", MODE_X, OPTIONAL, QUIET },
-	{ "x_denied_connect_enter", "security_socket_connect", "connect refused by an LSM", MODE_X, OPTIONAL, QUIET },
-	{ "x_denied_connect", "security_socket_connect", "connect refused by an LSM", MODE_X, OPTIONAL, QUIET },
-	{ "x_pre_connect4_enter", "tcp_v4_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL, QUIET },
-	{ "x_pre_connect4", "tcp_v4_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL, QUIET },
-	{ "x_pre_connect6_enter", "tcp_v6_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL, QUIET },
-	{ "x_pre_connect6", "tcp_v6_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL, QUIET },
+	{ "t_state", NULL, "connect results (TCP)", MODE_F | MODE_X, REQUIRED, QUIET, NULL },
+	{ "t_state_classic", NULL, "connect results (TCP)", MODE_X, REQUIRED, QUIET, NULL },
+	{ "f_close", "__tcp_close", "what a close leaves of the port", MODE_F, REQUIRED, QUIET, NULL },
+	{ "t_time_wait", "inet_twsk_hashdance", "TIME_WAIT", MODE_F | MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
+	{ "t_time_wait2", "inet_twsk_hashdance_schedule", "TIME_WAIT", MODE_F | MODE_X | RENAMED, OPTIONAL,
+	  QUIET, NULL },
+	{ "t_error", "tcp_done_with_error", "errno of connections", MODE_F | MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
+	{ "x_error", "tcp_done_with_error", "errno of connections", MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
+	{ "t_put_port", "inet_put_port", "release, TCP", MODE_F | MODE_X | RELEASES, OPTIONAL, CARRIES, NULL },
+	{ "t_time_wait_end", "inet_twsk_bind_unhash", "release, TIME_WAIT", MODE_F | MODE_X | RELEASES, OPTIONAL,
+	  CARRIES, NULL },
+	{ "t_udp_release", "udp_lib_unhash", "release, UDP", MODE_F | MODE_X | RELEASES, OPTIONAL, CARRIES, NULL },
+	{ "f_disconnect", "tcp_disconnect", "shutdown of listeners, connections never accepted", MODE_F, OPTIONAL,
+	  CARRIES, NULL },
+	{ "f_release", "inet_release", "close", MODE_F, REQUIRED, CARRIES, NULL },
+	{ "f_seccomp", "__seccomp_filter", "refused by seccomp", MODE_F | SECCOMP, REQUIRED, QUIET, NULL },
+	{ "f_bind4", "__inet_bind", "bind, IPv4", MODE_F, REQUIRED, CARRIES, NULL },
+	{ "f_bind6", "__inet6_bind", "bind, IPv6", MODE_F, OPTIONAL, CARRIES, NULL },
+	{ "f_bind4_early", "inet_bind", "bind refused early, IPv4", MODE_F, OPTIONAL, QUIET, "inet_bind_sk" },
+	{ "f_bind4_early_sk", "inet_bind_sk", "bind refused early, IPv4", MODE_F | RENAMED, OPTIONAL, QUIET, NULL },
+	{ "f_bind6_early", "inet6_bind", "bind refused early, IPv6", MODE_F, OPTIONAL, QUIET, "inet6_bind_sk" },
+	{ "f_bind6_early_sk", "inet6_bind_sk", "bind refused early, IPv6", MODE_F | RENAMED, OPTIONAL, QUIET, NULL },
+	{ "f_autobind", "inet_autobind", "ports UDP gets by send or connect", MODE_F, OPTIONAL, CARRIES, NULL },
+	{ "f_listen_enter", "inet_csk_listen_start", "listen", MODE_F, REQUIRED, QUIET, NULL },
+	{ "f_listen", "inet_csk_listen_start", "listen", MODE_F, REQUIRED, CARRIES, NULL },
+	{ "f_connect4_enter", "tcp_v4_connect", "connect, TCP over IPv4", MODE_F, REQUIRED, CARRIES, NULL },
+	{ "f_connect4", "tcp_v4_connect", "connect, TCP over IPv4", MODE_F, REQUIRED, QUIET, NULL },
+	{ "f_connect6_enter", "tcp_v6_connect", "connect, TCP over IPv6", MODE_F, OPTIONAL, CARRIES, NULL },
+	{ "f_connect6", "tcp_v6_connect", "connect, TCP over IPv6", MODE_F, OPTIONAL, QUIET, NULL },
+	{ "f_udp_connect", "inet_dgram_connect", "connect, UDP", MODE_F, REQUIRED, CARRIES, NULL },
+	{ "f_graft", "security_sock_graft", "accept", MODE_F, OPTIONAL, CARRIES, NULL },
+	{ "f_accept", "inet_csk_accept", "accept that failed", MODE_F, REQUIRED, QUIET, NULL },
+	{ "f_error_report", "sock_def_error_report", "errno of connects", MODE_F, OPTIONAL, QUIET,
+	  "tcp_done_with_error" },
+	{ "f_denied_bind", "security_socket_bind", "bind refused by an LSM", MODE_F, OPTIONAL, QUIET, NULL },
+	{ "f_denied_connect", "security_socket_connect", "connect refused by an LSM", MODE_F, OPTIONAL, QUIET, NULL },
+	{ "f_pre_connect4", "tcp_v4_pre_connect", "connect refused by cgroup BPF", MODE_F, OPTIONAL, QUIET, NULL },
+	{ "f_pre_connect6", "tcp_v6_pre_connect", "connect refused by cgroup BPF", MODE_F, OPTIONAL, QUIET, NULL },
+	{ "x_close_enter", "__tcp_close", "what a close leaves of the port", MODE_X, REQUIRED, QUIET, NULL },
+	{ "x_close", "__tcp_close", "what a close leaves of the port", MODE_X, REQUIRED, QUIET, NULL },
+	{ "x_time_wait", "inet_twsk_hashdance", "TIME_WAIT", MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
+	{ "x_time_wait2", "inet_twsk_hashdance_schedule", "TIME_WAIT", MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
+	{ "x_disconnect", "tcp_disconnect", "shutdown of listeners, connections never accepted", MODE_X, OPTIONAL,
+	  CARRIES, NULL },
+	{ "x_release", "inet_release", "close", MODE_X, REQUIRED, CARRIES, NULL },
+	{ "x_seccomp", "__seccomp_filter", "refused by seccomp", MODE_X | SECCOMP, REQUIRED, QUIET, NULL },
+	{ "x_accept", "security_sock_graft", "accept", MODE_X, REQUIRED, CARRIES, NULL },
+	{ "x_bind4_enter", "__inet_bind", "bind, IPv4", MODE_X, REQUIRED, CARRIES, NULL },
+	{ "x_bind4", "__inet_bind", "bind, IPv4", MODE_X, REQUIRED, QUIET, NULL },
+	{ "x_bind6_enter", "__inet6_bind", "bind, IPv6", MODE_X, OPTIONAL, CARRIES, NULL },
+	{ "x_bind6", "__inet6_bind", "bind, IPv6", MODE_X, OPTIONAL, QUIET, NULL },
+	{ "x_bind4_early_enter", "inet_bind", "bind refused early, IPv4", MODE_X, OPTIONAL, QUIET, "inet_bind_sk" },
+	{ "x_bind4_early_sk_enter", "inet_bind_sk", "bind refused early, IPv4", MODE_X | RENAMED, OPTIONAL,
+	  QUIET, NULL },
+	{ "x_bind4_early", "inet_bind", "bind refused early, IPv4", MODE_X, OPTIONAL, QUIET, "inet_bind_sk" },
+	{ "x_bind4_early_sk", "inet_bind_sk", "bind refused early, IPv4", MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
+	{ "x_bind6_early_enter", "inet6_bind", "bind refused early, IPv6", MODE_X, OPTIONAL, QUIET, "inet6_bind_sk" },
+	{ "x_bind6_early_sk_enter", "inet6_bind_sk", "bind refused early, IPv6", MODE_X | RENAMED, OPTIONAL,
+	  QUIET, NULL },
+	{ "x_bind6_early", "inet6_bind", "bind refused early, IPv6", MODE_X, OPTIONAL, QUIET, "inet6_bind_sk" },
+	{ "x_bind6_early_sk", "inet6_bind_sk", "bind refused early, IPv6", MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
+	{ "x_autobind_enter", "inet_autobind", "ports UDP gets by send or connect", MODE_X, OPTIONAL, CARRIES, NULL },
+	{ "x_autobind", "inet_autobind", "ports UDP gets by send or connect", MODE_X, OPTIONAL, QUIET, NULL },
+	{ "x_listen_enter", "inet_csk_listen_start", "listen", MODE_X, REQUIRED, CARRIES, NULL },
+	{ "x_listen", "inet_csk_listen_start", "listen", MODE_X, REQUIRED, QUIET, NULL },
+	{ "x_connect4_enter", "tcp_v4_connect", "connect, TCP over IPv4", MODE_X, REQUIRED, CARRIES, NULL },
+	{ "x_connect4", "tcp_v4_connect", "connect, TCP over IPv4", MODE_X, REQUIRED, QUIET, NULL },
+	{ "x_connect6_enter", "tcp_v6_connect", "connect, TCP over IPv6", MODE_X, OPTIONAL, CARRIES, NULL },
+	{ "x_connect6", "tcp_v6_connect", "connect, TCP over IPv6", MODE_X, OPTIONAL, QUIET, NULL },
+	{ "x_udp_connect_enter", "inet_dgram_connect", "connect, UDP", MODE_X, REQUIRED, CARRIES, NULL },
+	{ "x_udp_connect", "inet_dgram_connect", "connect, UDP", MODE_X, REQUIRED, QUIET, NULL },
+	{ "x_accept_enter", "inet_csk_accept", "accept that failed", MODE_X, OPTIONAL, QUIET, NULL },
+	{ "x_accept_failed", "inet_csk_accept", "accept that failed", MODE_X, OPTIONAL, QUIET, NULL },
+	{ "x_error_report", "sock_def_error_report", "errno of connects", MODE_X, OPTIONAL, QUIET,
+	  "tcp_done_with_error" },
+	{ "x_denied_bind_enter", "security_socket_bind", "bind refused by an LSM", MODE_X, OPTIONAL, QUIET, NULL },
+	{ "x_denied_bind", "security_socket_bind", "bind refused by an LSM", MODE_X, OPTIONAL, QUIET, NULL },
+	{ "x_denied_connect_enter", "security_socket_connect", "connect refused by an LSM", MODE_X, OPTIONAL,
+	  QUIET, NULL },
+	{ "x_denied_connect", "security_socket_connect", "connect refused by an LSM", MODE_X, OPTIONAL, QUIET, NULL },
+	{ "x_pre_connect4_enter", "tcp_v4_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL,
+	  QUIET, NULL },
+	{ "x_pre_connect4", "tcp_v4_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL, QUIET, NULL },
+	{ "x_pre_connect6_enter", "tcp_v6_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL,
+	  QUIET, NULL },
+	{ "x_pre_connect6", "tcp_v6_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL, QUIET, NULL },
 };
 #define TRACING_ROW_COUNT (sizeof(tracing_rows) / sizeof(tracing_rows[0]))
 _Static_assert(TRACING_ROW_COUNT <= ATTACH_MAX_PROGRAMS, "attach.programs[] has room for all");
@@ -165,22 +200,36 @@ static void tracing_configure(struct tracing_bpf *skel, const struct attach_opti
 	config->listen_nargs = tracing_nargs(btf, "inet_csk_listen_start");
 	config->has_cookie_helper = tracing_has(btf, "bpf_get_socket_ptr_cookie");
 	config->accept_by_graft = tracing_has(btf, "security_sock_graft");
+	config->seccomp_nargs = tracing_nargs(btf, "__seccomp_filter");
+	config->has_task_regs = tracing_has(btf, "bpf_task_pt_regs");
+	config->mptcp_conn_offset = (__u16)tracing_offset(btf, "mptcp_subflow_context", "conn");
 	config->under_cgroup = opts->cgroup_path != NULL;
+	if (!config->want_release)
+		bpf_map__set_max_entries(skel->maps.holders, 1);
 	if (opts->ring_bytes)
 		bpf_map__set_max_entries(skel->maps.ring, opts->ring_bytes);
 }
 
-/* Chooses the programs of this mode that the kernel can take. */
-static int tracing_select(struct tracing *tr, struct attach *at, const struct btf *btf, char *err, size_t err_size)
+/* Does this run need the row, if the kernel has its function? */
+static bool tracing_wants(const struct tracing_row *row, const struct attach_options *opts, const struct attach *at,
+			  const struct btf *btf)
 {
 	int mode_bit = at->mode == ATTACH_MODE_X ? MODE_X : MODE_F;
-	bool late_report = tracing_has(btf, "tcp_done_with_error");
 
+	if (!(row->modes & mode_bit) || (row->unless && tracing_has(btf, row->unless)))
+		return false;
+	return (opts->config.want_release || !(row->modes & RELEASES)) && (opts->seccomp || !(row->modes & SECCOMP));
+}
+
+/* Chooses the programs of this mode that the kernel can take. */
+static int tracing_select(struct tracing *tr, const struct attach_options *opts, struct attach *at,
+			  const struct btf *btf, char *err, size_t err_size)
+{
 	for (size_t i = 0; i < TRACING_ROW_COUNT; i++) {
 		const struct tracing_row *row = &tracing_rows[i];
 		struct bpf_program *prog = bpf_object__find_program_by_name(tr->skel->obj, row->program);
 		bool here = !row->target || tracing_has(btf, row->target);
-		bool wanted = (row->modes & mode_bit) && !(late_report && (row->modes & EARLY_REPORT));
+		bool wanted = tracing_wants(row, opts, at, btf) && (here || !(row->modes & RENAMED));
 		bool use = wanted && here;
 
 		at->programs[i] = (struct attach_program){
@@ -236,24 +285,51 @@ static int tracing_attach_all(struct tracing *tr, struct attach *at, char *err, 
 	return 0;
 }
 
-/* Calls that never returned to us, of those whose return is an event. */
-static uint64_t tracing_leftover_calls(int fd)
+/* How many entries of a map `counts` takes; NULL = all. */
+static uint64_t tracing_count(const struct bpf_map *map, bool (*counts)(const void *key))
 {
-	struct { uint64_t pid_tgid, fn; } key, *last = NULL;
+	union { uint64_t words[2]; char bytes[16]; } key, last;
+	int fd = bpf_map__fd(map);
+	bool first = true;
 	uint64_t n = 0;
 
-	while (!bpf_map_get_next_key(fd, last, &key)) {
-		n += CALL_IS_EVENT(key.fn);
-		last = &key;
+	while (!bpf_map_get_next_key(fd, first ? NULL : &last, &key)) {
+		n += !counts || counts(&key);
+		last = key;
+		first = false;
 	}
 	return n;
 }
 
+static bool tracing_call_is_event(const void *key)
+{
+	const struct { uint64_t pid_tgid, fn; } *call = key;
+
+	return CALL_IS_EVENT(call->fn);
+}
+
+static size_t tracing_tables(const struct attach *at, struct attach_table *ret)
+{
+	const struct tracing_bpf *skel = ((const struct tracing *)at->state)->skel;
+	struct { const char *name; const struct bpf_map *map; } tables[] = {
+		{ "attempts", skel->maps.attempts }, { "closes", skel->maps.closes },
+		{ "ends", skel->maps.ends },	     { "holders", skel->maps.holders },
+		{ "calls", skel->maps.calls },	     { "marks", skel->maps.marks },
+	};
+	size_t n = sizeof(tables) / sizeof(tables[0]);
+
+	_Static_assert(sizeof(tables) / sizeof(tables[0]) <= ATTACH_MAX_TABLES, "room for all");
+	for (size_t i = 0; i < n; i++)
+		ret[i] = (struct attach_table){ tables[i].name, tracing_count(tables[i].map, NULL) };
+	return n;
+}
+
+/* Calls that never returned to us, of those whose return is an event, and closes that were not told. */
 static uint64_t tracing_leftover(const struct attach *at)
 {
 	const struct tracing *tr = at->state;
 
-	return at->mode == ATTACH_MODE_X ? tracing_leftover_calls(bpf_map__fd(tr->skel->maps.calls)) : 0;
+	return tracing_count(tr->skel->maps.calls, tracing_call_is_event) + tracing_count(tr->skel->maps.closes, NULL);
 }
 
 static void tracing_close(struct attach *at)
@@ -306,7 +382,7 @@ static int tracing_load(struct tracing *tr, const struct attach_options *opts, s
 		return r;
 	}
 	tracing_configure(tr->skel, opts, btf);
-	r = tracing_select(tr, at, btf, err, err_size);
+	r = tracing_select(tr, opts, at, btf, err, err_size);
 	if (r < 0)
 		return r;
 	r = tracing_bpf__load(tr->skel);
@@ -357,4 +433,5 @@ const struct attach_ops attach_tracing = {
 	.open = tracing_open,
 	.close = tracing_close,
 	.leftover = tracing_leftover,
+	.tables = tracing_tables,
 };

@@ -148,6 +148,7 @@ static void trace_kernel_filter(const struct trace *tr, struct bpf_config *confi
 	for (int kind = 0; kind < EVENT_KIND_COUNT && !filter_wants_close(f); kind++)
 		if (f->kinds & (1u << kind))
 			config->kinds |= 1u << (kind + RAW_BIND);
+	config->want_release = f->kinds >> EVENT_RELEASE & 1;
 	config->netns_inum = f->netns_inum;
 	config->want_tcp = f->tcp;
 	config->want_udp = f->udp;
@@ -166,6 +167,7 @@ static int trace_attach(struct trace *tr, char *err, size_t err_size)
 		.mode = tr->opts.attach_mode == TRACE_MODE_F ? ATTACH_MODE_F :
 			tr->opts.attach_mode == TRACE_MODE_X ? ATTACH_MODE_X :
 							       ATTACH_MODE_AUTO,
+		.seccomp = tr->opts.seccomp,
 		.cgroup_path = tr->opts.cgroup,
 		.ring_bytes = tr->opts.ringbuf_bytes,
 		.log = tr->opts.verbose ? stderr : NULL,
@@ -194,6 +196,8 @@ static void trace_tell_backend(const struct trace *tr)
 			event_backend_names[at->ops->backend], at->not_first, at->ops->blind_spots);
 	if (!tr->opts.quiet)
 		trace_tell_missing(at);
+	if (tr->opts.seccomp && at->ops->backend != BACKEND_TRACING)
+		fprintf(stderr, "porttrace: --seccomp: only the tracing backend sees what a seccomp filter refuses\n");
 	if (!tr->opts.verbose)
 		return;
 	fprintf(stderr, "porttrace: %s backend", event_backend_names[at->ops->backend]);
@@ -369,6 +373,18 @@ static void trace_close_line(struct trace *tr)
 				(unsigned long long)tr->attach.programs[i].missed);
 }
 
+/* What is still remembered; after the last close of all traced sockets, nothing. */
+static void trace_tell_tables(const struct trace *tr)
+{
+	struct attach_table tables[ATTACH_MAX_TABLES];
+	size_t n = tr->attach.ops->tables ? tr->attach.ops->tables(&tr->attach, tables) : 0;
+
+	fprintf(stderr, "porttrace: tables at the end: sockets %zu", sockets_count(tr->pipeline.sockets));
+	for (size_t i = 0; i < n; i++)
+		fprintf(stderr, ", %s %llu", tables[i].name, (unsigned long long)tables[i].count);
+	fprintf(stderr, "\n");
+}
+
 static int trace_fail(int error, const char *text)
 {
 	if ((error == -EPERM || error == -EACCES) && geteuid() != 0)
@@ -411,6 +427,8 @@ static int trace_finish(struct trace *tr)
 
 	if (!tr->opts.quiet && (error != -EPIPE || tr->opts.verbose))
 		trace_close_line(tr);
+	if (tr->opts.verbose)
+		trace_tell_tables(tr);
 	if (error && error != -EPIPE && error != -EINTR)
 		return trace_fail_output(error);
 	return tr->child.ended ? tr->child.status : EXIT_STATUS_OK;

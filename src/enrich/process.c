@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Executable, arguments, parent and start of a process, from /proc. Looked up once for a process:
- * what was read while it lived stays true after its end. A changed name means execve(), so then all
- * is read again.
+ * Executable, arguments, parent and start of a process: told by the backend ahead of the process's
+ * first event, or else read from /proc. Looked up once for a process: what was read while it lived
+ * stays true after its end. A changed name means execve(), so then all is read again.
  *
  * The backend's start time tells two processes of the same pid apart. Where it is not known (cgroup
  * backend), an entry is checked again after a second, and trusted a few seconds longer if the
@@ -15,14 +15,16 @@
 #include "cache.h"
 #include "cleanup.h"
 #include "enrich.h"
+#include "porttrace/config.h"
 #include "proc.h"
 
-#define ENRICH_PROCESS_ENTRIES 4096
+#define ENRICH_PROCESS_ENTRIES CONFIG_MAX_PROCESSES
 #define ENRICH_PROCESS_CHECK_NS NS_PER_SEC
 #define ENRICH_PROCESS_GONE_NS (5 * NS_PER_SEC)
 
 struct enrich_process_state {
-	struct cache *processes; /* by pid and start time */
+	struct cache *processes; /* by pid and start time, of those read from /proc */
+	struct cache *told; /* by pid and enrich_process_program(), of those that the backend told */
 	const char *proc;
 };
 
@@ -42,6 +44,7 @@ static void enrich_process_close(void *state)
 	if (!st)
 		return;
 	cache_free(st->processes);
+	cache_free(st->told);
 	free(st);
 }
 
@@ -53,7 +56,8 @@ static int enrich_process_open(const struct enrich_options *opts, void **ret_sta
 		return -ENOMEM;
 	st->proc = opts->proc_path ? opts->proc_path : "/proc";
 	st->processes = cache_new(ENRICH_PROCESS_ENTRIES, sizeof(struct enrich_process));
-	if (!st->processes) {
+	st->told = cache_new(ENRICH_PROCESS_ENTRIES, sizeof(struct process_facts));
+	if (!st->processes || !st->told) {
 		enrich_process_close(st);
 		return -ENOMEM;
 	}
@@ -95,21 +99,7 @@ static void enrich_process_read_args(int dir_fd, struct enrich_process *p)
 	ssize_t n = proc_read(dir_fd, "cmdline", p->command_line, sizeof(p->command_line));
 	bool cut = n == sizeof(p->command_line) - 1;
 
-	if (n < 0)
-		n = 0;
-	/* Do not leave half a UTF-8 character at the cut. */
-	if (cut) {
-		while (n > 0 && ((unsigned char)p->command_line[n - 1] & 0xc0) == 0x80)
-			n--;
-		if (n > 0 && (unsigned char)p->command_line[n - 1] >= 0xc0)
-			n--;
-	}
-	while (n > 0 && (p->command_line[n - 1] == '\0' || p->command_line[n - 1] == ' '))
-		n--;
-	for (ssize_t i = 0; i < n; i++)
-		if (p->command_line[i] == '\0')
-			p->command_line[i] = ' ';
-	p->command_line[n] = '\0';
+	proc_join_args(p->command_line, n < 0 ? 0 : (size_t)n, cut, p->command_line, sizeof(p->command_line));
 }
 
 static void enrich_process_read_name(int dir_fd, struct enrich_process *p)
@@ -211,9 +201,43 @@ static struct enrich_process *enrich_process_find(struct enrich_process_state *s
 	return enrich_process_look_up(st, ev, p, now);
 }
 
+/* One number for a process's start and how often it has called execve(). */
+static uint64_t enrich_process_program(uint64_t start_ns, uint32_t exec_id)
+{
+	return start_ns + exec_id * 0x9E3779B97F4A7C15ull;
+}
+
+static void enrich_process_learn(void *state, const struct process_facts *facts)
+{
+	struct enrich_process_state *st = state;
+	uint64_t program = enrich_process_program(facts->process_start_ns, facts->exec_id);
+	struct process_facts *known = cache_find(st->told, facts->pid, program);
+
+	if (!known)
+		known = cache_claim(st->told, facts->pid, program);
+	*known = *facts;
+}
+
+/* What the backend told is of the very program that called, and needs no look into /proc. */
+static bool enrich_process_fill_told(struct enrich_process_state *st, struct event *ev)
+{
+	const struct process_facts *facts =
+		cache_find(st->told, ev->pid, enrich_process_program(ev->process_start_ns, ev->exec_id));
+
+	if (!facts || !ev->name_is_leader)
+		return false;
+	memcpy(ev->executable, facts->executable, sizeof(ev->executable));
+	memcpy(ev->command_line, facts->command_line, sizeof(ev->command_line));
+	return true;
+}
+
 static void enrich_process_fill(void *state, struct event *ev)
 {
-	struct enrich_process *p = ev->pid ? enrich_process_find(state, ev) : NULL;
+	struct enrich_process *p;
+
+	if (ev->pid && ev->process_start_ns && enrich_process_fill_told(state, ev))
+		return;
+	p = ev->pid ? enrich_process_find(state, ev) : NULL;
 
 	if (enrich_process_has_name(ev))
 		ev->name_is_leader = true;
@@ -234,5 +258,6 @@ const struct enricher enrich_process = {
 	.name = "process",
 	.open = enrich_process_open,
 	.fill = enrich_process_fill,
+	.learn = enrich_process_learn,
 	.close = enrich_process_close,
 };

@@ -6,6 +6,7 @@
 #include "../sink.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -122,13 +123,13 @@ static struct json_sides json_sides_of(const struct event *ev)
 
 static void json_event_type(struct buf *b, const struct event *ev)
 {
-	bool peer = ev->kind == EVENT_CONNECT || ev->kind == EVENT_ACCEPT ||
-		    (ev->kind == EVENT_CLOSE && json_has_peer(ev));
+	bool ends = ev->kind == EVENT_CLOSE || ev->kind == EVENT_RELEASE;
+	bool peer = ev->kind == EVENT_CONNECT || ev->kind == EVENT_ACCEPT || (ends && json_has_peer(ev));
 
 	buf_char(b, '[');
 	if (peer)
 		buf_lit(b, "\"connection\",");
-	if (ev->kind == EVENT_CLOSE)
+	if (ends)
 		buf_lit(b, "\"end\"]");
 	else
 		buf_lit(b, "\"start\"]");
@@ -151,8 +152,7 @@ static void json_event(struct buf *b, const struct event *ev)
 	buf_u64(b, ev->sequence);
 	if (ev->duration_ns)
 		json_member_u64(b, &first, "duration", ev->duration_ns);
-	if (ev->outcome != OUTCOME_SUCCESS)
-		json_member_text(b, &first, "reason", reason, sizeof(ev->reason));
+	json_member_text(b, &first, "reason", reason, sizeof(ev->reason));
 	buf_char(b, '}');
 }
 
@@ -183,6 +183,8 @@ static void json_network(struct buf *b, const struct event *ev, const char *dire
 		buf_lit(b, "\",\"type\":\"ipv4");
 	else if (ev->ip_version == 6)
 		buf_lit(b, "\",\"type\":\"ipv6");
+	if (ev->protocol == IPPROTO_UDPLITE)
+		buf_lit(b, "\",\"iana_number\":\"136");
 	if (direction[0]) {
 		buf_lit(b, "\",\"direction\":\"");
 		buf_str(b, direction);
@@ -190,8 +192,8 @@ static void json_network(struct buf *b, const struct event *ev, const char *dire
 	buf_lit(b, "\"}");
 }
 
-/* {"ip":..,"port":..}; `zero_port`: port 0 is a fact, not the absence of one. */
-static void json_endpoint(struct buf *b, const struct endpoint *ep, bool zero_port)
+/* Of an endpoint, with what it sent; UINT64_MAX = not known. `zero_port`: port 0 is a fact, not the absence of one. */
+static void json_endpoint_bytes(struct buf *b, const struct endpoint *ep, bool zero_port, uint64_t bytes)
 {
 	bool first = true;
 
@@ -204,7 +206,21 @@ static void json_endpoint(struct buf *b, const struct endpoint *ep, bool zero_po
 	}
 	if (ep->has_port && (ep->port || zero_port))
 		json_member_u64(b, &first, "port", ep->port);
+	if (bytes != UINT64_MAX)
+		json_member_u64(b, &first, "bytes", bytes);
 	buf_char(b, '}');
+}
+
+static void json_endpoint(struct buf *b, const struct endpoint *ep, bool zero_port)
+{
+	json_endpoint_bytes(b, ep, zero_port, UINT64_MAX);
+}
+
+static uint64_t json_bytes_from(const struct event *ev, const struct endpoint *ep)
+{
+	if (!ev->has_bytes)
+		return UINT64_MAX;
+	return ep == &ev->remote ? ev->bytes_received : ev->bytes_sent;
 }
 
 static void json_endpoints(struct buf *b, const struct event *ev, const struct json_sides *sides)
@@ -213,12 +229,12 @@ static void json_endpoints(struct buf *b, const struct event *ev, const struct j
 
 	if (src && (src->ip_version || (src->has_port && src->port))) {
 		buf_lit(b, ",\"source\":");
-		json_endpoint(b, src, false);
+		json_endpoint_bytes(b, src, false, json_bytes_from(ev, src));
 	}
 	/* Port 0 of a peer is what a program really may have asked for. */
 	if (dst->ip_version || (dst->has_port && (dst->port || dst == &ev->remote))) {
 		buf_lit(b, ",\"destination\":");
-		json_endpoint(b, dst, dst == &ev->remote);
+		json_endpoint_bytes(b, dst, dst == &ev->remote, json_bytes_from(ev, dst));
 	}
 }
 
@@ -232,6 +248,8 @@ static void json_process(struct buf *b, struct json *js, const struct event *ev,
 	buf_lit(b, ",\"process\":{");
 	if (ev->pid)
 		json_member_u64(b, &first, "pid", ev->pid);
+	if (ev->vpid)
+		json_member_u64(b, &first, "vpid", ev->vpid);
 	if (ev->tid) {
 		json_member_u64(b, &first, "thread\":{\"id", ev->tid);
 		buf_char(b, '}');
@@ -326,23 +344,62 @@ static void json_facts(struct buf *b, const char *key, const struct port_facts *
 	buf_char(b, '}');
 }
 
+static void json_options(struct buf *b, bool *first, const struct event *ev)
+{
+	if (!ev->has_options)
+		return;
+	json_member_bool(b, first, "reuseaddr", ev->reuseaddr);
+	json_member_bool(b, first, "reuseport", ev->reuseport);
+	json_member_bool(b, first, "no_port", ev->no_port);
+	json_member_bool(b, first, "freebind", ev->freebind);
+	json_member_bool(b, first, "transparent", ev->transparent);
+	if (ev->is_ipv6)
+		json_member_bool(b, first, "v6only", ev->v6only);
+	if (ev->bound_ifindex)
+		json_member_u64(b, first, "device", ev->bound_ifindex);
+	if (ev->mark)
+		json_member_u64(b, first, "mark", ev->mark);
+}
+
+/* The members that there are, or nothing. */
 static void json_socket(struct buf *b, const struct event *ev)
 {
-	bool cookie = ev->cookie && ev->cookie < JSON_INTEGER_END;
-	bool backlog = ev->kind == EVENT_LISTEN && ev->has_backlog;
+	size_t before = b->len, empty;
 	bool first = true;
 
-	if (!cookie && !backlog && !ev->netns_inum && !ev->mptcp)
-		return;
 	buf_lit(b, ",\"socket\":{");
-	if (cookie)
+	empty = b->len;
+	if (ev->cookie && ev->cookie < JSON_INTEGER_END)
 		json_member_u64(b, &first, "cookie", ev->cookie);
 	if (ev->netns_inum)
 		json_member_u64(b, &first, "netns", ev->netns_inum);
-	if (backlog)
+	if (ev->has_fd)
+		json_member_u64(b, &first, "fd", (uint64_t)ev->fd);
+	if (ev->kind == EVENT_LISTEN && ev->has_backlog)
 		json_member_u64(b, &first, "backlog", ev->backlog);
 	json_member_true(b, &first, "mptcp", ev->mptcp);
-	buf_char(b, '}');
+	json_options(b, &first, ev);
+	json_member_text(b, &first, "closed_by", event_closer_names[ev->closer], 16);
+	json_member_text(b, &first, "state", close_state_names[ev->close_state], 16);
+	if (b->len == empty)
+		b->len = before;
+	else
+		buf_char(b, '}');
+}
+
+/* How the process that closed it ended: "exit" or the signal's name. */
+static void json_exit(struct buf *b, bool *first, const struct event *ev)
+{
+	const char *name = ev->exit_signal ? sigabbrev_np(ev->exit_signal) : NULL;
+	char text[16] = "";
+	struct buf out = { .data = text, .size = sizeof(text) };
+
+	if (!ev->exiting)
+		return;
+	if (name)
+		buf_lit(&out, "SIG");
+	buf_str(&out, name ? name : ev->exit_signal ? "signal" : "exit");
+	json_member_text(b, first, "exit", text, out.len);
 }
 
 static void json_porttrace(struct buf *b, const struct event *ev, const struct json_sides *sides,
@@ -354,6 +411,17 @@ static void json_porttrace(struct buf *b, const struct event *ev, const struct j
 	buf_str(b, event_backend_names[ev->backend]);
 	buf_char(b, '"');
 	json_member_true(b, &first, "late", ev->late);
+	json_member_text(b, &first, "cause", event_cause_names[ev->cause], 32);
+	json_exit(b, &first, ev);
+	if (ev->confidence != CONFIDENCE_SURE) {
+		buf_lit(b, ",\"process\":{\"confidence\":\"");
+		buf_str(b, event_confidence_names[ev->confidence]);
+		buf_lit(b, "\"}");
+	}
+	if (ev->has_port_free) {
+		buf_lit(b, ",\"port\":{\"free\":");
+		buf_str(b, ev->port_free ? "true}" : "false}");
+	}
 	json_assignment(b, ev);
 	if (sides->source_facts)
 		json_facts(b, ",\"source\":{", sides->source_facts);

@@ -148,6 +148,51 @@ static void table_errno(struct buf *b, int error)
 	}
 }
 
+/* "12", "3.4k", "1.0M": bytes, cut off. */
+static void table_bytes(struct buf *b, uint64_t bytes)
+{
+	static const char units[] = "kMGTPE";
+	size_t i = 0;
+
+	if (bytes < 1000) {
+		buf_u64(b, bytes);
+		return;
+	}
+	for (; bytes >= 1000000; i++)
+		bytes /= 1000;
+	buf_u64(b, bytes / 1000);
+	buf_char(b, '.');
+	buf_u64(b, bytes % 1000 / 100);
+	buf_char(b, units[i]);
+}
+
+/* "after 1.2s, sent 12, got 3.4k, closed by remote, time-wait, SIGKILL" */
+static void table_end(struct table_line *line, const struct event *ev)
+{
+	const char *exit_name = ev->exit_signal ? sigabbrev_np(ev->exit_signal) : NULL;
+
+	if (ev->duration_ns) {
+		buf_lit(line->b, " after ");
+		table_duration(line->b, ev->duration_ns);
+	}
+	if (ev->has_bytes) {
+		buf_lit(line->b, ", sent ");
+		table_bytes(line->b, ev->bytes_sent);
+		buf_lit(line->b, " got ");
+		table_bytes(line->b, ev->bytes_received);
+	}
+	if (ev->closer == CLOSER_REMOTE)
+		buf_lit(line->b, ", by peer");
+	if (ev->close_state > CLOSE_STATE_CLOSED) {
+		buf_lit(line->b, ", ");
+		buf_str(line->b, close_state_names[ev->close_state]);
+	}
+	if (ev->exiting) {
+		buf_str(line->b, exit_name ? ", SIG" : ", ");
+		buf_str(line->b, exit_name ? exit_name : "exit");
+	}
+}
+
 static void table_failure(struct table_line *line, const struct event *ev)
 {
 	const char *words = ev->error > 0 ? strerrordesc_np(ev->error) : NULL;
@@ -165,7 +210,9 @@ static void table_failure(struct table_line *line, const struct event *ev)
 		buf_char(line->b, ' ');
 		buf_str(line->b, words);
 	}
-	if (ev->duration_ns) {
+	if (ev->kind == EVENT_CLOSE) {
+		table_end(line, ev);
+	} else if (ev->duration_ns) {
 		buf_lit(line->b, " after ");
 		table_duration(line->b, ev->duration_ns);
 	}
@@ -177,10 +224,18 @@ static void table_success(struct table_line *line, const struct event *ev)
 	if (ev->kind == EVENT_LISTEN && ev->has_backlog) {
 		buf_lit(line->b, " backlog ");
 		buf_u64(line->b, ev->backlog);
-	} else if (ev->duration_ns) {
-		buf_str(line->b, ev->kind == EVENT_CLOSE ? " after " : " ");
+	} else if (ev->kind != EVENT_CLOSE && ev->duration_ns) {
+		buf_char(line->b, ' ');
 		table_duration(line->b, ev->duration_ns);
 	}
+	if (ev->reason[0]) {
+		buf_char(line->b, ' ');
+		table_text(line, ev->reason, sizeof(ev->reason));
+	}
+	if (ev->kind == EVENT_CLOSE)
+		table_end(line, ev);
+	if (ev->has_port_free)
+		buf_str(line->b, ev->port_free ? ", port free" : ", port still held by others");
 }
 
 static void table_result(struct table_line *line, const struct event *ev)

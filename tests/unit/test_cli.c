@@ -253,7 +253,7 @@ static void test_bad_words(void **state)
 {
 	(void)state;
 	bad("--event: unknown event 'bnd': did you mean 'bind'?", "-e", "listen,bnd");
-	bad("--event: unknown event 'xyz': expected bind, listen, connect, accept, close", "-e",
+	bad("--event: unknown event 'xyz': expected bind, listen, connect, accept, close, release", "-e",
 	    "xyz");
 	bad("--class: unknown class 'wellknown': did you mean 'well-known'?", "--class",
 	    "wellknown");

@@ -58,6 +58,8 @@ static void random_record(struct raw_event *raw)
 	raw->version = RAW_EVENT_VERSION;
 	raw->kind = (uint8_t)(RAW_BIND + rand() % (RAW_KIND_COUNT - 1));
 	raw->how = (uint8_t)(rand() % RAW_HOW_COUNT);
+	raw->closer = (uint8_t)(rand() % RAW_CLOSER_COUNT);
+	raw->after = (uint8_t)(rand() % RAW_AFTER_COUNT);
 	raw->family = rand() % 2 ? AF_INET : AF_INET6;
 	raw->netns_cookie = 0;
 	if (rand() % 4 == 0)

@@ -63,6 +63,8 @@ struct sock_common {
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 	atomic64_t skc_cookie;
+	int skc_bound_dev_if;
+	unsigned long skc_flags;
 };
 
 struct sock {
@@ -71,6 +73,9 @@ struct sock {
 	__u16 sk_protocol;
 	int sk_err;
 	__u32 sk_max_ack_backlog;
+	struct socket *sk_socket;
+	__u8 sk_shutdown;
+	__u32 sk_mark;
 };
 
 struct socket {
@@ -82,16 +87,119 @@ struct inet_sock {
 	__be16 inet_sport;
 };
 
+struct inet_connection_sock {
+	struct inet_bind_bucket *icsk_bind_hash;
+	struct tcp_ulp_ops *icsk_ulp_ops;
+	void *icsk_ulp_data;
+};
+
+struct tcp_ulp_ops {
+	char name[16];
+};
+
 struct tcp_sock {
 	__u32 rcv_nxt;
+	__u32 snd_nxt;
+	__u32 write_seq;
+	__u64 bytes_sent;
+	__u64 bytes_retrans;
+	__u64 bytes_received;
+};
+
+struct inet_timewait_sock {
+	struct sock_common __tw_common;
+	struct inet_bind_bucket *tw_tb;
+};
+
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
+struct upid {
+	int nr;
+};
+
+struct pid {
+	__u32 level;
+	struct upid numbers[0];
+};
+
+struct qstr {
+	__u8 *name;
+};
+
+struct dentry {
+	struct dentry *d_parent;
+	struct qstr d_name;
+};
+
+struct vfsmount {
+	struct dentry *mnt_root;
+};
+
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+};
+
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+};
+
+struct super_block {
+	unsigned long s_magic;
+};
+
+struct inode {
+	__u16 i_mode;
+	struct super_block *i_sb;
+};
+
+struct file {
+	struct path f_path;
+	struct inode *f_inode;
+	void *private_data;
+};
+
+struct fdtable {
+	__u32 max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+struct mm_struct {
+	unsigned long arg_start;
+	unsigned long arg_end;
+	struct file *exe_file;
+};
+
+struct thread_info {
+	unsigned long flags;
 };
 
 struct task_struct {
+	struct thread_info thread_info;
+	void *stack;
 	int tgid;
+	__u32 flags;
+	int exit_code;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
+	struct pid *thread_pid;
 	__u64 start_boottime;
+	__u64 self_exec_id;
 	char comm[16];
+	struct mm_struct *mm;
+	struct files_struct *files;
 };
 
 struct trace_entry {

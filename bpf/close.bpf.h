@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The end of connections: changes of state, close(), and what becomes of connections that nobody accepted. */
+#ifndef CLOSE_BPF_H
+#define CLOSE_BPF_H
+
+/* A close() under way of a connection whose FIN is still to be exchanged. Inserted by handle_release; whoever deletes
+ * it tells: the change to CLOSE, or else the return of the close. */
+struct close_call {
+	struct raw_event ev;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64); /* struct sock * */
+	__type(value, struct close_call);
+} closes SEC(".maps");
+
+/* How a connection ended whose socket the program has not closed yet. Inserted when it ends (most end with or after
+ * the close, and are not here), deleted by handle_release or, for one that nobody accepted, by handle_disconnect. */
+struct end {
+	__u64 time_ns;
+	__u32 error;
+	__u8 closer; /* enum raw_closer */
+	__u8 after; /* enum raw_after, of the moment of the end */
+	__u16 reserved;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, __u64); /* struct sock * */
+	__type(value, struct end);
+} ends SEC(".maps");
+
+static __always_inline bool state_is_connected(int state)
+{
+	return state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT || sock_has_sent_fin(state);
+}
+
+/* Who has closed, or closes now if nobody has, a connection in this state. */
+static __always_inline __u8 state_closer(int state)
+{
+	return state == TCP_CLOSE_WAIT || state == TCP_LAST_ACK ? RAW_CLOSER_REMOTE : RAW_CLOSER_LOCAL;
+}
+
+/*
+ * A connection is about to end with this error (positive), and whoever waits for it to be woken. Noted ahead of the
+ * change of state: a program on another CPU may take the error by SO_ERROR before, and sk_err is 0 then. The kernel
+ * sets it in tcp_done_with_error() (6.10, and stable kernels from 6.1), before that in many places, and reports it
+ * ahead of the change of state.
+ */
+static __always_inline void handle_error(struct sock *sk, int error)
+{
+	__u64 key = (__u64)sk;
+	struct attempt *at = bpf_map_lookup_elem(&attempts, &key);
+	struct end end = { .time_ns = bpf_ktime_get_boot_ns(), .error = error };
+
+	if (at)
+		at->error = error;
+	else if (error && armed && BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP && sock_is_traced(sk) &&
+		 !sock_flag(sk, SOCK_DEAD) && state_is_connected(BPF_CORE_READ(sk, __sk_common.skc_state)))
+		bpf_map_update_elem(&ends, &key, &end, BPF_ANY);
+}
+
+/* A close() is over as far as the port is concerned. Twins and its own return come here: one of them deletes. */
+static __always_inline void close_tell(struct sock *sk, struct close_call *call, __u8 after)
+{
+	__u64 key = (__u64)sk;
+	struct raw_event ev = call->ev;
+
+	if (bpf_map_delete_elem(&closes, &key) || !armed)
+		return;
+	if (ev.after == RAW_AFTER_NONE)
+		ev.after = after;
+	emit_copy(&ev);
+}
+
+/* A connection came to its end: tells the close() under way, or notes how it ended for the close() to come. */
+static __always_inline void close_state(struct sock *sk, int old)
+{
+	__u64 key = (__u64)sk;
+	struct close_call *call = bpf_map_lookup_elem(&closes, &key);
+	struct end end = { .time_ns = bpf_ktime_get_boot_ns(), .after = RAW_AFTER_CLOSED }, *before;
+
+	if (call) {
+		close_tell(sk, call, RAW_AFTER_CLOSED);
+		return;
+	}
+	if (sock_flag(sk, SOCK_DEAD)) /* closed before, and told */
+		return;
+	before = bpf_map_lookup_elem(&ends, &key);
+	if (before)
+		end = *before;
+	if (end.after == RAW_AFTER_NONE)
+		end.after = RAW_AFTER_CLOSED;
+	if (!end.error)
+		end.error = BPF_CORE_READ(sk, sk_err);
+	if (!end.error && old != TCP_FIN_WAIT2 && old != TCP_CLOSING && old != TCP_LAST_ACK)
+		return; /* tcp_disconnect(): told by handle_disconnect */
+	end.closer = state_closer(old);
+	if (end.error == ECONNRESET || end.error == EPIPE)
+		end.closer = old == TCP_ESTABLISHED ? RAW_CLOSER_REMOTE : end.closer;
+	else if (end.error && old == TCP_ESTABLISHED)
+		end.closer = RAW_CLOSER_NONE;
+	bpf_map_update_elem(&ends, &key, &end, BPF_ANY);
+}
+
+/* TIME_WAIT takes over from the socket, whose state becomes CLOSE right after. */
+static __always_inline void handle_time_wait(struct inet_timewait_sock *tw, struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+	struct close_call *call = bpf_map_lookup_elem(&closes, &key);
+	struct end end = { .time_ns = bpf_ktime_get_boot_ns(), .after = RAW_AFTER_TIME_WAIT };
+
+	if (call)
+		call->ev.after = RAW_AFTER_TIME_WAIT;
+	else if (!sock_flag(sk, SOCK_DEAD) && armed && sock_is_traced(sk))
+		bpf_map_update_elem(&ends, &key, &end, BPF_ANY);
+	release_move(sk, tw);
+}
+
+/* A TCP socket changed its state; softirq or timer, so the running process means nothing here. */
+static __always_inline void handle_state(struct sock *sk, int old, int new, bool btf)
+{
+	__u64 key = (__u64)sk;
+	struct attempt *at;
+	int error = 0;
+
+	if (btf && config.has_cookie_helper && old == TCP_SYN_RECV && new == TCP_ESTABLISHED)
+		bpf_get_socket_cookie(sk); /* so that accept() finds one */
+	if (new == TCP_CLOSE && state_is_connected(old)) {
+		close_state(sk, old);
+		return;
+	}
+	/* SYN_SENT to SYN_RECV is a simultaneous open: no result yet */
+	if (!(old == TCP_CLOSE && new == TCP_SYN_SENT) &&
+	    ((old != TCP_SYN_SENT && old != TCP_SYN_RECV) || (new != TCP_ESTABLISHED && new != TCP_CLOSE)))
+		return;
+	at = bpf_map_lookup_elem(&attempts, &key);
+	if (!at)
+		return;
+	if (new == TCP_SYN_SENT)
+		at->ev.flags |= RAW_F_SYN_SENT;
+	if (new == TCP_SYN_SENT || (at->in_call && new == TCP_CLOSE)) /* fails at once: handle_connect_exit tells */
+		return;
+	if (new == TCP_CLOSE)
+		error = BPF_CORE_READ(sk, sk_err);
+	if (new == TCP_CLOSE && !error)
+		error = at->error;
+	attempt_end(sk, at, error, new == TCP_CLOSE && !error ? RAW_F_ABORTED | RAW_F_FAILED : 0);
+}
+
+/* Has the socket a peer, or had it one? After a reset a TCP port is free already and the state says nothing, but
+ * tcp_sock.rcv_nxt does: tcp_connect_init() zeroes it, the first segment of the peer sets it. */
+static __always_inline bool sock_was_connected(struct sock *sk)
+{
+	if (!BPF_CORE_READ(sk, __sk_common.skc_dport))
+		return false;
+	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+		return true;
+	return BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_SYN_SENT ||
+	       BPF_CORE_READ((struct tcp_sock *)sk, rcv_nxt);
+}
+
+/* A socket is closed with its connect still open: given up; or the program that should have told was skipped. */
+static __always_inline void handle_open_attempt(struct sock *sk, struct attempt *at)
+{
+	__u64 key = (__u64)sk;
+
+	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+
+	if (!at->in_call && (state == TCP_SYN_SENT || state == TCP_SYN_RECV))
+		attempt_end(sk, at, 0, RAW_F_ABORTED | RAW_F_FAILED);
+	else if (!bpf_map_delete_elem(&attempts, &key) && armed)
+		COUNT(lost_state);
+}
+
+/* The end of a TCP connection as it stands when it is closed; `end` is NULL where it has not ended before. */
+static __always_inline void close_fill_end(struct raw_event *ev, struct sock *sk, const struct end *end)
+{
+	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+
+	sock_fill_bytes(ev, sk);
+	if (state != TCP_CLOSE) {
+		ev->closer = state_closer(state);
+	} else if (end) {
+		ev->closer = end->closer;
+		ev->after = end->after;
+		if (end->after == RAW_AFTER_TIME_WAIT && ev->time_ns - end->time_ns > TIME_WAIT_NS)
+			ev->after = RAW_AFTER_CLOSED;
+	}
+}
+
+/* The error that broke a connection before it was closed, taken by the program or not; 0 = none did. */
+static __always_inline int close_error(struct sock *sk, const struct end *end)
+{
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE)
+		return 0;
+	return end && end->error ? (int)end->error : BPF_CORE_READ(sk, sk_err);
+}
+
+static __always_inline void close_fill(struct raw_event *ev, struct sock *sk, bool was_connected)
+{
+	ev->local_port = sock_local_port(sk);
+	if (!was_connected) /* the peer of a connect that failed */
+		ev->remote_port = 0;
+	sock_fill_truth(ev, sk, BPF_CORE_READ(sk, __sk_common.skc_net.net));
+}
+
+/* A connection that the kernel goes on closing: what becomes of the port is told when it is known. */
+static __always_inline void close_later(struct sock *sk, bool btf)
+{
+	__u64 key = (__u64)sk;
+	struct close_call call;
+
+	if (!handler_wanted(sk, RAW_CLOSE, 0))
+		return;
+	process_tell();
+	handler_fill(&call.ev, sk, RAW_CLOSE, 0, btf);
+	close_fill_end(&call.ev, sk, NULL);
+	close_fill(&call.ev, sk, true);
+	release_remember(sk, &call.ev);
+	if (!bpf_map_update_elem(&closes, &key, &call, BPF_NOEXIST))
+		return;
+	if (bpf_map_update_elem(&closes, &key, &call, BPF_EXIST)) /* full: told without what becomes of the port */
+		emit_copy(&call.ev);
+	else
+		COUNT(lost_state); /* of an older socket at this address, which was never told */
+}
+
+static __always_inline void close_now(struct sock *sk, bool was_connected, const struct end *end, bool btf)
+{
+	bool tcp = BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP;
+	int error = tcp && was_connected ? close_error(sk, end) : 0;
+	struct raw_event ev;
+
+	if (!handler_wanted(sk, RAW_CLOSE, error))
+		return;
+	process_tell();
+	handler_fill(&ev, sk, RAW_CLOSE, error, btf);
+	if (tcp && was_connected)
+		close_fill_end(&ev, sk, end);
+	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_MPTCP && ev.after == RAW_AFTER_NONE)
+		ev.after = RAW_AFTER_CLOSED;
+	close_fill(&ev, sk, was_connected);
+	if (tcp && BPF_CORE_READ(sk, __sk_common.skc_num))
+		release_remember(sk, &ev);
+	emit_copy(&ev);
+}
+
+/*
+ * The last reference to a socket is gone, in the process that had it. A socket that holds no port now and never
+ * was connected has nothing to tell: its failed connect() or bind() has been told.
+ */
+static __always_inline void handle_release(struct sock *sk, bool btf)
+{
+	__u64 key = (__u64)sk;
+	bool tcp, was_connected;
+	struct attempt *at;
+	struct end *noted, end = {};
+
+	if (!sk || !sock_is_traced(sk))
+		return;
+	tcp = BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP;
+	at = tcp ? bpf_map_lookup_elem(&attempts, &key) : NULL;
+	if (at)
+		handle_open_attempt(sk, at);
+	was_connected = sock_was_connected(sk);
+	if (tcp && state_is_connected(BPF_CORE_READ(sk, __sk_common.skc_state))) {
+		bpf_map_delete_elem(&ends, &key);
+		close_later(sk, btf);
+		return;
+	}
+	noted = tcp ? bpf_map_lookup_elem(&ends, &key) : NULL;
+	if (noted) {
+		end = *noted;
+		bpf_map_delete_elem(&ends, &key);
+	}
+	if (was_connected || BPF_CORE_READ(sk, __sk_common.skc_num))
+		close_now(sk, was_connected, noted ? &end : NULL, btf);
+}
+
+/* __tcp_close() returned, and no change to CLOSE has told it: the FIN's way is not over. */
+static __always_inline void handle_close_exit(struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+	struct close_call *call = bpf_map_lookup_elem(&closes, &key);
+	bool closed = BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE;
+
+	if (call)
+		close_tell(sk, call, closed ? RAW_AFTER_CLOSED : RAW_AFTER_CLOSING);
+}
+
+/*
+ * tcp_disconnect(): a listener that is shut down, a connection that the program drops with connect(AF_UNSPEC), and
+ * each connection that still waits for accept() when its listener ends. All in the process that did it.
+ */
+static __always_inline void handle_disconnect(struct sock *sk, bool btf)
+{
+	__u64 key = (__u64)sk;
+	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	bool waiting = !BPF_CORE_READ(sk, sk_socket) && !sock_flag(sk, SOCK_DEAD);
+	struct end *noted, end = {};
+	struct raw_event *ev;
+
+	if (!sock_is_traced(sk) || (!waiting && state != TCP_LISTEN && !state_is_connected(state)) ||
+	    (!waiting && (sock_mptcp_parent(sk) || bpf_map_lookup_elem(&closes, &key))))
+		return; /* nothing ends; or a path of an MPTCP connection, or a close() does it (SO_LINGER 0) */
+	noted = bpf_map_lookup_elem(&ends, &key);
+	if (noted) {
+		end = *noted;
+		bpf_map_delete_elem(&ends, &key);
+	}
+	ev = handler_begin(sk, RAW_CLOSE, state == TCP_CLOSE ? close_error(sk, noted ? &end : NULL) : 0, btf);
+	if (!ev)
+		return;
+	if (waiting)
+		ev->flags |= RAW_F_NEVER_ACCEPTED | RAW_F_INGRESS | RAW_F_FAILED;
+	else
+		ev->flags |= state == TCP_LISTEN ? RAW_F_SHUT_DOWN : RAW_F_DISCONNECTED;
+	if (state != TCP_LISTEN)
+		close_fill_end(ev, sk, noted ? &end : NULL);
+	if (waiting)
+		ev->after = RAW_AFTER_CLOSED;
+	close_fill(ev, sk, state != TCP_LISTEN);
+	emit_submit(ev);
+}
+
+/* inet_put_port(): a TCP socket loses its port. Its close, if it is under way, comes first. */
+static __always_inline void handle_put_port(struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+	struct inet_bind_bucket *bucket = BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_bind_hash);
+	struct close_call *closing;
+	struct raw_event *known, ev;
+	struct attempt *at;
+
+	if (!bucket || !armed || !sock_is_traced(sk))
+		return;
+	closing = bpf_map_lookup_elem(&closes, &key);
+	if (closing)
+		close_tell(sk, closing, RAW_AFTER_CLOSED);
+	known = bpf_map_lookup_elem(&holders, &key);
+	at = bpf_map_lookup_elem(&attempts, &key);
+	if (known) {
+		ev = *known;
+	} else if (at) {
+		release_of_attempt(&ev, at, sk);
+	} else if (config.follow_pid || config.under_cgroup || !prefilter_socket(sk)) {
+		return;
+	} else { /* the socket stays open, but its connection is over */
+		release_blank(&ev, sk);
+	}
+	release_tell(key, &ev, bucket);
+}
+
+#endif

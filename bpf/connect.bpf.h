@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* TCP connect: entry, return, and the end of an attempt. The state change that is the result is in close.bpf.h. */
+#ifndef CONNECT_BPF_H
+#define CONNECT_BPF_H
+
+/* A connect() whose result is not known yet. Inserted by handle_connect_enter; deleted by the one who tells the
+ * result, so deletion is the claim that makes it one event (mode X sees each state change twice), at the latest by
+ * handle_release. An entry outlives its socket only where our programs were skipped: handle_connect_enter finds it. */
+struct attempt {
+	struct raw_event ev;
+	__u32 error; /* reported by the kernel before the state changed; 0 = none yet */
+	__u8 in_call; /* tcp_v*_connect() has not returned: 1; nested in tcp_v6_connect() (v4-mapped): 2 */
+	__u8 reserved[3];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__type(key, __u64); /* struct sock * */
+	__type(value, struct attempt);
+} attempts SEC(".maps");
+
+static __always_inline void attempt_fill(struct attempt *at, struct sock *sk, const struct request *req, bool btf)
+{
+	struct raw_event *ev = &at->ev;
+
+	at->error = 0;
+	at->in_call = 1;
+	handler_fill(ev, sk, RAW_CONNECT, 0, btf);
+	ev->flags |= RAW_F_EGRESS;
+	sock_fill_options(ev, sk);
+	sock_fill_remote(ev, req);
+	if (!ev->local_port) {
+		ev->how = RAW_HOW_CONNECT;
+		ev->flags |= RAW_F_REQUESTED;
+		ev->requested_family = ev->family;
+		__builtin_memcpy(ev->requested_addr, ev->local_addr, 16);
+	}
+}
+
+/* `v4`: in tcp_v4_connect(). tcp_v6_connect() hands v4-mapped addresses to it, which is the same attempt. */
+static __always_inline void handle_connect_enter(struct sock *sk, const struct request *req, bool v4, bool btf)
+{
+	__u64 key = (__u64)sk;
+	struct attempt at, *before = bpf_map_lookup_elem(&attempts, &key);
+
+	if (v4 && BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6) {
+		if (before)
+			before->in_call = 2;
+		return;
+	}
+	if (before && armed) /* of an older socket at this address, whose end was lost */
+		COUNT(lost_state);
+	if (!armed || !sock_is_traced(sk))
+		return;
+	if (!prefilter_kind(RAW_CONNECT) || !prefilter_process() || !prefilter_socket(sk)) {
+		emit_filtered();
+		return;
+	}
+	process_tell();
+	__builtin_memset(&at, 0, sizeof(at));
+	attempt_fill(&at, sk, req, btf);
+	if (bpf_map_update_elem(&attempts, &key, &at, BPF_ANY))
+		COUNT(lost_state);
+}
+
+/* Tells the result of an attempt and forgets it. Works on a copy: whoever deletes the entry tells, the other twin of
+ * mode X finds none. (A reserved record that may have to be given back is more than the verifiers up to 6.1 follow.) */
+static __always_inline void attempt_end(struct sock *sk, struct attempt *at, int error, __u32 flags)
+{
+	__u64 key = (__u64)sk, now = bpf_ktime_get_boot_ns();
+	struct raw_event ev = at->ev;
+
+	if (bpf_map_delete_elem(&attempts, &key) || !armed)
+		return;
+	if (config.failed_only && !error && !(flags & RAW_F_ABORTED)) {
+		emit_filtered();
+		return;
+	}
+	ev.duration_ns = now - ev.time_ns;
+	ev.time_ns = now;
+	ev.error = error;
+	ev.flags |= flags | (error ? RAW_F_FAILED : 0);
+	if (!ev.cookie && ev.socket_id == key)
+		ev.cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	sock_fill_truth(&ev, sk, BPF_CORE_READ(sk, __sk_common.skc_net.net));
+	emit_copy(&ev);
+}
+
+/* tcp_v4_connect() or tcp_v6_connect() returned: failed at once, or the SYN is out and the socket has its port. */
+static __always_inline void handle_connect_exit(struct sock *sk, int ret)
+{
+	__u64 key = (__u64)sk;
+	struct attempt *at = bpf_map_lookup_elem(&attempts, &key);
+
+	if (!at)
+		return;
+	if (at->in_call == 2) {
+		at->in_call = 1;
+		return;
+	}
+	at->in_call = 0;
+	if (ret) {
+		attempt_end(sk, at, -ret, 0);
+		return;
+	}
+	sock_fill_addresses(&at->ev, sk);
+}
+
+/* A cgroup/connect program refused: the protocol's connect was not called. */
+static __always_inline void handle_pre_connect(struct sock *sk, const struct request *req, int ret, bool btf)
+{
+	if (ret)
+		handle_connect_early(sk, req, ret, btf);
+}
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What a process runs, told once ahead of its first event: by the time user space reads an event, the process may
+ * have ended, and /proc forgotten it.
+ */
+#ifndef PROCESS_BPF_H
+#define PROCESS_BPF_H
+
+#define PROCESS_MAX_DEPTH 40 /* names and mount points in a path; deeper: path not told */
+#define PROCESS_PATH_MAX (RAW_PATH_SIZE / 2) /* a name of that length may follow where the path so far ends */
+
+struct process_key {
+	__u32 pid;
+	__u32 exec_id;
+};
+
+/* Processes that have been told; the value is their start. LRU: one that fell out is told again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, CONFIG_MAX_PROCESSES);
+	__type(key, struct process_key);
+	__type(value, __u64);
+} processes SEC(".maps");
+
+/* The names on the way from a file up to the root of its mount tree, as d_path() goes (fs/d_path.c). */
+static __always_inline void process_read_path(struct raw_process *rec, struct file *exe)
+{
+	struct dentry *dentry = BPF_CORE_READ(exe, f_path.dentry), *parent, *root;
+	struct mount *up, *mnt = (void *)BPF_CORE_READ(exe, f_path.mnt) -
+				 __builtin_preserve_field_info(((struct mount *)0)->mnt, BPF_FIELD_BYTE_OFFSET);
+	__u32 used = 0;
+	long len;
+
+	for (int i = 0; i < PROCESS_MAX_DEPTH; i++) {
+		parent = BPF_CORE_READ(dentry, d_parent);
+		root = BPF_CORE_READ(mnt, mnt.mnt_root);
+		up = BPF_CORE_READ(mnt, mnt_parent);
+		if (dentry == root && up == mnt) {
+			rec->path_size = used;
+			return;
+		}
+		if (dentry == root) {
+			dentry = BPF_CORE_READ(mnt, mnt_mountpoint);
+			mnt = up;
+			continue;
+		}
+		len = bpf_probe_read_kernel_str(rec->path + (used & (PROCESS_PATH_MAX - 1)), PROCESS_PATH_MAX,
+						BPF_CORE_READ(dentry, d_name.name));
+		if (len <= 0 || used + len > PROCESS_PATH_MAX)
+			return;
+		used += len;
+		if (dentry == parent) { /* memfd and the like stand in no directory */
+			rec->path_size = used;
+			return;
+		}
+		dentry = parent;
+	}
+}
+
+static __always_inline void process_read_args(struct raw_process *rec, struct mm_struct *mm)
+{
+	unsigned long start = BPF_CORE_READ(mm, arg_start);
+	__u64 size = BPF_CORE_READ(mm, arg_end) - start;
+
+	rec->args_total = size;
+	asm volatile("" : "+r"(size)); /* or clang tests one copy and passes another, which the verifiers refuse */
+	if (size > RAW_ARGS_SIZE)
+		size = RAW_ARGS_SIZE;
+	if (!bpf_probe_read_user(rec->args, size, (void *)start))
+		rec->args_size = size;
+}
+
+/* Writes one record. No event: a lack of room is no loss, the process is told with its next one. */
+static __noinline int process_write(struct task_struct *task, __u32 pid, __u32 exec_id, __u64 start_ns)
+{
+	struct process_key key = { pid, exec_id };
+	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	struct raw_process *rec;
+
+	if (!mm) /* a kernel thread, or a process on its very last way */
+		return 0;
+	rec = bpf_ringbuf_reserve(&ring, sizeof(*rec), 0);
+	if (!rec)
+		return 0;
+	rec->magic = RAW_EVENT_MAGIC;
+	rec->version = RAW_EVENT_VERSION;
+	rec->kind = RAW_PROCESS;
+	rec->pid = pid;
+	rec->process_start_ns = start_ns;
+	rec->exec_id = exec_id;
+	rec->path_size = rec->args_size = 0;
+	rec->args_total = rec->reserved = 0;
+	process_read_path(rec, BPF_CORE_READ(mm, exe_file));
+	process_read_args(rec, mm);
+	bpf_ringbuf_submit(rec, BPF_RB_NO_WAKEUP);
+	bpf_map_update_elem(&processes, &key, &start_ns, BPF_ANY);
+	return 0;
+}
+
+/* The running process is about to have an event. */
+static __always_inline void process_tell(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct process_key key = {
+		.pid = bpf_get_current_pid_tgid() >> 32,
+		.exec_id = (__u32)BPF_CORE_READ(task, self_exec_id),
+	};
+	__u64 start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+	__u64 *told = bpf_map_lookup_elem(&processes, &key);
+
+	if (!told || *told != start_ns)
+		process_write(task, key.pid, key.exec_id, start_ns);
+}
+
+#endif

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * When the kernel takes a port back (-e release): from a socket, or from the TIME_WAIT that took over from it. Mostly
+ * long after the close and in softirq, so the process is remembered from the close.
+ */
+#ifndef RELEASE_BPF_H
+#define RELEASE_BPF_H
+
+/* Ports that outlive the close of their socket. Inserted by release_remember, moved to the address of the TIME_WAIT by
+ * release_move, deleted when the port is taken back. The loader makes it small where nobody asks for releases. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CONFIG_MAX_HOLDERS);
+	__type(key, __u64); /* struct sock * or struct inet_timewait_sock * */
+	__type(value, struct raw_event); /* kind 0: the port has moved to a TIME_WAIT */
+} holders SEC(".maps");
+
+/* A socket is being closed by the running process: `ev` is that event. */
+static __always_inline void release_remember(struct sock *sk, const struct raw_event *ev)
+{
+	__u64 key = (__u64)sk;
+	struct raw_event *held;
+
+	if (!config.want_release || !ev->local_port || bpf_map_update_elem(&holders, &key, ev, BPF_ANY))
+		return;
+	held = bpf_map_lookup_elem(&holders, &key);
+	if (!held)
+		return;
+	held->kind = RAW_RELEASE;
+	held->flags &= ~(RAW_F_BYTES | RAW_F_FAILED);
+	held->error = 0;
+	held->closer = held->after = 0;
+}
+
+/* A socket whose process is not known here: user space may remember it. */
+static __always_inline void release_blank(struct raw_event *ev, struct sock *sk)
+{
+	__builtin_memset(ev, 0, sizeof(*ev));
+	ev->magic = RAW_EVENT_MAGIC;
+	ev->version = RAW_EVENT_VERSION;
+	ev->kind = RAW_RELEASE;
+	sock_fill(ev, sk);
+	sock_fill_truth(ev, sk, BPF_CORE_READ(sk, __sk_common.skc_net.net));
+}
+
+/* A connect that failed gives back the port it had got. */
+static __always_inline void release_of_attempt(struct raw_event *ev, const struct attempt *at, struct sock *sk)
+{
+	*ev = at->ev;
+	ev->kind = RAW_RELEASE;
+	ev->flags = (ev->flags & ~(RAW_F_OPTIONS | RAW_F_FD | RAW_F_REQUESTED)) | RAW_F_EGRESS;
+	ev->time_ns = 0;
+	ev->how = RAW_HOW_NONE;
+	sock_fill_addresses(ev, sk);
+	sock_fill_truth(ev, sk, BPF_CORE_READ(sk, __sk_common.skc_net.net));
+}
+
+/* TIME_WAIT takes over the port: inet_put_port() of the socket, which follows, gives nothing back. */
+static __always_inline void release_move(struct sock *sk, struct inet_timewait_sock *tw)
+{
+	__u64 from = (__u64)sk, to = (__u64)tw;
+	struct raw_event *known, ev;
+
+	if (!config.want_release || !armed || !sock_is_traced(sk) || !prefilter_socket(sk))
+		return;
+	known = bpf_map_lookup_elem(&holders, &from);
+	if (known) {
+		ev = *known;
+	} else { /* still open (shut down both ways), or closed before the start */
+		release_blank(&ev, sk);
+	}
+	bpf_map_update_elem(&holders, &to, &ev, BPF_ANY);
+	ev.kind = 0;
+	bpf_map_update_elem(&holders, &from, &ev, BPF_ANY);
+}
+
+/* Tells it and forgets. `ev` is a copy on the stack. */
+static __always_inline void release_tell(__u64 key, struct raw_event *ev, struct inet_bind_bucket *bucket)
+{
+	__u64 now = bpf_ktime_get_boot_ns();
+
+	bpf_map_delete_elem(&holders, &key);
+	if (!ev->kind || !armed)
+		return;
+	if (ev->time_ns)
+		ev->duration_ns = now - ev->time_ns;
+	ev->time_ns = now;
+	ev->flags |= compat_port_after(bucket);
+	emit_copy(ev);
+}
+
+/* inet_twsk_bind_unhash(): the end of a TIME_WAIT, by time, by a reset, or by a connect() that takes over. */
+static __always_inline void handle_time_wait_end(struct inet_timewait_sock *tw)
+{
+	__u64 key = (__u64)tw;
+	struct inet_bind_bucket *bucket = BPF_CORE_READ(tw, tw_tb);
+	struct raw_event *known = bpf_map_lookup_elem(&holders, &key), ev;
+
+	if (!known || !bucket)
+		return; /* begun before the start, or not asked for */
+	ev = *known;
+	release_tell(key, &ev, bucket);
+}
+
+/* udp_lib_unhash(): always by the process that closes or disconnects. */
+static __always_inline void handle_udp_release(struct sock *sk)
+{
+	struct raw_event *ev;
+
+	if (!sock_is_traced(sk) || !BPF_CORE_READ(sk, __sk_common.skc_num))
+		return;
+	ev = handler_begin(sk, RAW_RELEASE, 0, true);
+	if (!ev)
+		return;
+	if (!ev->remote_port)
+		ev->flags &= ~RAW_F_EGRESS;
+	handler_end(ev, sk);
+}
+
+#endif
