@@ -87,7 +87,7 @@ accept()
 	/test/stress accept 2000 100 >"/results/$1/load.json" 2>"/results/$1/run.log" &
 	load=$!
 	while ! grep -q READY "/results/$1/run.log"; do sleep 0.2; done
-	trace_start "/results/$1" --attach-mode "$2" || return
+	trace_start "/results/$1" --ringbuf 64M --attach-mode "$2" || return
 	touch /tmp/go
 	wait $load
 	trace_stop
@@ -112,9 +112,10 @@ count_maps()
 		done
 }
 
-resident_kib() { sed -nE "s/^$1:\s*([0-9]+) kB/\1/p" "/proc/$tracer/status"; }
+# NAME SECONDS RESIDENT ALLOCATED, in KiB.
+memory_kib() { sed -nE "s/^$1:\s*([0-9]+) kB/\1/p" "/proc/$tracer/status"; }
 
-measure() { echo "$1 $(cut -d. -f1 /proc/uptime) $(resident_kib VmRSS) $(resident_kib RssAnon)" >>"$dir/memory"; }
+measure() { echo "$1 $(cut -d. -f1 /proc/uptime) $(memory_kib VmRSS) $(memory_kib VmData)" >>"$dir/memory"; }
 
 churn()
 {
@@ -132,7 +133,7 @@ maps()
 	[ $soak = 0 ] || half=500000
 	events=/dev/null
 	mkdir -p "/results/$1"
-	trace_start "/results/$1" --attach-mode "$2" || return
+	trace_start "/results/$1" --ringbuf 64M --attach-mode "$2" || return
 	count_maps >"$dir/maps-before"
 	measure start
 	churn $half half
