@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -13,6 +14,7 @@
 #include "process.h"
 
 #define SHORT_LIVED 50
+#define DEPTH 60 /* of directories */
 #define HUGE_ARG 100000
 
 static void linger(void)
@@ -179,6 +181,42 @@ static void in_chroot(void)
 	CHECK(chroot("/tmp/jail"));
 	client_connect(fd);
 	linger();
+}
+
+/* A file system that no other process sees: its path is that of the program's own view. */
+static void own_mount(void)
+{
+	CHECK(unshare(CLONE_NEWNS));
+	CHECK(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+	mkdir("/tmp/pt-mount", 0755);
+	CHECK(mount("pt", "/tmp/pt-mount", "tmpfs", 0, NULL));
+}
+
+static void mount_namespace(void)
+{
+	own_mount();
+	exec_copy("/tmp/pt-mount/program", "connect-exit");
+}
+
+/* Part of a file system, mounted elsewhere. */
+static void bind_mount(void)
+{
+	own_mount();
+	mkdir("/tmp/pt-mount/from", 0755);
+	mkdir("/tmp/pt-mount/to", 0755);
+	CHECK(mount("/tmp/pt-mount/from", "/tmp/pt-mount/to", NULL, MS_BIND, NULL));
+	exec_copy("/tmp/pt-mount/to/program", "connect-exit");
+}
+
+static void deep_path(void)
+{
+	char path[256] = "/tmp/pt-deep";
+
+	for (int i = 0; i < DEPTH; i++) {
+		mkdir(path, 0755);
+		strcat(path, "/d");
+	}
+	exec_copy(path, "connect-lingering");
 }
 
 /* ---- between socket() and connect() ---- */
@@ -496,6 +534,9 @@ static const struct {
 	{ "huge_command_line_gone", huge_command_line_gone, false },
 	{ "odd_arguments", odd_arguments, false },
 	{ "chroot", in_chroot, false },
+	{ "mount_namespace", mount_namespace, false },
+	{ "bind_mount", bind_mount, false },
+	{ "deep_path", deep_path, false },
 	{ "exec_between", exec_between, false },
 	{ "exec_after_connect", exec_after_connect, false },
 	{ "fork_between", fork_between, false },
