@@ -95,7 +95,7 @@ CGROUP_BLIND = (
     Blind("socket_stays_open",
           "A listener that is shut down, and connect(AF_UNSPEC), run no program.",
           lambda x: x["action"] == "close" and x.get("cause") in ("shut_down", "disconnected"),
-          ("duration",), "maybe"),
+          ("duration", "outcome"), "maybe"),
     Blind("state_after",
           "The close is told when the FIN's exchange is over, with what it left by then.",
           lambda x: x["action"] == "close" and x.get("state") == "closing",
