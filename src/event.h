@@ -196,7 +196,8 @@ struct event {
 	char pod_uid[EVENT_ID_SIZE];
 	char unit[EVENT_ID_SIZE]; /* systemd unit, "nginx.service" */
 
-	uint32_t creator_pid; /* who bound, connected or accepted the socket first, if not `pid`; 0 = the same, or unknown */
+	/* who bound, connected or accepted the socket first, if that is not `pid`; 0 = it is, or not known */
+	uint32_t creator_pid;
 	char creator_name[EVENT_NAME_SIZE]; /* any bytes; "" = unknown */
 	bool has_holder;
 	struct holder holder;

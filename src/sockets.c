@@ -508,9 +508,10 @@ static bool sockets_has_port(const struct socket_entry *entry, const struct sock
 	       entry->udplite == (key->protocol == IPPROTO_UDPLITE);
 }
 
-static bool sockets_is_self(const struct socket_entry *entry, const struct sockets_key *key)
+static bool sockets_is_out(const struct socket_entry *entry, const struct sockets_key *key)
 {
-	return entry->socket_id && entry->socket_id == key->socket_id;
+	return entry->unsure || (entry->socket_id && entry->socket_id == key->other_than) ||
+	       (key->before_ns && entry->born_ns > key->before_ns);
 }
 
 static void sockets_describe(const struct socket_entry *entry, struct holder *ret)
@@ -535,7 +536,7 @@ static const struct socket_entry *sockets_search(const struct sockets *s, const 
 	for (int n = 0; i && n < SOCKETS_SEARCH_MAX; i = s->entries[i].next_port, n++) {
 		const struct socket_entry *entry = &s->entries[i];
 
-		if (!sockets_has_port(entry, key) || entry->unsure || sockets_is_self(entry, key) ||
+		if (!sockets_has_port(entry, key) || sockets_is_out(entry, key) ||
 		    sockets_class_of(entry) != class || (best && best->kind <= entry->kind) ||
 		    !sockets_overlap(&key->local, key->v6only, &entry->local, entry->v6only))
 			continue;

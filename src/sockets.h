@@ -44,8 +44,9 @@ struct sockets_key {
 	struct endpoint local;
 	bool v6only;
 	struct endpoint remote; /* sockets_find_owner only */
-	uint64_t cookie; /* 0 = unknown; sockets_find_holder: of a socket that is not meant */
-	uint64_t socket_id; /* sockets_find_holder only: of a socket that is not meant; 0 = none */
+	uint64_t cookie; /* sockets_find_owner only; 0 = unknown */
+	uint64_t other_than; /* sockets_find_holder only: socket_id of a socket that is not meant; 0 = none */
+	uint64_t before_ns; /* sockets_find_holder only: that held its port by then, CLOCK_REALTIME; 0 = any */
 };
 
 /* A number for the event's network namespace; 0 = unknown. */

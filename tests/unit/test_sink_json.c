@@ -646,7 +646,8 @@ static void test_fill(char *text, size_t size, char c)
 static void test_fill_holder(struct event *ev, char c)
 {
 	ev->has_holder = true;
-	ev->holder = (struct holder){ .kind = HOLDER_CONNECTION, .pid = UINT32_MAX, .has_uid = true, .uid = UINT32_MAX };
+	ev->holder = (struct holder){ .kind = HOLDER_CONNECTION, .pid = UINT32_MAX, .uid = UINT32_MAX };
+	ev->holder.has_uid = true;
 	ev->holder.exited = ev->holder.has_expires = true;
 	ev->holder.expires_s = UINT32_MAX;
 	ev->holder.local = events_endpoint("2001:db8:1111:2222:3333:4444:5555:6666", 65535);

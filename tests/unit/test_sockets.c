@@ -241,7 +241,11 @@ static void test_holder_is_described(void **state)
 	assert_string_equal(holder.name, "nginx");
 	assert_int_equal(holder.local.port, 80);
 	assert_int_equal(holder.local.addr[0], 10);
-	key.socket_id = 1; /* the socket that asks is not its own holder */
+	key.before_ns = 999;
+	assert_false(sockets_find_holder(s, &key, &holder));
+	key.before_ns = 1000;
+	assert_true(sockets_find_holder(s, &key, &holder));
+	key.other_than = 1; /* the socket that asks is not its own holder */
 	assert_false(sockets_find_holder(s, &key, &holder));
 	sockets_free(s);
 }
@@ -475,7 +479,8 @@ static void test_holders_like_an_array(void **state)
 		int port = 1 + rand() % PORTS;
 		uint64_t id = 0xffff888000000000ULL + (uint64_t)port * 2048, now = step * SECOND / 1000;
 		uint64_t *is = life[port - 1];
-		struct event ev = connection(id, rand() % 2 ? EVENT_CONNECT : EVENT_CLOSE, now, "10.0.0.1", port, 7, "x");
+		enum event_kind kind = rand() % 2 ? EVENT_CONNECT : EVENT_CLOSE;
+		struct event ev = connection(id, kind, now, "10.0.0.1", port, 7, "x");
 
 		ev.close_state = rand() % 2 ? CLOSE_STATE_TIME_WAIT : CLOSE_STATE_CLOSED;
 		track(s, ev);
