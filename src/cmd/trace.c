@@ -235,6 +235,7 @@ static int trace_open_pipeline(struct trace *tr)
 	p->limit = tr->opts.count;
 	p->give_up = &trace_give_up;
 	p->decode.backend = tr->attach.ops->backend;
+	opts.sockets = p->sockets;
 	if (r == 0)
 		r = enrich_open(&opts, &p->enrich);
 	if (r == 0)
