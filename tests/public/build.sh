@@ -9,18 +9,20 @@ set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 fetched=$1
 out=$2
-tests=$fetched/linux/tools/testing/selftests
 
 build()
 {
-	local program=$1 source=$tests/$2
+	local program=$1 source=$2
 
-	[ ! "$out/$program" -nt "$source" ] || [ ! -e "$out/$program" ] || return 0
-	${CC:-cc} -w -O1 -D_GNU_SOURCE -static -I"$tests" -I"$fetched/linux/tools/include" -isystem "$fetched/include" \
+	[ ! "$out/$program" -nt "$source" ] || return 0
+	${CC:-cc} -w -O1 -D_GNU_SOURCE -static -I. -I"$fetched/linux/tools/include" -isystem "$fetched/include" \
 		-o "$out/$program" "$source" -lcap -lpthread >"$out/$program.log" 2>&1 && rm "$out/$program.log"
 }
 
 mkdir -p "$out"
+out=$(cd "$out" && pwd)
+# From here, as the programs print the names of their sources.
+cd "$fetched/linux/tools/testing/selftests" || exit
 awk '$2 ~ /\.c$/ { print $2 }' "$here/programs.list" | sort -u | while read -r source; do
 	build "$(basename "$source" .c)" "$source"
 done

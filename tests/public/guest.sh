@@ -10,8 +10,11 @@ set -u
 results=/results/public
 program_seconds=60
 self=/test/guest.sh
-# Besides the network: which threads make a process, and which descriptors are copies.
-calls=network,close,dup,dup2,dup3,fork,vfork,clone,clone3,execve
+# No calls that receive: they tell nothing of a port, and a program may have thousands of them. The last two lines:
+# which threads make a process, and which descriptors are copies.
+calls=socket,bind,listen,connect,accept,accept4,getsockname,getpeername,getsockopt,setsockopt,sendto,sendmsg,sendmmsg
+calls=$calls,shutdown,close,dup,dup2,dup3
+calls=$calls,fork,vfork,clone,clone3,execve
 
 # shellcheck disable=SC2016 # the inner shell's
 netns()

@@ -63,7 +63,9 @@ LINE = re.compile(r"(\d+) +\d+\.\d+ (.*)")
 UNFINISHED = " <unfinished ...>"
 RESUMED = re.compile(r"<\.\.\. (\w+) resumed>(.*)")
 CALL = re.compile(r"(\w+)\((.*)\) += (.*)")
-DESCRIPTOR = re.compile(r"(\d+)<(TCP|UDP)(?:v6)?:\[(.*?)\]>")
+DESCRIPTOR = re.compile(r"(\d+)<(TCP|UDP|MPTCP|socket)(?:v6)?:\[(.*?)\]>")
+# strace calls a socket of MPTCP just a socket; the call that made it tells what it is.
+TRANSPORTS = {"TCP": "tcp", "UDP": "udp", "MPTCP": "tcp", "socket": None}
 INET = re.compile(r'sin_port=htons\((\d+)\), sin_addr=inet_addr\("([^"]+)"\)')
 INET6 = re.compile(r'sin6_port=htons\((\d+)\),.*?inet_pton\(AF_INET6, "([^"]+)"')
 
@@ -186,7 +188,7 @@ class Strace:
         elif call.name in ("dup", "dup2", "dup3"):
             self.see_copy(process, call)
         elif call.name == "socket":
-            self.new_socket(process, call.result)
+            self.new_socket(process, call.result, transport="tcp" if "IPPROTO_MPTCP" in call.arguments else None)
         else:
             sock = self.socket(process, call.arguments)
             if sock and handler:
@@ -199,11 +201,12 @@ class Strace:
         return os.path.basename(argv0[1]) if argv0 else "?"
 
     @staticmethod
-    def new_socket(process, text, has_port=False):
+    def new_socket(process, text, has_port=False, transport=None):
         found = DESCRIPTOR.match(text)
-        if not found:
+        transport = found and TRANSPORTS[found[2]] or transport
+        if not found or not transport:
             return None
-        sock = process.files[int(found[1])] = Socket(found[2].lower(), has_port)
+        sock = process.files[int(found[1])] = Socket(transport, has_port)
         return sock
 
     def socket(self, process, arguments):
@@ -212,9 +215,9 @@ class Strace:
         if not found:
             return None
         sock = process.files.get(int(found[1]))
-        if not sock or sock.transport != found[2].lower():
+        if TRANSPORTS[found[2]] not in (None, sock and sock.transport):
             sock = self.new_socket(process, arguments, "." in found[3] or ":" in found[3])
-        if ":" in found[3] and not sock.stale:
+        if sock and ":" in found[3] and not sock.stale:
             sock.learn_local(endpoint(found[3].split("->")[0]))
         return sock
 
@@ -250,7 +253,7 @@ class Strace:
                 how = None
         event = Event("bind", sock.transport, call.outcome, (ip, port if port or call.errno else None), how=how)
         events.append(event)
-        if event.local[1] is None:
+        if event.local[1] is None and sock.has_port:
             sock.nameless.append(event)
 
     def see_listen(self, process, events, sock, call):
@@ -268,7 +271,7 @@ class Strace:
             return
         local, remote = (None, None), (None, None)
         if call.errno is None:
-            self.new_socket(process, call.result, True)
+            self.new_socket(process, call.result, True, "tcp")
             remote = sockaddr(call.arguments) or remote
             shown = DESCRIPTOR.match(call.result)
             if shown and "->" in shown[3]:
@@ -302,7 +305,10 @@ class Strace:
 
     @staticmethod
     def new_connect(events, sock, call):
-        event = Event("connect", sock.transport, call.outcome, remote=sockaddr(call.arguments) or (None, None))
+        ip, port = sockaddr(call.arguments) or (None, None)
+        if ip in ("0.0.0.0", "::"):  # the kernel takes the loopback address for it
+            ip = None
+        event = Event("connect", sock.transport, call.outcome, remote=(ip, port))
         events.append(event)
         sock.nameless.append(event)
         if sock.transport == "tcp" and call.errno in PENDING:
@@ -337,6 +343,9 @@ class Strace:
     def see_sendto(self, process, events, sock, call):
         if call.errno not in NO_EVENT:
             self.autobind(events, sock)
+            if sock.transport == "tcp" and "MSG_FASTOPEN" in call.arguments:
+                self.see_connect(process, events, sock, call)
+                return
         self.see_recvfrom(process, events, sock, call)
 
     see_sendmsg = see_sendto
