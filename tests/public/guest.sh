@@ -3,12 +3,12 @@
 #
 # Runs in the virtual machine: each program alone, then beside porttrace, then beside porttrace and under strace.
 # /results/public/NAME gets plain, traced and strace: output and exit status of each, and strace.log.
-#   guest.sh SECONDS NAME...       all of this; nothing is left running so many seconds after the machine's start
-#   guest.sh --program COMMAND     one command of programs.list
+#   guest.sh LIMIT SECONDS NAME...  all of this; no run of a program longer than LIMIT seconds, and nothing is left
+#                                   running so many SECONDS after the machine's start
+#   guest.sh --program COMMAND      one command of programs.list
 set -u
 
 results=/results/public
-program_seconds=60
 self=/test/guest.sh
 # No calls that receive: they tell nothing of a port, and a program may have thousands of them. The last two lines:
 # which threads make a process, and which descriptors are copies.
@@ -93,8 +93,9 @@ if [ "$1" = --program ]; then
 	eval "$2"
 	exit
 fi
-end=$1
-shift
+program_seconds=$1
+end=$2
+shift 2
 mkdir -p $results
 for name; do
 	run "$name" plain
