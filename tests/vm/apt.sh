@@ -3,6 +3,7 @@
 #
 # Packages of any Debian suite, from the mirror that this machine's apt already uses. apt runs with its own state,
 # cache and sources, below $apt; the system's are only read. The caller has die(), $apt and $keyring.
+# shellcheck disable=SC2154 # the caller's
 
 tries=4
 
