@@ -22,7 +22,8 @@ NO_EVENT = {"EBADF", "ENOTSOCK", "EFAULT", "EMFILE", "ENFILE", "EOPNOTSUPP"}
 RESTARTS = {"EINTR", "ERESTARTSYS", "ERESTARTNOINTR", "ERESTARTNOHAND", "ERESTART_RESTARTBLOCK", "?"}
 CONNECT_ERRORS = {"ECONNREFUSED", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH"}
 PENDING = RESTARTS | {"EINPROGRESS"}
-DENIED = {"EACCES", "EPERM"}
+# What a UDP call may say before the socket gets a port: a security module's, or of an address that is none.
+EARLY = {"EACCES", "EPERM", "EINVAL"}
 WILDCARDS = {"0.0.0.0", "::"}
 ANY = "any way"
 
@@ -295,14 +296,13 @@ class Strace:
 
     see_accept4 = see_accept
 
-    # A UDP socket without a port gets one on the way, which has no system call of its own. A security module denies
-    # the call before that, a route to a broadcast address after it.
+    # A UDP socket without a port gets one on the way, which has no system call of its own.
     def autobind(self, events, sock, call):
         if sock.transport == "udp" and not sock.has_port:
             event = Event("bind", "udp", "ok", how="autobind")
             events.append(event)
             sock.nameless.append(event)
-            event.maybe = call.errno in DENIED
+            event.maybe = call.errno in EARLY
             sock.has_port = not event.maybe
 
     def see_connect(self, process, events, sock, call):
