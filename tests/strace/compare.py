@@ -106,6 +106,7 @@ class Socket:
     def __init__(self, transport, has_port=False):
         self.transport, self.has_port = transport, has_port
         self.explicit = has_port      # the program itself, not the kernel, gave it the port
+        self.unsure = False           # has it got a port by a call that failed?
         self.listening = False
         self.bind_without_port = False
         self.bound_to = None          # the address of bind()
@@ -302,8 +303,9 @@ class Strace:
             event = Event("bind", "udp", "ok", how="autobind")
             events.append(event)
             sock.nameless.append(event)
-            event.maybe = call.errno in EARLY
-            sock.has_port = not event.maybe
+            event.maybe = sock.unsure or call.errno in EARLY
+            sock.unsure = call.errno in EARLY
+            sock.has_port = not sock.unsure
 
     def see_connect(self, process, events, sock, call):
         if call.errno in NO_EVENT:
