@@ -594,9 +594,40 @@ static void test_creator_unknown(void **state)
 	sockets_free(s);
 }
 
+/* The network reset a connection: its port is given back in nobody's name, and is its owner's. */
+static void test_release_is_the_owners(void **state)
+{
+	struct sockets *s;
+	struct event ev = events_connect();
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	ev.socket_id = 77;
+	ev.pid = 4312;
+	ev.uid = 33;
+	strcpy(ev.name, "worker");
+	sockets_track(s, &ev);
+	ev.kind = EVENT_RELEASE;
+	ev.pid = ev.uid = 0;
+	ev.has_uid = false;
+	ev.name[0] = '\0';
+	sockets_track(s, &ev);
+	assert_int_equal(ev.pid, 4312);
+	assert_true(ev.has_uid);
+	assert_int_equal(ev.uid, 33);
+	assert_string_equal(ev.name, "worker");
+	/* of another socket, nothing is known: nothing is said */
+	ev.socket_id = 78;
+	ev.pid = 0;
+	sockets_track(s, &ev);
+	assert_int_equal(ev.pid, 0);
+	sockets_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_release_is_the_owners),
 		cmocka_unit_test(test_close_knows_role_and_life),
 		cmocka_unit_test(test_address_used_again),
 		cmocka_unit_test(test_connection_from_before_is_judged_by_its_ports),
