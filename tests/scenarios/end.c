@@ -386,7 +386,7 @@ int s_close(struct sock *s)
 		rec_event(&e);
 	if (listens)
 		listener_ends(s, list, count);
-	if (is_connection(s))
+	if (is_connection(s) && !died_alone(s))
 		peer_sees(s);
 	if (with_release && told && !strcmp(e.state, "closed"))
 		rec_release(s);

@@ -64,14 +64,25 @@ static int request_send(struct request *r)
 	return rc;
 }
 
-int netns_up(const char *ifname)
+static int set_up(const char *ifname, bool up)
 {
 	struct request r;
 
 	request_init(&r, RTM_NEWLINK, 0, sizeof(r.link));
 	r.link.ifi_index = if_nametoindex(ifname);
-	r.link.ifi_flags = r.link.ifi_change = IFF_UP;
+	r.link.ifi_change = IFF_UP;
+	r.link.ifi_flags = up ? IFF_UP : 0;
 	return request_send(&r);
+}
+
+int netns_up(const char *ifname)
+{
+	return set_up(ifname, true);
+}
+
+int netns_down(const char *ifname)
+{
+	return set_up(ifname, false);
 }
 
 int netns_veth(const char *a, const char *b)

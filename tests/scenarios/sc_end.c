@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* How connections and listeners end: who was first, by FIN or by RST, and what had been sent. */
 #define _GNU_SOURCE
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -110,6 +111,23 @@ static int bytes_each_way(const struct variant *v)
 	WANT(s_recv(second_of(&p, v), 1) == 0);
 	WANT(s_close(second_of(&p, v)) == 0);
 	return 0;
+}
+
+/* Nothing comes or goes any more: TCP_USER_TIMEOUT ends the connection, and nobody closed it. */
+static int user_timeout(const struct variant *v)
+{
+	struct pair p;
+
+	WANT(pair_open(&p, v) == 0);
+	WANT(s_set(p.c, IPPROTO_TCP, TCP_USER_TIMEOUT, 300) == 0);
+	WANT(netns_down("lo") == 0);
+	WANT(s_send(p.c, 1) == 1);
+	WANT(poll(&(struct pollfd){ .fd = p.c->fd }, 1, 10000) == 1);
+	if (v->flags & V_READ_ERROR)
+		WANT(s_error(p.c) == -ETIMEDOUT);
+	p.c->broken = ETIMEDOUT;
+	WANT(s_close(p.c) == 0);
+	return netns_up("lo");
 }
 
 /* It arrived; that nobody read it makes the close a RST. */
@@ -373,7 +391,10 @@ const struct scenario end_scenarios[] = {
 	SC("bytes_1", bytes_each_way, 0, TCP4, .n = 1),
 	SC("bytes_1_server_first", bytes_each_way, 0, TCP4, SERVER, .n = 3),
 	SC("bytes_1M", bytes_each_way, 0, TCP4, .n = 1 << 20),
+	SC("bytes_mapped", bytes_each_way, NEED_IPV6, MAPPED, .n = 5000),
 	SC("bytes_1M_tcp6", bytes_each_way, NEED_IPV6, TCP6, SERVER, .n = 1 << 20),
+	SC("user_timeout", user_timeout, OWN_NETNS, TCP4),
+	SC("user_timeout_read", user_timeout, OWN_NETNS, TCP4, .flags = V_READ_ERROR),
 	SC("close_unread", close_unread, 0, TCP4, .n = 5),
 	SC("close_unread_server", close_unread, 0, TCP4, SERVER, .n = 5000),
 	SC("close_unread_after_fin", close_unread_after_fin, 0, TCP4, .n = 11),

@@ -313,6 +313,7 @@ bool wait_asleep(pid_t pid, pid_t tid);
 /* netns.c */
 int netns_enter(void);
 int netns_up(const char *ifname);
+int netns_down(const char *ifname);
 int netns_veth(const char *a, const char *b);
 int netns_link(const char *name, const char *kind, uint32_t table);
 int netns_enslave(const char *name, const char *master);
