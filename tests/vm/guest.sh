@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
 # Runs in the virtual machine. Collects what the host's tests/kernels/run then compares, below /results.
-#   guest.sh scenarios NAME MODE | stress NAME MODE | irq NAME MODE ...   (several, each three words)
+#   guest.sh scenarios NAME MODE | stress NAME MODE | irq NAME MODE | random NAME MODE ...   (several, each three words)
 #   guest.sh --soak ...: the long forms
 set -u
 
@@ -146,6 +146,25 @@ maps()
 
 stress() { load "$1" "$2" preempt 8 250; }
 irq() { load "$1" "$2" irq 600 4; }
+
+# Random calls; tests/random/check.py compares on the host. PORTTRACE_SEED and PORTTRACE_CALLS in the file random.conf.
+random()
+{
+	dir=/results/$1
+	mkdir -p "$dir"
+	rm -f /tmp/go
+	[ ! -e /test/random.conf ] || . /test/random.conf
+	/test/random --record "$dir/record" --seed "${PORTTRACE_SEED:-1}" --calls "${PORTTRACE_CALLS:-10000}" \
+		--go /tmp/go >"$dir/run.log" 2>&1 &
+	workload=$!
+	while ! grep -q READY "$dir/run.log"; do sleep 0.2; done
+	trace_start "$dir" --attach-mode "$2" || return
+	touch /tmp/go
+	wait $workload
+	echo $? >"$dir/run.status"
+	trace_stop
+	gzip -1 -f "$dir/events.jsonl" "$dir/record"
+}
 
 uname -r >/results/release
 soak=0
