@@ -251,7 +251,6 @@ struct sock *s_new(int fd, int family, int type, int proto)
 	s.local = s.remote = ep_none();
 	s.older = rec_paused();
 	s.no_fd = narrow;
-	rec_who(&s.maker);
 	return s_adopt(&s);
 }
 
@@ -639,10 +638,11 @@ int s_sendmsg(struct sock *s, const char *ip, int port)
 
 /* ---- accept ---- */
 
-void rec_accept(const struct sock *s)
+void rec_accept(const struct sock *s, const struct sock *listener)
 {
 	struct expect e = expect_of(s, "accept", 0);
 
+	e.creator = &listener->maker;
 	e.role = ROLE_INGRESS;
 	e.how = "inherited";
 	e.local = s->local;
@@ -660,7 +660,7 @@ void s_accepted(struct sock *s, const struct sock *ls, const struct ep *peer)
 	s->local = ep_local(s->fd);
 	s->remote = *peer;
 	s_found(s);
-	rec_accept(s);
+	rec_accept(s, ls);
 }
 
 struct sock *s_accept(struct sock *ls, bool want_addr)

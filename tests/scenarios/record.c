@@ -169,7 +169,7 @@ static void put_string(FILE *f, const char *key, const char *value)
 
 static void put_task(FILE *f, const struct expect *e)
 {
-	const struct who *maker = &e->s->maker;
+	const struct who *maker = e->creator ? e->creator : &e->s->maker;
 	struct who self;
 	const struct who *w = e->who;
 
@@ -363,6 +363,19 @@ static void put_hints(FILE *f, const struct expect *e)
 		fprintf(f, ",\"took\":%lld", (long long)e->took_ns);
 }
 
+/* Whoever acts on a socket first, and with success, has made it as far as porttrace can know: socket() is no event. */
+static void rec_maker(const struct expect *e)
+{
+	struct who *maker = (struct who *)&e->s->maker;
+
+	if (maker->pid || e->failed || e->creator)
+		return;
+	if (e->who)
+		*maker = *e->who;
+	else
+		rec_who(maker);
+}
+
 void rec_event(const struct expect *e)
 {
 	const char *cause = cause_of(e);
@@ -375,6 +388,7 @@ void rec_event(const struct expect *e)
 	f = open_memstream(&line, &len);
 	if (!f)
 		return;
+	rec_maker(e);
 	fprintf(f, "{\"scenario\":\"%s\",\"action\":\"%s\",\"outcome\":\"%s\"", scenario, e->action,
 		e->failed ? "failure" : "success");
 	put_string(f, "errno", e->err ? strerrorname_np(e->err) : NULL);

@@ -175,7 +175,7 @@ struct sock {
 	int unread;       /* what was there to read besides, when it was looked at */
 	const char *cause; /* of a failure to come; NULL: what its errno says */
 	struct holder held; /* by whom its port will be found in use */
-	struct who maker; /* who made the socket */
+	struct who maker; /* who acted on the socket first */
 };
 
 /* Fields which the program cannot know. */
@@ -222,6 +222,7 @@ struct expect {
 	unsigned int free;    /* F_*: not compared */
 	bool cookie_maybe;
 	bool sync;            /* the call itself said the error, no packet was needed */
+	const struct who *creator; /* NULL: s->maker */
 	const char *by;       /* what made the kernel bind by itself: connect, sendto */
 	const char *note;     /* more for the checker's table of blind spots */
 	int64_t at_ns;        /* order within a socket; 0: now */
@@ -278,7 +279,7 @@ int s_udp_connect(struct sock *s, const char *ip, int port);
 int s_sendto(struct sock *s, const char *ip, int port);
 int s_sendmsg(struct sock *s, const char *ip, int port);
 void rec_connect(struct sock *s, int rc, bool sync, unsigned int free);
-void rec_accept(const struct sock *s);
+void rec_accept(const struct sock *s, const struct sock *listener);
 void rec_bind(struct sock *s, int rc, const struct ep *asked, unsigned int free);
 void rec_listen(struct sock *s, int rc, int backlog);
 void connect_begins(struct sock *s, const void *sa, socklen_t len);
