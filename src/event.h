@@ -154,7 +154,7 @@ struct event {
 	uint32_t netns_inum; /* 0 = unknown */
 	bool has_backlog;
 	uint32_t backlog; /* listen only, valid with has_backlog */
-	bool has_options; /* the seven below are known */
+	bool has_options; /* the six below are known */
 	bool reuseaddr, reuseport, v6only, freebind, transparent, no_port;
 	uint32_t mark; /* SO_MARK; 0 = none */
 	uint32_t bound_ifindex; /* SO_BINDTODEVICE; 0 = none */

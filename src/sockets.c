@@ -385,8 +385,8 @@ static void sockets_remember(struct sockets *s, struct event *ev)
 
 	if (!fresh)
 		sockets_tell_creator(&s->entries[i].creator, ev);
-	if (ev->outcome == OUTCOME_FAILURE)
-		return;
+	if (ev->outcome == OUTCOME_FAILURE || (ev->kind == EVENT_BIND && ev->outcome == OUTCOME_UNKNOWN))
+		return; /* no port: if the socket gets none later, there will be no close to forget it at */
 	if (!i)
 		i = sockets_add(s, ev);
 	if (!i)
@@ -647,11 +647,31 @@ static void sockets_released(struct sockets *s, const struct event *ev)
 	sockets_unlink_port(s, i);
 }
 
+/* What a timer, an answer from the network or a kernel thread did to a socket, it did for the socket's owner. */
+static void sockets_lend_process(const struct sockets *s, struct event *ev)
+{
+	const struct sockets_process *owner = &s->entries[sockets_find(s, ev->socket_id)].owner;
+
+	if (!owner->pid)
+		return;
+	ev->pid = owner->pid;
+	ev->tid = ev->parent_pid = ev->vpid = ev->exec_id = 0;
+	ev->has_uid = true;
+	ev->uid = owner->uid;
+	ev->cgroup_id = owner->cgroup_id;
+	ev->process_start_ns = owner->start_ns;
+	memcpy(ev->name, owner->name, sizeof(ev->name));
+	ev->name_is_leader = true;
+	ev->confidence = CONFIDENCE_SURE;
+}
+
 void sockets_track(struct sockets *s, struct event *ev)
 {
 	sockets_expire(s, ev->time_ns);
 	if (!ev->socket_id)
 		return;
+	if (!ev->pid || ev->confidence == CONFIDENCE_KERNEL)
+		sockets_lend_process(s, ev);
 	switch (ev->kind) {
 	case EVENT_ACCEPT:
 		sockets_accepted(s, ev);

@@ -202,6 +202,7 @@ static void tracing_configure(struct tracing_bpf *skel, const struct attach_opti
 	config->accept_by_graft = tracing_has(btf, "security_sock_graft");
 	config->seccomp_nargs = tracing_nargs(btf, "__seccomp_filter");
 	config->has_task_regs = tracing_has(btf, "bpf_task_pt_regs");
+	config->mptcp_first_offset = (__u16)tracing_offset(btf, "mptcp_sock", "first");
 	config->mptcp_conn_offset = (__u16)tracing_offset(btf, "mptcp_subflow_context", "conn");
 	config->under_cgroup = opts->cgroup_path != NULL;
 	if (!config->want_release)

@@ -26,6 +26,7 @@
 
 #define TRACE_POLL_BUSY_MS 20
 #define TRACE_POLL_IDLE_MS 100
+#define TRACE_SETTLE_MS 250
 #define TRACE_MAX_SOCKETS (1 << 20)
 
 /* Everything one run owns. */
@@ -38,6 +39,7 @@ struct trace {
 	struct child child;
 	char hostname[HOST_NAME_MAX + 1];
 	uint64_t end_ns; /* CLOCK_MONOTONIC; 0 = no limit */
+	uint64_t settled_ns; /* CLOCK_MONOTONIC */
 };
 
 /* What signal handlers may touch. */
@@ -271,9 +273,14 @@ static bool trace_is_over(struct trace *tr)
 /* Reads and writes out what there is. Number of records. */
 static int trace_batch(struct trace *tr)
 {
+	uint64_t now = trace_now_ns();
 	int n;
 
 	decode_sync_clock(&tr->pipeline.decode);
+	if (now - tr->settled_ns > TRACE_SETTLE_MS * 1000000ULL) {
+		tr->settled_ns = now;
+		attach_settle(&tr->attach);
+	}
 	n = capture_read(tr->capture);
 	pipeline_flush(&tr->pipeline);
 	return n;

@@ -346,14 +346,14 @@ static void json_facts(struct buf *b, const char *key, const struct port_facts *
 
 static void json_options(struct buf *b, bool *first, const struct event *ev)
 {
-	if (!ev->has_options)
-		return;
-	json_member_bool(b, first, "reuseaddr", ev->reuseaddr);
-	json_member_bool(b, first, "reuseport", ev->reuseport);
-	json_member_bool(b, first, "no_port", ev->no_port);
-	json_member_bool(b, first, "freebind", ev->freebind);
-	json_member_bool(b, first, "transparent", ev->transparent);
-	if (ev->is_ipv6)
+	if (ev->has_options) {
+		json_member_bool(b, first, "reuseaddr", ev->reuseaddr);
+		json_member_bool(b, first, "reuseport", ev->reuseport);
+		json_member_bool(b, first, "no_port", ev->no_port);
+		json_member_bool(b, first, "freebind", ev->freebind);
+		json_member_bool(b, first, "transparent", ev->transparent);
+	}
+	if (ev->has_options && ev->is_ipv6)
 		json_member_bool(b, first, "v6only", ev->v6only);
 	if (ev->bound_ifindex)
 		json_member_u64(b, first, "device", ev->bound_ifindex);

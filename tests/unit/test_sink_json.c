@@ -474,6 +474,19 @@ static void test_cookie_fits_a_double(void **state)
 	test_has_not(test_json(&ev), "\"cookie\"");
 }
 
+/* The cgroup backend knows these two, but no other option. */
+static void test_mark_and_device_without_options(void **state)
+{
+	struct event ev = events_connect();
+
+	(void)state;
+	ev.has_options = false;
+	ev.mark = 7;
+	ev.bound_ifindex = 3;
+	test_has(test_json(&ev), "\"device\":3,\"mark\":7");
+	test_has_not(test_json(&ev), "reuseaddr");
+}
+
 static void test_late_and_mptcp(void **state)
 {
 	struct event ev = events_connect();
@@ -979,6 +992,7 @@ int main(void)
 		cmocka_unit_test(test_success_has_no_error),
 		cmocka_unit_test(test_ipv6),
 		cmocka_unit_test(test_cookie_fits_a_double),
+		cmocka_unit_test(test_mark_and_device_without_options),
 		cmocka_unit_test(test_late_and_mptcp),
 		cmocka_unit_test(test_backlog_zero_is_a_backlog),
 		cmocka_unit_test(test_nothing_known),

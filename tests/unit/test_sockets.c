@@ -68,6 +68,24 @@ static void test_close_knows_role_and_life(void **state)
 	sockets_free(s);
 }
 
+/* Whether it got a port is not known, and no port was seen. */
+static void test_doubtful_bind_is_not_remembered(void **state)
+{
+	struct event ev = happened(1, EVENT_BIND, 1000);
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	ev.outcome = OUTCOME_UNKNOWN;
+	track(s, ev);
+	assert_int_equal(sockets_count(s), 0);
+	ev = happened(2, EVENT_CONNECT, 2000); /* of UDP: a close will come */
+	ev.outcome = OUTCOME_UNKNOWN;
+	track(s, ev);
+	assert_int_equal(sockets_count(s), 1);
+	sockets_free(s);
+}
+
 /* A failed connect gives its port back and has no close: the next socket at that address starts anew. */
 static void test_address_used_again(void **state)
 {
@@ -594,11 +612,43 @@ static void test_creator_unknown(void **state)
 	sockets_free(s);
 }
 
+/* The network reset a connection: its port is given back in nobody's name, and is its owner's. */
+static void test_release_is_the_owners(void **state)
+{
+	struct sockets *s;
+	struct event ev = events_connect();
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	ev.socket_id = 77;
+	ev.pid = 4312;
+	ev.uid = 33;
+	strcpy(ev.name, "worker");
+	sockets_track(s, &ev);
+	ev.kind = EVENT_RELEASE;
+	ev.pid = ev.uid = 0;
+	ev.has_uid = false;
+	ev.name[0] = '\0';
+	sockets_track(s, &ev);
+	assert_int_equal(ev.pid, 4312);
+	assert_true(ev.has_uid);
+	assert_int_equal(ev.uid, 33);
+	assert_string_equal(ev.name, "worker");
+	/* of another socket, nothing is known: nothing is said */
+	ev.socket_id = 78;
+	ev.pid = 0;
+	sockets_track(s, &ev);
+	assert_int_equal(ev.pid, 0);
+	sockets_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_release_is_the_owners),
 		cmocka_unit_test(test_close_knows_role_and_life),
 		cmocka_unit_test(test_address_used_again),
+		cmocka_unit_test(test_doubtful_bind_is_not_remembered),
 		cmocka_unit_test(test_connection_from_before_is_judged_by_its_ports),
 		cmocka_unit_test(test_limit_holds),
 		cmocka_unit_test(test_like_an_array),
