@@ -5,7 +5,8 @@
  *   cli-load talk [NAME]      the conversation below (tests/cli/talk.txt has its events), as process NAME, in a network
  *                             namespace of its own. Prints READY, then waits for a line on stdin.
  *   cli-load binds N          binds and closes N UDP sockets: 2 N events
- *   cli-load hold NAME PORT   listens on all addresses, as process NAME. Prints READY and its process id, then waits to be killed
+ *   cli-load hold NAME PORT   listens on all addresses, as process NAME. Prints READY and its process id, then
+ *                             waits to be killed
  *   cli-load take NAME PORT   tries to bind to all addresses, and ends
  *   cli-load linger NAME PORT SERVER   a connection from PORT to SERVER, both its own, which PORT's side closes first.
  *                             Prints its process id
