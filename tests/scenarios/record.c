@@ -169,7 +169,7 @@ static void put_string(FILE *f, const char *key, const char *value)
 
 static void put_task(FILE *f, const struct expect *e)
 {
-	const struct who *maker = &e->s->maker;
+	const struct who *maker = e->maker ? e->maker : &e->s->maker;
 	struct who self;
 	const struct who *w = e->who;
 
