@@ -399,7 +399,8 @@ int s_close(struct sock *s)
 		listener_ends(s, list, count);
 	if (is_connection(s) && !died_alone(s))
 		peer_sees(s);
-	if (with_release && told && !strcmp(e.state, "closed"))
+	/* After a reset the port has gone before, when the reset came. */
+	if (with_release && told && !s->broken && !strcmp(e.state, "closed"))
 		rec_release(s, 0);
 	remember_gone(s, reset);
 	s_forget(s);

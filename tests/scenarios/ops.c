@@ -453,6 +453,8 @@ void rec_connect(struct sock *s, int rc, bool sync, unsigned int free)
 	}
 	s->connecting = false;
 	rec_event(&e);
+	if (with_release && async_error(rc) && s->connect_picks)
+		rec_release(s, F_LOCAL_IP | F_LOCAL_PORT | F_REMOTE_IP | F_REMOTE_PORT);
 }
 
 /* The program gave up an attempt whose result it never saw. */

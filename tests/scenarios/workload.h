@@ -209,6 +209,7 @@ enum {
 	F_EXIT = 1 << 18,
 	F_HOLDER = 1 << 19,
 	F_TOOK = 1 << 20,
+	F_V6ONLY = 1 << 21,
 };
 
 struct expect {
