@@ -115,13 +115,19 @@ $(BUILD)/tests/process: $(wildcard tests/process/*.c) $(wildcard tests/process/*
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $(filter %.c,$^) -lpthread
 
+$(BUILD)/tests/random: $(wildcard tests/random/*.c tests/random/*.h)
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -O2 -g -Wall -Wextra -o $@ $(filter %.c,$^) -lpthread
+
 $(BUILD)/tests/cli-load: tests/cli/load.c
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $<
 
 unit-tests: $(UNIT_TESTS)
-test-programs: $(BUILD)/porttrace $(BUILD)/tests/workload $(NARROW) $(BUILD)/tests/stress $(BUILD)/tests/process $(BUILD)/tests/cli-load
+test-programs: $(BUILD)/porttrace $(BUILD)/tests/workload $(NARROW) $(BUILD)/tests/stress $(BUILD)/tests/process \
+	$(BUILD)/tests/random $(BUILD)/tests/cli-load
 
 # The same sources with the sanitizers, in a build folder of their own.
 asan:

@@ -385,8 +385,8 @@ static void sockets_remember(struct sockets *s, struct event *ev)
 
 	if (!fresh)
 		sockets_tell_creator(&s->entries[i].creator, ev);
-	if (ev->outcome == OUTCOME_FAILURE)
-		return;
+	if (ev->outcome == OUTCOME_FAILURE || (ev->kind == EVENT_BIND && ev->outcome == OUTCOME_UNKNOWN))
+		return; /* no port: if the socket gets none later, there will be no close to forget it at */
 	if (!i)
 		i = sockets_add(s, ev);
 	if (!i)

@@ -117,3 +117,4 @@ trace_stop
 for name; do
 	again "$name" plain
 done
+exit 0

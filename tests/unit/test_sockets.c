@@ -68,6 +68,24 @@ static void test_close_knows_role_and_life(void **state)
 	sockets_free(s);
 }
 
+/* Whether it got a port is not known, and no port was seen. */
+static void test_doubtful_bind_is_not_remembered(void **state)
+{
+	struct event ev = happened(1, EVENT_BIND, 1000);
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	ev.outcome = OUTCOME_UNKNOWN;
+	track(s, ev);
+	assert_int_equal(sockets_count(s), 0);
+	ev = happened(2, EVENT_CONNECT, 2000); /* of UDP: a close will come */
+	ev.outcome = OUTCOME_UNKNOWN;
+	track(s, ev);
+	assert_int_equal(sockets_count(s), 1);
+	sockets_free(s);
+}
+
 /* A failed connect gives its port back and has no close: the next socket at that address starts anew. */
 static void test_address_used_again(void **state)
 {
@@ -630,6 +648,7 @@ int main(void)
 		cmocka_unit_test(test_release_is_the_owners),
 		cmocka_unit_test(test_close_knows_role_and_life),
 		cmocka_unit_test(test_address_used_again),
+		cmocka_unit_test(test_doubtful_bind_is_not_remembered),
 		cmocka_unit_test(test_connection_from_before_is_judged_by_its_ports),
 		cmocka_unit_test(test_limit_holds),
 		cmocka_unit_test(test_like_an_array),

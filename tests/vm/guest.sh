@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
 # Runs in the virtual machine. Collects what the host's tests/kernels/run then compares, below /results.
-#   guest.sh scenarios NAME MODE | stress NAME MODE | irq NAME MODE ...   (several, each three words)
+#   guest.sh scenarios NAME MODE | stress NAME MODE | irq NAME MODE | random NAME MODE ...   (several, each three words)
 #   guest.sh --soak ...: the long forms
 set -u
 
@@ -57,12 +57,21 @@ scenarios()
 {
 	mkdir -p "/results/$1"
 	rm -f /tmp/go
-	/test/workload --expect "/results/$1/expect.jsonl" --hold --go /tmp/go >"/results/$1/run.log" 2>&1 &
+	/test/workload --seccomp --expect "/results/$1/expect.jsonl" --hold --go /tmp/go >"/results/$1/run.log" 2>&1 &
 	workload=$!
 	while ! grep -q READY "/results/$1/run.log"; do sleep 0.2; done
-	trace_start "/results/$1" --attach-mode "$2" || return
+	trace_start "/results/$1" --seccomp --attach-mode "$2" || return
 	touch /tmp/go
 	wait $workload
+	trace_stop
+}
+
+# When ports are given back: only with -e release, and only those scenarios that are about it.
+release()
+{
+	mkdir -p "/results/$1"
+	trace_start "/results/$1" -e all,release --attach-mode "$2" || return
+	/test/workload --release --expect "/results/$1/expect.jsonl" >"/results/$1/run.log" 2>&1
 	trace_stop
 }
 
@@ -146,6 +155,25 @@ maps()
 
 stress() { load "$1" "$2" preempt 8 250; }
 irq() { load "$1" "$2" irq 600 4; }
+
+# Random calls; tests/random/check.py compares on the host. PORTTRACE_SEED and PORTTRACE_CALLS in the file random.conf.
+random()
+{
+	dir=/results/$1
+	mkdir -p "$dir"
+	rm -f /tmp/go
+	[ ! -e /test/random.conf ] || . /test/random.conf
+	/test/random --record "$dir/record" --seed "${PORTTRACE_SEED:-1}" --calls "${PORTTRACE_CALLS:-10000}" \
+		--go /tmp/go >"$dir/run.log" 2>&1 &
+	workload=$!
+	while ! grep -q READY "$dir/run.log"; do sleep 0.2; done
+	trace_start "$dir" --attach-mode "$2" || return
+	touch /tmp/go
+	wait $workload
+	echo $? >"$dir/run.status"
+	trace_stop
+	gzip -1 -f "$dir/events.jsonl" "$dir/record"
+}
 
 uname -r >/results/release
 soak=0
