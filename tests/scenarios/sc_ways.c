@@ -451,5 +451,3 @@ const struct scenario ways_scenarios[] = {
 	SC("tcp4_FASTOPEN_refused", fastopen_refused, OWN_NETNS, TCP4),
 	SC_END,
 };
-
-const struct inner inners[] = { { NULL, NULL } };
