@@ -69,8 +69,9 @@ run()
 # that ends otherwise than the other is done again, and that is told. What porttrace does to a program stays.
 again()
 {
-	for try in 1 2; do
-		cmp -s "$results/$1/plain.status" "$results/$1/traced.status" && return
+	tries=0
+	until [ $tries = 2 ] || cmp -s "$results/$1/plain.status" "$results/$1/traced.status"; do
+		tries=$((tries + 1))
 		echo "$2" >>"$results/$1/again"
 		run "$1" "$2"
 	done
