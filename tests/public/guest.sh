@@ -47,11 +47,12 @@ run()
 	[ "$limit" -gt 0 ] || return
 	command=$(awk -v name="$name" '$1 == name { sub(/^([^\t ]+[\t ]+){3}/, ""); print }' /test/programs.list)
 	mkdir -p "$results/$name"
+	: >"$results/$name/$how.out"
 	began=$(cut -d ' ' -f 1 /proc/uptime)
 	(
 		cd /test/bin || exit
 		exec setsid "$@" unshare -n sh $self --program "$command"
-	) >"$results/$name/$how.out" 2>&1 </dev/null &
+	) >>"$results/$name/$how.out" 2>&1 </dev/null &
 	program=$!
 	(
 		sleep "$limit"
