@@ -395,17 +395,19 @@ static void enrich_holder_fill(void *state, struct event *ev)
 	const struct enrich_holder_answer *answer;
 	struct sockets_key key;
 	struct holder memory;
-	bool known, resting;
+	bool known, alive;
 
 	if (!wanted || !sockets_netns(ev))
 		return;
 	key = enrich_holder_key(ev, wanted);
 	known = st->sockets && sockets_find_holder(st->sockets, &key, &memory);
-	resting = known && memory.kind <= HOLDER_BOUND;
+	alive = known && memory.kind != HOLDER_TIME_WAIT;
 	answer = enrich_holder_answer(st, ev, &key, known ? &memory : NULL);
-	if (answer && !(resting && answer->holder.kind > HOLDER_BOUND)) {
+	/* what the events told is of the moment; the kernel's tables are of now */
+	if (answer && !(alive && answer->holder.kind > memory.kind) &&
+	    !(known && !answer->holder.pid && answer->holder.kind == memory.kind)) {
 		ev->holder = enrich_holder_of(answer);
-	} else if (known && (ev->error || resting)) {
+	} else if (known && (ev->error || alive)) {
 		ev->holder = memory;
 		ev->holder.exited = memory.kind == HOLDER_TIME_WAIT && memory.pid &&
 				    proc_has_ended(st->proc, memory.pid, memory.process_start_ns);
