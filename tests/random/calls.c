@@ -216,7 +216,7 @@ void call_result(struct slot *s, int timeout_ms)
 struct slot *call_accept(struct slot *s, bool nonblock, bool cloexec)
 {
 	struct slot like = { .family = s->family, .type = SOCK_STREAM, .nonblock = nonblock, .cloexec = cloexec,
-			     .ns = s->ns, .connected = true };
+			     .ns = s->ns, .connected = true, .accepted = true };
 	unsigned int length, max;
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
@@ -232,6 +232,7 @@ struct slot *call_accept(struct slot *s, bool nonblock, bool cloexec)
 		r->other = child->cookie;
 		after(r, child);
 		r->peer = net_of(&ss, len);
+		child->speaks4 = net_is_mapped(&r->peer);
 	}
 	r->arg2 = cloexec;
 	return child;

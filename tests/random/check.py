@@ -261,7 +261,7 @@ class World:
         self.socks = {}
         self.tables = {}        # pid -> {fd: (sock, cloexec)}
         self.names = {}         # pid -> (uid, comm)
-        self.waiting = {}       # (netns, client's address, server's) -> connection
+        self.waiting = collections.defaultdict(collections.deque)  # (netns, client, server) -> connections
         self.exec_names = {}    # pid -> names after each exec
         self.anonymous = []
         self.faults = []        # the record contradicts itself, or the model
@@ -571,7 +571,7 @@ class World:
             side.other = side
         else:
             listener = self.socks.get(rec.other)
-            self.waiting[sock.netns, local, remote] = conn
+            self.waiting[sock.netns, local, remote].append(conn)
             if listener:
                 listener.queue.append(conn)
                 conn.server.linger0 = listener.linger0
@@ -660,7 +660,8 @@ class World:
                 self.expect(Actor(rec), sock, "accept", "failure", local=local, errno=error,
                             direction="ingress")
             return
-        conn = self.waiting.pop((sock.netns, rec.peer, rec.local), None)
+        waiting = self.waiting[sock.netns, rec.peer, rec.local]
+        conn = waiting.popleft() if waiting else None
         child = self.socks[rec.other] = Sock(rec, rec.other)
         child.history.append(rec)
         self.own(rec, child, rec.ret, rec.arg2)
@@ -693,7 +694,7 @@ class World:
         """Connections that nobody accepted end with their listener."""
         for conn in sock.queue:
             side = conn.server
-            self.waiting.pop((sock.netns, conn.client.local, conn.client.remote), None)
+            self.waiting[sock.netns, conn.client.local, conn.client.remote].remove(conn)
             more = {"errno": side.error, "cause": "reset"} if side.error else {"cause": "never_accepted"}
             more.update(self.end_fields(side, "ingress"), state=ANY)
             if not side.error:

@@ -73,11 +73,6 @@ static uint32_t full_length(const struct addr *a)
 	return a->family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
 }
 
-static bool is_mapped(const struct addr *a)
-{
-	return a->family == AF_INET6 && IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)a->ip);
-}
-
 /*
  * Can this socket talk IPv4, or IPv6? One that is bound to an address of one cannot talk the other. A TCP socket that
  * has once tried a v4-mapped address sends IPv4 ever after (the kernel keeps icsk_af_ops): each has one for life.
@@ -91,8 +86,8 @@ static bool talks(const struct slot *s, int family, const struct addr *local)
 	if (s->type == SOCK_STREAM && s->speaks4 != (family == AF_INET))
 		return false;
 	if (family == AF_INET)
-		return !s->v6only && (!bound || is_mapped(local));
-	return !bound || !is_mapped(local);
+		return !s->v6only && (!bound || net_is_mapped(local));
+	return !bound || !net_is_mapped(local);
 }
 
 static struct addr loopback(const struct slot *s, int family, int port)
@@ -107,7 +102,7 @@ static struct addr as_seen_by(const struct slot *s, const struct addr *a)
 {
 	struct addr out = *a;
 
-	if (s->family == AF_INET && is_mapped(a)) {
+	if (s->family == AF_INET && net_is_mapped(a)) {
 		out = net_addr(AF_INET, "0.0.0.0", a->port);
 		memcpy(out.ip, a->ip + 12, 4);
 	} else if (s->family == AF_INET6 && a->family == AF_INET) {
@@ -121,8 +116,8 @@ static struct addr as_seen_by(const struct slot *s, const struct addr *a)
 static struct addr reach(const struct slot *s, const struct addr *at, bool v6only)
 {
 	struct addr local = net_local(s->fds[0]);
-	bool v4 = at->family == AF_INET || is_mapped(at) || (net_is_any(at) && !v6only);
-	bool v6 = at->family == AF_INET6 && !is_mapped(at);
+	bool v4 = at->family == AF_INET || net_is_mapped(at) || (net_is_any(at) && !v6only);
+	bool v6 = at->family == AF_INET6 && !net_is_mapped(at);
 
 	v4 = v4 && talks(s, AF_INET, &local);
 	v6 = v6 && talks(s, AF_INET6, &local);
@@ -200,16 +195,25 @@ static void connect_to(struct slot *s, const struct addr *to, uint32_t len)
 	call_connect(s, to, len);
 }
 
+/* One that nobody else can have: what getsockname() says may be a port that was given back. */
+static bool binds_own_port(const struct addr *local)
+{
+	return local->port >= OWN_FIRST(self->lead) && local->port < OWN_FIRST(self->lead) + OWN_PORTS;
+}
+
 static void tcp_connect(struct slot *s)
 {
 	struct addr local = net_local(s->fds[0]), to;
 	uint32_t kind = draw(100), len;
 
+	/* A socket of IPv6 that was accepted and disconnected gets no answer to its SYN any more, not even a reset. */
+	if (s->accepted && s->family == AF_INET6 && net_state(s->fds[0]) == 7 /* TCP_CLOSE */)
+		return;
 	if (kind < 70 && draw_listener(s, &to)) {
 		connect_to(s, &to, full_length(&to));
-	} else if (kind < 76 && local.port && !slot_listens(s) && !s->connected) { /* to itself */
-		to = net_is_any(&local) ? loopback(s, talks(s, AF_INET6, &local) ? AF_INET6 : AF_INET, local.port) : local;
-		connect_to(s, &to, full_length(&to));
+	} else if (kind < 76 && binds_own_port(&local) && !s->connected && !slot_listens(s) &&
+		   (to = reach(s, &local, s->v6only)).family) {
+		connect_to(s, &to, full_length(&to)); /* to itself */
 	} else {
 		to = dead_address(s, &len);
 		connect_to(s, &to, len);

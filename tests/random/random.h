@@ -102,7 +102,7 @@ _Static_assert(sizeof(struct rec) == 200, "check.py knows the size");
 
 /* A socket of a process. What can be asked for is not kept here. */
 struct slot {
-	bool used, nonblock, cloexec, reuseport, v6only, linger0;
+	bool used, nonblock, cloexec, reuseport, v6only, linger0, accepted;
 	bool speaks4;   /* a TCP socket of IPv6 that tries only v4-mapped addresses */
 	bool connected; /* was, and connect(AF_UNSPEC) has not undone it */
 	uint8_t family, type, ns;
@@ -166,7 +166,7 @@ struct addr net_addr(int family, const char *ip, int port);
 struct addr net_of(const void *sa, socklen_t len);
 socklen_t net_fill(struct sockaddr_storage *ss, const struct addr *a);
 bool net_same(const struct addr *a, const struct addr *b);
-bool net_is_any(const struct addr *a);
+bool net_is_any(const struct addr *a), net_is_mapped(const struct addr *a);
 uint64_t net_cookie(int fd);
 int net_state(int fd);
 bool net_queue(int fd, unsigned int *ret_length, unsigned int *ret_max);
