@@ -7,6 +7,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 BUILD ?= build
 KERNEL ?= 6.1
+SOAK_KERNELS ?= 5.10 6.1 6.12 6.12-full newest
 
 CC ?= cc
 CLANG ?= clang
@@ -94,12 +95,17 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(wildcard tests/unit/*.h) $(PURE_OBJECTS)
 $(BUILD)/tests/workload: $(SCENARIO_SOURCES) $(wildcard tests/scenarios/*.h)
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $(SCENARIO_SOURCES) -lpthread
+	$(Q)$(CC) -O1 -g -Wall -Wextra -o $@ $(SCENARIO_SOURCES) -lpthread
 
-$(BUILD)/tests/stress: $(wildcard tests/stress/*.c)
+$(BUILD)/tests/stress: $(wildcard tests/stress/*.c) $(wildcard tests/stress/*.h)
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -D_GNU_SOURCE -O2 -g -Wall -Wextra -o $@ $^ -lpthread
+	$(Q)$(CC) -D_GNU_SOURCE -O2 -g -Wall -Wextra -o $@ $(filter %.c,$^) -lpthread
+
+$(BUILD)/tests/process: $(wildcard tests/process/*.c) $(wildcard tests/process/*.h)
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $(filter %.c,$^) -lpthread
 
 $(BUILD)/tests/random: $(wildcard tests/random/*.c tests/random/*.h)
 	$(call say,TEST,$@)
@@ -112,8 +118,8 @@ $(BUILD)/tests/cli-load: tests/cli/load.c
 	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $<
 
 unit-tests: $(UNIT_TESTS)
-test-programs: $(BUILD)/porttrace $(BUILD)/tests/workload $(BUILD)/tests/stress $(BUILD)/tests/random \
-	$(BUILD)/tests/cli-load
+test-programs: $(BUILD)/porttrace $(BUILD)/tests/workload $(BUILD)/tests/stress $(BUILD)/tests/process \
+	$(BUILD)/tests/random $(BUILD)/tests/cli-load
 
 # The same sources with the sanitizers, in a build folder of their own.
 asan:
@@ -124,6 +130,14 @@ check: test-programs asan
 
 check-vm: test-programs
 	$(Q)tests/kernels/run $(KERNEL)
+
+# What takes minutes a kernel: a million sockets.
+soak: test-programs
+	$(Q)for k in $(SOAK_KERNELS); do tests/kernels/run $$k --soak || exit 1; done
+
+# docs/coverage.md from the results of check and check-vm that are there.
+coverage:
+	$(Q)tests/coverage --write
 
 vm-shell: test-programs
 	$(Q)tests/vm/run.sh $(KERNEL) --add $(BUILD)/porttrace --add $(BUILD)/tests/workload --shell
@@ -162,13 +176,15 @@ help:
 	@echo 'sudo make deps           installs what the build needs (Debian packages)'
 	@echo 'sudo make demo           installs, builds, and shows every kind of event on a workload of its own'
 	@echo 'sudo make test           installs, builds, and runs all tests'
-	@echo 'make check SUITES="unit cli"   some suites: unit scenarios cli lint docs strace kernels'
+	@echo 'make check SUITES="unit cli"   some suites: unit scenarios cli lint docs strace kernels public'
 	@echo 'make check-vm KERNEL=6.1 the tests of one kernel of tests/vm/kernels.list'
+	@echo 'make coverage            docs/coverage.md from the results of the tests'
+	@echo 'make soak                a million sockets on each kernel: minutes (SOAK_KERNELS=6.1)'
 	@echo 'make vm-shell KERNEL=6.1 a shell in a virtual machine with that kernel'
 	@echo 'make asan, make lint     unit tests with sanitizers; rules of the code, warnings as errors'
 	@echo 'make install             to $$DESTDIR$$PREFIX/sbin (PREFIX=$(PREFIX))'
 
-.PHONY: unit-tests test-programs asan check check-vm vm-shell lint test demo deps install clean help
+.PHONY: unit-tests test-programs asan check check-vm soak coverage vm-shell lint test demo deps install clean help
 
 .SECONDARY:
 .DELETE_ON_ERROR:

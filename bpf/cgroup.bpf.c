@@ -33,9 +33,27 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* Context fields must be read by loads of their own size: clang joins neighbours, the verifier refuses that. */
 #define FIELD(f) (*(volatile __u32 *)&(f))
+#define FIELD64(f) (*(volatile __u64 *)&(f))
 #define FIELD4(f) { FIELD((f)[0]), FIELD((f)[1]), FIELD((f)[2]), FIELD((f)[3]) }
 
 enum pending { PENDING_NONE, PENDING_BIND, PENDING_CONNECT };
+
+/* What the changes of state have told of a connection's end; see cgroup_close.bpf.h. */
+struct end {
+	__u64 time_ns;
+	__u64 sent, received; /* payload, with *_known */
+	__u32 fin_seq; /* of the FIN, if it is all that is still to be sent */
+	__u32 segments_out, segments_in; /* that carry data, when the FIN was queued */
+	__u32 bare_segments; /* came in without data, when the connection began or the peer's FIN came */
+	__u8 sent_known, received_known;
+	__u8 fin_queued, has_fin; /* ours is to be sent; in FIN_WAIT2: the peer's came */
+	__u8 unacked; /* not all that was sent has been acknowledged */
+	__u8 ended; /* before it was closed; only then: */
+	__u8 broken; /* not by FINs */
+	__u8 closer; /* enum raw_closer */
+	__u8 after; /* enum raw_after */
+	__u8 reserved[7];
+};
 
 /* What is known of a socket. Inserted at its creation (or at its first hook, if it is older than us), cloned by the
  * kernel to accepted sockets, freed by the kernel with the socket. */
@@ -44,7 +62,10 @@ struct state {
 	__u64 asked_ns; /* when what is pending was asked for */
 	__u64 cgroup_id;
 	__u64 netns_cookie;
+	__u64 listener; /* cookie of the socket that listens, also in those that it accepts */
+	struct end end;
 	__u32 pid, tid, uid; /* of whoever asked last */
+	__u32 mark, bound_ifindex; /* when it asked */
 	__u16 family, protocol;
 	__u8 local_addr[16], remote_addr[16], requested_addr[16];
 	__u16 local_port, remote_port, requested_port;
@@ -54,6 +75,8 @@ struct state {
 	__u8 port_locked; /* the port outlives a failed connect: it was asked for by number */
 	__u8 complete; /* seen since its creation */
 	__u8 accepted; /* accept has been told */
+	__u8 watched; /* its changes of state are told to us */
+	__u8 released; /* closed by the program; its connection may live on */
 	__u32 role; /* RAW_F_EGRESS, RAW_F_INGRESS or 0 */
 	char comm[RAW_COMM_SIZE];
 };
@@ -65,6 +88,13 @@ struct {
 	__type(value, struct state);
 } states SEC(".maps");
 
+/* A connection begins: nothing is known of its end. */
+static __always_inline void end_reset(struct state *st)
+{
+	st->end = (struct end){};
+	st->released = 0;
+}
+
 /* The running process: right in all hooks but sockops. */
 static __always_inline void state_set_process(struct state *st)
 {
@@ -75,6 +105,13 @@ static __always_inline void state_set_process(struct state *st)
 	st->uid = (__u32)bpf_get_current_uid_gid();
 	st->cgroup_id = bpf_get_current_cgroup_id();
 	bpf_get_current_comm(st->comm, sizeof(st->comm));
+}
+
+/* The same in sockops, for what runs inside listen() and shutdown(). Kernels before 6.18 do not tell it there. */
+static __always_inline void ops_set_process(struct state *st)
+{
+	if (config.has_ops_process)
+		state_set_process(st);
 }
 
 static __always_inline bool wanted(const struct state *st, __u8 kind, bool failed)
@@ -119,6 +156,13 @@ static __always_inline void event_fill(struct raw_event *ev, const struct state 
 	__builtin_memcpy(ev->comm, st->comm, sizeof(ev->comm));
 }
 
+/* Of the options the hooks show these two. */
+static __always_inline void event_options(struct raw_event *ev, const struct state *st)
+{
+	ev->mark = st->mark;
+	ev->bound_ifindex = st->bound_ifindex;
+}
+
 static __always_inline void event_request(struct raw_event *ev, const struct state *st)
 {
 	ev->flags |= RAW_F_REQUESTED;
@@ -154,6 +198,7 @@ static __always_inline void tell_pending_bind(struct state *st, __u64 cookie, bo
 		flags |= RAW_F_UNKNOWN;
 	event_fill(&ev, st, cookie, RAW_BIND, flags);
 	event_request(&ev, st);
+	event_options(&ev, st);
 	ev.time_ns = st->asked_ns;
 	ev.local_port = 0;
 	if (at_connect)
@@ -170,6 +215,7 @@ static __always_inline void tell_connect(struct state *st, __u64 cookie, __u32 e
 	st->pending = PENDING_NONE;
 	st->role = RAW_F_EGRESS;
 	event_fill(&ev, st, cookie, RAW_CONNECT, flags);
+	event_options(&ev, st);
 	ev.error = error;
 	if (flags & RAW_F_LATE)
 		ev.time_ns = st->asked_ns;
@@ -232,6 +278,8 @@ static __always_inline struct state *addr_state(struct bpf_sock_addr *ctx)
 		st->local_port = sk->src_port;
 		st->netns_cookie = bpf_get_netns_cookie(ctx);
 	}
+	st->mark = sk->mark;
+	st->bound_ifindex = sk->bound_dev_if;
 	return st;
 }
 
@@ -284,6 +332,7 @@ static __always_inline void bound(struct bpf_sock *ctx, struct state *st, __u16 
 	st->port_locked = st->requested_port != 0; /* SOCK_BINDPORT_LOCK */
 	event_fill(&ev, st, bpf_get_socket_cookie(ctx), RAW_BIND, 0);
 	event_request(&ev, st);
+	event_options(&ev, st);
 	ev.how = st->requested_port ? RAW_HOW_EXPLICIT : RAW_HOW_BIND0;
 	event_send(&ev, st);
 }
@@ -326,12 +375,14 @@ static __always_inline void connect_asked(struct state *st, __u64 cookie, __u16 
 	if (st->protocol == IPPROTO_TCP) {
 		st->pending = PENDING_CONNECT;
 		st->started = 0;
+		end_reset(st);
 		st->how = st->local_port ? RAW_HOW_NONE : RAW_HOW_CONNECT;
 		return;
 	}
 	/* UDP: no hook follows */
 	st->role = RAW_F_EGRESS;
 	event_fill(&ev, st, cookie, RAW_CONNECT, RAW_F_UNKNOWN);
+	event_options(&ev, st);
 	event_send(&ev, st);
 }
 
@@ -400,17 +451,34 @@ static __always_inline void ops_read_tuple(struct bpf_sock_ops *ctx, struct stat
 	}
 }
 
+/* Asks for the changes of state. Again at each step: a program of somebody else may have cleared the flag. */
+static __always_inline void ops_watch(struct bpf_sock_ops *ctx, struct state *st)
+{
+	__u32 flags = ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG;
+
+	st->watched = bpf_sock_ops_cb_flags_set(ctx, flags) == 0;
+}
+
 static __always_inline void ops_listen(struct bpf_sock_ops *ctx, struct state *st, __u64 cookie)
 {
 	bool autobind = st->complete && !st->local_port;
+	struct bpf_sock *sk = ctx->sk;
 	struct raw_event ev;
 
 	tell_pending_bind(st, cookie, false);
+	ops_set_process(st);
 	ops_read_tuple(ctx, st);
 	st->remote_port = 0;
 	__builtin_memset(st->remote_addr, 0, 16);
-	st->port_locked = 1;
+	st->role = 0;
+	st->listener = cookie;
+	end_reset(st);
+	if (sk) {
+		st->mark = sk->mark;
+		st->bound_ifindex = sk->bound_dev_if;
+	}
 	event_fill(&ev, st, cookie, RAW_LISTEN, 0);
+	event_options(&ev, st);
 	if (autobind) {
 		__builtin_memset(st->requested_addr, 0, 16);
 		st->requested_port = 0;
@@ -428,6 +496,7 @@ static __always_inline void ops_passive(struct bpf_sock_ops *ctx, struct state *
 	st->pending = PENDING_NONE;
 	st->accepted = 0;
 	st->port_locked = 0;
+	end_reset(st);
 }
 
 static __always_inline void ops_syn_failed(struct bpf_sock_ops *ctx, struct state *st, __u64 cookie)
@@ -439,6 +508,8 @@ static __always_inline void ops_syn_failed(struct bpf_sock_ops *ctx, struct stat
 	else
 		tell_connect(st, cookie, 0, RAW_F_FAILED | (retransmitted ? RAW_F_TIMEOUT_HINT : RAW_F_UNREACH_HINT));
 }
+
+#include "cgroup_close.bpf.h"
 
 SEC("sockops")
 int c_ops(struct bpf_sock_ops *ctx)
@@ -465,24 +536,25 @@ int c_ops(struct bpf_sock_ops *ctx)
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:
 		ops_read_tuple(ctx, st);
 		st->started = 1;
-		bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 		break;
 	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
 		if (st->pending == PENDING_CONNECT)
 			tell_connect(st, cookie, 0, 0);
 		break;
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
-		ops_passive(ctx, st);
+		if (st->pending == PENDING_CONNECT && st->started) /* both sides connected at the same time */
+			tell_connect(st, cookie, 0, 0);
+		else
+			ops_passive(ctx, st);
 		break;
 	case BPF_SOCK_OPS_TCP_LISTEN_CB:
 		ops_listen(ctx, st, cookie);
 		break;
 	case BPF_SOCK_OPS_STATE_CB:
-		if (ctx->args[0] == BPF_TCP_SYN_SENT && ctx->args[1] == BPF_TCP_CLOSE &&
-		    st->pending == PENDING_CONNECT && st->started)
-			ops_syn_failed(ctx, st, cookie);
-		break;
+		ops_state(ctx, st, cookie);
+		return 1;
 	}
+	ops_watch(ctx, st);
 	return 1;
 }
 
@@ -548,8 +620,11 @@ static __always_inline int udp_send(struct bpf_sock_addr *ctx)
 	state_set_process(st);
 	st->requested_port = 0;
 	__builtin_memset(st->requested_addr, 0, 16);
+	st->mark = sk->mark;
+	st->bound_ifindex = sk->bound_dev_if;
 	event_fill(&ev, st, bpf_get_socket_cookie(ctx), RAW_BIND, 0);
 	event_request(&ev, st);
+	event_options(&ev, st);
 	ev.how = RAW_HOW_AUTOBIND;
 	event_send(&ev, st);
 	return 1;
@@ -571,6 +646,7 @@ SEC("cgroup/sock_release")
 int c_release(struct bpf_sock *ctx)
 {
 	struct state *st = bpf_sk_storage_get(&states, ctx, NULL, 0);
+	__u32 state = FIELD(ctx->state);
 	struct raw_event ev;
 	__u64 cookie;
 
@@ -586,9 +662,17 @@ int c_release(struct bpf_sock *ctx)
 	if (!st->local_port && (st->protocol == IPPROTO_TCP || !st->role))
 		return 1;
 	state_set_process(st);
+	st->released = 1;
+	if (state == BPF_TCP_LISTEN)
+		listener_ended(st, cookie);
 	event_fill(&ev, st, cookie, RAW_CLOSE, 0);
 	if (st->complete || st->role == RAW_F_INGRESS)
 		ev.duration_ns = ev.time_ns - st->born_ns;
-	event_send(&ev, st);
+	if (st->protocol == IPPROTO_TCP)
+		close_fill_tcp(&ev, st, state);
+	else
+		ev.after = RAW_AFTER_CLOSED;
+	if (st->protocol != IPPROTO_TCP || !close_wait(ctx, st, cookie, &ev))
+		event_send(&ev, st);
 	return 1;
 }

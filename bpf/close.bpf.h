@@ -59,7 +59,7 @@ static __always_inline void handle_error(struct sock *sk, int error)
 	if (at)
 		at->error = error;
 	else if (error && armed && BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP && sock_is_traced(sk) &&
-		 !sock_flag(sk, SOCK_DEAD) && state_is_connected(BPF_CORE_READ(sk, __sk_common.skc_state)))
+		 !sock_flag(sk, SOCK_DEAD) && !sock_is_mptcp_path(sk) && state_is_connected(BPF_CORE_READ(sk, __sk_common.skc_state)))
 		bpf_map_update_elem(&ends, &key, &end, BPF_ANY);
 }
 
@@ -87,7 +87,7 @@ static __always_inline void close_state(struct sock *sk, int old)
 		close_tell(sk, call, RAW_AFTER_CLOSED);
 		return;
 	}
-	if (sock_flag(sk, SOCK_DEAD)) /* closed before, and told */
+	if (sock_flag(sk, SOCK_DEAD) || sock_is_mptcp_path(sk)) /* closed and told; or another socket's to tell */
 		return;
 	before = bpf_map_lookup_elem(&ends, &key);
 	if (before)
@@ -115,7 +115,7 @@ static __always_inline void handle_time_wait(struct inet_timewait_sock *tw, stru
 
 	if (call)
 		call->ev.after = RAW_AFTER_TIME_WAIT;
-	else if (!sock_flag(sk, SOCK_DEAD) && armed && sock_is_traced(sk))
+	else if (!sock_flag(sk, SOCK_DEAD) && armed && sock_is_traced(sk) && !sock_is_mptcp_path(sk))
 		bpf_map_update_elem(&ends, &key, &end, BPF_ANY);
 	release_move(sk, tw);
 }
@@ -151,16 +151,27 @@ static __always_inline void handle_state(struct sock *sk, int old, int new, bool
 	attempt_end(sk, at, error, new == TCP_CLOSE && !error ? RAW_F_ABORTED | RAW_F_FAILED : 0);
 }
 
-/* Has the socket a peer, or had it one? After a reset a TCP port is free already and the state says nothing, but
- * tcp_sock.rcv_nxt does: tcp_connect_init() zeroes it, the first segment of the peer sets it. */
-static __always_inline bool sock_was_connected(struct sock *sk)
+/* Has a TCP socket with a peer's address heard of that peer? After a reset the port is free already and the state says
+ * nothing, but rcv_nxt does: tcp_connect_init() zeroes it, the first segment of the peer sets it. */
+static __always_inline bool sock_has_answer(struct sock *sk)
 {
-	if (!BPF_CORE_READ(sk, __sk_common.skc_dport))
-		return false;
-	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
-		return true;
 	return BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_SYN_SENT ||
 	       BPF_CORE_READ((struct tcp_sock *)sk, rcv_nxt);
+}
+
+/* Has the socket a peer, or had it one? Of an MPTCP socket its first path knows, while it has one. */
+static __always_inline bool sock_was_connected(struct sock *sk)
+{
+	__u16 protocol = BPF_CORE_READ(sk, sk_protocol);
+	struct sock *first = NULL;
+
+	if (!BPF_CORE_READ(sk, __sk_common.skc_dport))
+		return false;
+	if (protocol == IPPROTO_TCP)
+		return sock_has_answer(sk);
+	if (protocol == IPPROTO_MPTCP && config.mptcp_first_offset)
+		bpf_probe_read_kernel(&first, sizeof(first), (void *)sk + config.mptcp_first_offset);
+	return !first || sock_has_answer(first);
 }
 
 /* A socket is closed with its connect still open: given up; or the program that should have told was skipped. */
@@ -286,10 +297,10 @@ static __always_inline void handle_close_exit(struct sock *sk)
 {
 	__u64 key = (__u64)sk;
 	struct close_call *call = bpf_map_lookup_elem(&closes, &key);
+	bool closed = BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE;
 
 	if (call)
-		close_tell(sk, call,
-			   BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE ? RAW_AFTER_CLOSED : RAW_AFTER_CLOSING);
+		close_tell(sk, call, closed ? RAW_AFTER_CLOSED : RAW_AFTER_CLOSING);
 }
 
 /*
@@ -300,13 +311,14 @@ static __always_inline void handle_disconnect(struct sock *sk, bool btf)
 {
 	__u64 key = (__u64)sk;
 	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	bool waiting = !BPF_CORE_READ(sk, sk_socket) && !sock_flag(sk, SOCK_DEAD);
+	bool path = sock_mptcp_parent(sk), listening = state == TCP_LISTEN;
+	bool waiting = !BPF_CORE_READ(sk, sk_socket) && !sock_flag(sk, SOCK_DEAD) && !path;
 	struct end *noted, end = {};
 	struct raw_event *ev;
 
-	if (!sock_is_traced(sk) || (!waiting && state != TCP_LISTEN && !state_is_connected(state)) ||
-	    (!waiting && (sock_mptcp_parent(sk) || bpf_map_lookup_elem(&closes, &key))))
-		return; /* nothing ends; or a path of an MPTCP connection, or a close() does it (SO_LINGER 0) */
+	if (!sock_is_traced(sk) || (!waiting && !listening && !state_is_connected(state)) ||
+	    (!waiting && ((path && !listening) || bpf_map_lookup_elem(&closes, &key))))
+		return; /* nothing ends; or one path of an MPTCP connection, or a close() does it (SO_LINGER 0) */
 	noted = bpf_map_lookup_elem(&ends, &key);
 	if (noted) {
 		end = *noted;
@@ -318,12 +330,12 @@ static __always_inline void handle_disconnect(struct sock *sk, bool btf)
 	if (waiting)
 		ev->flags |= RAW_F_NEVER_ACCEPTED | RAW_F_INGRESS | RAW_F_FAILED;
 	else
-		ev->flags |= state == TCP_LISTEN ? RAW_F_SHUT_DOWN : RAW_F_DISCONNECTED;
-	if (state != TCP_LISTEN)
+		ev->flags |= listening ? RAW_F_SHUT_DOWN : RAW_F_DISCONNECTED;
+	if (!listening)
 		close_fill_end(ev, sk, noted ? &end : NULL);
 	if (waiting)
 		ev->after = RAW_AFTER_CLOSED;
-	close_fill(ev, sk, state != TCP_LISTEN);
+	close_fill(ev, sk, !listening);
 	emit_submit(ev);
 }
 

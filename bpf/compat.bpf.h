@@ -161,6 +161,15 @@ static __always_inline void *compat_task_regs(struct task_struct *task, unsigned
 	return (void *)BPF_CORE_READ(task, stack) + COMPAT_THREAD_SIZE - size;
 }
 
+/* A system call about a socket, as its registers tell it. */
+struct compat_call {
+	__u8 kind; /* enum raw_kind */
+	__u32 fd;
+	const void *addr; /* bind, connect: user memory */
+	int addr_len;
+	long result; /* what it returns, once that is set; negative errno */
+};
+
 #ifdef __TARGET_ARCH_x86
 #define COMPAT_TS_COMPAT 2 /* in a 32-bit system call (arch/x86/include/asm/thread_info.h) */
 
@@ -185,6 +194,32 @@ static __always_inline int compat_syscall_fd(struct task_struct *task)
 		return -1;
 	return (int)BPF_CORE_READ(regs, di);
 }
+
+/* connect, accept, bind, listen, accept4 */
+static __always_inline __u8 compat_call_kind(unsigned long nr)
+{
+	return nr == 42		       ? RAW_CONNECT :
+	       nr == 43 || nr == 288 ? RAW_ACCEPT :
+	       nr == 49		       ? RAW_BIND :
+	       nr == 50		       ? RAW_LISTEN :
+					 0;
+}
+
+/* False if the system call under way is none of a 64-bit program's bind, listen, connect, accept. */
+static __always_inline bool compat_read_call(struct task_struct *task, struct compat_call *call)
+{
+	struct pt_regs *regs = compat_task_regs(task, bpf_core_type_size(struct pt_regs));
+	struct thread_info___x86 *info = (void *)&task->thread_info;
+
+	call->kind = compat_call_kind(BPF_CORE_READ(regs, orig_ax));
+	if (!call->kind || BPF_CORE_READ(info, status) & COMPAT_TS_COMPAT)
+		return false;
+	call->fd = (__u32)BPF_CORE_READ(regs, di);
+	call->addr = (const void *)BPF_CORE_READ(regs, si);
+	call->addr_len = (int)BPF_CORE_READ(regs, dx);
+	call->result = BPF_CORE_READ(regs, ax);
+	return true;
+}
 #else
 /* arm64: registers are struct user_pt_regs, then orig_x0 and syscallno (arch/arm64/include/asm/ptrace.h). */
 struct pt_regs___arm64 {
@@ -208,6 +243,31 @@ static __always_inline int compat_syscall_fd(struct task_struct *task)
 	    BPF_CORE_READ(task, thread_info.flags) & (1UL << COMPAT_TIF_32BIT))
 		return -1;
 	return (int)BPF_CORE_READ(regs, orig_x0);
+}
+
+/* bind, listen, accept, connect, accept4 */
+static __always_inline __u8 compat_call_kind(int nr)
+{
+	return nr == 200	       ? RAW_BIND :
+	       nr == 201	       ? RAW_LISTEN :
+	       nr == 202 || nr == 242 ? RAW_ACCEPT :
+	       nr == 203	       ? RAW_CONNECT :
+					 0;
+}
+
+static __always_inline bool compat_read_call(struct task_struct *task, struct compat_call *call)
+{
+	struct pt_regs___arm64 *regs = compat_task_regs(task, bpf_core_type_size(struct pt_regs___arm64));
+	struct user_pt_regs *user = (void *)regs; /* struct pt_regs begins with it */
+
+	call->kind = compat_call_kind(BPF_CORE_READ(regs, syscallno));
+	if (!call->kind || BPF_CORE_READ(task, thread_info.flags) & (1UL << COMPAT_TIF_32BIT))
+		return false;
+	call->fd = (__u32)BPF_CORE_READ(regs, orig_x0);
+	call->addr = (const void *)BPF_CORE_READ(user, regs[1]);
+	call->addr_len = (int)BPF_CORE_READ(user, regs[2]);
+	call->result = (long)BPF_CORE_READ(user, regs[0]);
+	return true;
 }
 #endif
 

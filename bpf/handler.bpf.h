@@ -215,6 +215,7 @@ static __always_inline void handle_accept(struct sock *child, bool btf)
 	ev = handler_begin(child, RAW_ACCEPT, 0, btf);
 	if (!ev)
 		return;
+	ev->local_port = sock_local_port(child); /* a connection that was reset in the queue has no other */
 	ev->how = RAW_HOW_INHERITED;
 	ev->flags |= RAW_F_INGRESS;
 	handler_end(ev, child);

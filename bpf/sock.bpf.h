@@ -152,23 +152,30 @@ static __always_inline bool sock_flag(struct sock *sk, int bit)
 	return BPF_CORE_READ(sk, __sk_common.skc_flags) & (1UL << bit);
 }
 
-/* The MPTCP socket that programs see, where `sk` is the TCP socket of one of its paths; else NULL. */
-static __always_inline struct sock *sock_mptcp_parent(struct sock *sk)
+/* Is it the TCP socket of one path of an MPTCP connection? */
+static __always_inline bool sock_is_mptcp_path(struct sock *sk)
 {
-	struct inet_connection_sock *icsk = (struct inet_connection_sock *)sk;
 	struct tcp_ulp_ops *ops;
-	struct sock *parent = NULL;
 	char name[8] = {};
 
 	if (!config.mptcp_conn_offset || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
-		return NULL;
-	ops = BPF_CORE_READ(icsk, icsk_ulp_ops);
+		return false;
+	ops = BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_ulp_ops);
 	if (!ops)
-		return NULL;
+		return false;
 	bpf_probe_read_kernel(name, sizeof(name) - 1, &ops->name);
-	if (name[0] != 'm' || name[1] != 'p' || name[2] != 't' || name[3] != 'c' || name[4] != 'p' || name[5])
-		return NULL;
-	bpf_probe_read_kernel(&parent, sizeof(parent), BPF_CORE_READ(icsk, icsk_ulp_data) + config.mptcp_conn_offset);
+	return name[0] == 'm' && name[1] == 'p' && name[2] == 't' && name[3] == 'c' && name[4] == 'p' && !name[5];
+}
+
+/* The MPTCP socket that programs see, where `sk` is one of its paths and still belongs to it; else NULL. */
+static __always_inline struct sock *sock_mptcp_parent(struct sock *sk)
+{
+	struct sock *parent = NULL;
+
+	if (sock_is_mptcp_path(sk))
+		bpf_probe_read_kernel(&parent, sizeof(parent),
+				      BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_ulp_data) +
+					      config.mptcp_conn_offset);
 	return parent;
 }
 

@@ -27,6 +27,7 @@
 #include "connect.bpf.h"
 #include "release.bpf.h"
 #include "close.bpf.h"
+#include "seccomp.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -267,6 +268,14 @@ int BPF_PROG(f_pre_connect6, struct sock *sk, void *uaddr, int addr_len, int ret
 
 	sock_read_request(&req, uaddr, addr_len);
 	handle_pre_connect(sk, &req, ret, true);
+	return 0;
+}
+
+/* Only with --seccomp: runs in every system call of a process that has a filter. */
+SEC("fexit/__seccomp_filter")
+int f_seccomp(__u64 *ctx)
+{
+	handle_seccomp((int)slot(ctx, config.seccomp_nargs));
 	return 0;
 }
 
@@ -688,6 +697,13 @@ int BPF_KRETPROBE(x_denied_connect, int ret)
 
 	if (call_leave(CALL_DENIED_CONNECT, &call))
 		handle_denied_connect((struct sock *)call.sk, &call.req, call.addr_len, ret, false);
+	return 0;
+}
+
+SEC("kretprobe/__seccomp_filter")
+int BPF_KRETPROBE(x_seccomp, int ret)
+{
+	handle_seccomp(ret);
 	return 0;
 }
 

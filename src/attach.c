@@ -11,6 +11,9 @@
 
 #include "cleanup.h"
 
+#define ATTACH_SETTLE_NS 1000000000 /* what waits longer than this is told as it is */
+#define ATTACH_LAST_MS 100 /* the same at the end of the trace */
+
 /* Best first. */
 static const struct attach_ops *const attach_backends[] = { &attach_tracing, &attach_cgroup };
 
@@ -141,8 +144,18 @@ int attach_arm(struct attach *at)
 
 void attach_disarm(struct attach *at)
 {
+	for (int ms = 0; at->ops->settle && at->ops->leftover(at) && ms < ATTACH_LAST_MS; ms += 10)
+		usleep(10000);
 	*(volatile bool *)at->armed = false;
 	usleep(2000); /* hooks that saw the switch on take microseconds */
+	if (at->ops->settle)
+		at->ops->settle(at, 0);
+}
+
+void attach_settle(struct attach *at)
+{
+	if (at->ops->settle)
+		at->ops->settle(at, ATTACH_SETTLE_NS);
 }
 
 const char *attach_mode_name(const struct attach *at)

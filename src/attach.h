@@ -25,6 +25,7 @@ struct attach_options {
 	bool any_backend; /* try all, best first; else only `backend` */
 	enum event_backend backend;
 	enum attach_mode mode;
+	bool seccomp; /* also calls that a seccomp filter refuses (tracing backend) */
 	const char *cgroup_path; /* only what happens in it; the cgroup backend attaches there. NULL = everywhere */
 	struct bpf_config config; /* the kernel's part of the filter; attach fills in what the kernel has */
 	FILE *log; /* libbpf's and the verifier's words, for bug reports; NULL = none; not owned */
@@ -64,6 +65,8 @@ struct attach_ops {
 	/* On failure -errno and a sentence in err. */
 	int (*open)(const struct attach_options *opts, struct attach *at, char *err, size_t err_size);
 	void (*close)(struct attach *at);
+	/* Has the programs tell what they have held back for `older_ns` or longer, as it is now. NULL = they do not. */
+	void (*settle)(struct attach *at, uint64_t older_ns);
 	/* Events begun whose end was lost, found only at the end of the trace; NULL = none can be. */
 	uint64_t (*leftover)(const struct attach *at);
 	/* Fills in at most ATTACH_MAX_TABLES; how many. NULL = the kernel keeps what it needs with the sockets. */
@@ -99,6 +102,8 @@ void attach_close(struct attach *at);
 /* Attached programs stay silent until armed; after disarming, what they have counted no longer changes. */
 int attach_arm(struct attach *at);
 void attach_disarm(struct attach *at);
+/* To be called now and then: events that wait for something that is long in coming are put into the ring. */
+void attach_settle(struct attach *at);
 int attach_read_loss(struct attach *at, struct attach_loss *ret);
 /* "fentry" or "kprobe" for the tracing backend, "" else. */
 const char *attach_mode_name(const struct attach *at);

@@ -82,7 +82,8 @@ static void decode_match_version(struct endpoint *local, const struct endpoint *
 
 static bool decode_has_remote(const struct raw_event *raw)
 {
-	return (raw->kind == RAW_CONNECT && !(raw->flags & RAW_F_NO_REMOTE)) || (raw->kind == RAW_ACCEPT && !raw->error) ||
+	return (raw->kind == RAW_CONNECT && !(raw->flags & RAW_F_NO_REMOTE)) ||
+	       (raw->kind == RAW_ACCEPT && !raw->error) ||
 	       ((raw->kind == RAW_CLOSE || raw->kind == RAW_RELEASE) && raw->remote_port);
 }
 
@@ -191,7 +192,6 @@ static enum event_cause decode_cause(const struct raw_event *raw)
 		{ RAW_F_SHUT_DOWN, CAUSE_SHUT_DOWN },
 		{ RAW_F_DISCONNECTED, CAUSE_DISCONNECTED },
 		{ RAW_F_DENIED | RAW_F_SECCOMP, CAUSE_DENIED },
-		{ RAW_F_TIMEOUT_HINT, CAUSE_TIMED_OUT },
 	};
 
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
@@ -205,10 +205,14 @@ static enum event_cause decode_cause(const struct raw_event *raw)
 /* What a backend that cannot see the errno makes of a failure. */
 static const char *decode_hint(const struct raw_event *raw)
 {
+	if (raw->flags & RAW_F_TIMEOUT_HINT)
+		return "no answer: timed out, peer not reachable, or given up by the program";
 	if (raw->flags & RAW_F_UNREACH_HINT)
 		return "no answer: peer not reachable, or given up by the program";
 	if (raw->flags & RAW_F_NO_ROUTE_HINT)
 		return "nothing was sent: no route, no free local port, or denied";
+	if ((raw->flags & RAW_F_UNKNOWN) && raw->kind == RAW_CLOSE)
+		return "ended before: reset, timed out, or dropped by the program";
 	if (raw->flags & RAW_F_UNKNOWN)
 		return raw->kind == RAW_CONNECT ? "the result of a UDP connect is not visible to the cgroup backend" :
 						  "no port yet: left to connect, or failed";

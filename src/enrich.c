@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <errno.h>
+#include <string.h>
 #include "cleanup.h"
 #include "enrich.h"
 
+/* Those of the process first: they serve for the holder's too. */
 static const struct enricher *const enrichers[] = {
-	&enrich_process, &enrich_user, &enrich_container, &enrich_port, &enrich_service,
+	&enrich_process, &enrich_user, &enrich_container, &enrich_port, &enrich_service, &enrich_holder,
 };
+#define ENRICHER_OF_PROCESS_COUNT 3
 #define ENRICHER_COUNT (sizeof(enrichers) / sizeof(enrichers[0]))
 
 struct enrich {
@@ -33,10 +36,30 @@ int enrich_open(const struct enrich_options *opts, struct enrich **ret)
 	return 0;
 }
 
+/* Name, user and container of the holder: as those of an event of its process. */
+static void enrich_describe_holder(struct enrich *en, struct holder *holder)
+{
+	struct event who = { .pid = holder->pid,
+			     .process_start_ns = holder->process_start_ns,
+			     .cgroup_id = holder->cgroup_id,
+			     .has_uid = holder->has_uid,
+			     .uid = holder->uid };
+
+	who.name_is_leader = holder->name[0];
+	memcpy(who.name, holder->name, sizeof(who.name));
+	for (size_t i = 0; i < ENRICHER_OF_PROCESS_COUNT; i++)
+		enrichers[i]->fill(en->states[i], &who);
+	memcpy(holder->name, who.name, sizeof(holder->name));
+	memcpy(holder->user, who.user, sizeof(holder->user));
+	memcpy(holder->container_id, who.container_id, sizeof(holder->container_id));
+}
+
 void enrich_event(struct enrich *en, struct event *ev)
 {
 	for (size_t i = 0; i < ENRICHER_COUNT; i++)
 		enrichers[i]->fill(en->states[i], ev);
+	if (ev->has_holder)
+		enrich_describe_holder(en, &ev->holder);
 }
 
 void enrich_learn(struct enrich *en, const struct process_facts *facts)

@@ -10,10 +10,13 @@
 
 struct enrich; /* all the enrichers' caches */
 
+struct sockets;
+
 struct enrich_options {
 	bool numeric; /* no user and service names (-n) */
 	const char *services_path; /* NULL = /etc/services */
 	const char *proc_path; /* NULL = /proc; tests give a made-up one */
+	const struct sockets *sockets; /* what earlier events told; not owned; NULL = nothing */
 };
 
 /* One enricher. `state` is what `open` returned. */
@@ -25,7 +28,8 @@ struct enricher {
 	void (*close)(void *state); /* accepts NULL */
 };
 
-extern const struct enricher enrich_process, enrich_user, enrich_container, enrich_port, enrich_service;
+extern const struct enricher enrich_process, enrich_user, enrich_container, enrich_port, enrich_service,
+	enrich_holder;
 
 /* 0 or -errno. The caller owns *ret and ends it with enrich_close, which accepts NULL. */
 int enrich_open(const struct enrich_options *opts, struct enrich **ret);

@@ -65,3 +65,9 @@ const char *const close_state_names[CLOSE_STATE_COUNT] = {
 	[CLOSE_STATE_TIME_WAIT] = "time-wait",
 	[CLOSE_STATE_CLOSING] = "closing",
 };
+const char *const holder_kind_names[HOLDER_KIND_COUNT] = {
+	[HOLDER_LISTENER] = "listener",
+	[HOLDER_BOUND] = "bound",
+	[HOLDER_CONNECTION] = "connection",
+	[HOLDER_TIME_WAIT] = "time-wait",
+};

@@ -57,7 +57,16 @@ enum event_confidence {
 /* Who sent the first FIN or RST of a connection. */
 enum event_closer { CLOSER_NONE, CLOSER_LOCAL, CLOSER_REMOTE, CLOSER_COUNT };
 /* What a close left of the socket's hold on its port: none, TIME_WAIT, or a FIN that is still to be answered. */
-enum close_state { CLOSE_STATE_NONE, CLOSE_STATE_CLOSED, CLOSE_STATE_TIME_WAIT, CLOSE_STATE_CLOSING, CLOSE_STATE_COUNT };
+enum close_state {
+	CLOSE_STATE_NONE,
+	CLOSE_STATE_CLOSED,
+	CLOSE_STATE_TIME_WAIT,
+	CLOSE_STATE_CLOSING,
+	CLOSE_STATE_COUNT,
+};
+
+/* What a socket has that holds a port which somebody else wanted. */
+enum holder_kind { HOLDER_LISTENER, HOLDER_BOUND, HOLDER_CONNECTION, HOLDER_TIME_WAIT, HOLDER_KIND_COUNT };
 
 /* "bind", "success", "bind0", "egress", "tcp", "tracing", "well-known"...: the words of the output. */
 extern const char *const event_kind_names[EVENT_KIND_COUNT];
@@ -71,6 +80,7 @@ extern const char *const event_cause_names[CAUSE_COUNT]; /* "port_exhausted"; [C
 extern const char *const event_confidence_names[CONFIDENCE_COUNT]; /* [CONFIDENCE_SURE] is "" */
 extern const char *const event_closer_names[CLOSER_COUNT]; /* "local"; [CLOSER_NONE] is "" */
 extern const char *const close_state_names[CLOSE_STATE_COUNT]; /* "time-wait"; [CLOSE_STATE_NONE] is "" */
+extern const char *const holder_kind_names[HOLDER_KIND_COUNT]; /* "listener", "time-wait" */
 
 /* An IP address and a port. v4-mapped addresses have been turned into IPv4 by decode. */
 struct endpoint {
@@ -93,6 +103,23 @@ struct port_facts {
 #define EVENT_PATH_SIZE 256
 #define EVENT_ID_SIZE 80
 #define EVENT_REASON_SIZE 128
+
+/* Who has the port that an event asked for in vain: one socket, and the process that it belongs to. */
+struct holder {
+	enum holder_kind kind;
+	struct endpoint local;
+	uint32_t pid; /* 0 = unknown */
+	uint64_t process_start_ns; /* since boot; 0 = unknown */
+	uint64_t cgroup_id; /* 0 = unknown */
+	char name[EVENT_NAME_SIZE]; /* comm of the thread group leader, any bytes; "" = unknown */
+	bool has_uid;
+	uint32_t uid;
+	char user[33];
+	char container_id[EVENT_ID_SIZE];
+	bool exited; /* the process has ended, the port is still held */
+	bool has_expires;
+	uint32_t expires_s; /* seconds left of TIME_WAIT, rounded up; valid with has_expires */
+};
 
 struct event {
 	enum event_kind kind;
@@ -127,7 +154,7 @@ struct event {
 	uint32_t netns_inum; /* 0 = unknown */
 	bool has_backlog;
 	uint32_t backlog; /* listen only, valid with has_backlog */
-	bool has_options; /* the seven below are known */
+	bool has_options; /* the six below are known */
 	bool reuseaddr, reuseport, v6only, freebind, transparent, no_port;
 	uint32_t mark; /* SO_MARK; 0 = none */
 	uint32_t bound_ifindex; /* SO_BINDTODEVICE; 0 = none */
@@ -168,6 +195,12 @@ struct event {
 	char container_runtime[16]; /* "docker", "containerd", "cri-o", "podman", "lxc" ... */
 	char pod_uid[EVENT_ID_SIZE];
 	char unit[EVENT_ID_SIZE]; /* systemd unit, "nginx.service" */
+
+	/* who bound, connected or accepted the socket first, if that is not `pid`; 0 = it is, or not known */
+	uint32_t creator_pid;
+	char creator_name[EVENT_NAME_SIZE]; /* any bytes; "" = unknown */
+	bool has_holder;
+	struct holder holder;
 };
 
 /* What a backend told of a process ahead of its first event, and of the first after each execve(). */

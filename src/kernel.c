@@ -523,6 +523,37 @@ static void kernel_look_trial(const struct kernel *k, int arg, struct kernel_fin
 	}
 }
 
+/* Protocols beside TCP and UDP: a file, or a line of one, that is there where the kernel has them. */
+static const struct {
+	const char *path, *line;
+	const char *there, *absent;
+} kernel_protocols[] = {
+	{ "/proc/sys/net/mptcp/enabled", NULL, "traced",
+	  "not in this kernel" },
+	{ "/proc/net/snmp", "UdpLite:", "traced, as UDP with protocol number 136", "not in this kernel" },
+	{ "/proc/sys/net/sctp", NULL, "loaded, but not traced", "not loaded; porttrace does not trace it" },
+};
+
+static bool kernel_file_has(const char *path, const char *line_start)
+{
+	_fclose_ FILE *file = fopen(path, "re");
+	char line[512];
+	bool has = false;
+
+	while (file && !has && fgets(line, sizeof(line), file))
+		has = !strncmp(line, line_start, strlen(line_start));
+	return has;
+}
+
+static void kernel_look_protocol(const struct kernel *k, int arg, struct kernel_finding *f)
+{
+	const char *path = kernel_protocols[arg].path, *line = kernel_protocols[arg].line;
+	bool there = line ? kernel_file_has(path, line) : !access(path, F_OK);
+
+	(void)k;
+	kernel_say(f, KERNEL_OK, "%s", there ? kernel_protocols[arg].there : kernel_protocols[arg].absent);
+}
+
 /* The order is that of the report. */
 static const struct kernel_probe kernel_probes[] = {
 	{ "release", "kernel", kernel_look_release, 0 },
@@ -545,6 +576,9 @@ static const struct kernel_probe kernel_probes[] = {
 	{ "tracing_f", "tracing backend, mode F", kernel_look_trial, KERNEL_TRIAL_F },
 	{ "tracing_x", "tracing backend, mode X", kernel_look_trial, KERNEL_TRIAL_X },
 	{ "cgroup", "cgroup backend", kernel_look_trial, KERNEL_TRIAL_CGROUP },
+	{ "mptcp", "MPTCP", kernel_look_protocol, 0 },
+	{ "udplite", "UDP-Lite", kernel_look_protocol, 1 },
+	{ "sctp", "SCTP", kernel_look_protocol, 2 },
 };
 #define KERNEL_PROBE_COUNT (sizeof(kernel_probes) / sizeof(kernel_probes[0]))
 _Static_assert(KERNEL_PROBE_COUNT <= KERNEL_MAX_FINDINGS, "findings[] has room for all");

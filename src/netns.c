@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include "cleanup.h"
 #include "netns.h"
+#include "parse.h"
 #include "proc.h"
 
 #ifndef SO_NETNS_COOKIE
@@ -104,10 +105,9 @@ uint64_t netns_cookie(void)
 }
 
 struct netns_visit {
-	const char *proc;
 	int ns_fd;
-	struct netns_facts *facts;
-	int (*look)(struct netns_visit *visit); /* what to do there */
+	int (*fn)(void *arg); /* what to do there */
+	void *arg;
 	int err;
 };
 
@@ -116,46 +116,54 @@ static void *netns_visit_thread(void *arg)
 	struct netns_visit *visit = arg;
 
 	/* setns() moves this thread only, and it ends here. */
-	visit->err = setns(visit->ns_fd, CLONE_NEWNET) < 0 ? -errno : visit->look(visit);
+	visit->err = setns(visit->ns_fd, CLONE_NEWNET) < 0 ? -errno : visit->fn(visit->arg);
 	return NULL;
 }
 
-static int netns_visit_sysctls(struct netns_visit *visit)
+struct netns_reading {
+	const char *proc;
+	struct netns_facts *facts;
+};
+
+static int netns_visit_sysctls(void *arg)
 {
-	return netns_read_own(visit->proc, visit->facts);
+	struct netns_reading *reading = arg;
+
+	return netns_read_own(reading->proc, reading->facts);
 }
 
-static int netns_visit_cookie(struct netns_visit *visit)
+static int netns_visit_cookie(void *arg)
 {
-	visit->facts->cookie = netns_cookie();
+	*(uint64_t *)arg = netns_cookie();
 	return 0;
 }
 
 /* The thread gets no signals: they are for the main loop. */
-static int netns_visit(struct netns_visit *visit)
+static int netns_visit(int ns_fd, int (*fn)(void *arg), void *arg)
 {
+	struct netns_visit visit = { .ns_fd = ns_fd, .fn = fn, .arg = arg };
 	sigset_t all, before;
 	pthread_t thread;
 	int err;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&thread, NULL, netns_visit_thread, visit);
+	err = pthread_create(&thread, NULL, netns_visit_thread, &visit);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (err)
 		return -err;
 	pthread_join(thread, NULL);
-	return visit->err;
+	return visit.err;
 }
 
 uint64_t netns_cookie_at(const char *path)
 {
 	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct netns_facts facts = { 0 };
+	uint64_t cookie = 0;
 
 	if (fd >= 0)
-		netns_visit(&(struct netns_visit){ .ns_fd = fd, .facts = &facts, .look = netns_visit_cookie });
-	return facts.cookie;
+		netns_visit(fd, netns_visit_cookie, &cookie);
+	return cookie;
 }
 
 static int netns_inum(int fd, const char *name, uint32_t *ret)
@@ -180,8 +188,8 @@ static uint32_t netns_own_inum(const char *proc)
 	return inum;
 }
 
-static int netns_read_process(const char *proc, uint32_t pid, uint32_t own,
-			      struct netns_facts *facts)
+/* A descriptor of the namespace of a process, and its inode; or -errno. */
+static int netns_open_process(const char *proc, uint32_t pid, uint32_t *ret_inum)
 {
 	_close_ int dir_fd = proc_open(proc, pid, 0), ns_fd = -1;
 	int err;
@@ -191,15 +199,55 @@ static int netns_read_process(const char *proc, uint32_t pid, uint32_t own,
 	ns_fd = openat(dir_fd, "ns/net", O_RDONLY | O_CLOEXEC);
 	if (ns_fd < 0)
 		return errno == ENOENT ? -ESRCH : -errno;
-	err = netns_inum(ns_fd, "", &facts->inum);
-	if (err < 0)
-		return err;
+	err = netns_inum(ns_fd, "", ret_inum);
+	return err < 0 ? err : TAKE_FD(ns_fd);
+}
+
+static int netns_read_process(const char *proc, uint32_t pid, uint32_t own, struct netns_facts *facts)
+{
+	struct netns_reading reading = { proc, facts };
+	_close_ int ns_fd = netns_open_process(proc, pid, &facts->inum);
+
+	if (ns_fd < 0)
+		return ns_fd;
 	if (facts->inum == own)
 		return netns_read_own(proc, facts);
-	return netns_visit(&(struct netns_visit){ .proc = proc,
-						  .ns_fd = ns_fd,
-						  .facts = facts,
-						  .look = netns_visit_sysctls });
+	return netns_visit(ns_fd, netns_visit_sysctls, &reading);
+}
+
+int netns_run(const char *proc, uint32_t pid, uint32_t inum, int (*fn)(void *arg), void *arg)
+{
+	_close_ int ns_fd = -1;
+	uint32_t found;
+
+	if (!proc)
+		proc = "/proc";
+	if (inum && netns_own_inum(proc) == inum)
+		return fn(arg);
+	ns_fd = pid ? netns_open_process(proc, pid, &found) : -ESRCH;
+	if (ns_fd < 0)
+		return ns_fd;
+	return found == inum ? netns_visit(ns_fd, fn, arg) : -ESRCH;
+}
+
+static bool netns_has_process(const char *proc, uint32_t pid, uint32_t inum)
+{
+	_close_ int dir_fd = proc_open(proc, pid, 0);
+	uint32_t found;
+
+	return dir_fd >= 0 && netns_inum(dir_fd, "ns/net", &found) == 0 && found == inum;
+}
+
+uint32_t netns_find_process(const char *proc, uint32_t inum)
+{
+	_closedir_ DIR *dir = opendir(proc ? proc : "/proc");
+	struct dirent *entry;
+	uint32_t pid;
+
+	while (dir && (entry = readdir(dir)))
+		if (!parse_u32(entry->d_name, 1, UINT32_MAX, &pid) && netns_has_process(proc ? proc : "/proc", pid, inum))
+			return pid;
+	return 0;
 }
 
 int netns_read_sysctls(const char *proc, uint32_t pid, struct netns_facts *ret)

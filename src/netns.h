@@ -24,6 +24,14 @@ int netns_read_sysctls(const char *proc, uint32_t pid, struct netns_facts *ret);
 uint64_t netns_cookie(void);
 /* The same for a namespace's file, such as /proc/PID/ns/net or /run/netns/blue; 0 also if it cannot be entered. */
 uint64_t netns_cookie_at(const char *path);
+/*
+ * Calls `fn` in the namespace with this inode: of the calling thread if it is in it, else of a short-lived one that
+ * enters it by way of a process that should be in it, which takes CAP_SYS_ADMIN. `proc` NULL = /proc. What `fn`
+ * returned, or -errno: -ESRCH if there is no such process or it is in another namespace.
+ */
+int netns_run(const char *proc, uint32_t pid, uint32_t inum, int (*fn)(void *arg), void *arg);
+/* Some process in the namespace with this inode, by a look at all of them; 0 = none found. `proc` NULL = /proc. */
+uint32_t netns_find_process(const char *proc, uint32_t inum);
 bool netns_is_reserved(const struct netns_facts *facts, uint16_t port);
 /* Pure: reads "40010-40019,40050\n" into a cleared bitmap. 0 or -EINVAL. */
 int netns_parse_reserved(const char *text, uint8_t bits[65536 / 8]);

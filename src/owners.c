@@ -79,23 +79,33 @@ static void owners_name(int dir_fd, struct owner *first, const struct owner *end
 		memcpy(first->name, name, strnlen(name, sizeof(first->name) - 1));
 }
 
+/* The descriptors of a process: *ret is the caller's to close. 0 or -errno. */
+static int owners_open_fds(int dir_fd, DIR **ret)
+{
+	_close_ int fd = openat(dir_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	*ret = fd < 0 ? NULL : fdopendir(fd);
+	if (!*ret)
+		return -errno;
+	TAKE_FD(fd);
+	return 0;
+}
+
 static int owners_read_process(struct owners *owners, const char *proc, uint32_t pid,
 			       const uint32_t *wanted, size_t wanted_count)
 {
-	_close_ int dir_fd = proc_open(proc, pid, 0), fd = -1;
+	_close_ int dir_fd = proc_open(proc, pid, 0);
 	_closedir_ DIR *fds = NULL;
 	size_t before = owners->count;
 	int r;
 
 	if (dir_fd < 0)
 		return 0;
-	fd = openat(dir_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	fds = fd < 0 ? NULL : fdopendir(fd);
-	if (!fds) {
-		owners->hidden += errno == EACCES || errno == EPERM;
+	r = owners_open_fds(dir_fd, &fds);
+	if (r < 0) {
+		owners->hidden += r == -EACCES || r == -EPERM;
 		return 0;
 	}
-	fd = -1;
 	r = owners_read_fds(owners, fds, pid, wanted, wanted_count);
 	owners_name(dir_fd, owners->list + before, owners->list + owners->count);
 	return r;
@@ -136,6 +146,19 @@ int owners_read(const char *proc, const uint32_t *wanted, size_t wanted_count, s
 	owners_sort(&owners);
 	*ret = owners;
 	return 0;
+}
+
+int owners_has(const char *proc, uint32_t pid, uint64_t start_ns, uint32_t inode)
+{
+	_close_ int dir_fd = proc_open(proc ? proc : "/proc", pid, start_ns);
+	_closedir_ DIR *fds = NULL;
+	struct dirent *entry;
+	uint32_t found;
+	int r = dir_fd < 0 ? dir_fd : owners_open_fds(dir_fd, &fds);
+
+	while (r == 0 && (entry = readdir(fds)))
+		r = owners_link_inode(dirfd(fds), entry->d_name, &found) && found == inode;
+	return r == -ESRCH ? 0 : r;
 }
 
 void owners_free(struct owners *owners)

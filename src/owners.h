@@ -24,6 +24,8 @@ struct owners {
  * -errno; the caller ends it with owners_free. */
 int owners_read(const char *proc, const uint32_t *wanted, size_t wanted_count, struct owners *ret);
 void owners_free(struct owners *owners);
+/* Whether one process has the socket open: 1, 0, or -errno if that cannot be seen. `proc` NULL = /proc. */
+int owners_has(const char *proc, uint32_t pid, uint64_t start_ns, uint32_t inode);
 /* The first of the owners of a socket, and how many stand from there on. */
 size_t owners_find(const struct owners *owners, uint32_t inode, const struct owner **ret);
 

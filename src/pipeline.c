@@ -63,13 +63,13 @@ int pipeline_record(void *arg, const void *record, size_t size)
 		p->damaged++;
 		return 0;
 	}
-	if (filter_wants_close(p->filter))
-		sockets_track(p->sockets, &ev);
 	if (p->limit && p->shown >= p->limit) {
 		p->filtered++;
 		return 0;
 	}
 	enrich_event(p->enrich, &ev);
+	if (filter_wants_close(p->filter)) /* else it would never forget */
+		sockets_track(p->sockets, &ev);
 	if (!filter_match(p->filter, &ev)) {
 		p->filtered++;
 		return 0;

@@ -2,7 +2,7 @@
 /*
  * The way of an event through user space, on one screen (pipeline.c):
  *
- *     capture -> decode -> sockets -> enrich -> filter -> sink
+ *     capture -> decode -> enrich -> sockets -> filter -> sink
  */
 #ifndef PORTTRACE_PIPELINE_H
 #define PORTTRACE_PIPELINE_H

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <mntent.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -30,6 +31,19 @@ int proc_open(const char *proc, uint32_t pid, uint64_t start_ns)
 			return -ESRCH;
 	}
 	return TAKE_FD(fd);
+}
+
+bool proc_has_ended(const char *proc, uint32_t pid, uint64_t start_ns)
+{
+	_close_ int fd = proc_open(proc, pid, 0);
+	struct proc_stat stat;
+
+	/* With hidepid= the directories of others seem not to exist. */
+	if (fd < 0)
+		return fd == -ESRCH && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+	if (proc_read_stat(fd, &stat) < 0)
+		return false;
+	return stat.ended || (start_ns && !proc_start_matches(start_ns, stat.start_ticks));
 }
 
 ssize_t proc_read(int dir_fd, const char *name, char *buf, size_t size)
@@ -62,15 +76,17 @@ int proc_parse_stat(const char *text, struct proc_stat *ret)
 	/* The fields behind the name are letters and numbers, so the last parenthesis ends it. */
 	const char *behind = strrchr(text, ')');
 	struct proc_stat stat;
+	long threads;
 	char state;
 
-	/* proc(5): 3 state, 4 ppid, ... 22 starttime */
+	/* proc(5): 3 state, 4 ppid, ... 20 num_threads, 22 starttime */
 	if (!behind ||
 	    sscanf(behind,
 		   ") %c %" SCNu32 " %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s"
-		   " %*s %*s %" SCNu64,
-		   &state, &stat.parent_pid, &stat.start_ticks) != 3)
+		   " %ld %*s %" SCNu64,
+		   &state, &stat.parent_pid, &threads, &stat.start_ticks) != 4)
 		return -EINVAL;
+	stat.ended = (state == 'Z' || state == 'X') && threads <= 1;
 	*ret = stat;
 	return 0;
 }

@@ -12,6 +12,7 @@
 struct proc_stat {
 	uint32_t parent_pid;
 	uint64_t start_ticks; /* since boot, in 1/sysconf(_SC_CLK_TCK) s */
+	bool ended; /* a zombie: it only waits for its parent; not one whose first thread alone has ended */
 };
 
 /*
@@ -20,6 +21,8 @@ struct proc_stat {
  * read below it is of one process.
  */
 int proc_open(const char *proc, uint32_t pid, uint64_t start_ns);
+/* Whether this process has certainly ended; start_ns as above. A zombie has. */
+bool proc_has_ended(const char *proc, uint32_t pid, uint64_t start_ns);
 /* Fills `buf` with the beginning of a file and a NUL. The number of bytes, or -errno. */
 ssize_t proc_read(int dir_fd, const char *name, char *buf, size_t size);
 int proc_read_stat(int dir_fd, struct proc_stat *ret);

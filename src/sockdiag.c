@@ -15,6 +15,9 @@
 /* What the kernel fills at most in one go (NLMSG_GOODSIZE rounded up, sk->max_recvmsg_len). */
 #define SOCKDIAG_BUFFER (64 * 1024)
 
+/* idiag_timer of a socket in TIME_WAIT, or in FIN_WAIT2 after its close (inet_twsk_diag_fill()) */
+#define SOCKDIAG_TIMER_WAIT 3
+
 const char *sockdiag_state_name(enum event_proto proto, enum sockdiag_state state)
 {
 	static const char *const names[SOCKDIAG_STATE_COUNT] = {
@@ -91,6 +94,9 @@ int sockdiag_parse(enum event_proto proto, const void *message, size_t size,
 	sock.uid = msg.idiag_uid;
 	sock.queue = msg.idiag_rqueue;
 	sock.backlog = sock.state == SOCKDIAG_LISTEN ? msg.idiag_wqueue : 0;
+	sock.waits = msg.idiag_timer == SOCKDIAG_TIMER_WAIT;
+	if (sock.waits)
+		sock.expires_ms = msg.idiag_expires;
 	sock.cookie = (uint64_t)msg.id.idiag_cookie[1] << 32 | msg.id.idiag_cookie[0];
 	sockdiag_attributes((const uint8_t *)message + sizeof(msg), size - sizeof(msg), &sock);
 	sock.takes_ipv4 = sock.takes_ipv4 && sock.local.ip_version == 6 &&
@@ -99,8 +105,9 @@ int sockdiag_parse(enum event_proto proto, const void *message, size_t size,
 	return 0;
 }
 
-static int sockdiag_ask(int fd, enum event_proto proto, uint8_t ip_version)
+static int sockdiag_ask(int fd, const struct sockdiag_query *query)
 {
+	uint16_t usual = query->proto == PROTO_UDP ? IPPROTO_UDP : IPPROTO_TCP;
 	struct {
 		struct nlmsghdr head;
 		struct inet_diag_req_v2 body;
@@ -108,9 +115,10 @@ static int sockdiag_ask(int fd, enum event_proto proto, uint8_t ip_version)
 		.head = { .nlmsg_len = sizeof(request),
 			  .nlmsg_type = SOCK_DIAG_BY_FAMILY,
 			  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
-		.body = { .sdiag_family = ip_version == 6 ? AF_INET6 : AF_INET,
-			  .sdiag_protocol = proto == PROTO_UDP ? IPPROTO_UDP : IPPROTO_TCP,
-			  .idiag_states = UINT32_MAX },
+		.body = { .sdiag_family = query->ip_version == 6 ? AF_INET6 : AF_INET,
+			  .sdiag_protocol = (uint8_t)(query->protocol ? query->protocol : usual),
+			  .idiag_states = UINT32_MAX,
+			  .id.idiag_sport = htons(query->local_port) },
 	};
 
 	return send(fd, &request, sizeof(request), 0) < 0 ? -errno : 0;
@@ -173,14 +181,21 @@ static int sockdiag_read(int fd, struct sockdiag_walk *walk)
 	return r ? r : walk->torn ? -EINTR : 0;
 }
 
-int sockdiag_dump(enum event_proto proto, uint8_t ip_version, sockdiag_fn fn, void *arg)
+int sockdiag_dump_some(const struct sockdiag_query *query, sockdiag_fn fn, void *arg)
 {
-	struct sockdiag_walk walk = { .proto = proto, .fn = fn, .arg = arg };
+	struct sockdiag_walk walk = { .proto = query->proto, .fn = fn, .arg = arg };
 	_close_ int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	int r;
 
 	if (fd < 0)
 		return -errno;
-	r = sockdiag_ask(fd, proto, ip_version);
+	r = sockdiag_ask(fd, query);
 	return r < 0 ? r : sockdiag_read(fd, &walk);
+}
+
+int sockdiag_dump(enum event_proto proto, uint8_t ip_version, sockdiag_fn fn, void *arg)
+{
+	struct sockdiag_query query = { .proto = proto, .ip_version = ip_version };
+
+	return sockdiag_dump_some(&query, fn, arg);
 }

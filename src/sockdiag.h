@@ -41,6 +41,8 @@ struct sockdiag_socket {
 	uint32_t queue; /* listening: connections waiting for accept(); else bytes to read */
 	uint32_t backlog; /* listening: how many may wait */
 	uint64_t cookie; /* SO_COOKIE */
+	bool waits; /* closed, and only waiting for TIME_WAIT or FIN_WAIT2 to end; inode and uid are 0 then */
+	uint32_t expires_ms; /* with `waits`: how long that still takes */
 };
 
 /* A non-zero result ends the dump, which returns it. */
@@ -55,6 +57,17 @@ const char *sockdiag_state_name(enum event_proto proto, enum sockdiag_state stat
  * if the list changed so much meanwhile that it may have holes.
  */
 int sockdiag_dump(enum event_proto proto, uint8_t ip_version, sockdiag_fn fn, void *arg);
+
+/* Which sockets are asked for. */
+struct sockdiag_query {
+	enum event_proto proto;
+	uint16_t protocol; /* IPPROTO_*; 0 = the usual one of proto */
+	uint8_t ip_version; /* 4 or 6 */
+	uint16_t local_port; /* 0 = any */
+};
+
+/* The same for a part of them, which the kernel chooses. */
+int sockdiag_dump_some(const struct sockdiag_query *query, sockdiag_fn fn, void *arg);
 
 /* Pure: reads one message of the kernel's answer. 0 or -EBADMSG. */
 int sockdiag_parse(enum event_proto proto, const void *message, size_t size,

@@ -1,68 +1,207 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* A hash table from socket_id, open addressing with backward-shift deletion, doubled when three quarters full. */
+/*
+ * Entries in one array, found in two ways: live sockets by socket_id, and all that hold a port by namespace, protocol,
+ * port and class. Each class of a port has a chain of its own, so that a listener is found at once among the
+ * connections that it has accepted. Links are indices; entry 0 is none.
+ */
 #include "sockets.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct socket_entry {
-	uint64_t socket_id; /* 0 = free slot */
-	uint64_t born_ns; /* time of the first event, CLOCK_REALTIME */
-	enum event_role role;
+#define SOCKETS_FIRST_SIZE 1024
+/* TIME_WAIT lasts 60 s (TCP_TIMEWAIT_LEN) on all kernels; and a little for the way of an event. */
+#define SOCKETS_HELD_NS (UINT64_C(62) * 1000000000)
+/* How much of a chain is looked at: many connections of one port, all at other addresses. */
+#define SOCKETS_SEARCH_MAX 1024
+#define SOCKETS_OWNER_SEARCH_MAX 65536
+
+enum sockets_class { SOCKETS_RESTING, SOCKETS_CONNECTED, SOCKETS_CLOSED, SOCKETS_CLASS_COUNT };
+
+struct sockets_process {
+	uint64_t start_ns, cgroup_id;
+	uint32_t pid, uid; /* pid 0: nothing is known */
+	char name[EVENT_NAME_SIZE];
 };
+
+struct socket_entry {
+	uint64_t socket_id; /* 0: closed */
+	uint64_t born_ns; /* time of the first event, CLOCK_REALTIME */
+	uint64_t until_ns; /* closed: when the port is free again at the latest */
+	uint64_t cookie, netns;
+	struct sockets_process creator, owner; /* who acted on it first, and last */
+	struct endpoint local, remote;
+	uint32_t next; /* of the chain by id; closed: the next to be forgotten; unused: the next unused */
+	uint32_t next_port, prev_port;
+	uint8_t role; /* enum event_role */
+	uint8_t kind; /* enum holder_kind */
+	uint8_t proto; /* enum event_proto */
+	bool udplite : 1, v6only : 1, mptcp : 1;
+	bool locked : 1; /* the port was asked for by number: it outlives a disconnect */
+	bool indexed : 1; /* in the chains by port */
+	bool unsure : 1; /* closed: nobody has told that it still holds the port */
+};
+_Static_assert(sizeof(struct socket_entry) <= 200, "what sockets.h promises");
 
 struct sockets {
-	struct socket_entry *slots;
-	size_t size; /* power of two */
-	size_t count, limit;
+	struct socket_entry *entries;
+	uint32_t *by_id, *by_port; /* `size` chains each */
+	size_t size; /* power of two; of entries too */
+	uint32_t used, unused; /* entries that were ever taken; the first that was given back */
+	uint32_t held_first, held_last;
+	size_t count, held, limit;
 };
 
-static size_t sockets_home(const struct sockets *s, uint64_t id)
+/* ---- the chains ---- */
+
+/* The mixing step of splitmix64. */
+static size_t sockets_mix(uint64_t x, size_t mask)
 {
-	return (size_t)((id * 0x9E3779B97F4A7C15ULL) >> 20) & (s->size - 1);
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
+	return (size_t)(x ^ (x >> 31)) & mask;
 }
 
-/* The entry of `id`, or the free slot where it would go. The table is never full. */
-static struct socket_entry *sockets_slot(const struct sockets *s, uint64_t id)
+static uint32_t *sockets_id_chain(const struct sockets *s, uint64_t id)
 {
-	size_t i = sockets_home(s, id);
-
-	while (s->slots[i].socket_id && s->slots[i].socket_id != id)
-		i = (i + 1) & (s->size - 1);
-	return &s->slots[i];
+	return &s->by_id[sockets_mix(id, s->size - 1)];
 }
 
-static int sockets_grow(struct sockets *s)
+static uint32_t *sockets_port_chain(const struct sockets *s, uint64_t netns, enum event_proto proto, uint16_t port,
+				    enum sockets_class class)
 {
-	struct sockets bigger = { .size = s->size * 2, .count = s->count, .limit = s->limit };
+	uint64_t rest = (uint64_t)port << 8 | (uint64_t)proto << 4 | class;
 
-	bigger.slots = calloc(bigger.size, sizeof(*bigger.slots));
-	if (!bigger.slots)
+	return &s->by_port[sockets_mix(netns * 0x9e3779b97f4a7c15ull ^ rest << 32 ^ rest, s->size - 1)];
+}
+
+static enum sockets_class sockets_class_of(const struct socket_entry *entry)
+{
+	if (!entry->socket_id)
+		return SOCKETS_CLOSED;
+	return entry->kind == HOLDER_CONNECTION ? SOCKETS_CONNECTED : SOCKETS_RESTING;
+}
+
+static uint32_t *sockets_chain_of(const struct sockets *s, const struct socket_entry *entry)
+{
+	return sockets_port_chain(s, entry->netns, entry->proto, entry->local.port, sockets_class_of(entry));
+}
+
+static uint32_t sockets_find(const struct sockets *s, uint64_t id)
+{
+	uint32_t i = *sockets_id_chain(s, id);
+
+	while (i && s->entries[i].socket_id != id)
+		i = s->entries[i].next;
+	return i;
+}
+
+static void sockets_link_id(struct sockets *s, uint32_t i)
+{
+	uint32_t *chain = sockets_id_chain(s, s->entries[i].socket_id);
+
+	s->entries[i].next = *chain;
+	*chain = i;
+}
+
+static void sockets_unlink_id(struct sockets *s, uint32_t i)
+{
+	uint32_t *at = sockets_id_chain(s, s->entries[i].socket_id);
+
+	while (*at != i)
+		at = &s->entries[*at].next;
+	*at = s->entries[i].next;
+}
+
+/* Entries without a port or a namespace hold none that anybody could ask for. */
+static void sockets_link_port(struct sockets *s, uint32_t i)
+{
+	struct socket_entry *entry = &s->entries[i];
+	uint32_t *chain;
+
+	entry->indexed = entry->netns && entry->local.has_port && entry->local.port;
+	if (!entry->indexed)
+		return;
+	chain = sockets_chain_of(s, entry);
+	entry->prev_port = 0;
+	entry->next_port = *chain;
+	if (*chain)
+		s->entries[*chain].prev_port = i;
+	*chain = i;
+}
+
+static void sockets_unlink_port(struct sockets *s, uint32_t i)
+{
+	struct socket_entry *entry = &s->entries[i];
+
+	if (!entry->indexed)
+		return;
+	if (entry->prev_port)
+		s->entries[entry->prev_port].next_port = entry->next_port;
+	else
+		*sockets_chain_of(s, entry) = entry->next_port;
+	if (entry->next_port)
+		s->entries[entry->next_port].prev_port = entry->prev_port;
+	entry->indexed = false;
+}
+
+/* ---- room ---- */
+
+static int sockets_resize(struct sockets *s, size_t size)
+{
+	struct socket_entry *entries = reallocarray(s->entries, size, sizeof(*entries));
+	uint32_t *chains = calloc(2 * size, sizeof(*chains));
+
+	if (entries)
+		s->entries = entries;
+	if (!entries || !chains) {
+		free(chains);
 		return -ENOMEM;
-	for (size_t i = 0; i < s->size; i++)
-		if (s->slots[i].socket_id)
-			*sockets_slot(&bigger, s->slots[i].socket_id) = s->slots[i];
-	free(s->slots);
-	*s = bigger;
+	}
+	free(s->by_id);
+	s->by_id = chains;
+	s->by_port = chains + size;
+	s->size = size;
+	for (uint32_t i = 1; i < s->used; i++) {
+		if (entries[i].socket_id)
+			sockets_link_id(s, i);
+		if (entries[i].indexed)
+			sockets_link_port(s, i);
+	}
 	return 0;
 }
 
-/* Moves later entries of the same run back, so that no lookup ends at the gap too early. */
-static void sockets_remove(struct sockets *s, struct socket_entry *entry)
+/* The index of an empty entry; 0 if there is no memory. Pointers to entries are stale then. */
+static uint32_t sockets_take(struct sockets *s)
 {
-	size_t gap = (size_t)(entry - s->slots), mask = s->size - 1;
+	uint32_t i = s->unused;
 
-	for (size_t i = (gap + 1) & mask; s->slots[i].socket_id; i = (i + 1) & mask) {
-		size_t home = sockets_home(s, s->slots[i].socket_id);
-
-		if (((i - home) & mask) >= ((i - gap) & mask)) {
-			s->slots[gap] = s->slots[i];
-			gap = i;
-		}
+	if (i) {
+		s->unused = s->entries[i].next;
+	} else {
+		if (s->used >= s->size && sockets_resize(s, s->size * 2) < 0)
+			return 0;
+		i = s->used++;
 	}
-	s->slots[gap].socket_id = 0;
-	s->count--;
+	memset(&s->entries[i], 0, sizeof(s->entries[i]));
+	return i;
+}
+
+static void sockets_give_back(struct sockets *s, uint32_t i)
+{
+	memset(&s->entries[i], 0, sizeof(s->entries[i]));
+	s->entries[i].next = s->unused;
+	s->unused = i;
+}
+
+static void sockets_forget_all(struct sockets *s)
+{
+	memset(s->by_id, 0, 2 * s->size * sizeof(*s->by_id));
+	s->used = 1;
+	s->unused = s->held_first = s->held_last = 0;
+	s->count = s->held = 0;
 }
 
 int sockets_new(size_t limit, struct sockets **ret)
@@ -71,13 +210,13 @@ int sockets_new(size_t limit, struct sockets **ret)
 
 	if (!s)
 		return -ENOMEM;
-	s->size = 1024;
 	s->limit = limit;
-	s->slots = calloc(s->size, sizeof(*s->slots));
-	if (!s->slots) {
-		free(s);
+	s->used = 1;
+	if (sockets_resize(s, SOCKETS_FIRST_SIZE) < 0) {
+		sockets_free(s);
 		return -ENOMEM;
 	}
+	memset(&s->entries[0], 0, sizeof(s->entries[0]));
 	*ret = s;
 	return 0;
 }
@@ -86,52 +225,241 @@ void sockets_free(struct sockets *s)
 {
 	if (!s)
 		return;
-	free(s->slots);
+	free(s->entries);
+	free(s->by_id);
 	free(s);
 }
 
-static void sockets_forget_all(struct sockets *s)
+/* ---- what an event tells ---- */
+
+uint64_t sockets_netns(const struct event *ev)
 {
-	memset(s->slots, 0, s->size * sizeof(*s->slots));
-	s->count = 0;
+	return ev->netns_cookie ? ev->netns_cookie : ev->netns_inum;
+}
+
+static struct sockets_process sockets_process_of(const struct event *ev)
+{
+	struct sockets_process who = { .start_ns = ev->process_start_ns, .cgroup_id = ev->cgroup_id, .pid = ev->pid };
+
+	/* A kernel thread that acts for somebody else owns nothing. */
+	if (!ev->pid || ev->confidence == CONFIDENCE_KERNEL)
+		return (struct sockets_process){ 0 };
+	who.uid = ev->uid;
+	memcpy(who.name, ev->name, sizeof(who.name));
+	return who;
+}
+
+static bool sockets_is_same_process(const struct sockets_process *a, const struct sockets_process *b)
+{
+	return a->pid == b->pid && (!a->start_ns || !b->start_ns || a->start_ns == b->start_ns);
+}
+
+static void sockets_tell_creator(const struct sockets_process *creator, struct event *ev)
+{
+	struct sockets_process who = sockets_process_of(ev);
+
+	if (!creator->pid || !who.pid || sockets_is_same_process(creator, &who))
+		return;
+	ev->creator_pid = creator->pid;
+	memcpy(ev->creator_name, creator->name, sizeof(ev->creator_name));
+}
+
+static enum holder_kind sockets_kind_after(const struct event *ev, enum holder_kind before)
+{
+	if (ev->kind == EVENT_CONNECT || ev->kind == EVENT_ACCEPT)
+		return HOLDER_CONNECTION;
+	return ev->kind == EVENT_LISTEN ? HOLDER_LISTENER : ev->how != HOW_NONE ? HOLDER_BOUND : before;
+}
+
+/* Everything but what a later event of the same socket leaves as it is. */
+static void sockets_update(struct socket_entry *entry, const struct event *ev)
+{
+	struct sockets_process who = sockets_process_of(ev);
+
+	if (ev->role != ROLE_UNKNOWN)
+		entry->role = ev->role;
+	if (ev->cookie)
+		entry->cookie = ev->cookie;
+	if (ev->has_options)
+		entry->v6only = ev->v6only;
+	if (who.pid)
+		entry->owner = who;
+	if (ev->local.has_port)
+		entry->local = ev->local;
+	if (ev->remote.has_port)
+		entry->remote = ev->remote;
+	entry->netns = sockets_netns(ev);
+	entry->proto = ev->proto;
+	entry->udplite = ev->protocol == IPPROTO_UDPLITE;
+	entry->mptcp |= ev->mptcp;
+	entry->locked |= ev->how == HOW_EXPLICIT;
+	entry->kind = sockets_kind_after(ev, entry->kind);
+}
+
+/* ---- closed sockets that may hold their port ---- */
+
+static void sockets_drop_held(struct sockets *s)
+{
+	uint32_t i = s->held_first;
+
+	s->held_first = s->entries[i].next;
+	if (!s->held_first)
+		s->held_last = 0;
+	sockets_unlink_port(s, i);
+	sockets_give_back(s, i);
+	s->held--;
+}
+
+/* All are kept for the same time: the first was closed first. */
+static void sockets_expire(struct sockets *s, uint64_t now_ns)
+{
+	while (s->held_first && s->entries[s->held_first].until_ns <= now_ns)
+		sockets_drop_held(s);
+}
+
+static void sockets_hold(struct sockets *s, uint32_t i, const struct event *ev)
+{
+	struct socket_entry *entry = &s->entries[i];
+
+	entry->socket_id = 0;
+	entry->until_ns = ev->time_ns + SOCKETS_HELD_NS;
+	entry->unsure = ev->close_state != CLOSE_STATE_TIME_WAIT;
+	entry->kind = HOLDER_TIME_WAIT;
+	entry->next = 0;
+	sockets_link_port(s, i);
+	if (s->held_last)
+		s->entries[s->held_last].next = i;
+	else
+		s->held_first = i;
+	s->held_last = i;
+	s->held++;
+	if (s->held > s->limit / 4 + 1)
+		sockets_drop_held(s);
+}
+
+/* A TCP connection whose close does not say that the port is free: in TIME_WAIT, on the way there, or not known. */
+static bool sockets_may_hold(const struct event *ev)
+{
+	return ev->proto == PROTO_TCP && ev->remote.has_port && ev->close_state != CLOSE_STATE_CLOSED;
+}
+
+/* ---- events ---- */
+
+static uint32_t sockets_add(struct sockets *s, const struct event *ev)
+{
+	uint32_t i;
+
+	if (s->count >= s->limit)
+		sockets_forget_all(s);
+	i = sockets_take(s);
+	if (!i)
+		return 0;
+	s->entries[i].socket_id = ev->socket_id;
+	sockets_link_id(s, i);
+	s->count++;
+	return i;
 }
 
 /*
  * An event that assigns a port begins the life that a close ends. Whatever was remembered under this id before was
- * of an older socket, or of a port that was given back (a failed connect has no close).
+ * of an older socket, or of a port that was given back (a failed connect has no close); but for one of the same cookie.
  */
-static void sockets_remember(struct sockets *s, const struct event *ev)
+static bool sockets_is_same(const struct socket_entry *entry, const struct event *ev)
 {
-	struct socket_entry *entry = sockets_slot(s, ev->socket_id);
-	bool fresh = !entry->socket_id;
+	return ev->how == HOW_NONE || (entry->cookie && entry->cookie == ev->cookie);
+}
 
-	if (ev->outcome == OUTCOME_FAILURE)
+static void sockets_begin(struct socket_entry *entry, const struct event *ev)
+{
+	struct socket_entry fresh = { .socket_id = ev->socket_id, .next = entry->next, .born_ns = ev->time_ns };
+
+	fresh.creator = fresh.owner = sockets_process_of(ev);
+	fresh.kind = HOLDER_BOUND;
+	*entry = fresh;
+}
+
+static void sockets_remember(struct sockets *s, struct event *ev)
+{
+	uint32_t i = sockets_find(s, ev->socket_id);
+	bool fresh = !i || !sockets_is_same(&s->entries[i], ev);
+
+	if (!fresh)
+		sockets_tell_creator(&s->entries[i].creator, ev);
+	if (ev->outcome == OUTCOME_FAILURE || (ev->kind == EVENT_BIND && ev->outcome == OUTCOME_UNKNOWN))
+		return; /* no port: if the socket gets none later, there will be no close to forget it at */
+	if (!i)
+		i = sockets_add(s, ev);
+	if (!i)
 		return;
-	if (fresh) {
-		if (s->count >= s->limit)
-			sockets_forget_all(s);
-		if (s->count >= s->size / 4 * 3 && sockets_grow(s) < 0)
-			return;
-		entry = sockets_slot(s, ev->socket_id);
-		s->count++;
+	sockets_unlink_port(s, i);
+	if (fresh)
+		sockets_begin(&s->entries[i], ev);
+	sockets_update(&s->entries[i], ev);
+	sockets_link_port(s, i);
+}
+
+/* The end of listening or of a connection; the socket lives on, and so does a port that was asked for by number. */
+static bool sockets_lives_on(struct sockets *s, uint32_t i, const struct event *ev)
+{
+	struct socket_entry *entry = &s->entries[i];
+
+	if ((ev->cause != CAUSE_SHUT_DOWN && ev->cause != CAUSE_DISCONNECTED) || !entry->locked)
+		return false;
+	sockets_unlink_port(s, i);
+	entry->kind = HOLDER_BOUND;
+	entry->role = ROLE_UNKNOWN;
+	entry->remote = (struct endpoint){ 0 };
+	sockets_link_port(s, i);
+	return true;
+}
+
+/* The end of a socket: forgotten, or kept as one that may hold its port. */
+static void sockets_end(struct sockets *s, uint32_t i, const struct event *ev)
+{
+	sockets_unlink_port(s, i);
+	sockets_unlink_id(s, i);
+	s->count--;
+	if (!sockets_may_hold(ev)) {
+		sockets_give_back(s, i);
+		return;
 	}
-	if (fresh || ev->how != HOW_NONE)
-		*entry = (struct socket_entry){ ev->socket_id, ev->time_ns, ROLE_UNKNOWN };
-	if (ev->role != ROLE_UNKNOWN)
-		entry->role = ev->role;
+	if (ev->local.has_port)
+		s->entries[i].local = ev->local;
+	s->entries[i].remote = ev->remote;
+	if (ev->cookie)
+		s->entries[i].cookie = ev->cookie;
+	sockets_hold(s, i, ev);
+}
+
+/* The end of a socket that is older than us: all that is known of it is what its close tells. */
+static void sockets_end_unknown(struct sockets *s, const struct event *ev)
+{
+	uint32_t i = sockets_may_hold(ev) ? sockets_take(s) : 0;
+
+	if (!i)
+		return;
+	s->entries[i].socket_id = ev->socket_id;
+	s->entries[i].born_ns = ev->time_ns;
+	sockets_update(&s->entries[i], ev);
+	sockets_hold(s, i, ev);
 }
 
 static void sockets_recall(struct sockets *s, struct event *ev)
 {
-	struct socket_entry *entry = sockets_slot(s, ev->socket_id);
+	uint32_t i = sockets_find(s, ev->socket_id);
+	struct socket_entry *entry = &s->entries[i];
 
-	if (!entry->socket_id)
+	if (!i) {
+		sockets_end_unknown(s, ev);
 		return;
+	}
 	if (ev->role == ROLE_UNKNOWN && ev->remote.has_port)
 		ev->role = entry->role;
 	if (!ev->duration_ns && ev->time_ns > entry->born_ns)
 		ev->duration_ns = ev->time_ns - entry->born_ns;
-	sockets_remove(s, entry);
+	sockets_tell_creator(&entry->creator, ev);
+	if (!sockets_lives_on(s, i, ev))
+		sockets_end(s, i, ev);
 }
 
 /* A socket that was connected or accepted before we came: the end with an ephemeral port is the initiator's. */
@@ -144,20 +472,225 @@ static void sockets_guess_role(struct event *ev)
 		ev->role = local_eph ? ROLE_EGRESS : ROLE_INGRESS;
 }
 
-void sockets_track(struct sockets *s, struct event *ev)
-{
-	if (!ev->socket_id)
-		return;
-	if (ev->kind != EVENT_CLOSE) {
-		sockets_remember(s, ev);
-		return;
-	}
-	sockets_recall(s, ev);
-	if (ev->role == ROLE_UNKNOWN && ev->remote.has_port)
-		sockets_guess_role(ev);
-}
-
 size_t sockets_count(const struct sockets *s)
 {
 	return s->count;
+}
+
+size_t sockets_held(const struct sockets *s)
+{
+	return s->held;
+}
+
+/* ---- looking for a port ---- */
+
+static bool sockets_is_any(const struct endpoint *end)
+{
+	static const uint8_t any[16];
+
+	return memcmp(end->addr, any, sizeof(any)) == 0;
+}
+
+bool sockets_overlap(const struct endpoint *a, bool a_v6only, const struct endpoint *b, bool b_v6only)
+{
+	if (!a->ip_version || !b->ip_version)
+		return false;
+	if (a->ip_version == b->ip_version)
+		return sockets_is_any(a) || sockets_is_any(b) || memcmp(a->addr, b->addr, sizeof(a->addr)) == 0;
+	if (a->ip_version == 6)
+		return sockets_is_any(a) && !a_v6only;
+	return sockets_is_any(b) && !b_v6only;
+}
+
+static bool sockets_has_port(const struct socket_entry *entry, const struct sockets_key *key)
+{
+	return entry->netns == key->netns && entry->proto == key->proto && entry->local.port == key->local.port &&
+	       entry->udplite == (key->protocol == IPPROTO_UDPLITE);
+}
+
+static bool sockets_is_out(const struct socket_entry *entry, const struct sockets_key *key)
+{
+	return entry->unsure || (entry->socket_id && entry->socket_id == key->other_than) ||
+	       (key->before_ns && entry->born_ns > key->before_ns);
+}
+
+static void sockets_describe(const struct socket_entry *entry, struct holder *ret)
+{
+	*ret = (struct holder){ .kind = entry->kind,
+				.local = entry->local,
+				.pid = entry->owner.pid,
+				.process_start_ns = entry->owner.start_ns,
+				.cgroup_id = entry->owner.cgroup_id,
+				.has_uid = entry->owner.pid != 0,
+				.uid = entry->owner.uid };
+	memcpy(ret->name, entry->owner.name, sizeof(ret->name));
+}
+
+/* The best of one class: the lowest kind, which is the first in the order of preference. */
+static const struct socket_entry *sockets_search(const struct sockets *s, const struct sockets_key *key,
+						 enum sockets_class class)
+{
+	uint32_t i = *sockets_port_chain(s, key->netns, key->proto, key->local.port, class);
+	const struct socket_entry *best = NULL;
+
+	for (int n = 0; i && n < SOCKETS_SEARCH_MAX; i = s->entries[i].next_port, n++) {
+		const struct socket_entry *entry = &s->entries[i];
+
+		if (!sockets_has_port(entry, key) || sockets_is_out(entry, key) ||
+		    sockets_class_of(entry) != class || (best && best->kind <= entry->kind) ||
+		    !sockets_overlap(&key->local, key->v6only, &entry->local, entry->v6only))
+			continue;
+		best = entry;
+		if (class != SOCKETS_RESTING || best->kind == HOLDER_LISTENER)
+			break;
+	}
+	return best;
+}
+
+bool sockets_find_holder(const struct sockets *s, const struct sockets_key *key, struct holder *ret)
+{
+	const struct socket_entry *entry = NULL;
+
+	for (enum sockets_class class = 0; class < SOCKETS_CLASS_COUNT && !entry; class++)
+		entry = sockets_search(s, key, class);
+	if (entry)
+		sockets_describe(entry, ret);
+	return entry;
+}
+
+static bool sockets_is_address(const struct endpoint *a, const struct endpoint *b)
+{
+	return a->ip_version == b->ip_version && memcmp(a->addr, b->addr, sizeof(a->addr)) == 0;
+}
+
+/* One of both knows no cookie, or it is that of MPTCP's outer socket: then the endpoints have to do. */
+static bool sockets_is_meant(const struct socket_entry *entry, const struct sockets_key *key)
+{
+	bool connected = entry->remote.has_port && entry->remote.port;
+
+	if (entry->cookie && key->cookie && !entry->mptcp)
+		return entry->cookie == key->cookie;
+	if (connected != (key->remote.has_port && key->remote.port) || !sockets_is_address(&entry->local, &key->local))
+		return false;
+	return !connected ||
+	       (entry->remote.port == key->remote.port && sockets_is_address(&entry->remote, &key->remote));
+}
+
+bool sockets_find_owner(const struct sockets *s, const struct sockets_key *key, struct holder *ret)
+{
+	for (enum sockets_class class = 0; class < SOCKETS_CLASS_COUNT; class++) {
+		uint32_t i = *sockets_port_chain(s, key->netns, key->proto, key->local.port, class);
+
+		for (int n = 0; i && n < SOCKETS_OWNER_SEARCH_MAX; i = s->entries[i].next_port, n++) {
+			if (!sockets_has_port(&s->entries[i], key) || !s->entries[i].owner.pid ||
+			    !sockets_is_meant(&s->entries[i], key))
+				continue;
+			sockets_describe(&s->entries[i], ret);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* ---- whose listener has accepted? ---- */
+
+/*
+ * Where several listeners share a port (SO_REUSEPORT), the one that the connection came by is not known: then the
+ * creator is told only if it is the same for all of them.
+ */
+static const struct sockets_process *sockets_listener_creator(const struct sockets *s, const struct event *ev)
+{
+	struct sockets_key key = {
+		.netns = sockets_netns(ev), .proto = ev->proto, .protocol = ev->protocol, .local = ev->local
+	};
+	uint32_t i = *sockets_port_chain(s, key.netns, key.proto, key.local.port, SOCKETS_RESTING);
+	const struct sockets_process *found = NULL;
+
+	for (int n = 0; i && n < SOCKETS_SEARCH_MAX; i = s->entries[i].next_port, n++) {
+		const struct socket_entry *entry = &s->entries[i];
+
+		if (!sockets_has_port(entry, &key) || entry->kind != HOLDER_LISTENER ||
+		    !sockets_overlap(&key.local, false, &entry->local, entry->v6only))
+			continue;
+		if (found && !sockets_is_same_process(found, &entry->creator))
+			return NULL;
+		found = &entry->creator;
+	}
+	return found;
+}
+
+static void sockets_accepted(const struct sockets *s, struct event *ev)
+{
+	const struct sockets_process *creator;
+
+	if (ev->outcome == OUTCOME_FAILURE || !ev->local.has_port)
+		return;
+	creator = sockets_listener_creator(s, ev);
+	if (creator)
+		sockets_tell_creator(creator, ev);
+}
+
+/* The kernel took the port back: whoever closed it holds it no more. The entry itself waits for its turn. */
+static void sockets_released(struct sockets *s, const struct event *ev)
+{
+	struct sockets_key key = { .netns = sockets_netns(ev),
+				   .proto = ev->proto,
+				   .protocol = ev->protocol,
+				   .local = ev->local,
+				   .remote = ev->remote,
+				   .cookie = ev->cookie };
+	uint32_t i = *sockets_port_chain(s, key.netns, key.proto, key.local.port, SOCKETS_CLOSED);
+
+	while (i && (!sockets_has_port(&s->entries[i], &key) || s->entries[i].socket_id ||
+		     !sockets_is_meant(&s->entries[i], &key)))
+		i = s->entries[i].next_port;
+	sockets_unlink_port(s, i);
+}
+
+/* What a timer, an answer from the network or a kernel thread did to a socket, it did for the socket's owner. */
+static void sockets_lend_process(const struct sockets *s, struct event *ev)
+{
+	const struct sockets_process *owner = &s->entries[sockets_find(s, ev->socket_id)].owner;
+
+	if (!owner->pid)
+		return;
+	ev->pid = owner->pid;
+	ev->tid = ev->parent_pid = ev->vpid = ev->exec_id = 0;
+	ev->has_uid = true;
+	ev->uid = owner->uid;
+	ev->cgroup_id = owner->cgroup_id;
+	ev->process_start_ns = owner->start_ns;
+	memcpy(ev->name, owner->name, sizeof(ev->name));
+	ev->name_is_leader = true;
+	ev->confidence = CONFIDENCE_SURE;
+}
+
+void sockets_track(struct sockets *s, struct event *ev)
+{
+	sockets_expire(s, ev->time_ns);
+	if (!ev->socket_id)
+		return;
+	if (!ev->pid || ev->confidence == CONFIDENCE_KERNEL)
+		sockets_lend_process(s, ev);
+	switch (ev->kind) {
+	case EVENT_ACCEPT:
+		sockets_accepted(s, ev);
+		sockets_remember(s, ev);
+		break;
+	case EVENT_BIND:
+	case EVENT_LISTEN:
+	case EVENT_CONNECT:
+		sockets_remember(s, ev);
+		break;
+	case EVENT_CLOSE:
+		sockets_recall(s, ev);
+		if (ev->role == ROLE_UNKNOWN && ev->remote.has_port)
+			sockets_guess_role(ev);
+		break;
+	case EVENT_RELEASE:
+		sockets_released(s, ev);
+		break;
+	case EVENT_KIND_COUNT:
+		break;
+	}
 }

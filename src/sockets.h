@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What earlier events told of a socket that a later one needs: which side opened the connection, and since when it
- * lives. The seed of the ledger. Pure: no I/O, no clock of its own.
+ * What earlier events told of a socket that a later one needs: since when it lives, which side opened the connection,
+ * whose it is, and which port it holds, also after its end. The seed of the ledger. Pure: no I/O, no clock of its
+ * own.
  */
 #ifndef PORTTRACE_SOCKETS_H
 #define PORTTRACE_SOCKETS_H
@@ -12,12 +13,54 @@
 
 struct sockets;
 
-/* Remembers at most `limit` sockets; one more and all are forgotten (their closes have no duration then): closes that
- * never came have filled it. */
+/*
+ * 0 or -ENOMEM. Remembers at most `limit` sockets; one more and all are forgotten (their closes have no duration
+ * then): closes that never came have filled it. Beside them it remembers the last limit/4 + 1 closed ones that may
+ * still hold their port, each for 62 s at most. Less than 200 bytes a socket, taken as they come. The caller ends *ret
+ * with sockets_free, which accepts NULL.
+ */
 int sockets_new(size_t limit, struct sockets **ret);
-void sockets_free(struct sockets *s); /* accepts NULL */
-/* Remembers what `ev` tells of its socket, or fills in what was remembered (role and duration of a close). */
+void sockets_free(struct sockets *s);
+/*
+ * Remembers what `ev` tells of its socket, and fills in what was remembered: role and duration of a close, and the
+ * creator. Events have to come in the order in which they happened, with process and name.
+ */
 void sockets_track(struct sockets *s, struct event *ev);
+/* How many live sockets are remembered, and how many closed ones. */
 size_t sockets_count(const struct sockets *s);
+size_t sockets_held(const struct sockets *s);
+
+/*
+ * Whether a socket at one local address is in the way of another at the same port: the addresses are equal, or one of
+ * them is the wildcard. The IPv6 wildcard takes IPv4 too, unless its socket is v6only. Ports are not compared.
+ */
+bool sockets_overlap(const struct endpoint *a, bool a_v6only, const struct endpoint *b, bool b_v6only);
+
+/* Which socket is meant. */
+struct sockets_key {
+	uint64_t netns; /* sockets_netns() */
+	enum event_proto proto;
+	uint16_t protocol; /* IPPROTO_UDPLITE has ports of its own; 0 = the usual one of proto */
+	struct endpoint local;
+	bool v6only;
+	struct endpoint remote; /* sockets_find_owner only */
+	uint64_t cookie; /* sockets_find_owner only; 0 = unknown */
+	uint64_t other_than; /* sockets_find_holder only: socket_id of a socket that is not meant; 0 = none */
+	uint64_t before_ns; /* sockets_find_holder only: that held its port by then, CLOCK_REALTIME; 0 = any */
+};
+
+/* A number for the event's network namespace; 0 = unknown. */
+uint64_t sockets_netns(const struct event *ev);
+/*
+ * The socket that is in the way of key->local, as far as events told: a listener rather than a bound socket, that
+ * rather than a connection, and one in TIME_WAIT last. False if none is known. User, container, exited and expires are
+ * not filled in.
+ */
+bool sockets_find_holder(const struct sockets *s, const struct sockets_key *key, struct holder *ret);
+/*
+ * The owner of the socket with key->cookie, else of the one with exactly these endpoints, alive or closed. False if
+ * it is not known.
+ */
+bool sockets_find_owner(const struct sockets *s, const struct sockets_key *key, struct holder *ret);
 
 #endif

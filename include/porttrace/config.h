@@ -18,7 +18,7 @@
 /* The functions whose arguments a kretprobe needs again: key of the map `calls` of the tracing backend. */
 enum call_fn {
 	CALL_BIND, CALL_BIND_EARLY, CALL_AUTOBIND, CALL_LISTEN, CALL_CONNECT4, CALL_CONNECT6,
-	CALL_UDP_CONNECT, CALL_ACCEPT, CALL_CLOSE, CALL_SECCOMP, CALL_DENIED_BIND, CALL_DENIED_CONNECT, CALL_PRE_CONNECT,
+	CALL_UDP_CONNECT, CALL_ACCEPT, CALL_CLOSE, CALL_DENIED_BIND, CALL_DENIED_CONNECT, CALL_PRE_CONNECT,
 };
 
 /* Is each return an event? Of the others most returns tell nothing, blocking accepts lose theirs by design of
@@ -48,7 +48,10 @@ struct bpf_config {
 	__u8 accept_err_offset; /* of err in struct proto_accept_arg; 0 up to 6.9 */
 	__u8 listen_nargs; /* arguments of inet_csk_listen_start(): 2 to 5.15, 1 from 5.16 */
 	__u8 accept_by_graft; /* successful accepts are told at security_sock_graft() */
+	__u8 seccomp_nargs; /* arguments of __seccomp_filter(): 3, fewer on the newest */
 	__u8 has_task_regs; /* bpf_task_pt_regs(), 5.15 */
+	__u8 has_ops_process; /* cgroup backend: sockops programs may ask for the running process, 6.18 */
+	__u16 mptcp_first_offset; /* of first in struct mptcp_sock */
 	__u16 mptcp_conn_offset; /* of conn in struct mptcp_subflow_context; 0 = the kernel has no MPTCP */
 };
 

@@ -60,7 +60,7 @@ enum raw_flag {
 	RAW_F_UNREACH_HINT = 1 << 14, /* cgroup backend: ended without answer and without retransmission */
 	RAW_F_BACKLOG = 1 << 12, /* listen: backlog is set */
 	RAW_F_DENIED = 1 << 16, /* refused by an LSM or a cgroup program before the kernel's inet code */
-	RAW_F_OPTIONS = 1 << 17, /* options, mark, bound_ifindex are set */
+	RAW_F_OPTIONS = 1 << 17, /* options are set */
 	RAW_F_FD = 1 << 18, /* fd is set */
 	RAW_F_BYTES = 1 << 19, /* bytes_sent and bytes_received are set */
 	RAW_F_EXITING = 1 << 20, /* closed by the end of the process; exit_signal says by which signal, 0 = none */
@@ -157,7 +157,8 @@ _Static_assert(sizeof(struct raw_event) == 224, "raw_event has no hidden padding
 
 /*
  * What /proc would tell of a process, told by the kernel ahead of the process's first event (and of the first after
- * each execve): the process may have ended by the time its events are read. The first four bytes are struct raw_event's.
+ * each execve): the process may have ended by the time its events are read. The first four bytes are as in struct
+ * raw_event.
  */
 struct raw_process {
 	__u16 magic;

@@ -12,6 +12,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "cgroup.skel.h"
 #include "cleanup.h"
@@ -207,6 +208,71 @@ static int cgroup_attach_all(struct cgroup *cg, struct attach *at, int dir, char
 	return 0;
 }
 
+/* --- closes of connections that are not over yet ---------------------------------------------------------------- */
+
+#define CGROUP_BATCH 256
+
+static uint64_t cgroup_now_ns(void) /* the programs' clock */
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* At most CGROUP_BATCH closes that came `older_ns` or more ago; the programs may delete some meanwhile. */
+static size_t cgroup_waiting(int map_fd, uint64_t older_ns, uint64_t ret[CGROUP_BATCH])
+{
+	uint64_t now = cgroup_now_ns(), key, *before = NULL;
+	struct raw_event ev;
+	size_t n = 0;
+
+	while (n < CGROUP_BATCH && !bpf_map_get_next_key(map_fd, before, &key)) {
+		if (!bpf_map_lookup_elem(map_fd, &key, &ev) && ev.time_ns + older_ns <= now)
+			ret[n++] = key;
+		before = &key;
+	}
+	return n;
+}
+
+/* The programs tell them, so that all events come one way and are counted in one place. */
+static void cgroup_settle(struct attach *at, uint64_t older_ns)
+{
+	struct cgroup *cg = at->state;
+	char packet[64] = { 0 };
+	int fd = bpf_program__fd(cg->skel->progs.c_rest);
+	uint64_t keys[CGROUP_BATCH];
+	size_t n, told;
+
+	do {
+		n = cgroup_waiting(bpf_map__fd(cg->skel->maps.closing), older_ns, keys);
+		told = 0;
+		for (size_t i = 0; i < n; i++) {
+			LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = packet, .data_size_in = sizeof(packet));
+
+			*(volatile __u64 *)&cg->skel->bss->rest_cookie = keys[i];
+			told += !bpf_prog_test_run_opts(fd, &run);
+		}
+	} while (told == CGROUP_BATCH);
+}
+
+static uint64_t cgroup_leftover(const struct attach *at)
+{
+	const struct cgroup *cg = at->state;
+	int fd = bpf_map__fd(cg->skel->maps.closing);
+	uint64_t count = 0, key, *before = NULL;
+
+	for (; !bpf_map_get_next_key(fd, before, &key); before = &key)
+		count++;
+	return count;
+}
+
+static size_t cgroup_tables(const struct attach *at, struct attach_table *ret)
+{
+	ret[0] = (struct attach_table){ "closing", cgroup_leftover(at) };
+	return 1;
+}
+
 static void cgroup_close(struct attach *at)
 {
 	struct cgroup *cg = at->state;
@@ -221,6 +287,17 @@ static void cgroup_close(struct attach *at)
 	at->state = NULL;
 }
 
+static bool cgroup_has_ops_process(void)
+{
+	static const enum bpf_func_id helpers[] = { BPF_FUNC_get_current_pid_tgid, BPF_FUNC_get_current_uid_gid,
+						    BPF_FUNC_get_current_cgroup_id, BPF_FUNC_get_current_comm };
+
+	for (size_t i = 0; i < sizeof(helpers) / sizeof(helpers[0]); i++)
+		if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_SOCK_OPS, helpers[i], NULL) != 1)
+			return false;
+	return true;
+}
+
 static int cgroup_load(struct cgroup *cg, const struct attach_options *opts, char *err, size_t err_size)
 {
 	int r;
@@ -232,6 +309,7 @@ static int cgroup_load(struct cgroup *cg, const struct attach_options *opts, cha
 		return r;
 	}
 	*(struct bpf_config *)&cg->skel->rodata->config = opts->config;
+	((struct bpf_config *)&cg->skel->rodata->config)->has_ops_process = cgroup_has_ops_process();
 	if (opts->ring_bytes)
 		bpf_map__set_max_entries(cg->skel->maps.ring, opts->ring_bytes);
 	r = cgroup_bpf__load(cg->skel);
@@ -300,6 +378,10 @@ const struct attach_ops attach_cgroup = {
 	.backend = BACKEND_CGROUP,
 	.open = cgroup_open,
 	.close = cgroup_close,
+	.settle = cgroup_settle,
+	.leftover = cgroup_leftover,
+	.tables = cgroup_tables,
 	.blind_spots = "the errno of failed binds and of connects that fail at once, failed accepts, the local port "
-		       "and result of UDP connects, sockets that were there before",
+		       "and result of UDP connects, what broke a connection, most socket options, the end of a "
+		       "process, sockets that were there before",
 };

@@ -14,8 +14,9 @@
 #include "probe.skel.h"
 #include "tracing.skel.h"
 
-/* RENAMED: a kernel that lacks the function has it under another row's name. RELEASES: only where asked for. */
-enum { MODE_F = 1 << 0, MODE_X = 1 << 1, RENAMED = 1 << 2, RELEASES = 1 << 3 };
+/* RENAMED: a kernel that lacks the function has it under another row's name. RELEASES,
+ * SECCOMP: only where asked for. */
+enum { MODE_F = 1 << 0, MODE_X = 1 << 1, RENAMED = 1 << 2, RELEASES = 1 << 3, SECCOMP = 1 << 4 };
 enum { OPTIONAL, REQUIRED };
 enum { QUIET, CARRIES };
 
@@ -35,7 +36,8 @@ static const struct tracing_row tracing_rows[] = {
 	{ "t_state_classic", NULL, "connect results (TCP)", MODE_X, REQUIRED, QUIET, NULL },
 	{ "f_close", "__tcp_close", "what a close leaves of the port", MODE_F, REQUIRED, QUIET, NULL },
 	{ "t_time_wait", "inet_twsk_hashdance", "TIME_WAIT", MODE_F | MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
-	{ "t_time_wait2", "inet_twsk_hashdance_schedule", "TIME_WAIT", MODE_F | MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
+	{ "t_time_wait2", "inet_twsk_hashdance_schedule", "TIME_WAIT", MODE_F | MODE_X | RENAMED, OPTIONAL,
+	  QUIET, NULL },
 	{ "t_error", "tcp_done_with_error", "errno of connections", MODE_F | MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
 	{ "x_error", "tcp_done_with_error", "errno of connections", MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
 	{ "t_put_port", "inet_put_port", "release, TCP", MODE_F | MODE_X | RELEASES, OPTIONAL, CARRIES, NULL },
@@ -45,6 +47,7 @@ static const struct tracing_row tracing_rows[] = {
 	{ "f_disconnect", "tcp_disconnect", "shutdown of listeners, connections never accepted", MODE_F, OPTIONAL,
 	  CARRIES, NULL },
 	{ "f_release", "inet_release", "close", MODE_F, REQUIRED, CARRIES, NULL },
+	{ "f_seccomp", "__seccomp_filter", "refused by seccomp", MODE_F | SECCOMP, REQUIRED, QUIET, NULL },
 	{ "f_bind4", "__inet_bind", "bind, IPv4", MODE_F, REQUIRED, CARRIES, NULL },
 	{ "f_bind6", "__inet6_bind", "bind, IPv6", MODE_F, OPTIONAL, CARRIES, NULL },
 	{ "f_bind4_early", "inet_bind", "bind refused early, IPv4", MODE_F, OPTIONAL, QUIET, "inet_bind_sk" },
@@ -74,17 +77,20 @@ static const struct tracing_row tracing_rows[] = {
 	{ "x_disconnect", "tcp_disconnect", "shutdown of listeners, connections never accepted", MODE_X, OPTIONAL,
 	  CARRIES, NULL },
 	{ "x_release", "inet_release", "close", MODE_X, REQUIRED, CARRIES, NULL },
+	{ "x_seccomp", "__seccomp_filter", "refused by seccomp", MODE_X | SECCOMP, REQUIRED, QUIET, NULL },
 	{ "x_accept", "security_sock_graft", "accept", MODE_X, REQUIRED, CARRIES, NULL },
 	{ "x_bind4_enter", "__inet_bind", "bind, IPv4", MODE_X, REQUIRED, CARRIES, NULL },
 	{ "x_bind4", "__inet_bind", "bind, IPv4", MODE_X, REQUIRED, QUIET, NULL },
 	{ "x_bind6_enter", "__inet6_bind", "bind, IPv6", MODE_X, OPTIONAL, CARRIES, NULL },
 	{ "x_bind6", "__inet6_bind", "bind, IPv6", MODE_X, OPTIONAL, QUIET, NULL },
 	{ "x_bind4_early_enter", "inet_bind", "bind refused early, IPv4", MODE_X, OPTIONAL, QUIET, "inet_bind_sk" },
-	{ "x_bind4_early_sk_enter", "inet_bind_sk", "bind refused early, IPv4", MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
+	{ "x_bind4_early_sk_enter", "inet_bind_sk", "bind refused early, IPv4", MODE_X | RENAMED, OPTIONAL,
+	  QUIET, NULL },
 	{ "x_bind4_early", "inet_bind", "bind refused early, IPv4", MODE_X, OPTIONAL, QUIET, "inet_bind_sk" },
 	{ "x_bind4_early_sk", "inet_bind_sk", "bind refused early, IPv4", MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
 	{ "x_bind6_early_enter", "inet6_bind", "bind refused early, IPv6", MODE_X, OPTIONAL, QUIET, "inet6_bind_sk" },
-	{ "x_bind6_early_sk_enter", "inet6_bind_sk", "bind refused early, IPv6", MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
+	{ "x_bind6_early_sk_enter", "inet6_bind_sk", "bind refused early, IPv6", MODE_X | RENAMED, OPTIONAL,
+	  QUIET, NULL },
 	{ "x_bind6_early", "inet6_bind", "bind refused early, IPv6", MODE_X, OPTIONAL, QUIET, "inet6_bind_sk" },
 	{ "x_bind6_early_sk", "inet6_bind_sk", "bind refused early, IPv6", MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
 	{ "x_autobind_enter", "inet_autobind", "ports UDP gets by send or connect", MODE_X, OPTIONAL, CARRIES, NULL },
@@ -103,11 +109,14 @@ static const struct tracing_row tracing_rows[] = {
 	  "tcp_done_with_error" },
 	{ "x_denied_bind_enter", "security_socket_bind", "bind refused by an LSM", MODE_X, OPTIONAL, QUIET, NULL },
 	{ "x_denied_bind", "security_socket_bind", "bind refused by an LSM", MODE_X, OPTIONAL, QUIET, NULL },
-	{ "x_denied_connect_enter", "security_socket_connect", "connect refused by an LSM", MODE_X, OPTIONAL, QUIET, NULL },
+	{ "x_denied_connect_enter", "security_socket_connect", "connect refused by an LSM", MODE_X, OPTIONAL,
+	  QUIET, NULL },
 	{ "x_denied_connect", "security_socket_connect", "connect refused by an LSM", MODE_X, OPTIONAL, QUIET, NULL },
-	{ "x_pre_connect4_enter", "tcp_v4_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL, QUIET, NULL },
+	{ "x_pre_connect4_enter", "tcp_v4_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL,
+	  QUIET, NULL },
 	{ "x_pre_connect4", "tcp_v4_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL, QUIET, NULL },
-	{ "x_pre_connect6_enter", "tcp_v6_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL, QUIET, NULL },
+	{ "x_pre_connect6_enter", "tcp_v6_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL,
+	  QUIET, NULL },
 	{ "x_pre_connect6", "tcp_v6_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL, QUIET, NULL },
 };
 #define TRACING_ROW_COUNT (sizeof(tracing_rows) / sizeof(tracing_rows[0]))
@@ -191,7 +200,9 @@ static void tracing_configure(struct tracing_bpf *skel, const struct attach_opti
 	config->listen_nargs = tracing_nargs(btf, "inet_csk_listen_start");
 	config->has_cookie_helper = tracing_has(btf, "bpf_get_socket_ptr_cookie");
 	config->accept_by_graft = tracing_has(btf, "security_sock_graft");
+	config->seccomp_nargs = tracing_nargs(btf, "__seccomp_filter");
 	config->has_task_regs = tracing_has(btf, "bpf_task_pt_regs");
+	config->mptcp_first_offset = (__u16)tracing_offset(btf, "mptcp_sock", "first");
 	config->mptcp_conn_offset = (__u16)tracing_offset(btf, "mptcp_subflow_context", "conn");
 	config->under_cgroup = opts->cgroup_path != NULL;
 	if (!config->want_release)
@@ -208,7 +219,7 @@ static bool tracing_wants(const struct tracing_row *row, const struct attach_opt
 
 	if (!(row->modes & mode_bit) || (row->unless && tracing_has(btf, row->unless)))
 		return false;
-	return opts->config.want_release || !(row->modes & RELEASES);
+	return (opts->config.want_release || !(row->modes & RELEASES)) && (opts->seccomp || !(row->modes & SECCOMP));
 }
 
 /* Chooses the programs of this mode that the kernel can take. */

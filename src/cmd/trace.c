@@ -26,6 +26,7 @@
 
 #define TRACE_POLL_BUSY_MS 20
 #define TRACE_POLL_IDLE_MS 100
+#define TRACE_SETTLE_MS 250
 #define TRACE_MAX_SOCKETS (1 << 20)
 
 /* Everything one run owns. */
@@ -38,6 +39,7 @@ struct trace {
 	struct child child;
 	char hostname[HOST_NAME_MAX + 1];
 	uint64_t end_ns; /* CLOCK_MONOTONIC; 0 = no limit */
+	uint64_t settled_ns; /* CLOCK_MONOTONIC */
 };
 
 /* What signal handlers may touch. */
@@ -167,6 +169,7 @@ static int trace_attach(struct trace *tr, char *err, size_t err_size)
 		.mode = tr->opts.attach_mode == TRACE_MODE_F ? ATTACH_MODE_F :
 			tr->opts.attach_mode == TRACE_MODE_X ? ATTACH_MODE_X :
 							       ATTACH_MODE_AUTO,
+		.seccomp = tr->opts.seccomp,
 		.cgroup_path = tr->opts.cgroup,
 		.ring_bytes = tr->opts.ringbuf_bytes,
 		.log = tr->opts.verbose ? stderr : NULL,
@@ -195,6 +198,8 @@ static void trace_tell_backend(const struct trace *tr)
 			event_backend_names[at->ops->backend], at->not_first, at->ops->blind_spots);
 	if (!tr->opts.quiet)
 		trace_tell_missing(at);
+	if (tr->opts.seccomp && at->ops->backend != BACKEND_TRACING)
+		fprintf(stderr, "porttrace: --seccomp: only the tracing backend sees what a seccomp filter refuses\n");
 	if (!tr->opts.verbose)
 		return;
 	fprintf(stderr, "porttrace: %s backend", event_backend_names[at->ops->backend]);
@@ -230,6 +235,7 @@ static int trace_open_pipeline(struct trace *tr)
 	p->limit = tr->opts.count;
 	p->give_up = &trace_give_up;
 	p->decode.backend = tr->attach.ops->backend;
+	opts.sockets = p->sockets;
 	if (r == 0)
 		r = enrich_open(&opts, &p->enrich);
 	if (r == 0)
@@ -267,9 +273,14 @@ static bool trace_is_over(struct trace *tr)
 /* Reads and writes out what there is. Number of records. */
 static int trace_batch(struct trace *tr)
 {
+	uint64_t now = trace_now_ns();
 	int n;
 
 	decode_sync_clock(&tr->pipeline.decode);
+	if (now - tr->settled_ns > TRACE_SETTLE_MS * 1000000ULL) {
+		tr->settled_ns = now;
+		attach_settle(&tr->attach);
+	}
 	n = capture_read(tr->capture);
 	pipeline_flush(&tr->pipeline);
 	return n;

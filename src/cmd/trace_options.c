@@ -218,7 +218,7 @@ static const struct cli_option trace_rows[] = {
 	CLI_ARG(SELECT, 'D', "dport", "PORTS", trace_set_ports, TRACE_AT(filter.remote),
 		"remote port", PORTS),
 	CLI_ARG(SELECT, 'e', "event", "EVENT[,..]", trace_set_kinds, TRACE_AT(filter.kinds),
-		"bind, listen, connect, accept, close (default: all)",
+		"bind, listen, connect, accept, close (default: all\nof these), release",
 		"events such as bind,listen"),
 	CLI_FLAG(SELECT, '4', "ipv4", cli_set_true, TRACE_AT(filter.ipv4),
 		 "IPv4 (v4-mapped IPv6 addresses too)"),
@@ -231,6 +231,8 @@ static const struct cli_option trace_rows[] = {
 		"class of the service's port: well-known (0-1023),\nregistered (1024-49151), "
 		"dynamic (49152-65535)",
 		"port classes such as well-known,registered"),
+	CLI_FLAG(SELECT, 0, "seccomp", cli_set_true, TRACE_AT(seccomp),
+		 "also calls that a seccomp filter refuses (costs\nevery system call of processes with a filter)"),
 	CLI_ARG(SELECT, 0, "cgroup", "PATH", cli_set_text, TRACE_AT(cgroup),
 		"processes of this cgroup",
 		"a cgroup v2 directory such as /sys/fs/cgroup/system.slice"),

@@ -18,6 +18,7 @@ struct trace_options {
 	struct filter filter;
 	const char *cgroup; /* path; NULL = all */
 	const char *netns;  /* PID or path; NULL = all */
+	bool seccomp;	    /* also what a seccomp filter refuses */
 
 	bool json, numeric, wide, utc;
 	bool header;

@@ -346,14 +346,14 @@ static void json_facts(struct buf *b, const char *key, const struct port_facts *
 
 static void json_options(struct buf *b, bool *first, const struct event *ev)
 {
-	if (!ev->has_options)
-		return;
-	json_member_bool(b, first, "reuseaddr", ev->reuseaddr);
-	json_member_bool(b, first, "reuseport", ev->reuseport);
-	json_member_bool(b, first, "no_port", ev->no_port);
-	json_member_bool(b, first, "freebind", ev->freebind);
-	json_member_bool(b, first, "transparent", ev->transparent);
-	if (ev->is_ipv6)
+	if (ev->has_options) {
+		json_member_bool(b, first, "reuseaddr", ev->reuseaddr);
+		json_member_bool(b, first, "reuseport", ev->reuseport);
+		json_member_bool(b, first, "no_port", ev->no_port);
+		json_member_bool(b, first, "freebind", ev->freebind);
+		json_member_bool(b, first, "transparent", ev->transparent);
+	}
+	if (ev->has_options && ev->is_ipv6)
 		json_member_bool(b, first, "v6only", ev->v6only);
 	if (ev->bound_ifindex)
 		json_member_u64(b, first, "device", ev->bound_ifindex);
@@ -391,7 +391,7 @@ static void json_socket(struct buf *b, const struct event *ev)
 static void json_exit(struct buf *b, bool *first, const struct event *ev)
 {
 	const char *name = ev->exit_signal ? sigabbrev_np(ev->exit_signal) : NULL;
-	char text[16];
+	char text[16] = "";
 	struct buf out = { .data = text, .size = sizeof(text) };
 
 	if (!ev->exiting)
@@ -400,6 +400,76 @@ static void json_exit(struct buf *b, bool *first, const struct event *ev)
 		buf_lit(&out, "SIG");
 	buf_str(&out, name ? name : ev->exit_signal ? "signal" : "exit");
 	json_member_text(b, first, "exit", text, out.len);
+}
+
+static void json_creator(struct buf *b, const struct event *ev)
+{
+	bool first = false;
+
+	if (!ev->creator_pid)
+		return;
+	buf_lit(b, ",\"creator\":{\"pid\":");
+	buf_u64(b, ev->creator_pid);
+	json_member_text(b, &first, "name", ev->creator_name, sizeof(ev->creator_name));
+	buf_char(b, '}');
+}
+
+static void json_holder_process(struct buf *b, bool *first, const struct holder *holder)
+{
+	bool inner = true;
+
+	if (!holder->pid && !holder->name[0])
+		return;
+	json_key(b, first, "process");
+	buf_char(b, '{');
+	if (holder->pid)
+		json_member_u64(b, &inner, "pid", holder->pid);
+	json_member_text(b, &inner, "name", holder->name, sizeof(holder->name));
+	buf_char(b, '}');
+}
+
+static void json_holder_user(struct buf *b, bool *first, const struct holder *holder, enum json_detail detail)
+{
+	bool inner = false;
+
+	if (!holder->has_uid)
+		return;
+	json_key(b, first, "user");
+	buf_lit(b, "{\"id\":\"");
+	buf_u64(b, holder->uid);
+	buf_char(b, '"');
+	if (detail > JSON_IDENTITY_ONLY)
+		json_member_text(b, &inner, "name", holder->user, sizeof(holder->user));
+	buf_char(b, '}');
+}
+
+/* Who has the port that was asked for in vain. */
+static void json_holder(struct buf *b, const struct event *ev, enum json_detail detail)
+{
+	const struct holder *holder = &ev->holder;
+	bool first = false;
+
+	if (!ev->has_holder)
+		return;
+	buf_lit(b, ",\"holder\":{\"kind\":\"");
+	buf_str(b, holder_kind_names[holder->kind]);
+	buf_char(b, '"');
+	json_holder_process(b, &first, holder);
+	json_holder_user(b, &first, holder, detail);
+	if (holder->container_id[0] && detail > JSON_IDENTITY_ONLY) {
+		json_member_text(b, &first, "container\":{\"id", holder->container_id, sizeof(holder->container_id));
+		buf_char(b, '}');
+	}
+	json_member_true(b, &first, "exited", holder->exited);
+	if (holder->has_expires)
+		json_member_u64(b, &first, "expires", holder->expires_s);
+	if (holder->local.ip_version) {
+		json_key(b, &first, "ip");
+		buf_char(b, '"');
+		buf_ip(b, holder->local.addr, holder->local.ip_version);
+		buf_char(b, '"');
+	}
+	buf_char(b, '}');
 }
 
 static void json_porttrace(struct buf *b, const struct event *ev, const struct json_sides *sides,
@@ -427,6 +497,8 @@ static void json_porttrace(struct buf *b, const struct event *ev, const struct j
 		json_facts(b, ",\"source\":{", sides->source_facts);
 	json_facts(b, ",\"destination\":{", sides->destination_facts);
 	json_socket(b, ev);
+	json_creator(b, ev);
+	json_holder(b, ev, detail);
 	if (detail > JSON_IDENTITY_ONLY)
 		json_member_text(b, &first, "unit", ev->unit, sizeof(ev->unit));
 	buf_char(b, '}');

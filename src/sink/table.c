@@ -193,6 +193,45 @@ static void table_end(struct table_line *line, const struct event *ev)
 	}
 }
 
+/* "nginx (pid 977)", "curl (pid 8, exited)", "user alice", "an unknown process" */
+static void table_holder_process(struct table_line *line, const struct holder *holder)
+{
+	if (!holder->pid && holder->has_uid) {
+		buf_lit(line->b, "user ");
+		if (holder->user[0])
+			table_text(line, holder->user, sizeof(holder->user));
+		else
+			buf_u64(line->b, holder->uid);
+		return;
+	}
+	if (!holder->pid) {
+		buf_lit(line->b, "an unknown process");
+		return;
+	}
+	table_text(line, holder->name, sizeof(holder->name));
+	buf_lit(line->b, " (pid ");
+	buf_u64(line->b, holder->pid);
+	buf_str(line->b, holder->exited ? ", exited)" : ")");
+}
+
+/* "in use by nginx (pid 977), listener", "TIME_WAIT of curl (pid 8, exited), free in 42 s" */
+static void table_holder(struct table_line *line, const struct event *ev)
+{
+	const struct holder *holder = &ev->holder;
+	bool waits = holder->kind == HOLDER_TIME_WAIT;
+
+	buf_str(line->b, waits ? " TIME_WAIT of " : ev->error ? " in use by " : " port of ");
+	table_holder_process(line, holder);
+	if (!waits) {
+		buf_lit(line->b, ", ");
+		buf_str(line->b, holder_kind_names[holder->kind]);
+	} else if (holder->has_expires) {
+		buf_lit(line->b, ", free in ");
+		buf_u64(line->b, holder->expires_s);
+		buf_lit(line->b, " s");
+	}
+}
+
 static void table_failure(struct table_line *line, const struct event *ev)
 {
 	const char *words = ev->error > 0 ? strerrordesc_np(ev->error) : NULL;
@@ -203,7 +242,9 @@ static void table_failure(struct table_line *line, const struct event *ev)
 		table_errno(line->b, ev->error);
 	else
 		buf_lit(line->b, "failed");
-	if (ev->reason[0] && !ev->aborted) {
+	if (ev->has_holder) {
+		table_holder(line, ev);
+	} else if (ev->reason[0] && !ev->aborted) {
 		buf_char(line->b, ' ');
 		table_text(line, ev->reason, sizeof(ev->reason));
 	} else if (words && !ev->aborted) {

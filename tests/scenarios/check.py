@@ -83,6 +83,23 @@ CGROUP_BLIND = (
           "An accept() that fails runs no program.",
           lambda x: x["action"] == "accept" and x["outcome"] == "failure",
           (), "maybe"),
+    Blind("broken_connection",
+          "No hook tells the error that ended a connection before it was closed.",
+          lambda x: x["action"] == "close" and x["outcome"] == "failure" and x.get("errno")
+          and "cookie" not in x.get("free", ()),
+          ("outcome", "errno"), "must"),
+    Blind("never_accepted",
+          "A connection that nobody accepted has no socket, and no hook where its listener ends.",
+          lambda x: x["action"] == "close" and "cookie" in x.get("free", ()),
+          ("outcome", "errno"), "maybe"),
+    Blind("socket_stays_open",
+          "A listener that is shut down, and connect(AF_UNSPEC), run no program.",
+          lambda x: x["action"] == "close" and x.get("cause") in ("shut_down", "disconnected"),
+          ("duration", "outcome"), "maybe"),
+    Blind("state_after",
+          "The close is told when the FIN's exchange is over, with what it left by then.",
+          lambda x: x["action"] == "close" and x.get("state") == "closing",
+          ("state",), "must"),
     Blind("older_socket",
           "Of a socket made before the start only the close is seen, without its ports.",
           lambda x: x.get("older"),
@@ -91,11 +108,27 @@ CGROUP_BLIND = (
 
 # A backend without the kernel's word for these asks /proc, where a short-lived process may be
 # gone; what it does say has to be right.
-SOFT = {"tracing": {"ppid"}, "cgroup": {"ppid", "netns", "comm"}}
+OPTIONS = ("reuseaddr", "reuseport", "no_port", "freebind", "transparent", "v6only", "device",
+           "mark")
+BYTES = ("local.bytes", "remote.bytes")
+CREATOR = ("creator.pid", "creator.name")
 
-FIELDS = ("outcome", "tid", "ppid", "uid", "comm", "transport", "type", "direction",
-          "local.ip", "local.port", "remote.ip", "remote.port", "requested.ip",
-          "requested.port", "how", "errno", "reason", "cookie", "netns", "backlog")
+# What stands in an expectation under the name of the event's field.
+PLAIN = ("outcome", "tid", "ppid", "uid", "comm", "transport", "type", "how", "errno", "reason",
+         "cookie", "netns", "backlog", "cause", "fd", "closed_by", "state", "exit", "mptcp",
+         "iana", "vpid", "port_free") + OPTIONS
+
+FIELDS = PLAIN + ("direction", "local.ip", "local.port", "remote.ip", "remote.port",
+                  "requested.ip", "requested.port") + BYTES + CREATOR
+
+# One word of an expectation's "free" for several fields.
+GROUPS = {"options": OPTIONS, "bytes": BYTES, "creator": CREATOR, "holder": ("holder",)}
+
+# What a cgroup program cannot see, or is not asked: compared only where it is told.
+SOFT = {"tracing": {"ppid"},
+        "cgroup": {"ppid", "netns", "comm", "cause", "fd", "closed_by", "state", "exit", "mptcp",
+                   "iana", "vpid", "port_free", "holder"}
+        | set(OPTIONS) | set(BYTES) | set(CREATOR)}
 
 MAX_LINE = 4096
 SECOND = 1_000_000_000
@@ -143,7 +176,15 @@ class Event:
         "requested.ip": "porttrace.assignment.requested.ip",
         "requested.port": "porttrace.assignment.requested.port",
         "cookie": "porttrace.socket.cookie", "netns": "porttrace.socket.netns",
-        "backlog": "porttrace.socket.backlog",
+        "backlog": "porttrace.socket.backlog", "cause": "porttrace.cause",
+        "fd": "porttrace.socket.fd", "closed_by": "porttrace.socket.closed_by",
+        "state": "porttrace.socket.state", "exit": "porttrace.exit",
+        "mptcp": "porttrace.socket.mptcp", "iana": "network.iana_number",
+        "vpid": "process.vpid", "port_free": "porttrace.port.free",
+        "creator.pid": "porttrace.creator.pid", "creator.name": "porttrace.creator.name",
+        "holder": "porttrace.holder", "confidence": "porttrace.process.confidence",
+        "src.bytes": "source.bytes", "dst.bytes": "destination.bytes",
+        **{name: f"porttrace.socket.{name}" for name in OPTIONS},
         "src.ip": "source.ip", "src.port": "source.port",
         "dst.ip": "destination.ip", "dst.port": "destination.port",
     }
@@ -227,7 +268,7 @@ class Expectation:
     def __init__(self, obj, backend):
         self.x = obj
         self.role = obj["role"]
-        self.blind = set(obj.get("free", ()))
+        self.blind = {field for word in obj.get("free", ()) for field in GROUPS.get(word, (word,))}
         self.presence = "must"
         if backend == "cgroup":
             self.blind |= set(obj.get("blind", ()))
@@ -244,8 +285,11 @@ class Expectation:
 
     def flatten(self):
         x = self.x
-        f = {k: x.get(k) for k in ("outcome", "tid", "ppid", "uid", "comm", "transport", "type",
-                                   "how", "errno", "reason", "cookie", "netns", "backlog")}
+        f = {k: x.get(k) for k in PLAIN}
+        f["local.bytes"] = x.get("bytes", {}).get("local")
+        f["remote.bytes"] = x.get("bytes", {}).get("remote")
+        f["creator.pid"] = x.get("creator", {}).get("pid")
+        f["creator.name"] = x.get("creator", {}).get("name")
         f["direction"] = None if self.role == "none" else self.role
         for end in ("local", "remote", "requested"):
             f[f"{end}.ip"] = canonical_ip(x.get(end, {}).get("ip"))
@@ -261,7 +305,28 @@ class Expectation:
             want, got = self.f[field], ev.get(field, self.role)
             if want != got and not self.excused(field, got, backend):
                 out.append((field, want, got))
-        return out + self.duration_differences(ev)
+        return (out + self.duration_differences(ev) + self.reason_differences(ev)
+                + self.holder_differences(ev, backend))
+
+    def reason_differences(self, ev):
+        """A cause is for programs; people get words beside it."""
+        return [("reason", "words", None)] if ev.f["cause"] and not ev.f["reason"] else []
+
+    def holder_differences(self, ev, backend):
+        """Who holds the port, when it is in use; else nothing is said."""
+        want, got = self.x.get("holder"), ev.f["holder"]
+        if "holder" in self.blind or (got is None and "holder" in SOFT[backend]):
+            return []
+        if want is None or got is None:
+            return [("holder", want, got)] if want or got else []
+        said = {"kind": got.get("kind"), "pid": dig(got, "process.pid"),
+                "name": dig(got, "process.name"), "uid": number(dig(got, "user.id")),
+                "exited": bool(got.get("exited")), "ip": canonical_ip(got.get("ip"))}
+        out = [(f"holder.{k}", want.get(k), v) for k, v in said.items() if want.get(k) != v]
+        most, left = want.get("expires"), got.get("expires")
+        if (most is None) != (left is None) or (most and not 0 <= left <= most):
+            out.append(("holder.expires", f"0..{most}" if most else None, left))
+        return out
 
     def excused(self, field, got, backend):
         if field == "cookie" and self.x.get("cookie_maybe"):
@@ -271,7 +336,7 @@ class Expectation:
     def duration_differences(self, ev):
         """A latency or a life cannot be longer than the program itself measured."""
         took, got = self.x.get("took"), ev.f["duration"]
-        if took is None:
+        if took is None or "duration" in self.blind:
             return []
         if got is None:
             known = self.x["action"] == "connect" and self.x["outcome"] == "success"
@@ -312,7 +377,7 @@ def candidates(exp, events):
     for ev in events:
         if ev.match or ev.f["pid"] != x["pid"] or ev.f["action"] != x["action"]:
             continue
-        if ev.f["cookie"] in (None, 0, x["cookie"]):
+        if ev.f["cookie"] in (None, 0, x["cookie"]) or "cookie" in exp.blind:
             yield ev
 
 
@@ -340,7 +405,7 @@ def match_all(expectations, events, backend):
 def near(exp, events):
     """An event of another process or cookie that else looks like this one."""
     return [ev for ev in events if not ev.match and ev.f["action"] == exp.x["action"]
-            and exp.x["cookie"] == ev.f["cookie"]]
+            and exp.x["cookie"] == ev.f["cookie"] and "cookie" not in exp.blind]
 
 
 def expectation_problems(exp, backend):
@@ -357,7 +422,7 @@ def order_problems(expectations):
     """Within one socket the events come in the order of the calls."""
     sockets = collections.defaultdict(list)
     for exp in expectations:
-        if exp.match:
+        if exp.match and "cookie" not in exp.blind:
             sockets[exp.x["cookie"]].append(exp)
     for exps in sockets.values():
         exps.sort(key=lambda e: e.x["at"])
@@ -370,7 +435,7 @@ def order_problems(expectations):
 def scenario_of(ev, expectations, scenarios, pids, main_pid):
     """Which scenario an extra event belongs to: by its socket, its process, its time."""
     for exp in expectations:
-        if ev.f["cookie"] and exp.x["cookie"] == ev.f["cookie"]:
+        if ev.f["cookie"] and exp.x["cookie"] == ev.f["cookie"] and "cookie" not in exp.blind:
             return exp.x["scenario"]
     if ev.f["pid"] != main_pid:
         return pids[ev.f["pid"]]

@@ -64,14 +64,25 @@ static int request_send(struct request *r)
 	return rc;
 }
 
-int netns_up(const char *ifname)
+static int set_up(const char *ifname, bool up)
 {
 	struct request r;
 
 	request_init(&r, RTM_NEWLINK, 0, sizeof(r.link));
 	r.link.ifi_index = if_nametoindex(ifname);
-	r.link.ifi_flags = r.link.ifi_change = IFF_UP;
+	r.link.ifi_change = IFF_UP;
+	r.link.ifi_flags = up ? IFF_UP : 0;
 	return request_send(&r);
+}
+
+int netns_up(const char *ifname)
+{
+	return set_up(ifname, true);
+}
+
+int netns_down(const char *ifname)
+{
+	return set_up(ifname, false);
 }
 
 int netns_veth(const char *a, const char *b)
@@ -90,6 +101,71 @@ int netns_veth(const char *a, const char *b)
 	nest_end(&r, end);
 	nest_end(&r, data);
 	nest_end(&r, info);
+	return request_send(&r);
+}
+
+/* table: of a VRF's routes, 0 for other kinds. */
+int netns_link(const char *name, const char *kind, uint32_t table)
+{
+	struct rtattr *info, *data;
+	struct request r;
+
+	request_init(&r, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sizeof(r.link));
+	put(&r, IFLA_IFNAME, name, strlen(name) + 1);
+	info = put(&r, IFLA_LINKINFO, NULL, 0);
+	put(&r, IFLA_INFO_KIND, kind, strlen(kind));
+	if (table) {
+		data = put(&r, IFLA_INFO_DATA, NULL, 0);
+		put(&r, IFLA_VRF_TABLE, &table, sizeof(table));
+		nest_end(&r, data);
+	}
+	nest_end(&r, info);
+	return request_send(&r);
+}
+
+int netns_enslave(const char *name, const char *master)
+{
+	uint32_t index = if_nametoindex(master);
+	struct request r;
+
+	request_init(&r, RTM_NEWLINK, 0, sizeof(r.link));
+	r.link.ifi_index = if_nametoindex(name);
+	put(&r, IFLA_MASTER, &index, sizeof(index));
+	return request_send(&r);
+}
+
+int netns_addr6(const char *ifname, const char *ip, int plen, uint32_t flags)
+{
+	struct in6_addr in;
+	struct request r;
+
+	inet_pton(AF_INET6, ip, &in);
+	request_init(&r, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, sizeof(r.addr));
+	r.addr.ifa_family = AF_INET6;
+	r.addr.ifa_prefixlen = plen;
+	r.addr.ifa_index = if_nametoindex(ifname);
+	put(&r, IFA_LOCAL, &in, sizeof(in));
+	put(&r, IFA_ADDRESS, &in, sizeof(in));
+	put(&r, IFA_FLAGS, &flags, sizeof(flags));
+	return request_send(&r);
+}
+
+int netns_route6(const char *ip, int plen, const char *ifname)
+{
+	uint32_t index = if_nametoindex(ifname);
+	struct in6_addr in;
+	struct request r;
+
+	inet_pton(AF_INET6, ip, &in);
+	request_init(&r, RTM_NEWROUTE, NLM_F_CREATE, sizeof(r.route));
+	r.route.rtm_family = AF_INET6;
+	r.route.rtm_dst_len = plen;
+	r.route.rtm_table = RT_TABLE_MAIN;
+	r.route.rtm_protocol = RTPROT_STATIC;
+	r.route.rtm_scope = RT_SCOPE_UNIVERSE;
+	r.route.rtm_type = RTN_UNICAST;
+	put(&r, RTA_DST, &in, sizeof(in));
+	put(&r, RTA_OIF, &index, sizeof(index));
 	return request_send(&r);
 }
 

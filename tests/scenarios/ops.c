@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "calls.h"
 #include "workload.h"
 
 #ifndef SO_COOKIE
@@ -196,15 +197,26 @@ void s_forget(struct sock *s)
 	pthread_mutex_unlock(&pool_lock);
 }
 
-/* The copies which fork() gave to a child: the parent keeps the sockets. */
+/* A copy which fork() gave to a child, or which somebody else has too: no last reference. */
+void s_drop(struct sock *s)
+{
+	close(s->fd);
+	s_forget(s);
+}
+
 void s_drop_all(void)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(pool); i++) {
-		if (!pool[i].used)
-			continue;
-		close(pool[i].fd);
-		s_forget(&pool[i]);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(pool); i++)
+		if (pool[i].used)
+			s_drop(&pool[i]);
+}
+
+struct sock *s_find(bool (*is)(const struct sock *s, const void *arg), const void *arg)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(pool); i++)
+		if (pool[i].used && is(&pool[i], arg))
+			return &pool[i];
+	return NULL;
 }
 
 void s_close_all(void)
@@ -224,9 +236,12 @@ static uint64_t cookie_of(int fd)
 	return cookie;
 }
 
-static struct sock *s_new(int fd, int family, int type)
+/* A 32-bit program's calls do not say their descriptor to whoever looks from outside. */
+static const bool narrow = sizeof(void *) == 4;
+
+struct sock *s_new(int fd, int family, int type, int proto)
 {
-	struct sock s = { .fd = fd, .family = family, .type = type };
+	struct sock s = { .fd = fd, .family = family, .type = type, .proto = proto };
 	struct stat st = { 0 };
 
 	stat("/proc/thread-self/ns/net", &st);
@@ -235,16 +250,35 @@ static struct sock *s_new(int fd, int family, int type)
 	s.born_ns = clock_ns(CLOCK_MONOTONIC);
 	s.local = s.remote = ep_none();
 	s.older = rec_paused();
+	s.no_fd = narrow;
+	rec_who(&s.maker);
 	return s_adopt(&s);
+}
+
+struct sock *s_open_proto(int family, int type, int proto)
+{
+	int fd = socket(family, type | SOCK_CLOEXEC, proto);
+
+	if (fd < 0)
+		return NULL;
+	return s_new(fd, family, type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), proto);
 }
 
 struct sock *s_open(int family, int type)
 {
-	int fd = socket(family, type | SOCK_CLOEXEC, 0);
+	return s_open_proto(family, type, 0);
+}
 
-	if (fd < 0)
-		return NULL;
-	return s_new(fd, family, type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC));
+bool s_is_mptcp(const struct sock *s)
+{
+	return s->proto == IPPROTO_MPTCP;
+}
+
+/* The next bind() or listen() of s will find its port in the hands of another socket. */
+void s_held(struct sock *s, const char *kind, const struct sock *by)
+{
+	s->held = (struct holder){ .kind = kind, .who = by->maker };
+	snprintf(s->held.ip, sizeof(s->held.ip), "%s", by->local.ip);
 }
 
 int s_set(struct sock *s, int level, int name, int value)
@@ -252,17 +286,18 @@ int s_set(struct sock *s, int level, int name, int value)
 	return setsockopt(s->fd, level, name, &value, sizeof(value)) ? -errno : 0;
 }
 
-static struct expect expect_of(const struct sock *s, const char *action, int rc)
+struct expect expect_of(const struct sock *s, const char *action, int rc)
 {
 	return (struct expect){
 		.action = action, .s = s, .failed = rc < 0, .err = rc < 0 ? -rc : 0,
 		.local = ep_none(), .remote = ep_none(), .requested = ep_none(), .backlog = -1,
+		.sent = -1, .port_free = -1,
 	};
 }
 
 /* ---- bind, listen ---- */
 
-static void rec_bind(struct sock *s, int rc, const struct ep *asked, unsigned int free)
+void rec_bind(struct sock *s, int rc, const struct ep *asked, unsigned int free)
 {
 	struct expect e = expect_of(s, "bind", rc);
 
@@ -286,7 +321,7 @@ int s_bind_sa(struct sock *s, const void *sa, socklen_t len, unsigned int free)
 {
 	const struct sockaddr_in *in = sa;
 	struct ep asked = ep_of(sa, len);
-	int rc = bind(s->fd, sa, len) ? -errno : 0;
+	int rc = call_bind(s->fd, sa, len) ? -errno : 0;
 
 	if (asked.port < 0)
 		asked.port = ntohs(in->sin_port);
@@ -310,14 +345,11 @@ static int effective_backlog(int backlog)
 	return (unsigned int)backlog > most ? most : (unsigned int)backlog;
 }
 
-int s_listen(struct sock *s, int backlog)
+void rec_listen(struct sock *s, int rc, int backlog)
 {
 	bool had_port = s->holds_port;
-	int rc = listen(s->fd, backlog) ? -errno : 0;
 	struct expect e = expect_of(s, "listen", rc);
 
-	if (s->listening && rc == 0)
-		return 0;
 	e.local = ep_local(s->fd);
 	if (!had_port) {
 		e.how = "autobind";
@@ -332,6 +364,14 @@ int s_listen(struct sock *s, int backlog)
 		e.free |= F_BACKLOG | (had_port ? 0 : F_LOCAL_IP);
 	}
 	rec_event(&e);
+}
+
+int s_listen(struct sock *s, int backlog)
+{
+	int rc = call_listen(s->fd, backlog) ? -errno : 0;
+
+	if (!s->listening || rc)
+		rec_listen(s, rc, backlog);
 	return rc;
 }
 
@@ -378,7 +418,7 @@ static void connect_failed(struct sock *s, struct expect *e, int rc, bool sync)
 	}
 }
 
-static void rec_connect(struct sock *s, int rc, bool sync, unsigned int free)
+void rec_connect(struct sock *s, int rc, bool sync, unsigned int free)
 {
 	struct expect e = expect_of(s, "connect", rc);
 
@@ -405,7 +445,7 @@ static void rec_connect(struct sock *s, int rc, bool sync, unsigned int free)
 }
 
 /* The program gave up an attempt whose result it never saw. */
-static void rec_given_up(struct sock *s, int64_t at_ns)
+void rec_given_up(struct sock *s, int64_t at_ns)
 {
 	struct expect e = expect_of(s, "connect", 0);
 
@@ -429,7 +469,7 @@ static bool no_result_yet(int rc)
 	return rc == -EINPROGRESS || rc == -EINTR || rc == -EALREADY;
 }
 
-static void connect_begins(struct sock *s, const void *sa, socklen_t len)
+void connect_begins(struct sock *s, const void *sa, socklen_t len)
 {
 	s->connect_ns = clock_ns(CLOCK_MONOTONIC);
 	s->connect_picks = !s->holds_port;
@@ -458,9 +498,9 @@ int s_connect_sa(struct sock *s, const void *sa, socklen_t len, unsigned int fre
 
 	/* Once more on the same attempt, or on a connection: no event. */
 	if (s->connecting || s->established)
-		return connect(s->fd, sa, len) ? -errno : 0;
+		return call_connect(s->fd, sa, len) ? -errno : 0;
 	connect_begins(s, sa, len);
-	rc = connect(s->fd, sa, len) ? -errno : 0;
+	rc = call_connect(s->fd, sa, len) ? -errno : 0;
 	return connect_ends(s, rc, free);
 }
 
@@ -480,17 +520,8 @@ int s_fastopen(struct sock *s, const char *ip, int port)
 
 	connect_begins(s, &ss, len);
 	n = sendto(s->fd, "x", 1, MSG_FASTOPEN, (void *)&ss, len);
+	s->sent += n > 0 ? n : 0;
 	return connect_ends(s, n < 0 ? -errno : 0, 0);
-}
-
-static int socket_error(struct sock *s)
-{
-	socklen_t len = sizeof(int);
-	int err = 0;
-
-	if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &err, &len))
-		return -errno;
-	return -err;
 }
 
 int s_connect_result(struct sock *s, int timeout_ms)
@@ -505,7 +536,7 @@ int s_connect_result(struct sock *s, int timeout_ms)
 	 * neither connected nor an error is no result yet.
 	 */
 	for (int i = 0; i < 1000 && rc == 0; i++) {
-		rc = socket_error(s);
+		rc = s_error(s);
 		if (rc || ep_peer(s->fd).port > 0)
 			break;
 		usleep(1000);
@@ -577,22 +608,38 @@ int s_udp_connect(struct sock *s, const char *ip, int port)
 	return rc;
 }
 
+static int sent_by(struct sock *s, ssize_t n, const char *by, const struct ep *before)
+{
+	int rc = n < 0 ? -errno : 0;
+
+	if (!s->holds_port)
+		rec_autobind(s, rc == -EAGAIN ? rc : 0, by, before);
+	return rc;
+}
+
 int s_sendto(struct sock *s, const char *ip, int port)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = sa_fill(&ss, s->family, ip, port);
 	struct ep before = ep_local(s->fd);
-	ssize_t n = sendto(s->fd, "x", 1, 0, (void *)&ss, len);
-	int rc = n < 0 ? -errno : 0;
 
-	if (!s->holds_port)
-		rec_autobind(s, rc == -EAGAIN ? rc : 0, "sendto", &before);
-	return rc;
+	return sent_by(s, sendto(s->fd, "x", 1, 0, (void *)&ss, len), "sendto", &before);
+}
+
+int s_sendmsg(struct sock *s, const char *ip, int port)
+{
+	struct sockaddr_storage ss;
+	struct iovec iov = { .iov_base = "x", .iov_len = 1 };
+	struct msghdr msg = { .msg_name = &ss, .msg_iov = &iov, .msg_iovlen = 1 };
+	struct ep before = ep_local(s->fd);
+
+	msg.msg_namelen = sa_fill(&ss, s->family, ip, port);
+	return sent_by(s, sendmsg(s->fd, &msg, 0), "sendmsg", &before);
 }
 
 /* ---- accept ---- */
 
-static void rec_accept(const struct sock *s)
+void rec_accept(const struct sock *s)
 {
 	struct expect e = expect_of(s, "accept", 0);
 
@@ -604,24 +651,35 @@ static void rec_accept(const struct sock *s)
 	rec_event(&e);
 }
 
+void s_accepted(struct sock *s, const struct sock *ls, const struct ep *peer)
+{
+	s->role = ROLE_INGRESS;
+	s->established = s->holds_port = true;
+	s->no_fd |= ls->no_fd;
+	s->other_tid = ls->other_tid;
+	s->local = ep_local(s->fd);
+	s->remote = *peer;
+	s_found(s);
+	rec_accept(s);
+}
+
 struct sock *s_accept(struct sock *ls, bool want_addr)
 {
+	struct ep peer;
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
 	struct sock *s;
 	int fd;
 
-	fd = accept4(ls->fd, want_addr ? (void *)&ss : NULL, want_addr ? &len : NULL, SOCK_CLOEXEC);
+	fd = call_accept4(ls->fd, want_addr ? (void *)&ss : NULL, want_addr ? &len : NULL,
+			  SOCK_CLOEXEC);
 	if (fd < 0)
 		return NULL;
-	s = s_new(fd, ls->family, SOCK_STREAM);
+	s = s_new(fd, ls->family, SOCK_STREAM, ls->proto);
 	if (!s)
 		return NULL;
-	s->role = ROLE_INGRESS;
-	s->established = s->holds_port = true;
-	s->local = ep_local(fd);
-	s->remote = want_addr ? ep_of(&ss, len) : ep_peer(fd);
-	rec_accept(s);
+	peer = want_addr ? ep_of(&ss, len) : ep_peer(fd);
+	s_accepted(s, ls, &peer);
 	return s;
 }
 
@@ -645,64 +703,17 @@ int s_accept_error(struct sock *ls)
 	return rc;
 }
 
-/* ---- close ---- */
-
-static void close_endpoints(const struct sock *s, const struct who *who, struct expect *e)
-{
-	bool udp = s->type == SOCK_DGRAM;
-
-	e->role = s->role;
-	e->remote = s->role == ROLE_NONE ? ep_none() : s->remote;
-	e->local = s->established || who ? s->local : ep_local(s->fd);
-	if (udp && s->autobound_by_connect)
-		e->note = "udp_autobound_by_connect";
-	if (udp && s->udp_failed)
-		e->note = "udp_connect_failed";
-}
-
-/* who: the task that really ends the socket, when it is not the caller (exit, kill). */
-void rec_close(const struct sock *s, const struct who *who)
-{
-	struct expect e = expect_of(s, "close", 0);
-
-	if (!s->established && !s->holds_port)
-		return;
-	close_endpoints(s, who, &e);
-	e.who = who;
-	/* A child of accept() is older than its file, so no bound is known for it. */
-	if (s->role != ROLE_INGRESS && !s->older)
-		e.took_ns = clock_ns(CLOCK_MONOTONIC) - s->born_ns;
-	rec_event(&e);
-}
-
-/* Closed before an answer: the attempt fails and the socket, which held a port, is closed. */
-static void close_connecting(struct sock *s)
-{
-	struct expect e = expect_of(s, "close", 0);
-
-	e.at_ns = clock_ns(CLOCK_MONOTONIC);
-	e.role = ROLE_EGRESS;
-	e.local = s->local;
-	e.remote = s->remote;
-	e.took_ns = e.at_ns - s->born_ns;
-	rec_given_up(s, e.at_ns);
-	rec_event(&e);
-}
-
-int s_close(struct sock *s)
-{
-	int fd = s->fd;
-
-	/* Before close(), because the endpoints can only be asked for while the socket is there. */
-	if (s->connecting)
-		close_connecting(s);
-	else
-		rec_close(s, NULL);
-	s_forget(s);
-	return close(fd) ? -errno : 0;
-}
-
 /* ---- processes ---- */
+
+/* A client of l and what accept() gives for it. */
+int s_pair(struct sock *l, const char *ip, struct sock **c, struct sock **a)
+{
+	*c = s_open(l->family, SOCK_STREAM);
+	if (!*c || s_connect(*c, ip, l->local.port))
+		return -EIO;
+	*a = s_accept(l, true);
+	return *a ? 0 : -EIO;
+}
 
 pid_t spawn(int (*fn)(void *arg), void *arg)
 {
@@ -714,7 +725,7 @@ pid_t spawn(int (*fn)(void *arg), void *arg)
 		int rc;
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		rec_process(getpid());
+		rec_process();
 		rc = fn(arg);
 		s_close_all();
 		_exit(rc);

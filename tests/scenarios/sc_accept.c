@@ -100,7 +100,7 @@ static int accept_shutdown(const struct variant *v)
 	WANT(l);
 	a.l = l;
 	WANT(thread_blocks(&t, accept_fails, &a) == 0);
-	WANT(shutdown(l->fd, SHUT_RDWR) == 0);
+	WANT(s_shutdown_listener(l, SHUT_RDWR) == 0);
 	pthread_join(t, NULL);
 	WANT(a.rc == -EINVAL);
 	return 0;
@@ -130,7 +130,9 @@ static int accept_blocked(const struct variant *v)
 	c = s_open(v->family, SOCK_STREAM);
 	WANT(c);
 	WANT(s_connect(c, v->ip, l->local.port) == 0);
-	return reap(pid);
+	c->accepted = true;
+	WANT(reap(pid) == 0);
+	return 0;
 }
 
 /* ---- since before porttrace started ---- */
@@ -247,7 +249,7 @@ static int accept_not_listening(const struct variant *v)
 	return 0;
 }
 
-/* The listener is closed with a connection that nobody accepted: only the client's is seen. */
+/* The listener is closed with a connection that nobody accepted: its end is told too. */
 static int never_accepted(const struct variant *v)
 {
 	struct sock *l = s_listener(v->family, v->ip, 5), *c = s_open(v->family, SOCK_STREAM);

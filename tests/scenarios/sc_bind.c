@@ -44,6 +44,7 @@ static int bind_taken(const struct variant *v)
 
 	WANT(a && b);
 	WANT(s_bind(a, v->ip, port) == 0);
+	s_held(b, "bound", a);
 	WANT(s_bind(b, v->ip, port) == -EADDRINUSE);
 	return 0;
 }
@@ -56,6 +57,7 @@ static int bind_taken_then_ok(const struct variant *v)
 
 	WANT(a && b);
 	WANT(s_bind(a, v->ip, port) == 0);
+	s_held(b, "bound", a);
 	WANT(s_bind(b, v->ip, port) == -EADDRINUSE);
 	WANT(s_bind(b, v->ip, next_port()) == 0);
 	return 0;
@@ -155,6 +157,7 @@ static int listen_taken(const struct variant *v)
 	WANT(s_bind(a, v->ip, port) == 0);
 	WANT(s_bind(b, v->ip, port) == 0);
 	WANT(s_listen(a, 4) == 0);
+	s_held(b, "listener", a);
 	WANT(s_listen(b, 4) == -EADDRINUSE);
 	return 0;
 }

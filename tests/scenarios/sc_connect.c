@@ -131,7 +131,6 @@ static int connect_again(const struct variant *v)
 /* V_SERVER_FIRST: who sends the RST. The other side's close comes after its port is gone. */
 static int connect_reset(const struct variant *v)
 {
-	struct linger hard = { .l_onoff = 1 };
 	struct sock *l = listener_for(v), *c = client(v), *a, *first;
 
 	WANT(l && c);
@@ -139,7 +138,7 @@ static int connect_reset(const struct variant *v)
 	a = s_accept(l, true);
 	WANT(a);
 	first = v->flags & V_SERVER_FIRST ? a : c;
-	WANT(setsockopt(first->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard)) == 0);
+	WANT(s_linger0(first) == 0);
 	s_close(first);
 	s_close(first == a ? c : a);
 	return 0;

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@ struct estate {
 
 struct heir {
 	const struct variant *v;
+	struct sock *l; /* the parent's */
 	int fd[2];
 };
 
@@ -32,8 +34,10 @@ static int bequeath(struct heir *h, struct sock *const *socks, int count)
 	struct estate e = { .count = count };
 
 	rec_who(&e.who);
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < count; i++) {
+		s_look(socks[i]);
 		e.socks[i] = *socks[i];
+	}
 	return write(h->fd[1], &e, sizeof(e)) == sizeof(e) ? 0 : -EIO;
 }
 
@@ -46,13 +50,15 @@ static int inherit(struct heir *h, struct estate *e)
 	return n == sizeof(*e) ? 0 : -EIO;
 }
 
-static void rec_estate(const struct estate *e)
+/* how: what ended the heir's ancestor. */
+static void rec_estate(struct estate *e, const char *how)
 {
+	snprintf(e->who.ended, sizeof(e->who.ended), "%s", how);
 	for (int i = 0; i < e->count; i++)
 		rec_close(&e->socks[i], &e->who);
 }
 
-/* A listener, a connection to it which nobody accepts, a UDP socket. */
+/* A listener, a connection to the parent, a UDP socket. */
 static int hold_three(struct heir *h)
 {
 	const struct variant *v = h->v;
@@ -63,7 +69,8 @@ static int hold_three(struct heir *h)
 	s[1] = s_open(v->family, SOCK_STREAM);
 	s[2] = s_open(v->family, SOCK_DGRAM);
 	WANT(s[0] && s[1] && s[2]);
-	WANT(s_connect(s[1], v->ip, s[0]->local.port) == 0);
+	WANT(s_connect(s[1], v->ip, h->l->local.port) == 0);
+	WANT(s_send(s[1], 10) == 10);
 	WANT(s_bind(s[2], v->ip, 0) == 0);
 	return bequeath(h, s, 3);
 }
@@ -76,21 +83,6 @@ static int holds_and_waits(void *arg)
 		pause();
 }
 
-static int kill9_holding(const struct variant *v)
-{
-	struct estate e;
-	struct heir h;
-	pid_t pid;
-
-	WANT(heir_init(&h, v) == 0);
-	pid = spawn(holds_and_waits, &h);
-	WANT(inherit(&h, &e) == 0);
-	kill(pid, SIGKILL);
-	WANT(reap(pid) == -SIGKILL);
-	rec_estate(&e);
-	return 0;
-}
-
 static int holds_and_exits(void *arg)
 {
 	if (hold_three(arg))
@@ -98,18 +90,40 @@ static int holds_and_exits(void *arg)
 	_exit(0);
 }
 
-static int exit_holding(const struct variant *v)
+/* The parent has the other end of the connection, and sees it end. */
+static int ends_holding(const struct variant *v, int (*child)(void *arg), int sig,
+			const char *how)
 {
+	struct sock *a;
 	struct estate e;
 	struct heir h;
 	pid_t pid;
 
-	WANT(heir_init(&h, v) == 0);
-	pid = spawn(holds_and_exits, &h);
-	WANT(inherit(&h, &e) == 0);
-	WANT(reap(pid) == 0);
-	rec_estate(&e);
+	h.l = s_listener(v->family, v->ip, 5);
+	WANT(h.l && heir_init(&h, v) == 0);
+	pid = spawn(child, &h);
+	a = s_accept(h.l, true);
+	WANT(a && inherit(&h, &e) == 0);
+	if (sig)
+		kill(pid, sig);
+	WANT(reap(pid) == -sig);
+	rec_estate(&e, how);
+	WANT(s_recv(a, 100) == 10);
+	WANT(s_recv(a, 100) == 0);
 	return 0;
+}
+
+static int killed_holding(const struct variant *v)
+{
+	static const char *const names[] = { [SIGKILL] = "SIGKILL", [SIGTERM] = "SIGTERM",
+					     [SIGSEGV] = "SIGSEGV" };
+
+	return ends_holding(v, holds_and_waits, v->n, names[v->n]);
+}
+
+static int exit_holding(const struct variant *v)
+{
+	return ends_holding(v, holds_and_exits, 0, "exit");
 }
 
 /* ---- shared by fork() ---- */
@@ -240,7 +254,9 @@ static int in_netns(const struct variant *v)
 const struct scenario life_scenarios[] = {
 	SC("netns", in_netns, OWN_NETNS, TCP4),
 	SC("netns6", in_netns, OWN_NETNS | NEED_IPV6, TCP6),
-	SC("kill9_holding", kill9_holding, 0, TCP4),
+	SC("kill9_holding", killed_holding, 0, TCP4, .n = SIGKILL),
+	SC("sigterm_holding", killed_holding, 0, TCP4, .n = SIGTERM),
+	SC("sigsegv_holding", killed_holding, 0, TCP4, .n = SIGSEGV),
 	SC("exit_holding", exit_holding, 0, TCP4),
 	SC("fork_shared_close", fork_shared_close, 0, TCP4),
 	SC("fork_shared_close_udp", fork_shared_close, 0, UDP4),

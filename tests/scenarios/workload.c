@@ -17,13 +17,15 @@
 static const struct scenario *const tables[] = {
 	bind_scenarios,	  listen_scenarios,  connect_scenarios, pending_scenarios, accept_scenarios,
 	udp_scenarios,	  exhaust_scenarios, life_scenarios,	noise_scenarios,
+	ways_scenarios,	  end_scenarios,
 };
 
 struct options {
 	const char *expect;
 	const char *only;
 	const char *go;
-	bool cgroup, hold, list;
+	const char *inner;
+	bool cgroup, hold, list, seccomp, release;
 };
 
 enum { TIMEOUT_S = 60 };
@@ -77,6 +79,12 @@ static const char *missing(const struct scenario *sc, const struct options *o)
 		return "no IPv6 on lo";
 	if ((sc->needs & NEED_TFO) && !(read_number("/proc/sys/net/ipv4/tcp_fastopen", 0) & 1))
 		return "net.ipv4.tcp_fastopen is off";
+	if ((sc->needs & NEED_SECCOMP) && !o->seccomp)
+		return "needs porttrace --seccomp";
+	if ((sc->needs & NEED_RELEASE) && !o->release)
+		return "needs porttrace -e all,release";
+	if (!(sc->needs & NEED_RELEASE) && o->release)
+		return "is run without -e release";
 	return NULL;
 }
 
@@ -217,11 +225,29 @@ static void wait_go(const struct options *o)
 		usleep(20000);
 }
 
+/* The second half of a scenario, after exec(): another program that writes the same record. */
+static int run_inner(const struct options *o)
+{
+	int rc = SC_BAD;
+
+	rec_scenario(o->only);
+	for (const struct inner *in = inners; in->name; in++)
+		if (!strcmp(in->name, o->inner))
+			rc = in->fn();
+	s_close_all();
+	if (rc)
+		fprintf(stderr, "BAD %s --inner %s: %s\n", o->only, o->inner, why);
+	return rc;
+}
+
 static int usage(FILE *to, int rc)
 {
-	fputs("usage: workload --expect FILE [--only NAME[,NAME]] [--cgroup] [--hold [--go FILE]]\n"
+	fputs("usage: workload --expect FILE [--only NAME[,NAME]] [--cgroup]\n"
+	      "                [--seccomp] [--release] [--hold [--go FILE]]\n"
 	      "       workload --list\n"
 	      "  --cgroup   skip what a cgroup backend cannot see\n"
+	      "  --seccomp  porttrace runs with --seccomp\n"
+	      "  --release  porttrace runs with -e all,release: only what is about that\n"
 	      "  --hold     do what must happen before porttrace starts, print READY, wait for a\n"
 	      "             line on stdin (or, with --go, for FILE to exist), go on\n",
 	      to);
@@ -234,6 +260,8 @@ static int options_parse(struct options *o, int argc, char **argv)
 		{ "expect", required_argument, NULL, 'e' }, { "only", required_argument, NULL, 'o' },
 		{ "cgroup", no_argument, NULL, 'c' },	    { "hold", no_argument, NULL, 'h' },
 		{ "go", required_argument, NULL, 'g' },	    { "list", no_argument, NULL, 'l' },
+		{ "seccomp", no_argument, NULL, 's' },	    { "release", no_argument, NULL, 'r' },
+		{ "inner", required_argument, NULL, 'i' },
 		{ 0 },
 	};
 	int c;
@@ -246,6 +274,9 @@ static int options_parse(struct options *o, int argc, char **argv)
 		case 'c': o->cgroup = true; break;
 		case 'h': o->hold = true; break;
 		case 'l': o->list = true; break;
+		case 's': o->seccomp = true; break;
+		case 'r': o->release = true; break;
+		case 'i': o->inner = optarg; break;
 		default: return -EINVAL;
 		}
 	}
@@ -263,12 +294,15 @@ int main(int argc, char **argv)
 		return for_each(list_one, &o);
 	signal(SIGPIPE, SIG_IGN);
 	why = mmap(NULL, WHY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (why == MAP_FAILED || watchdog_init() || rec_open(o.expect)) {
+	if (why == MAP_FAILED || watchdog_init() || rec_open(o.expect, o.inner)) {
 		perror(o.expect);
 		return 1;
 	}
+	with_release = o.release;
+	rec_process();
+	if (o.inner)
+		return run_inner(&o);
 	next_port();
-	rec_process(getpid());
 	failed = for_each(before_one, &o);
 	if (o.hold)
 		wait_go(&o);

@@ -6,6 +6,7 @@
  *
  * record.c   writes the expectation file, one JSON object a line
  * ops.c      bind(), connect(), ... which write their own expectation
+ * end.c      bytes, shutdown(), close(), and what is left of a connection then
  * netns.c    an own network namespace and its devices, by rtnetlink
  * sc_*.c     the scenarios, one table a file
  * workload.c options, skipping, running
@@ -31,6 +32,9 @@ enum {
 	AS_NOBODY = 1 << 3, /* in a child with uid 65534 and no capability */
 	NEED_TFO = 1 << 4,  /* the client side of TCP fast open */
 	SMALL_RANGE = 1 << 5, /* ip_local_port_range of 11 ports, in the own namespace */
+	NEED_MPTCP = 1 << 6,
+	NEED_SECCOMP = 1 << 7, /* a porttrace with --seccomp */
+	NEED_RELEASE = 1 << 8, /* a porttrace with -e all,release */
 };
 
 #define SMALL_RANGE_LO 40000
@@ -46,6 +50,11 @@ enum {
 	V_V6ONLY = 1 << 4,
 	V_FASTOPEN = 1 << 5,
 	V_SERVER_FIRST = 1 << 6,
+	V_ASYNC = 1 << 7,    /* IOSQE_ASYNC */
+	V_SQPOLL = 1 << 8,
+	V_READ_ERROR = 1 << 9, /* SO_ERROR is read before close() */
+	V_ACCEPT = 1 << 10,
+	V_REUSEADDR = 1 << 11,
 };
 
 struct variant {
@@ -56,6 +65,7 @@ struct variant {
 	const char *lip;  /* where the listener binds, NULL: same as ip */
 	unsigned int flags;
 	int err;          /* the errno that is wanted, 0: success */
+	int n;            /* how many, how much */
 };
 
 struct scenario {
@@ -80,6 +90,16 @@ extern const struct scenario udp_scenarios[];
 extern const struct scenario exhaust_scenarios[];
 extern const struct scenario life_scenarios[];
 extern const struct scenario noise_scenarios[];
+extern const struct scenario ways_scenarios[];
+extern const struct scenario end_scenarios[];
+
+/* What a scenario runs in a program of its own, by exec(). */
+struct inner {
+	const char *name;
+	int (*fn)(void);
+};
+
+extern const struct inner inners[];
 
 /* What a scenario returns besides 0. */
 enum { SC_BAD = 1, SC_SKIP = 77 };
@@ -102,10 +122,31 @@ struct ep {
 
 enum role { ROLE_NONE, ROLE_EGRESS, ROLE_INGRESS };
 
+/* The task that causes an event. */
+struct who {
+	pid_t pid, tid, ppid;
+	pid_t vpid;     /* in its own pid namespace, if that is another one */
+	uid_t uid;
+	char comm[32];
+	char ended[16]; /* how it ended, if that closed the socket: "exit", "SIGKILL" */
+};
+
+/* Who has the port that a bind() or listen() is refused. */
+struct holder {
+	const char *kind; /* NULL: not known */
+	struct who who;
+	char ip[INET6_ADDRSTRLEN];
+	bool exited;
+	int expires;      /* of TIME_WAIT, at most; 0: none */
+};
+
+enum closer { CLOSER_NONE, CLOSER_LOCAL, CLOSER_REMOTE };
+
 struct sock {
 	int fd;
 	int family;
 	int type;
+	int proto;        /* IPPROTO_MPTCP, IPPROTO_UDPLITE; 0: the type's own */
 	uint64_t cookie;
 	uint64_t netns;
 	int64_t born_ns;
@@ -123,13 +164,18 @@ struct sock {
 	bool older;       /* made before porttrace started */
 	int64_t connect_ns;
 	bool connect_picks; /* this connect() has to pick the local port */
-};
-
-/* The task that causes an event. */
-struct who {
-	pid_t pid, tid, ppid;
-	uid_t uid;
-	char comm[32];
+	bool no_fd;       /* not by a 64-bit system call of its own */
+	bool other_tid;   /* a thread of the kernel's acts for the process */
+	bool accepted;    /* of a client: somebody has called accept() for it */
+	bool fin_sent;    /* by shutdown() */
+	bool peer_fin;    /* the peer's FIN was there before anything else ended */
+	enum closer closer; /* who sent the first FIN or RST */
+	int broken;       /* the errno that ended the connection */
+	int64_t sent, got; /* payload that the program itself wrote and read */
+	int unread;       /* what was there to read besides, when it was looked at */
+	const char *cause; /* of a failure to come; NULL: what its errno says */
+	struct holder held; /* by whom its port will be found in use */
+	struct who maker; /* who made the socket */
 };
 
 /* Fields which the program cannot know. */
@@ -143,6 +189,18 @@ enum {
 	F_HOW = 1 << 6,
 	F_TYPE = 1 << 7,
 	F_BACKLOG = 1 << 8,
+	F_TID = 1 << 9,
+	F_COOKIE = 1 << 10,
+	F_CAUSE = 1 << 11,
+	F_FD = 1 << 12,
+	F_OPTIONS = 1 << 13,
+	F_CLOSED_BY = 1 << 14,
+	F_STATE = 1 << 15,
+	F_BYTES = 1 << 16,
+	F_CREATOR = 1 << 17,
+	F_EXIT = 1 << 18,
+	F_HOLDER = 1 << 19,
+	F_TOOK = 1 << 20,
 };
 
 struct expect {
@@ -156,6 +214,11 @@ struct expect {
 	struct ep local, remote, requested;
 	const char *how;
 	int backlog;          /* -1: none */
+	const char *cause;    /* NULL: what the errno says of itself */
+	enum closer closer;
+	const char *state;    /* of the port, after a close */
+	int64_t sent, got;    /* payload of a connection that is closed, -1: none */
+	int port_free;        /* of a release: -1 not known, 0 no, 1 yes */
 	unsigned int free;    /* F_*: not compared */
 	bool cookie_maybe;
 	bool sync;            /* the call itself said the error, no packet was needed */
@@ -166,17 +229,20 @@ struct expect {
 };
 
 /* record.c */
-int rec_open(const char *path);
+int rec_open(const char *path, bool append);
+const char *rec_path(void);
 void rec_scenario(const char *name);
 void rec_pause(bool on); /* what happens now, porttrace cannot have seen */
 bool rec_paused(void);
 void rec_event(const struct expect *e);
-void rec_process(pid_t pid);
+void rec_process(void); /* the caller's events are the workload's */
 void rec_result(const char *name, const char *status, const char *reason, int64_t start_ns);
 void rec_who(struct who *w);
+const char *cause_of(const struct expect *e);
 int64_t clock_ns(int clock);
 
 /* ops.c */
+void rec_given_up(struct sock *s, int64_t at_ns);
 struct ep ep_none(void);
 struct ep ep_of(const void *sa, socklen_t len);
 struct ep ep_port(int port);
@@ -187,10 +253,17 @@ int next_port(void);
 int read_number(const char *path, int fallback);
 int write_text(const char *path, const char *text);
 
+struct expect expect_of(const struct sock *s, const char *action, int rc);
 struct sock *s_open(int family, int type);
+struct sock *s_open_proto(int family, int type, int proto);
+struct sock *s_new(int fd, int family, int type, int proto); /* a descriptor that is there */
 struct sock *s_adopt(const struct sock *from);
+struct sock *s_find(bool (*is)(const struct sock *s, const void *arg), const void *arg);
+bool s_is_mptcp(const struct sock *s);
+void s_held(struct sock *s, const char *kind, const struct sock *by);
 void s_forget(struct sock *s);     /* not ours to close any more */
-void s_drop_all(void);     /* close inherited copies, no last references */
+void s_drop(struct sock *s);  /* close a copy, not the last reference */
+void s_drop_all(void);
 void s_close_all(void);
 int s_set(struct sock *s, int level, int name, int value);
 int s_bind(struct sock *s, const char *ip, int port);
@@ -203,12 +276,36 @@ int s_connect_result(struct sock *s, int timeout_ms);
 int s_disconnect(struct sock *s);
 int s_udp_connect(struct sock *s, const char *ip, int port);
 int s_sendto(struct sock *s, const char *ip, int port);
+int s_sendmsg(struct sock *s, const char *ip, int port);
+void rec_connect(struct sock *s, int rc, bool sync, unsigned int free);
+void rec_accept(const struct sock *s);
+void rec_bind(struct sock *s, int rc, const struct ep *asked, unsigned int free);
+void rec_listen(struct sock *s, int rc, int backlog);
+void connect_begins(struct sock *s, const void *sa, socklen_t len);
+void s_accepted(struct sock *s, const struct sock *ls, const struct ep *peer);
 struct sock *s_accept(struct sock *ls, bool want_addr);
 int s_accept_error(struct sock *ls);
+
+/* end.c */
+extern bool with_release;
+int64_t s_send(struct sock *s, int n);
+int64_t s_recv(struct sock *s, int n);
+int s_transfer(struct sock *from, struct sock *to, int n);
+int s_error(struct sock *s);       /* SO_ERROR, which also takes it */
+int s_linger0(struct sock *s);
+int s_shutdown(struct sock *s, int how);
+int s_shutdown_listener(struct sock *s, int how);
+int s_drop_connection(struct sock *s); /* connect(AF_UNSPEC) on an established one */
+void s_look(struct sock *s);       /* what has come from the peer, without taking it */
+bool s_wait_end(struct sock *s);   /* until the peer's FIN or RST is here */
 int s_close(struct sock *s);
-void rec_close(const struct sock *s, const struct who *who);
+void rec_close(struct sock *s, const struct who *who);
+void rec_unaccepted(const struct sock *ls, const struct sock *client, int err,
+		    const struct who *who);
+void s_found(const struct sock *s); /* accept() has given the other end of a client */
 
 struct sock *s_listener(int family, const char *ip, int backlog);
+int s_pair(struct sock *l, const char *ip, struct sock **c, struct sock **a);
 pid_t spawn(int (*fn)(void *arg), void *arg);
 int reap(pid_t pid);
 bool wait_asleep(pid_t pid, pid_t tid);
@@ -216,7 +313,12 @@ bool wait_asleep(pid_t pid, pid_t tid);
 /* netns.c */
 int netns_enter(void);
 int netns_up(const char *ifname);
+int netns_down(const char *ifname);
 int netns_veth(const char *a, const char *b);
+int netns_link(const char *name, const char *kind, uint32_t table);
+int netns_enslave(const char *name, const char *master);
+int netns_addr6(const char *ifname, const char *ip, int plen, uint32_t flags);
+int netns_route6(const char *ip, int plen, const char *ifname);
 int netns_addr4(const char *ifname, const char *ip, int plen);
 int netns_unreachable4(const char *ip, int plen);
 

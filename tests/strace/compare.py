@@ -22,6 +22,10 @@ NO_EVENT = {"EBADF", "ENOTSOCK", "EFAULT", "EMFILE", "ENFILE", "EOPNOTSUPP"}
 RESTARTS = {"EINTR", "ERESTARTSYS", "ERESTARTNOINTR", "ERESTARTNOHAND", "ERESTART_RESTARTBLOCK", "?"}
 CONNECT_ERRORS = {"ECONNREFUSED", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH"}
 PENDING = RESTARTS | {"EINPROGRESS"}
+# What a UDP call may say before the socket gets a port: a security module's, or of an address that is none.
+EARLY = {"EACCES", "EPERM", "EINVAL"}
+WILDCARDS = {"0.0.0.0", "::"}
+ANY = "any way"
 
 
 class Event:
@@ -31,12 +35,13 @@ class Event:
         self.action, self.transport, self.result, self.how = action, transport, result, how
         self.local, self.remote = local, remote
         self.end = None  # strace: after how many events of the thread the result was known; None: at once
+        self.maybe = False  # strace: did it come to this?
 
     def covers(self, other):
         """Is other, of porttrace, what this one, of strace, says?"""
         if (self.action, self.transport) != (other.action, other.transport):
             return False
-        if self.action == "bind" and self.how != other.how:
+        if self.action == "bind" and self.how not in (ANY, other.how):
             return False
         pairs = zip((self.result, *self.local, *self.remote), (other.result, *other.local, *other.remote))
         return all(mine is None or mine == its for mine, its in pairs)
@@ -63,7 +68,9 @@ LINE = re.compile(r"(\d+) +\d+\.\d+ (.*)")
 UNFINISHED = " <unfinished ...>"
 RESUMED = re.compile(r"<\.\.\. (\w+) resumed>(.*)")
 CALL = re.compile(r"(\w+)\((.*)\) += (.*)")
-DESCRIPTOR = re.compile(r"(\d+)<(TCP|UDP)(?:v6)?:\[(.*?)\]>")
+DESCRIPTOR = re.compile(r"(\d+)<(TCP|UDP|MPTCP|socket)(?:v6)?:\[(.*?)\]>")
+# strace calls a socket of MPTCP just a socket; the call that made it tells what it is.
+TRANSPORTS = {"TCP": "tcp", "UDP": "udp", "MPTCP": "tcp", "socket": None}
 INET = re.compile(r'sin_port=htons\((\d+)\), sin_addr=inet_addr\("([^"]+)"\)')
 INET6 = re.compile(r'sin6_port=htons\((\d+)\),.*?inet_pton\(AF_INET6, "([^"]+)"')
 
@@ -99,6 +106,7 @@ class Socket:
     def __init__(self, transport, has_port=False):
         self.transport, self.has_port = transport, has_port
         self.explicit = has_port      # the program itself, not the kernel, gave it the port
+        self.unsure = False           # has it got a port by a call that failed?
         self.listening = False
         self.bind_without_port = False
         self.bound_to = None          # the address of bind()
@@ -110,7 +118,7 @@ class Socket:
         for event in self.nameless:
             ip, port = event.local
             # The address is another one after a UDP connect() than at the autobind before it.
-            if event.action == "connect" and event.transport == "tcp":
+            if event.action == "connect" and event.transport == "tcp" and local[0] not in WILDCARDS:
                 ip = local[0]
             event.local = (ip, local[1] if port is None else port)
         self.nameless = []
@@ -186,7 +194,7 @@ class Strace:
         elif call.name in ("dup", "dup2", "dup3"):
             self.see_copy(process, call)
         elif call.name == "socket":
-            self.new_socket(process, call.result)
+            self.new_socket(process, call.result, transport="tcp" if "IPPROTO_MPTCP" in call.arguments else None)
         else:
             sock = self.socket(process, call.arguments)
             if sock and handler:
@@ -199,11 +207,12 @@ class Strace:
         return os.path.basename(argv0[1]) if argv0 else "?"
 
     @staticmethod
-    def new_socket(process, text, has_port=False):
+    def new_socket(process, text, has_port=False, transport=None):
         found = DESCRIPTOR.match(text)
-        if not found:
+        transport = found and TRANSPORTS[found[2]] or transport
+        if not found or not transport:
             return None
-        sock = process.files[int(found[1])] = Socket(found[2].lower(), has_port)
+        sock = process.files[int(found[1])] = Socket(transport, has_port)
         return sock
 
     def socket(self, process, arguments):
@@ -212,9 +221,9 @@ class Strace:
         if not found:
             return None
         sock = process.files.get(int(found[1]))
-        if not sock or sock.transport != found[2].lower():
+        if TRANSPORTS[found[2]] not in (None, sock and sock.transport):
             sock = self.new_socket(process, arguments, "." in found[3] or ":" in found[3])
-        if ":" in found[3] and not sock.stale:
+        if sock and ":" in found[3] and not sock.stale:
             sock.learn_local(endpoint(found[3].split("->")[0]))
         return sock
 
@@ -239,7 +248,10 @@ class Strace:
 
     def see_bind(self, process, events, sock, call):
         wanted = sockaddr(call.arguments)
-        if call.errno in NO_EVENT or not wanted:
+        if call.errno in NO_EVENT:
+            return
+        if not wanted:
+            self.see_odd_bind(events, sock, call)
             return
         ip, port = wanted
         how = "explicit" if port else "bind0"
@@ -250,8 +262,16 @@ class Strace:
                 how = None
         event = Event("bind", sock.transport, call.outcome, (ip, port if port or call.errno else None), how=how)
         events.append(event)
-        if event.local[1] is None:
+        if event.local[1] is None and sock.has_port:
             sock.nameless.append(event)
+
+    @staticmethod
+    def see_odd_bind(events, sock, call):
+        """One whose address is cut off, or of family AF_UNSPEC: strace does not say which it is."""
+        events.append(Event("bind", sock.transport, call.outcome, how=ANY))
+        if call.errno is None:
+            sock.has_port = sock.explicit = True
+            sock.nameless.append(events[-1])
 
     def see_listen(self, process, events, sock, call):
         if call.errno in NO_EVENT or sock.transport != "tcp" or (sock.listening and call.errno is None):
@@ -268,7 +288,7 @@ class Strace:
             return
         local, remote = (None, None), (None, None)
         if call.errno is None:
-            self.new_socket(process, call.result, True)
+            self.new_socket(process, call.result, True, "tcp")
             remote = sockaddr(call.arguments) or remote
             shown = DESCRIPTOR.match(call.result)
             if shown and "->" in shown[3]:
@@ -278,12 +298,14 @@ class Strace:
     see_accept4 = see_accept
 
     # A UDP socket without a port gets one on the way, which has no system call of its own.
-    def autobind(self, events, sock):
+    def autobind(self, events, sock, call):
         if sock.transport == "udp" and not sock.has_port:
             event = Event("bind", "udp", "ok", how="autobind")
             events.append(event)
             sock.nameless.append(event)
-            sock.has_port = True
+            event.maybe = sock.unsure or call.errno in EARLY
+            sock.unsure = call.errno in EARLY
+            sock.has_port = not sock.unsure
 
     def see_connect(self, process, events, sock, call):
         if call.errno in NO_EVENT:
@@ -293,7 +315,7 @@ class Strace:
             if not sock.explicit:
                 sock.forget_port()
         elif sock.transport == "udp":
-            self.autobind(events, sock)
+            self.autobind(events, sock, call)
             self.new_connect(events, sock, call)
         elif sock.pending:
             self.learn(events, sock, "ok" if call.errno == "EISCONN" else call.outcome)
@@ -302,9 +324,14 @@ class Strace:
 
     @staticmethod
     def new_connect(events, sock, call):
-        event = Event("connect", sock.transport, call.outcome, remote=sockaddr(call.arguments) or (None, None))
+        ip, port = sockaddr(call.arguments) or (None, None)
+        if ip in WILDCARDS:  # the kernel takes the loopback address for it
+            ip = None
+        event = Event("connect", sock.transport, call.outcome, remote=(ip, port))
         events.append(event)
-        sock.nameless.append(event)
+        # The port of one that failed is free again, and a later name is not its name.
+        if sock.transport == "udp" or sock.has_port or event.result in PENDING | {"ok"}:
+            sock.nameless.append(event)
         if sock.transport == "tcp" and call.errno in PENDING:
             event.result, event.end = None, FOREVER
             sock.pending = event
@@ -336,7 +363,10 @@ class Strace:
 
     def see_sendto(self, process, events, sock, call):
         if call.errno not in NO_EVENT:
-            self.autobind(events, sock)
+            self.autobind(events, sock, call)
+            if sock.transport == "tcp" and "MSG_FASTOPEN" in call.arguments:
+                self.see_connect(process, events, sock, call)
+                return
         self.see_recvfrom(process, events, sock, call)
 
     see_sendmsg = see_sendto
@@ -391,6 +421,9 @@ def difference(expected, seen):
             if pos < len(expected) and expected[pos].covers(event):
                 pos += 1
                 break
+            if pos < len(expected) and expected[pos].maybe:
+                pos += 1
+                continue
             early = next((x for x in late if x.covers(event)), None)
             if early:
                 late.remove(early)
@@ -399,7 +432,7 @@ def difference(expected, seen):
                 return number, (expected[pos:] + late + [None])[0], event
             late.append(expected[pos])
             pos += 1
-    missing = late + expected[pos:]
+    missing = late + [x for x in expected[pos:] if not x.maybe]
     return (len(seen) + 1, missing[0], None) if missing else None
 
 

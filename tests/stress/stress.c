@@ -4,6 +4,10 @@
  *
  *   stress preempt PROCESSES CYCLES   each cycle: connect, accept, close of both ends
  *   stress irq CONNECTS PROCESSES     connects that time out in a timer softirq, while processes bind and close
+ *   stress accept THREADS SOCKETS     threads that wait in accept() (accept.c)
+ *   stress churn SOCKETS 0            sockets of all kinds come and go (churn.c); not counted
+ *   stress kill PROCESSES 0           processes are killed in the middle of a call; not counted
+ *   stress abort CONNECTS 0           connects are given up; not counted
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -20,34 +24,22 @@
 #include <unistd.h>
 #include <netinet/tcp.h>
 
-/* Shared by all processes. */
-struct counts {
-	unsigned long bind_ok, listen_ok, connect_ok, connect_failed, accept_ok, close_ok;
-	volatile int stop;
-};
+#include "stress.h"
 
-static struct counts *counts;
+struct counts *counts;
 
-static void die(const char *what)
+void die(const char *what)
 {
 	perror(what);
 	exit(1);
 }
 
-#define CHECK(call)                     \
-	({                              \
-		__typeof__(call) r_ = (call); \
-		if (r_ < 0)             \
-			die(#call);     \
-		r_;                     \
-	})
-
-static void add(unsigned long *count)
+void add(unsigned long *count)
 {
 	__atomic_fetch_add(count, 1, __ATOMIC_RELAXED);
 }
 
-static struct sockaddr_in loopback(int port)
+struct sockaddr_in loopback(int port)
 {
 	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
 
@@ -55,7 +47,7 @@ static struct sockaddr_in loopback(int port)
 	return sin;
 }
 
-static int bound(void)
+int bound(void)
 {
 	struct sockaddr_in sin = loopback(0);
 	int fd = CHECK(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -65,7 +57,7 @@ static int bound(void)
 	return fd;
 }
 
-static int listening(struct sockaddr_in *at, int backlog)
+int listening(struct sockaddr_in *at, int backlog)
 {
 	socklen_t len = sizeof(*at);
 	int fd = bound();
@@ -76,23 +68,28 @@ static int listening(struct sockaddr_in *at, int backlog)
 	return fd;
 }
 
-static void closed(int fd)
+void closed(int fd)
 {
 	CHECK(close(fd));
 	add(&counts->close_ok);
 }
 
-/* One connection; the client resets, so that no TIME_WAIT fills the range. */
-static void cycle(int listener, const struct sockaddr_in *at)
+int connected(const struct sockaddr_in *at)
 {
 	struct linger reset = { 1, 0 };
-	int client = CHECK(socket(AF_INET, SOCK_STREAM, 0)), server;
+	int fd = CHECK(socket(AF_INET, SOCK_STREAM, 0));
 
-	CHECK(connect(client, (const void *)at, sizeof(*at)));
+	CHECK(connect(fd, (const void *)at, sizeof(*at)));
 	add(&counts->connect_ok);
-	server = CHECK(accept(listener, NULL, NULL));
+	CHECK(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)));
+	return fd;
+}
+
+void cycle(int listener, const struct sockaddr_in *at)
+{
+	int client = connected(at), server = CHECK(accept(listener, NULL, NULL));
+
 	add(&counts->accept_ok);
-	CHECK(setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)));
 	closed(client);
 	closed(server);
 }
@@ -107,23 +104,28 @@ static void preempt_one(int cycles)
 	closed(listener);
 }
 
-static void bind_until_stopped(void)
+void bind_until_stopped(void)
 {
 	while (!counts->stop)
 		closed(bound());
+}
+
+void fill_queue(const struct sockaddr_in *at, int fds[FULL_QUEUE])
+{
+	for (int i = 0; i < FULL_QUEUE; i++) {
+		fds[i] = CHECK(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+		connect(fds[i], (const void *)at, sizeof(*at));
+	}
+	usleep(300000);
 }
 
 /* A listener whose queue is full answers no SYN: with TCP_SYNCNT 1 the attempt ends after about 3 s. */
 static void irq_connects(int connects)
 {
 	struct sockaddr_in at;
-	int listener = listening(&at, 0), one = 1, fds[connects], fill[8];
+	int listener = listening(&at, 0), one = 1, fds[connects], fill[FULL_QUEUE];
 
-	for (int i = 0; i < 8; i++) {
-		fill[i] = CHECK(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
-		connect(fill[i], (void *)&at, sizeof(at));
-	}
-	usleep(300000);
+	fill_queue(&at, fill);
 	for (int i = 0; i < connects; i++) {
 		fds[i] = CHECK(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
 		CHECK(setsockopt(fds[i], IPPROTO_TCP, TCP_SYNCNT, &one, sizeof(one)));
@@ -143,14 +145,14 @@ static void irq_connects(int connects)
 			add(&counts->connect_failed);
 	}
 	counts->stop = 1;
-	for (int i = 0; i < 8; i++)
+	for (int i = 0; i < FULL_QUEUE; i++)
 		close(fill[i]);
 	close(listener);
 	for (int i = 0; i < connects; i++)
 		close(fds[i]);
 }
 
-static void spawn(void (*run)(void))
+int spawn(void (*run)(void))
 {
 	pid_t pid = fork();
 
@@ -160,6 +162,7 @@ static void spawn(void (*run)(void))
 		run();
 		_exit(0);
 	}
+	return pid;
 }
 
 static int cycles_each;
@@ -169,7 +172,7 @@ static void preempt_child(void)
 	preempt_one(cycles_each);
 }
 
-static int wait_all(void)
+int wait_all(void)
 {
 	int status, failed = 0;
 
@@ -185,25 +188,48 @@ static void print_counts(void)
 	       counts->close_ok);
 }
 
+static void run_preempt(int processes, int cycles)
+{
+	cycles_each = cycles;
+	for (int i = 0; i < processes; i++)
+		spawn(preempt_child);
+}
+
+static void run_irq(int connects, int processes)
+{
+	for (int i = 0; i < processes; i++)
+		spawn(bind_until_stopped);
+	irq_connects(connects);
+}
+
+static const struct load {
+	const char *name;
+	void (*run)(int first, int second);
+} loads[] = {
+	{ "preempt", run_preempt }, { "irq", run_irq },	  { "accept", run_accept },
+	{ "churn", run_churn },	    { "kill", run_kill }, { "abort", run_abort },
+};
+
+static const struct load *find_load(const char *name)
+{
+	for (size_t i = 0; i < sizeof(loads) / sizeof(loads[0]); i++)
+		if (!strcmp(loads[i].name, name))
+			return &loads[i];
+	return NULL;
+}
+
 int main(int argc, char **argv)
 {
 	int first = argc > 3 ? atoi(argv[2]) : 0, second = argc > 3 ? atoi(argv[3]) : 0;
+	const struct load *load = argc > 3 ? find_load(argv[1]) : NULL;
 	int failed;
 
 	counts = mmap(NULL, sizeof(*counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (counts == MAP_FAILED || first < 1 || second < 0) {
-		fprintf(stderr, "usage: stress preempt PROCESSES CYCLES | stress irq CONNECTS PROCESSES\n");
+	if (counts == MAP_FAILED || !load || first < 1 || second < 0) {
+		fprintf(stderr, "usage: stress preempt|irq|accept|churn|kill|abort NUMBER NUMBER (see stress.c)\n");
 		return 2;
 	}
-	if (!strcmp(argv[1], "preempt")) {
-		cycles_each = second;
-		for (int i = 0; i < first; i++)
-			spawn(preempt_child);
-	} else {
-		for (int i = 0; i < second; i++)
-			spawn(bind_until_stopped);
-		irq_connects(first);
-	}
+	load->run(first, second);
 	failed = wait_all();
 	print_counts();
 	return failed;

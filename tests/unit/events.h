@@ -125,6 +125,35 @@ static inline struct event events_close(void)
 	return ev;
 }
 
+/* A bind that found its port taken by a listener. */
+static inline struct event events_bind_in_use(void)
+{
+	struct event ev = events_bind();
+
+	ev.outcome = OUTCOME_FAILURE;
+	ev.error = EADDRINUSE;
+	ev.cause = CAUSE_IN_USE;
+	strcpy(ev.reason, "the port is in use");
+	ev.has_holder = true;
+	ev.holder = (struct holder){ .kind = HOLDER_LISTENER, .pid = 977, .name = "nginx", .has_uid = true };
+	ev.holder.uid = 33;
+	strcpy(ev.holder.user, "www-data");
+	ev.holder.local = events_endpoint("10.0.0.5", 443);
+	return ev;
+}
+
+/* The same, held by a connection that a process which has ended had closed. */
+static inline struct event events_bind_time_wait(void)
+{
+	struct event ev = events_bind_in_use();
+
+	ev.holder = (struct holder){ .kind = HOLDER_TIME_WAIT, .pid = 8, .name = "curl", .exited = true };
+	ev.holder.local = events_endpoint("2001:db8::5", 443);
+	ev.holder.has_expires = true;
+	ev.holder.expires_s = 42;
+	return ev;
+}
+
 /* Writes events through a sink and returns what came out, in a buffer that the next call
  * overwrites. */
 static inline const char *events_through(const struct sink_ops *ops, struct sink_options opts,

@@ -185,6 +185,49 @@ static void test_causes(void **state)
 	}
 }
 
+/* What the cgroup backend sees without knowing why: words, but no cause. */
+static void test_hints_are_no_cause(void **state)
+{
+	static const struct {
+		uint8_t kind;
+		uint32_t flags;
+		enum event_outcome outcome;
+		const char *reason;
+	} cases[] = {
+		{ RAW_CONNECT, RAW_F_FAILED | RAW_F_TIMEOUT_HINT, OUTCOME_FAILURE,
+		  "no answer: timed out, peer not reachable, or given up by the program" },
+		{ RAW_CLOSE, RAW_F_UNKNOWN, OUTCOME_UNKNOWN,
+		  "ended before: reset, timed out, or dropped by the program" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct raw_event raw = raw_event(cases[i].kind, AF_INET);
+		struct event ev;
+
+		raw.flags = cases[i].flags;
+		ev = decoded(&raw);
+		assert_int_equal(ev.outcome, cases[i].outcome);
+		assert_int_equal(ev.cause, CAUSE_NONE);
+		assert_string_equal(ev.reason, cases[i].reason);
+	}
+}
+
+/* Mark and device may be known where the other options are not. */
+static void test_mark_without_options(void **state)
+{
+	struct raw_event raw = raw_event(RAW_BIND, AF_INET);
+	struct event ev;
+
+	(void)state;
+	raw.mark = 7;
+	raw.bound_ifindex = 3;
+	ev = decoded(&raw);
+	assert_false(ev.has_options);
+	assert_int_equal(ev.mark, 7);
+	assert_int_equal(ev.bound_ifindex, 3);
+}
+
 static struct raw_process raw_process(const char *names, size_t names_size, const char *args, size_t args_size)
 {
 	struct raw_process raw = {
@@ -291,6 +334,8 @@ int main(void)
 		cmocka_unit_test(test_failed_bind_shows_what_was_asked),
 		cmocka_unit_test(test_exhaustion_is_said),
 		cmocka_unit_test(test_causes),
+		cmocka_unit_test(test_hints_are_no_cause),
+		cmocka_unit_test(test_mark_without_options),
 		cmocka_unit_test(test_process),
 		cmocka_unit_test(test_process_damaged),
 		cmocka_unit_test(test_process_of_anything),

@@ -306,6 +306,37 @@ static void test_failed_bind_shows_what_was_asked(void **state)
 	test_has_not(text, "\"reason\"");
 }
 
+static void test_holder(void **state)
+{
+	struct event ev = events_bind();
+
+	(void)state;
+	test_has_not(test_json(&ev), "\"holder\"");
+	ev = events_bind_in_use();
+	test_has(test_json(&ev), ",\"holder\":{\"kind\":\"listener\",\"process\":{\"pid\":977,\"name\":\"nginx\"},"
+				 "\"user\":{\"id\":\"33\",\"name\":\"www-data\"},\"ip\":\"10.0.0.5\"}");
+	strcpy(ev.holder.container_id, "4f1e");
+	test_has(test_json(&ev), "\"name\":\"www-data\"},\"container\":{\"id\":\"4f1e\"},\"ip\"");
+	ev = events_bind_time_wait();
+	test_has(test_json(&ev), ",\"holder\":{\"kind\":\"time-wait\",\"process\":{\"pid\":8,\"name\":\"curl\"},"
+				 "\"exited\":true,\"expires\":42,\"ip\":\"2001:db8::5\"}");
+	ev.holder = (struct holder){ .kind = HOLDER_BOUND };
+	test_has(test_json(&ev), ",\"holder\":{\"kind\":\"bound\"}");
+}
+
+static void test_creator(void **state)
+{
+	struct event ev = events_accept();
+
+	(void)state;
+	test_has_not(test_json(&ev), "\"creator\"");
+	ev.creator_pid = 1;
+	strcpy(ev.creator_name, "sys\"d\n");
+	test_has(test_json(&ev), ",\"creator\":{\"pid\":1,\"name\":\"sys\\\"d\\n\"}");
+	ev.creator_name[0] = '\0';
+	test_has(test_json(&ev), ",\"creator\":{\"pid\":1}");
+}
+
 /* Port 0 is what was asked for, never where something is. */
 static void test_failed_bind0(void **state)
 {
@@ -441,6 +472,19 @@ static void test_cookie_fits_a_double(void **state)
 	test_has_not(test_json(&ev), "\"cookie\"");
 	ev.cookie = 0;
 	test_has_not(test_json(&ev), "\"cookie\"");
+}
+
+/* The cgroup backend knows these two, but no other option. */
+static void test_mark_and_device_without_options(void **state)
+{
+	struct event ev = events_connect();
+
+	(void)state;
+	ev.has_options = false;
+	ev.mark = 7;
+	ev.bound_ifindex = 3;
+	test_has(test_json(&ev), "\"device\":3,\"mark\":7");
+	test_has_not(test_json(&ev), "reuseaddr");
 }
 
 static void test_late_and_mptcp(void **state)
@@ -612,6 +656,19 @@ static void test_fill(char *text, size_t size, char c)
 	text[size - 1] = '\0';
 }
 
+static void test_fill_holder(struct event *ev, char c)
+{
+	ev->has_holder = true;
+	ev->holder = (struct holder){ .kind = HOLDER_CONNECTION, .pid = UINT32_MAX, .uid = UINT32_MAX };
+	ev->holder.has_uid = true;
+	ev->holder.exited = ev->holder.has_expires = true;
+	ev->holder.expires_s = UINT32_MAX;
+	ev->holder.local = events_endpoint("2001:db8:1111:2222:3333:4444:5555:6666", 65535);
+	test_fill(ev->holder.name, sizeof(ev->holder.name), c);
+	test_fill(ev->holder.user, sizeof(ev->holder.user), c);
+	test_fill(ev->holder.container_id, sizeof(ev->holder.container_id), c);
+}
+
 static struct event test_worst(char c)
 {
 	struct event ev = events_connect_failed();
@@ -631,6 +688,9 @@ static struct event test_worst(char c)
 	ev.cookie = (UINT64_C(1) << 53) - 1;
 	ev.sequence = ev.duration_ns = UINT64_MAX;
 	ev.pid = ev.tid = ev.parent_pid = ev.uid = ev.netns_inum = UINT32_MAX;
+	ev.creator_pid = UINT32_MAX;
+	test_fill(ev.creator_name, sizeof(ev.creator_name), c);
+	test_fill_holder(&ev, c);
 	return ev;
 }
 
@@ -921,6 +981,8 @@ int main(void)
 		cmocka_unit_test(test_close_of_what_it_opened),
 		cmocka_unit_test(test_close_without_peer),
 		cmocka_unit_test(test_failed_bind_shows_what_was_asked),
+		cmocka_unit_test(test_holder),
+		cmocka_unit_test(test_creator),
 		cmocka_unit_test(test_failed_bind0),
 		cmocka_unit_test(test_bind0_shows_both),
 		cmocka_unit_test(test_bind_without_port_yet),
@@ -930,6 +992,7 @@ int main(void)
 		cmocka_unit_test(test_success_has_no_error),
 		cmocka_unit_test(test_ipv6),
 		cmocka_unit_test(test_cookie_fits_a_double),
+		cmocka_unit_test(test_mark_and_device_without_options),
 		cmocka_unit_test(test_late_and_mptcp),
 		cmocka_unit_test(test_backlog_zero_is_a_backlog),
 		cmocka_unit_test(test_nothing_known),

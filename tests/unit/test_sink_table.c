@@ -305,6 +305,29 @@ static struct event test_outcome(enum event_outcome outcome, int error, const ch
 	return ev;
 }
 
+static void test_holders(void **state)
+{
+	struct event ev = events_bind_in_use();
+
+	(void)state;
+	test_result(ev, "EADDRINUSE in use by nginx (pid 977), listener");
+	ev.error = 0; /* not seen */
+	test_result(ev, "failed port of nginx (pid 977), listener");
+	ev = events_bind_time_wait();
+	test_result(ev, "EADDRINUSE TIME_WAIT of curl (pid 8, exited), free in 42 s");
+	ev.holder.has_expires = false;
+	strcpy(ev.holder.name, "a\033[2J");
+	test_result(ev, "EADDRINUSE TIME_WAIT of a\\x1b[2J (pid 8, exited)");
+	ev.holder = (struct holder){ .kind = HOLDER_BOUND, .has_uid = true, .uid = 33, .user = "www-\ndata" };
+	test_result(ev, "EADDRINUSE in use by user www-\\x0adata, bound");
+	ev.holder.user[0] = '\0';
+	test_result(ev, "EADDRINUSE in use by user 33, bound");
+	ev.holder = (struct holder){ .kind = HOLDER_TIME_WAIT };
+	test_result(ev, "EADDRINUSE TIME_WAIT of an unknown process");
+	ev.holder.kind = HOLDER_CONNECTION;
+	test_result(ev, "EADDRINUSE in use by an unknown process, connection");
+}
+
 static void test_results(void **state)
 {
 	struct event ev;
@@ -502,6 +525,7 @@ int main(void)
 		cmocka_unit_test(test_service_side),
 		cmocka_unit_test(test_durations),
 		cmocka_unit_test(test_results),
+		cmocka_unit_test(test_holders),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_every_byte),
 		cmocka_unit_test(test_color),

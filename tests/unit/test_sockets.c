@@ -5,9 +5,14 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "events.h"
 #include "sockets.h"
+
+#define SECOND UINT64_C(1000000000)
 
 static struct event happened(uint64_t id, enum event_kind kind, uint64_t time_ns)
 {
@@ -60,6 +65,24 @@ static void test_close_knows_role_and_life(void **state)
 	assert_int_equal(ev.role, ROLE_UNKNOWN);
 	assert_int_equal(ev.duration_ns, 6000);
 	assert_int_equal(sockets_count(s), 0);
+	sockets_free(s);
+}
+
+/* Whether it got a port is not known, and no port was seen. */
+static void test_doubtful_bind_is_not_remembered(void **state)
+{
+	struct event ev = happened(1, EVENT_BIND, 1000);
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	ev.outcome = OUTCOME_UNKNOWN;
+	track(s, ev);
+	assert_int_equal(sockets_count(s), 0);
+	ev = happened(2, EVENT_CONNECT, 2000); /* of UDP: a close will come */
+	ev.outcome = OUTCOME_UNKNOWN;
+	track(s, ev);
+	assert_int_equal(sockets_count(s), 1);
 	sockets_free(s);
 }
 
@@ -148,14 +171,503 @@ static void test_like_an_array(void **state)
 	free(born);
 }
 
+/* ---- who has a port ---- */
+
+enum { NETNS = 4026531840 };
+
+static struct event socket_event(uint64_t id, enum event_kind kind, uint64_t time_ns, const char *ip, int port,
+				 uint32_t pid, const char *name)
+{
+	struct event ev = happened(id, kind, time_ns);
+
+	ev.netns_inum = NETNS;
+	ev.local = events_endpoint(ip, port);
+	ev.pid = pid;
+	ev.has_uid = pid != 0;
+	ev.uid = pid + 1000;
+	ev.process_start_ns = pid * SECOND;
+	ev.cgroup_id = pid + 7;
+	snprintf(ev.name, sizeof(ev.name), "%s", name);
+	return ev;
+}
+
+static struct event connection(uint64_t id, enum event_kind kind, uint64_t time_ns, const char *ip, int port,
+			       uint32_t pid, const char *name)
+{
+	struct event ev = socket_event(id, kind, time_ns, ip, port, pid, name);
+
+	ev.remote = events_endpoint("10.9.9.9", (int)(id % 60000) + 1);
+	return ev;
+}
+
+static struct sockets_key key_of(const char *ip, int port)
+{
+	return (struct sockets_key){ .netns = NETNS, .local = events_endpoint(ip, port) };
+}
+
+/* The pid of the holder; 0 = none. */
+static uint32_t holder_of(const struct sockets *s, const char *ip, int port)
+{
+	struct sockets_key key = key_of(ip, port);
+	struct holder holder;
+
+	return sockets_find_holder(s, &key, &holder) ? holder.pid : 0;
+}
+
+static void test_overlap(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool a_v6only, b_v6only, overlap;
+	} cases[] = {
+		{ "0.0.0.0", "0.0.0.0", false, false, true },	  { "0.0.0.0", "10.0.0.1", false, false, true },
+		{ "10.0.0.1", "10.0.0.1", false, false, true },	  { "10.0.0.1", "10.0.0.2", false, false, false },
+		{ "::", "::", true, true, true },		  { "::", "fe80::1", true, false, true },
+		{ "fe80::1", "fe80::1", false, false, true },	  { "fe80::1", "fe80::2", false, false, false },
+		{ "::", "0.0.0.0", false, false, true },	  { "::", "10.0.0.1", false, false, true },
+		{ "::", "0.0.0.0", true, false, false },	  { "::", "10.0.0.1", true, false, false },
+		{ "fe80::1", "0.0.0.0", false, false, false },	  { "fe80::1", "10.0.0.1", false, false, false },
+		{ "10.0.0.1", "::", false, true, false },	  { "", "0.0.0.0", false, false, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct endpoint a = events_endpoint(cases[i].a, 80), b = events_endpoint(cases[i].b, 80);
+
+		assert_int_equal(sockets_overlap(&a, cases[i].a_v6only, &b, cases[i].b_v6only), cases[i].overlap);
+		assert_int_equal(sockets_overlap(&b, cases[i].b_v6only, &a, cases[i].a_v6only), cases[i].overlap);
+	}
+}
+
+static void test_holder_is_described(void **state)
+{
+	struct sockets_key key = key_of("0.0.0.0", 80);
+	struct holder holder;
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	assert_false(sockets_find_holder(s, &key, &holder));
+	track(s, socket_event(1, EVENT_BIND, 1000, "10.0.0.1", 80, 977, "nginx"));
+	assert_true(sockets_find_holder(s, &key, &holder));
+	assert_int_equal(holder.kind, HOLDER_BOUND);
+	assert_int_equal(holder.pid, 977);
+	assert_int_equal(holder.process_start_ns, 977 * SECOND);
+	assert_int_equal(holder.cgroup_id, 984);
+	assert_true(holder.has_uid);
+	assert_int_equal(holder.uid, 1977);
+	assert_string_equal(holder.name, "nginx");
+	assert_int_equal(holder.local.port, 80);
+	assert_int_equal(holder.local.addr[0], 10);
+	key.before_ns = 999;
+	assert_false(sockets_find_holder(s, &key, &holder));
+	key.before_ns = 1000;
+	assert_true(sockets_find_holder(s, &key, &holder));
+	key.other_than = 1; /* the socket that asks is not its own holder */
+	assert_false(sockets_find_holder(s, &key, &holder));
+	sockets_free(s);
+}
+
+static void test_holder_has_the_same_port_and_namespace(void **state)
+{
+	struct sockets_key key = key_of("0.0.0.0", 80);
+	struct holder holder;
+	struct sockets *s;
+	struct event ev = socket_event(1, EVENT_BIND, 1000, "0.0.0.0", 80, 977, "nginx");
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	track(s, ev);
+	assert_int_equal(holder_of(s, "0.0.0.0", 80), 977);
+	assert_int_equal(holder_of(s, "::", 80), 977);
+	assert_int_equal(holder_of(s, "fe80::1", 80), 0);
+	assert_int_equal(holder_of(s, "0.0.0.0", 81), 0);
+	key.proto = PROTO_UDP;
+	assert_false(sockets_find_holder(s, &key, &holder));
+	ev = socket_event(2, EVENT_BIND, 1000, "0.0.0.0", 80, 53, "named");
+	ev.proto = PROTO_UDP;
+	ev.protocol = IPPROTO_UDPLITE;
+	track(s, ev);
+	assert_false(sockets_find_holder(s, &key, &holder));
+	key.protocol = IPPROTO_UDPLITE;
+	assert_true(sockets_find_holder(s, &key, &holder));
+	key = key_of("0.0.0.0", 80);
+	key.netns++;
+	assert_false(sockets_find_holder(s, &key, &holder));
+	sockets_free(s);
+}
+
+static void test_v6only_holder_leaves_ipv4(void **state)
+{
+	struct event ev = socket_event(1, EVENT_BIND, 1000, "::", 80, 977, "nginx");
+	struct sockets_key key = key_of("::", 81);
+	struct holder holder;
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	ev.has_options = ev.v6only = true;
+	track(s, ev);
+	assert_int_equal(holder_of(s, "0.0.0.0", 80), 0);
+	assert_int_equal(holder_of(s, "::", 80), 977);
+	track(s, socket_event(2, EVENT_BIND, 1000, "0.0.0.0", 81, 5, "sshd"));
+	assert_true(sockets_find_holder(s, &key, &holder));
+	key.v6only = true;
+	assert_false(sockets_find_holder(s, &key, &holder));
+	sockets_free(s);
+}
+
+/* A listener, then a bound socket, then a connection, in whichever order they came. */
+static void test_preference(void **state)
+{
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(100000, &s), 0);
+	for (uint64_t id = 1000; id < 31000; id++)
+		track(s, connection(id, EVENT_ACCEPT, 900, "10.0.0.1", 80, 4, "worker"));
+	assert_int_equal(holder_of(s, "0.0.0.0", 80), 4);
+	track(s, socket_event(1, EVENT_BIND, 1000, "10.0.0.1", 80, 2, "bound"));
+	assert_int_equal(holder_of(s, "0.0.0.0", 80), 2);
+	track(s, socket_event(3, EVENT_BIND, 1000, "10.0.0.1", 80, 3, "listener"));
+	track(s, socket_event(3, EVENT_LISTEN, 1001, "10.0.0.1", 80, 3, "listener"));
+	track(s, socket_event(5, EVENT_BIND, 1002, "10.0.0.1", 80, 5, "bound"));
+	assert_int_equal(holder_of(s, "0.0.0.0", 80), 3);
+	closed(s, 3, 2000, false);
+	assert_in_range(holder_of(s, "0.0.0.0", 80), 2, 5);
+	closed(s, 1, 2000, false);
+	closed(s, 5, 2000, false);
+	assert_int_equal(holder_of(s, "0.0.0.0", 80), 4);
+	assert_int_equal(sockets_count(s), 30000);
+	sockets_free(s);
+}
+
+static struct event close_of(uint64_t id, uint64_t time_ns, enum close_state after, uint32_t pid)
+{
+	struct event ev = connection(id, EVENT_CLOSE, time_ns, "10.0.0.1", 4000, pid, "curl");
+
+	ev.close_state = after;
+	return ev;
+}
+
+static void test_time_wait_is_held(void **state)
+{
+	struct sockets_key key = key_of("0.0.0.0", 4000);
+	struct holder holder;
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	track(s, connection(7, EVENT_CONNECT, SECOND, "10.0.0.1", 4000, 8, "curl"));
+	track(s, close_of(7, 2 * SECOND, CLOSE_STATE_TIME_WAIT, 8));
+	assert_int_equal(sockets_count(s), 0);
+	assert_int_equal(sockets_held(s), 1);
+	assert_true(sockets_find_holder(s, &key, &holder));
+	assert_int_equal(holder.kind, HOLDER_TIME_WAIT);
+	assert_int_equal(holder.pid, 8);
+	/* another socket at the same address in memory is another one, and goes before */
+	track(s, socket_event(7, EVENT_BIND, 3 * SECOND, "0.0.0.0", 4000, 9, "server"));
+	assert_int_equal(holder_of(s, "0.0.0.0", 4000), 9);
+	closed(s, 7, 4 * SECOND, false);
+	assert_int_equal(holder_of(s, "0.0.0.0", 4000), 8);
+	track(s, happened(99, EVENT_BIND, 63 * SECOND));
+	assert_int_equal(holder_of(s, "0.0.0.0", 4000), 8);
+	track(s, happened(99, EVENT_BIND, 64 * SECOND));
+	assert_int_equal(holder_of(s, "0.0.0.0", 4000), 0);
+	assert_int_equal(sockets_held(s), 0);
+	sockets_free(s);
+}
+
+/* What is known to be free is nobody's; what is not known is no holder, but its owner is known to the kernel's list. */
+static void test_close_states(void **state)
+{
+	struct holder holder;
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	track(s, close_of(1, SECOND, CLOSE_STATE_CLOSED, 8));
+	assert_int_equal(sockets_held(s), 0);
+	for (enum close_state after = 0; after < CLOSE_STATE_COUNT; after++) {
+		struct event ev = close_of(10 + after, SECOND, after, 8);
+		struct sockets_key key = { NETNS, .local = ev.local, .remote = ev.remote };
+
+		track(s, ev);
+		assert_int_equal(sockets_find_owner(s, &key, &holder), after != CLOSE_STATE_CLOSED);
+		assert_int_equal(holder_of(s, "0.0.0.0", 4000), after < CLOSE_STATE_TIME_WAIT ? 0 : 8);
+		key.remote.port++;
+		key.remote.addr[0]++;
+		assert_false(sockets_find_owner(s, &key, &holder));
+	}
+	sockets_free(s);
+}
+
+static void test_owner_by_cookie(void **state)
+{
+	struct sockets_key key = key_of("0.0.0.0", 80);
+	struct holder holder;
+	struct sockets *s;
+	struct event ev = socket_event(1, EVENT_BIND, 1000, "0.0.0.0", 80, 977, "nginx");
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	ev.cookie = 4097;
+	track(s, ev);
+	ev = socket_event(2, EVENT_BIND, 1000, "0.0.0.0", 80, 978, "other");
+	ev.cookie = 4098;
+	track(s, ev);
+	key.cookie = 4097;
+	assert_true(sockets_find_owner(s, &key, &holder));
+	assert_int_equal(holder.pid, 977);
+	key.cookie = 4098;
+	assert_true(sockets_find_owner(s, &key, &holder));
+	assert_int_equal(holder.pid, 978);
+	key.cookie = 5;
+	assert_false(sockets_find_owner(s, &key, &holder));
+	key = key_of("10.0.0.1", 80); /* without a cookie, the very address */
+	assert_false(sockets_find_owner(s, &key, &holder));
+	sockets_free(s);
+}
+
+static void test_release_frees_the_port(void **state)
+{
+	struct event ev = close_of(1, SECOND, CLOSE_STATE_TIME_WAIT, 8);
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	track(s, ev);
+	track(s, close_of(2, SECOND, CLOSE_STATE_TIME_WAIT, 9));
+	ev.kind = EVENT_RELEASE;
+	track(s, ev);
+	assert_int_equal(holder_of(s, "0.0.0.0", 4000), 9);
+	assert_int_equal(sockets_count(s), 0);
+	track(s, happened(99, EVENT_BIND, 64 * SECOND));
+	assert_int_equal(sockets_held(s), 0);
+	sockets_free(s);
+}
+
+/* shutdown() of a listener: the socket lives on, with the port that it had asked for by number. */
+static void test_shutdown_leaves_a_bound_socket(void **state)
+{
+	struct event ev = socket_event(1, EVENT_CLOSE, 3000, "0.0.0.0", 80, 977, "nginx");
+	struct sockets_key key = key_of("0.0.0.0", 80);
+	struct holder holder;
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	track(s, socket_event(1, EVENT_BIND, 1000, "0.0.0.0", 80, 977, "nginx"));
+	track(s, socket_event(1, EVENT_LISTEN, 2000, "0.0.0.0", 80, 977, "nginx"));
+	ev.cause = CAUSE_SHUT_DOWN;
+	track(s, ev);
+	assert_true(sockets_find_holder(s, &key, &holder));
+	assert_int_equal(holder.kind, HOLDER_BOUND);
+	assert_int_equal(closed(s, 1, 9000, false).duration_ns, 8000);
+	assert_int_equal(holder_of(s, "0.0.0.0", 80), 0);
+	sockets_free(s);
+}
+
+static void test_held_are_bounded(void **state)
+{
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(1000, &s), 0);
+	for (uint64_t id = 1; id <= 5000; id++)
+		track(s, close_of(id, SECOND, CLOSE_STATE_TIME_WAIT, (uint32_t)id));
+	assert_int_equal(sockets_held(s), 251);
+	assert_int_equal(sockets_count(s), 0);
+	assert_in_range(holder_of(s, "0.0.0.0", 4000), 4750, 5000);
+	sockets_free(s);
+}
+
+/* Against plain arrays: many ports, all kinds of ends, growth, and time. */
+static void test_holders_like_an_array(void **state)
+{
+	enum { PORTS = 3000, STEPS = 300000 };
+	uint64_t(*life)[2] = calloc(PORTS, sizeof(*life)); /* alive: 1; else until when it is held */
+	struct sockets *s;
+
+	(void)state;
+	assert_non_null(life);
+	assert_int_equal(sockets_new(100000, &s), 0);
+	srand(11);
+	for (uint64_t step = 1; step <= STEPS; step++) {
+		int port = 1 + rand() % PORTS;
+		uint64_t id = 0xffff888000000000ULL + (uint64_t)port * 2048, now = step * SECOND / 1000;
+		uint64_t *is = life[port - 1];
+		enum event_kind kind = rand() % 2 ? EVENT_CONNECT : EVENT_CLOSE;
+		struct event ev = connection(id, kind, now, "10.0.0.1", port, 7, "x");
+
+		ev.close_state = rand() % 2 ? CLOSE_STATE_TIME_WAIT : CLOSE_STATE_CLOSED;
+		track(s, ev);
+		if (ev.kind == EVENT_CLOSE && ev.close_state == CLOSE_STATE_TIME_WAIT)
+			is[1] = now + 62 * SECOND;
+		is[0] = ev.kind == EVENT_CONNECT;
+		port = 1 + rand() % PORTS;
+		is = life[port - 1];
+		assert_int_equal(holder_of(s, "0.0.0.0", port), is[0] || is[1] > now ? 7 : 0);
+	}
+	free(life);
+	sockets_free(s);
+}
+
+/* ---- who made the socket that another process uses ---- */
+
+static uint32_t creator_of(struct sockets *s, struct event ev)
+{
+	sockets_track(s, &ev);
+	assert_true(!ev.creator_pid == !ev.creator_name[0]);
+	return ev.creator_pid;
+}
+
+static void test_creator_of_a_passed_listener(void **state)
+{
+	struct sockets *s;
+	struct event ev;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	assert_int_equal(creator_of(s, socket_event(1, EVENT_BIND, 1, "0.0.0.0", 22, 1, "systemd")), 0);
+	assert_int_equal(creator_of(s, socket_event(1, EVENT_LISTEN, 2, "0.0.0.0", 22, 1, "systemd")), 0);
+	ev = connection(2, EVENT_ACCEPT, 3, "10.0.0.1", 22, 800, "sshd");
+	sockets_track(s, &ev);
+	assert_int_equal(ev.creator_pid, 1);
+	assert_string_equal(ev.creator_name, "systemd");
+	assert_int_equal(creator_of(s, connection(3, EVENT_ACCEPT, 4, "10.0.0.1", 22, 1, "systemd")), 0);
+	/* the accepted socket is the acceptor's own; but a child may close it */
+	assert_int_equal(creator_of(s, connection(2, EVENT_CLOSE, 5, "10.0.0.1", 22, 800, "sshd")), 0);
+	assert_int_equal(creator_of(s, connection(3, EVENT_CLOSE, 6, "10.0.0.1", 22, 801, "child")), 1);
+	assert_int_equal(creator_of(s, socket_event(1, EVENT_CLOSE, 7, "0.0.0.0", 22, 800, "sshd")), 1);
+	assert_int_equal(sockets_count(s), 0);
+	sockets_free(s);
+}
+
+static void test_creator_after_fork(void **state)
+{
+	struct sockets *s;
+	struct event ev;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	assert_int_equal(creator_of(s, socket_event(1, EVENT_BIND, 1, "10.0.0.1", 70, 5, "parent")), 0);
+	ev = connection(1, EVENT_CONNECT, 2, "10.0.0.1", 70, 6, "child");
+	ev.how = HOW_NONE;
+	ev.outcome = OUTCOME_FAILURE;
+	assert_int_equal(creator_of(s, ev), 5);
+	ev.outcome = OUTCOME_SUCCESS;
+	assert_int_equal(creator_of(s, ev), 5);
+	assert_int_equal(holder_of(s, "10.0.0.1", 70), 6); /* who uses it now */
+	/* the same number, another process */
+	ev = connection(1, EVENT_CLOSE, 3, "10.0.0.1", 70, 5, "reused");
+	ev.process_start_ns++;
+	assert_int_equal(creator_of(s, ev), 5);
+	sockets_free(s);
+}
+
+/* The address in memory is used again: what is remembered of the old socket is not the new one's. */
+static void test_creator_of_reused_address(void **state)
+{
+	struct sockets *s;
+	struct event ev = socket_event(1, EVENT_BIND, 1, "10.0.0.1", 70, 5, "old");
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	track(s, ev);
+	assert_int_equal(creator_of(s, socket_event(1, EVENT_BIND, 2, "10.0.0.1", 71, 6, "new")), 0);
+	assert_int_equal(holder_of(s, "10.0.0.1", 70), 0);
+	assert_int_equal(holder_of(s, "10.0.0.1", 71), 6);
+	/* the same cookie: bound with IP_BIND_ADDRESS_NO_PORT, connected by a child */
+	ev = socket_event(2, EVENT_BIND, 3, "10.0.0.1", -1, 5, "parent");
+	ev.cookie = 9;
+	track(s, ev);
+	ev = connection(2, EVENT_CONNECT, 4, "10.0.0.1", 72, 6, "child");
+	ev.cookie = 9;
+	assert_int_equal(creator_of(s, ev), 5);
+	assert_int_equal(closed(s, 2, 10, true).duration_ns, 7);
+	sockets_free(s);
+}
+
+static void test_creator_unknown(void **state)
+{
+	struct event ev = socket_event(1, EVENT_BIND, 1, "0.0.0.0", 80, 5, "one");
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	/* SO_REUSEPORT: two listeners of two processes, and nobody knows by which the connection came */
+	track(s, ev);
+	track(s, socket_event(1, EVENT_LISTEN, 2, "0.0.0.0", 80, 5, "one"));
+	track(s, socket_event(2, EVENT_BIND, 3, "0.0.0.0", 80, 6, "two"));
+	track(s, socket_event(2, EVENT_LISTEN, 4, "0.0.0.0", 80, 6, "two"));
+	assert_int_equal(creator_of(s, connection(3, EVENT_ACCEPT, 5, "10.0.0.1", 80, 7, "three")), 0);
+	/* acts without a process, or a kernel thread for somebody */
+	assert_int_equal(creator_of(s, socket_event(1, EVENT_CLOSE, 6, "0.0.0.0", 80, 0, "")), 0);
+	ev = socket_event(2, EVENT_CLOSE, 7, "0.0.0.0", 80, 99, "iou-sqp");
+	ev.confidence = CONFIDENCE_KERNEL;
+	assert_int_equal(creator_of(s, ev), 0);
+	/* older than us */
+	assert_int_equal(creator_of(s, connection(8, EVENT_ACCEPT, 8, "10.0.0.1", 81, 7, "three")), 0);
+	sockets_free(s);
+}
+
+/* The network reset a connection: its port is given back in nobody's name, and is its owner's. */
+static void test_release_is_the_owners(void **state)
+{
+	struct sockets *s;
+	struct event ev = events_connect();
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	ev.socket_id = 77;
+	ev.pid = 4312;
+	ev.uid = 33;
+	strcpy(ev.name, "worker");
+	sockets_track(s, &ev);
+	ev.kind = EVENT_RELEASE;
+	ev.pid = ev.uid = 0;
+	ev.has_uid = false;
+	ev.name[0] = '\0';
+	sockets_track(s, &ev);
+	assert_int_equal(ev.pid, 4312);
+	assert_true(ev.has_uid);
+	assert_int_equal(ev.uid, 33);
+	assert_string_equal(ev.name, "worker");
+	/* of another socket, nothing is known: nothing is said */
+	ev.socket_id = 78;
+	ev.pid = 0;
+	sockets_track(s, &ev);
+	assert_int_equal(ev.pid, 0);
+	sockets_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_release_is_the_owners),
 		cmocka_unit_test(test_close_knows_role_and_life),
 		cmocka_unit_test(test_address_used_again),
+		cmocka_unit_test(test_doubtful_bind_is_not_remembered),
 		cmocka_unit_test(test_connection_from_before_is_judged_by_its_ports),
 		cmocka_unit_test(test_limit_holds),
 		cmocka_unit_test(test_like_an_array),
+		cmocka_unit_test(test_overlap),
+		cmocka_unit_test(test_holder_is_described),
+		cmocka_unit_test(test_holder_has_the_same_port_and_namespace),
+		cmocka_unit_test(test_v6only_holder_leaves_ipv4),
+		cmocka_unit_test(test_preference),
+		cmocka_unit_test(test_time_wait_is_held),
+		cmocka_unit_test(test_close_states),
+		cmocka_unit_test(test_owner_by_cookie),
+		cmocka_unit_test(test_release_frees_the_port),
+		cmocka_unit_test(test_shutdown_leaves_a_bound_socket),
+		cmocka_unit_test(test_held_are_bounded),
+		cmocka_unit_test(test_holders_like_an_array),
+		cmocka_unit_test(test_creator_of_a_passed_listener),
+		cmocka_unit_test(test_creator_after_fork),
+		cmocka_unit_test(test_creator_of_reused_address),
+		cmocka_unit_test(test_creator_unknown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,14 +3,18 @@
 #
 # Runs in the virtual machine. Collects what the host's tests/kernels/run then compares, below /results.
 #   guest.sh scenarios NAME MODE | stress NAME MODE | irq NAME MODE | random NAME MODE ...   (several, each three words)
+#   guest.sh --soak ...: the long forms
 set -u
+
+# Where the events go, if not to the job's directory: a job that makes very many has no room for them.
+events=
 
 # Starts porttrace and waits until it sees everything. $1: directory for its output; the rest: options.
 trace_start()
 {
 	dir=$1
 	shift
-	/test/porttrace --json -v --backend tracing "$@" >"$dir/events.jsonl" 2>"$dir/stderr" &
+	/test/porttrace --json -v --backend tracing "$@" >"${events:-$dir/events.jsonl}" 2>"$dir/stderr" &
 	tracer=$!
 	while ! grep -q 'porttrace: ready' "$dir/stderr"; do
 		kill -0 "$tracer" 2>/dev/null || return 1
@@ -62,16 +66,82 @@ scenarios()
 	trace_stop
 }
 
-# One load under trace, with the load's own count as the truth: load NAME MODE WORDS-OF-STRESS...
+# One load under trace, with the load's own count as the truth: load NAME MODE WORDS-OF-STRESS... What is tested is
+# whether the kernel runs every program: the ring is large enough for a reader that gets no time in an emulator.
 load()
 {
 	dir=/results/$1
 	mkdir -p "$dir"
-	trace_start "$dir" --attach-mode "$2" || return
+	trace_start "$dir" --ringbuf 64M --attach-mode "$2" || return
 	shift 2
 	/test/stress "$@" >"$dir/load.json"
 	trace_stop
 	gzip -f "$dir/events.jsonl"
+}
+
+# Threads that wait in accept(), some of them since before the start.
+accept()
+{
+	mkdir -p "/results/$1"
+	rm -f /tmp/go
+	/test/stress accept 2000 100 >"/results/$1/load.json" 2>"/results/$1/run.log" &
+	load=$!
+	while ! grep -q READY "/results/$1/run.log"; do sleep 0.2; done
+	trace_start "/results/$1" --ringbuf 64M --attach-mode "$2" || return
+	touch /tmp/go
+	wait $load
+	trace_stop
+	gzip -f "$dir/events.jsonl"
+}
+
+# Who makes a call: the processes say it themselves.
+process()
+{
+	mkdir -p "/results/$1"
+	trace_start "/results/$1" --attach-mode "$2" || return
+	/test/process "/results/$1/record.jsonl" >"/results/$1/run.log" 2>&1
+	trace_stop
+}
+
+# MAP TYPE ELEMENTS, for each table of porttrace's that can have elements.
+count_maps()
+{
+	bpftool map show | sed -nE 's/^([0-9]+): (hash|lru_hash|lru_percpu_hash|percpu_hash)  name ([^ ]+) .*/\1 \2 \3/p' |
+		while read -r id type name; do
+			echo "$name $type $(bpftool -j map dump id "$id" | grep -o '"key":\["0x' | wc -l)"
+		done
+}
+
+# NAME SECONDS RESIDENT ALLOCATED, in KiB.
+memory_kib() { sed -nE "s/^$1:\s*([0-9]+) kB/\1/p" "/proc/$tracer/status"; }
+
+measure() { echo "$1 $(cut -d. -f1 /proc/uptime) $(memory_kib VmRSS) $(memory_kib VmData)" >>"$dir/memory"; }
+
+churn()
+{
+	/test/stress kill 100 0 >>"$dir/load.json"
+	/test/stress abort 1000 0 >>"$dir/load.json"
+	/test/stress churn "$1" 0 >>"$dir/load.json"
+	sleep 1
+	measure "$2"
+}
+
+# Sockets come and go, processes are killed, connects are given up: then every table is as at the start.
+maps()
+{
+	half=10000
+	[ $soak = 0 ] || half=500000
+	events=/dev/null
+	mkdir -p "/results/$1"
+	trace_start "/results/$1" --ringbuf 64M --attach-mode "$2" || return
+	count_maps >"$dir/maps-before"
+	measure start
+	churn $half half
+	churn $half end
+	count_maps >"$dir/maps"
+	ls -d /proc/[0-9]*/task/[0-9]* | wc -l >"$dir/threads"
+	trace_stop
+	events=
 }
 
 stress() { load "$1" "$2" preempt 8 250; }
@@ -96,7 +166,15 @@ random()
 	gzip -1 -f "$dir/events.jsonl" "$dir/record"
 }
 
+uname -r >/results/release
+soak=0
+if [ "$1" = --soak ]; then
+	soak=1
+	shift
+fi
 while [ $# -ge 3 ]; do
+	began=$(cut -d. -f1 /proc/uptime)
 	"$1" "$2" "$3"
+	echo "$2: $(($(cut -d. -f1 /proc/uptime) - began)) s"
 	shift 3
 done

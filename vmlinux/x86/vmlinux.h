@@ -152,8 +152,28 @@ struct path {
 	struct dentry *dentry;
 };
 
+struct super_block {
+	unsigned long s_magic;
+};
+
+struct inode {
+	__u16 i_mode;
+	struct super_block *i_sb;
+};
+
 struct file {
 	struct path f_path;
+	struct inode *f_inode;
+	void *private_data;
+};
+
+struct fdtable {
+	__u32 max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
 };
 
 struct mm_struct {
@@ -179,6 +199,7 @@ struct task_struct {
 	__u64 self_exec_id;
 	char comm[16];
 	struct mm_struct *mm;
+	struct files_struct *files;
 };
 
 struct trace_entry {
