@@ -195,6 +195,7 @@ void call_disconnect(struct slot *s)
 void call_result(struct slot *s, int timeout_ms)
 {
 	struct pollfd pfd = { .fd = s->fds[0], .events = POLLOUT };
+	unsigned int none[SLOTS] = {}, lengths[SLOTS];
 	socklen_t len = sizeof(int);
 	struct rec *r;
 	int err = 0;
@@ -208,6 +209,8 @@ void call_result(struct slot *s, int timeout_ms)
 	r->err = err;
 	r->ret = err ? -1 : 0;
 	after(r, s);
+	queues(s, r->peer.port, lengths);
+	r->other = queue_grown(none, lengths);
 	if (r->state1 == STATE_ESTABLISHED)
 		s->connected = true;
 }
@@ -216,7 +219,7 @@ void call_result(struct slot *s, int timeout_ms)
 struct slot *call_accept(struct slot *s, bool nonblock, bool cloexec)
 {
 	struct slot like = { .family = s->family, .type = SOCK_STREAM, .nonblock = nonblock, .cloexec = cloexec,
-			     .ns = s->ns, .connected = true, .accepted = true };
+			     .ns = s->ns, .connected = true };
 	unsigned int length, max;
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);

@@ -306,8 +306,18 @@ class World:
             sock = self.socks.get(rec.cookie)
             if sock:
                 sock.history.append(rec)
+                self.cross_check(rec, sock)
             self.names[rec.pid] = (rec.uid, rec.comm)
             getattr(self, "on_" + rec.op)(rec, sock)
+
+    def cross_check(self, rec, sock):
+        """What TCP_INFO said before the call."""
+        if not sock.tcp or not rec.state0 or sock.attempt:
+            return
+        side = sock.side
+        want = LISTEN if sock.listening else CLOSE if not side or side.dead else None
+        if (rec.state0 in (CLOSE, LISTEN) or want) and rec.state0 != want:
+            self.fault(rec, f"state should be {want}")
 
     # --- processes ---
 
@@ -917,7 +927,9 @@ def compare_socket(sock, report):
             pair(exp, event)
         else:
             return
-    for exp, event in list(align(expected, events)):
+    pairs = list(align(expected, events))
+    pairs += displaced([exp for exp, event in pairs if not event], [event for exp, event in pairs if not exp])
+    for exp, event in pairs:
         if exp and event:
             pair(exp, event)
             names = differences(exp, event)
@@ -925,6 +937,16 @@ def compare_socket(sock, report):
                 wrong = ", ".join(f"{n}: expected {text(exp.f[n])}, got {event.f[n]!r}" for n in names)
                 report.add(f"wrong: {exp.f['action']} sequence {event.sequence}: {wrong}; "
                            f"call {exp.rec}", sock)
+
+
+def displaced(expected, events):
+    """What is right but for its place: order_problems() tells."""
+    for exp in expected:
+        for event in events:
+            if not differences(exp, event):
+                events.remove(event)
+                yield exp, event
+                break
 
 
 def text(want):

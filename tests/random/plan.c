@@ -75,7 +75,8 @@ static uint32_t full_length(const struct addr *a)
 
 /*
  * Can this socket talk IPv4, or IPv6? One that is bound to an address of one cannot talk the other. A TCP socket that
- * has once tried a v4-mapped address sends IPv4 ever after (the kernel keeps icsk_af_ops): each has one for life.
+ * has once tried a v4-mapped address sends IPv4 ever after, and so do the connections that it accepts as a listener
+ * (the kernel keeps icsk_af_ops): each has one for life.
  */
 static bool talks(const struct slot *s, int family, const struct addr *local)
 {
@@ -140,7 +141,8 @@ static struct addr dead_address(const struct slot *s, uint32_t *ret_len)
 	if (!talks(s, family, &local)) /* bound to the other family */
 		a = net_addr(AF_INET, "127.0.0.1", DEAD_PORT);
 	else if (kind >= 93) /* another family */
-		a = s->family == AF_INET ? net_addr(AF_INET6, "::1", DEAD_PORT) : net_addr(AF_INET, "127.0.0.1", DEAD_PORT);
+		a = s->family == AF_INET ? net_addr(AF_INET6, "::1", DEAD_PORT) :
+					   net_addr(AF_INET, "127.0.0.1", DEAD_PORT);
 	else if (kind >= 75 && s->family == AF_INET)
 		a = net_addr(AF_INET, "10.9.9.9", DEAD_PORT);
 	else if (kind >= 75 && family == AF_INET6)
@@ -167,7 +169,7 @@ static struct slot *draw_listener(const struct slot *s, struct addr *ret_at)
 			continue;
 		*ret_at = net_local(l->fds[0]);
 		*ret_at = reach(s, ret_at, l->v6only);
-		if (ret_at->family)
+		if (ret_at->family && (!l->speaks4 || ret_at->family == AF_INET || net_is_mapped(ret_at)))
 			return l;
 	}
 	return NULL;
@@ -206,9 +208,6 @@ static void tcp_connect(struct slot *s)
 	struct addr local = net_local(s->fds[0]), to;
 	uint32_t kind = draw(100), len;
 
-	/* A socket of IPv6 that was accepted and disconnected gets no answer to its SYN any more, not even a reset. */
-	if (s->accepted && s->family == AF_INET6 && net_state(s->fds[0]) == 7 /* TCP_CLOSE */)
-		return;
 	if (kind < 70 && draw_listener(s, &to)) {
 		connect_to(s, &to, full_length(&to));
 	} else if (kind < 76 && binds_own_port(&local) && !s->connected && !slot_listens(s) &&
@@ -457,8 +456,7 @@ static void story_of_waiting(void)
 		call_accept(l, false, false);
 	}
 	for (int i = 0; i < n; i++)
-		if (slot_pending(stuck[i]))
-			call_result(stuck[i], 30000);
+		call_result(stuck[i], 30000);
 	call_close_all(l);
 }
 

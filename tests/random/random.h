@@ -102,7 +102,7 @@ _Static_assert(sizeof(struct rec) == 200, "check.py knows the size");
 
 /* A socket of a process. What can be asked for is not kept here. */
 struct slot {
-	bool used, nonblock, cloexec, reuseport, v6only, linger0, accepted;
+	bool used, nonblock, cloexec, reuseport, v6only, linger0;
 	bool speaks4;   /* a TCP socket of IPv6 that tries only v4-mapped addresses */
 	bool connected; /* was, and connect(AF_UNSPEC) has not undone it */
 	uint8_t family, type, ns;
