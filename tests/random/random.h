@@ -96,7 +96,8 @@ struct rec {
 	struct addr given, local0, local, peer0, peer;
 	uint32_t lead, index;
 	char comm[16];
-	uint8_t reserved[4];
+	uint8_t options0, options; /* bits of enum socket_option, as getsockopt() says, before and after */
+	uint8_t reserved[2];
 };
 _Static_assert(sizeof(struct rec) == 200, "check.py knows the size");
 
