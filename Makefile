@@ -97,6 +97,14 @@ $(BUILD)/tests/workload: $(SCENARIO_SOURCES) $(wildcard tests/scenarios/*.h)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -O1 -g -Wall -Wextra -o $@ $(SCENARIO_SOURCES) -lpthread
 
+# The same program for 32 bits, where the compiler can: what a 32-bit program calls is not what a 64-bit one calls.
+NARROW := $(shell echo 'int main(void) { return 0; }' | $(CC) -m32 -static -x c - -o /dev/null 2>/dev/null && echo $(BUILD)/tests/workload32)
+
+$(BUILD)/tests/workload32: $(SCENARIO_SOURCES) $(wildcard tests/scenarios/*.h)
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -m32 -static -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64 -O1 -g -Wall -Wextra -o $@ $(SCENARIO_SOURCES) -lpthread
+
 $(BUILD)/tests/stress: $(wildcard tests/stress/*.c) $(wildcard tests/stress/*.h)
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
@@ -118,7 +126,7 @@ $(BUILD)/tests/cli-load: tests/cli/load.c
 	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $<
 
 unit-tests: $(UNIT_TESTS)
-test-programs: $(BUILD)/porttrace $(BUILD)/tests/workload $(BUILD)/tests/stress $(BUILD)/tests/process \
+test-programs: $(BUILD)/porttrace $(BUILD)/tests/workload $(NARROW) $(BUILD)/tests/stress $(BUILD)/tests/process \
 	$(BUILD)/tests/random $(BUILD)/tests/cli-load
 
 # The same sources with the sanitizers, in a build folder of their own.

@@ -16,6 +16,7 @@
 #include "workload.h"
 
 bool with_release, via_socketcall;
+int (*close_by)(int fd) = close;
 
 /* Clients that were closed, or reset, while they waited for an accept(). */
 static struct sock gone[64];
@@ -354,14 +355,24 @@ static void listener_ends(struct sock *s, struct sock **list, size_t count)
 		look(list[i], 1000);
 }
 
-static void rec_release(const struct sock *s)
+static bool shares_port(const struct sock *s, const void *arg)
+{
+	const struct sock *one = arg;
+
+	return s != one && s->type == one->type && s->netns == one->netns && s->holds_port &&
+	       s->local.port == one->local.port;
+}
+
+/* The kernel has taken back the port; perhaps it is not the only socket's. */
+void rec_release(const struct sock *s, unsigned int free)
 {
 	struct expect e = expect_of(s, "release", 0);
 
 	e.role = s->established ? s->role : ROLE_NONE;
 	e.local = s->local;
 	e.remote = s->established ? s->remote : ep_none();
-	e.port_free = -1;
+	e.port_free = !s_find(shares_port, s);
+	e.free = free;
 	rec_event(&e);
 }
 
@@ -380,7 +391,7 @@ int s_close(struct sock *s)
 	e = close_begins(s, NULL);
 	count = listens ? waiting(s, list, ARRAY_SIZE(list)) : 0;
 	reset = is_connection(s) && !e.err && (lingers_not(s) || s->unread > 0);
-	rc = close(s->fd) ? -errno : 0;
+	rc = close_by(s->fd) ? -errno : 0;
 	e.state = state_of(s);
 	if (told)
 		rec_event(&e);
@@ -388,8 +399,9 @@ int s_close(struct sock *s)
 		listener_ends(s, list, count);
 	if (is_connection(s) && !died_alone(s))
 		peer_sees(s);
-	if (with_release && told && !strcmp(e.state, "closed"))
-		rec_release(s);
+	/* After a reset the port has gone before, when the reset came. */
+	if (with_release && told && !s->broken && !strcmp(e.state, "closed"))
+		rec_release(s, 0);
 	remember_gone(s, reset);
 	s_forget(s);
 	return rc;
@@ -410,10 +422,11 @@ int s_shutdown(struct sock *s, int how)
 	return 0;
 }
 
-static void rec_stopped(struct sock *s)
+static void rec_stopped(struct sock *s, int64_t at_ns)
 {
 	struct expect e = expect_of(s, "close", 0);
 
+	e.at_ns = at_ns;
 	e.cause = "shut_down";
 	e.local = s->local;
 	/* A port that was not asked for by number goes now; the words do not say how that is told. */
@@ -429,11 +442,12 @@ int s_shutdown_listener(struct sock *s, int how)
 	struct sockaddr sa = { .sa_family = AF_UNSPEC };
 	struct sock *list[64];
 	size_t count = waiting(s, list, ARRAY_SIZE(list));
+	int64_t at_ns = clock_ns(CLOCK_MONOTONIC);
 
 	if (how < 0 ? connect(s->fd, &sa, sizeof(sa)) : shutdown(s->fd, how))
 		return -errno;
 	listener_ends(s, list, count);
-	rec_stopped(s);
+	rec_stopped(s, at_ns);
 	return 0;
 }
 

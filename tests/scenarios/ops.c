@@ -251,7 +251,6 @@ struct sock *s_new(int fd, int family, int type, int proto)
 	s.local = s.remote = ep_none();
 	s.older = rec_paused();
 	s.no_fd = narrow;
-	rec_who(&s.maker);
 	return s_adopt(&s);
 }
 
@@ -272,6 +271,13 @@ struct sock *s_open(int family, int type)
 bool s_is_mptcp(const struct sock *s)
 {
 	return s->proto == IPPROTO_MPTCP;
+}
+
+void s_made(struct sock *s)
+{
+	if (!s->made)
+		rec_who(&s->maker);
+	s->made = true;
 }
 
 /* The next bind() or listen() of s will find its port in the hands of another socket. */
@@ -301,6 +307,8 @@ void rec_bind(struct sock *s, int rc, const struct ep *asked, unsigned int free)
 {
 	struct expect e = expect_of(s, "bind", rc);
 
+	if (rc == 0)
+		s_made(s);
 	e.free = free;
 	e.requested = *asked;
 	e.how = asked->port > 0 ? "explicit" : "bind0";
@@ -349,6 +357,9 @@ void rec_listen(struct sock *s, int rc, int backlog)
 {
 	bool had_port = s->holds_port;
 	struct expect e = expect_of(s, "listen", rc);
+
+	if (rc == 0)
+		s_made(s);
 
 	e.local = ep_local(s->fd);
 	if (!had_port) {
@@ -442,6 +453,8 @@ void rec_connect(struct sock *s, int rc, bool sync, unsigned int free)
 	}
 	s->connecting = false;
 	rec_event(&e);
+	if (with_release && async_error(rc) && s->connect_picks)
+		rec_release(s, F_LOCAL_IP | F_LOCAL_PORT | F_REMOTE_IP | F_REMOTE_PORT);
 }
 
 /* The program gave up an attempt whose result it never saw. */
@@ -473,6 +486,8 @@ void connect_begins(struct sock *s, const void *sa, socklen_t len)
 {
 	s->connect_ns = clock_ns(CLOCK_MONOTONIC);
 	s->connect_picks = !s->holds_port;
+	if (s->connect_picks)
+		s_made(s);
 	s->remote = ep_of(sa, len);
 }
 
@@ -567,6 +582,8 @@ static void rec_autobind(struct sock *s, int rc, const char *by, const struct ep
 {
 	struct expect e = expect_of(s, "bind", rc);
 
+	if (rc == 0)
+		s_made(s);
 	e.how = "autobind";
 	e.requested = ep_port(0);
 	e.free = F_REQ_IP;
@@ -639,16 +656,28 @@ int s_sendmsg(struct sock *s, const char *ip, int port)
 
 /* ---- accept ---- */
 
-void rec_accept(const struct sock *s)
+/* The process of the new socket is who accepts; that the listener is another's is said too. */
+void rec_accept(const struct sock *s, const struct sock *ls)
 {
 	struct expect e = expect_of(s, "accept", 0);
 
+	e.maker = &ls->maker;
 	e.role = ROLE_INGRESS;
 	e.how = "inherited";
 	e.local = s->local;
 	e.remote = s->remote;
 	e.cookie_maybe = true;
 	rec_event(&e);
+}
+
+/* A listener of MPTCP gives a socket of TCP to a client that knows only that. */
+static int protocol_of(int fd)
+{
+	socklen_t len = sizeof(int);
+	int proto = 0;
+
+	getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &proto, &len);
+	return proto == IPPROTO_TCP ? 0 : proto;
 }
 
 void s_accepted(struct sock *s, const struct sock *ls, const struct ep *peer)
@@ -660,7 +689,8 @@ void s_accepted(struct sock *s, const struct sock *ls, const struct ep *peer)
 	s->local = ep_local(s->fd);
 	s->remote = *peer;
 	s_found(s);
-	rec_accept(s);
+	s_made(s);
+	rec_accept(s, ls);
 }
 
 struct sock *s_accept(struct sock *ls, bool want_addr)
@@ -675,7 +705,7 @@ struct sock *s_accept(struct sock *ls, bool want_addr)
 			  SOCK_CLOEXEC);
 	if (fd < 0)
 		return NULL;
-	s = s_new(fd, ls->family, SOCK_STREAM, ls->proto);
+	s = s_new(fd, ls->family, SOCK_STREAM, s_is_mptcp(ls) ? protocol_of(fd) : 0);
 	if (!s)
 		return NULL;
 	peer = want_addr ? ep_of(&ss, len) : ep_peer(fd);

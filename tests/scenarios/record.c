@@ -38,7 +38,7 @@ static const struct {
 	{ F_CLOSED_BY, "closed_by" },	  { F_STATE, "state" },
 	{ F_BYTES, "bytes" },		  { F_CREATOR, "creator" },
 	{ F_EXIT, "exit" },		  { F_HOLDER, "holder" },
-	{ F_TOOK, "duration" },
+	{ F_TOOK, "duration" },		  { F_V6ONLY, "v6only" },
 };
 
 static const char *const role_names[] = { "none", "egress", "ingress" };
@@ -169,7 +169,7 @@ static void put_string(FILE *f, const char *key, const char *value)
 
 static void put_task(FILE *f, const struct expect *e)
 {
-	const struct who *maker = &e->s->maker;
+	const struct who *maker = e->maker ? e->maker : &e->s->maker;
 	struct who self;
 	const struct who *w = e->who;
 
@@ -345,10 +345,13 @@ static void put_socket(FILE *f, const struct expect *e)
 		put_string(f, "iana", "136");
 }
 
-/* A connection of MPTCP is several of TCP: what each of them says is not its own. */
+/*
+ * A connection of MPTCP is several of TCP: what each of them says is not its own. Binding makes
+ * the first of them v6-only, and the program is not told.
+ */
 static unsigned int end_unknown(const struct expect *e)
 {
-	return s_is_mptcp(e->s) ? F_STATE | F_BYTES | F_CLOSED_BY : 0;
+	return s_is_mptcp(e->s) ? F_STATE | F_BYTES | F_CLOSED_BY | F_V6ONLY : 0;
 }
 
 static void put_hints(FILE *f, const struct expect *e)

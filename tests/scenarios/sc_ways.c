@@ -443,12 +443,11 @@ const struct scenario ways_scenarios[] = {
 	SC("udplite4_bind", udplite_bind, 0, UDP4, .flags = V_EXPLICIT),
 	SC("udplite6_bind_zero", udplite_bind, NEED_IPV6, UDP6),
 	SC("udplite4_sendto_auto", udplite_sendto, 0, UDP4),
-	SC("udplite4_conn", udplite_connect, 0, UDP4),
+	{ .name = "udplite4_conn", .fn = udplite_connect, .v = { UDP4 },
+	  .cgroup_blind = "the kernel runs no cgroup program for connect() of UDP-Lite" },
 	SC("udplite_own_ports", udplite_own_ports, 0, UDP4),
 	SC("tcp4_FASTOPEN_server", fastopen_server, OWN_NETNS, TCP4),
 	SC("tcp6_FASTOPEN_server", fastopen_server, OWN_NETNS | NEED_IPV6, TCP6),
 	SC("tcp4_FASTOPEN_refused", fastopen_refused, OWN_NETNS, TCP4),
 	SC_END,
 };
-
-const struct inner inners[] = { { NULL, NULL } };

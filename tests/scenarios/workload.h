@@ -92,6 +92,13 @@ extern const struct scenario life_scenarios[];
 extern const struct scenario noise_scenarios[];
 extern const struct scenario ways_scenarios[];
 extern const struct scenario end_scenarios[];
+extern const struct scenario mptcp_scenarios[];
+extern const struct scenario uring_scenarios[];
+extern const struct scenario pass_scenarios[];
+extern const struct scenario deny_scenarios[];
+extern const struct scenario firewall_scenarios[];
+extern const struct scenario cause_scenarios[];
+extern const struct scenario release_scenarios[];
 
 /* What a scenario runs in a program of its own, by exec(). */
 struct inner {
@@ -175,7 +182,8 @@ struct sock {
 	int unread;       /* what was there to read besides, when it was looked at */
 	const char *cause; /* of a failure to come; NULL: what its errno says */
 	struct holder held; /* by whom its port will be found in use */
-	struct who maker; /* who made the socket */
+	struct who maker; /* who got the socket its port */
+	bool made;
 };
 
 /* Fields which the program cannot know. */
@@ -201,12 +209,14 @@ enum {
 	F_EXIT = 1 << 18,
 	F_HOLDER = 1 << 19,
 	F_TOOK = 1 << 20,
+	F_V6ONLY = 1 << 21,
 };
 
 struct expect {
 	const char *action;
 	const struct sock *s;
 	const struct who *who; /* NULL: the caller */
+	const struct who *maker; /* NULL: the socket's */
 	enum role role;
 	bool failed;
 	int err; /* positive errno, 0: none is printed */
@@ -261,6 +271,7 @@ struct sock *s_adopt(const struct sock *from);
 struct sock *s_find(bool (*is)(const struct sock *s, const void *arg), const void *arg);
 bool s_is_mptcp(const struct sock *s);
 void s_held(struct sock *s, const char *kind, const struct sock *by);
+void s_made(struct sock *s);       /* the caller gets it its port, unless somebody has before */
 void s_forget(struct sock *s);     /* not ours to close any more */
 void s_drop(struct sock *s);  /* close a copy, not the last reference */
 void s_drop_all(void);
@@ -278,7 +289,7 @@ int s_udp_connect(struct sock *s, const char *ip, int port);
 int s_sendto(struct sock *s, const char *ip, int port);
 int s_sendmsg(struct sock *s, const char *ip, int port);
 void rec_connect(struct sock *s, int rc, bool sync, unsigned int free);
-void rec_accept(const struct sock *s);
+void rec_accept(const struct sock *s, const struct sock *ls);
 void rec_bind(struct sock *s, int rc, const struct ep *asked, unsigned int free);
 void rec_listen(struct sock *s, int rc, int backlog);
 void connect_begins(struct sock *s, const void *sa, socklen_t len);
@@ -288,6 +299,8 @@ int s_accept_error(struct sock *ls);
 
 /* end.c */
 extern bool with_release;
+extern int (*close_by)(int fd);    /* close(), or what does the same */
+void rec_release(const struct sock *s, unsigned int free);
 int64_t s_send(struct sock *s, int n);
 int64_t s_recv(struct sock *s, int n);
 int s_transfer(struct sock *from, struct sock *to, int n);

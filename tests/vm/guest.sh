@@ -57,12 +57,21 @@ scenarios()
 {
 	mkdir -p "/results/$1"
 	rm -f /tmp/go
-	/test/workload --expect "/results/$1/expect.jsonl" --hold --go /tmp/go >"/results/$1/run.log" 2>&1 &
+	/test/workload --seccomp --expect "/results/$1/expect.jsonl" --hold --go /tmp/go >"/results/$1/run.log" 2>&1 &
 	workload=$!
 	while ! grep -q READY "/results/$1/run.log"; do sleep 0.2; done
-	trace_start "/results/$1" --attach-mode "$2" || return
+	trace_start "/results/$1" --seccomp --attach-mode "$2" || return
 	touch /tmp/go
 	wait $workload
+	trace_stop
+}
+
+# When ports are given back: only with -e release, and only those scenarios that are about it.
+release()
+{
+	mkdir -p "/results/$1"
+	trace_start "/results/$1" -e all,release --attach-mode "$2" || return
+	/test/workload --release --expect "/results/$1/expect.jsonl" >"/results/$1/run.log" 2>&1
 	trace_stop
 }
 
