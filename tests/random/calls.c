@@ -370,7 +370,8 @@ void call_option(struct slot *s, enum socket_option option, int value)
 	else if (option == OPT_LINGER0)
 		result(r, setsockopt(r->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)));
 	else
-		result(r, setsockopt(r->fd, option_names[option].level, option_names[option].name, &value, sizeof(value)));
+		result(r, setsockopt(r->fd, option_names[option].level, option_names[option].name, &value,
+				     sizeof(value)));
 	if (r->err)
 		return;
 	s->nonblock = option == OPT_NONBLOCK ? value : s->nonblock;

@@ -195,6 +195,8 @@ static void connect_to(struct slot *s, const struct addr *to, uint32_t len)
 	if (!s->nonblock && (port_is_full(s, to->port) || slot_pending(s)))
 		call_option(s, OPT_NONBLOCK, 1);
 	call_connect(s, to, len);
+	if (self->borrowed[s - self->slots] && slot_pending(s)) /* its owner could not know how it ends */
+		call_disconnect(s);
 }
 
 /* One that nobody else can have: what getsockname() says may be a port that was given back. */
