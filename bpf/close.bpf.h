@@ -250,7 +250,9 @@ static __always_inline void close_now(struct sock *sk, bool was_connected, const
 		return;
 	process_tell();
 	handler_fill(&ev, sk, RAW_CLOSE, error, btf);
-	if (tcp && was_connected)
+	if (tcp && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_SYN_SENT)
+		ev.flags |= RAW_F_EGRESS;
+	else if (tcp && was_connected)
 		close_fill_end(&ev, sk, end);
 	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_MPTCP && ev.after == RAW_AFTER_NONE)
 		ev.after = RAW_AFTER_CLOSED;

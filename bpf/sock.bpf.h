@@ -52,10 +52,10 @@ static __always_inline void sock_read_request(struct request *req, const void *u
 		return;
 	bpf_probe_read_kernel(&req->port, sizeof(req->port), uaddr + 2);
 	req->port = bpf_ntohs(req->port);
-	if (req->family == AF_INET6 && addr_len >= 24)
-		bpf_probe_read_kernel(req->addr, 16, uaddr + 8);
-	else
+	if (req->family != AF_INET6)
 		bpf_probe_read_kernel(req->addr, 4, uaddr + 4);
+	else if (addr_len >= SOCKADDR_IN6_SIZE)
+		bpf_probe_read_kernel(req->addr, 16, uaddr + 8);
 }
 
 /* The remote address as it was asked for, in the family of the socket: IPv4 on an IPv6 socket is v4-mapped. */

@@ -240,12 +240,13 @@ static bool netns_has_process(const char *proc, uint32_t pid, uint32_t inum)
 
 uint32_t netns_find_process(const char *proc, uint32_t inum)
 {
-	_closedir_ DIR *dir = opendir(proc ? proc : "/proc");
+	const char *path = proc ? proc : "/proc";
+	_closedir_ DIR *dir = opendir(path);
 	struct dirent *entry;
 	uint32_t pid;
 
 	while (dir && (entry = readdir(dir)))
-		if (!parse_u32(entry->d_name, 1, UINT32_MAX, &pid) && netns_has_process(proc ? proc : "/proc", pid, inum))
+		if (!parse_u32(entry->d_name, 1, UINT32_MAX, &pid) && netns_has_process(path, pid, inum))
 			return pid;
 	return 0;
 }

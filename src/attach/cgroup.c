@@ -287,15 +287,27 @@ static void cgroup_close(struct attach *at)
 	at->state = NULL;
 }
 
+/*
+ * May sockops programs ask who runs? Tried with a program that does: libbpf_probe_bpf_helper() knows the verifier's
+ * words of old, but not "program of this type cannot use helper", and takes that for a yes.
+ */
 static bool cgroup_has_ops_process(void)
 {
-	static const enum bpf_func_id helpers[] = { BPF_FUNC_get_current_pid_tgid, BPF_FUNC_get_current_uid_gid,
-						    BPF_FUNC_get_current_cgroup_id, BPF_FUNC_get_current_comm };
+	const struct bpf_insn program[] = {
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_get_current_pid_tgid },
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_get_current_uid_gid },
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_get_current_cgroup_id },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_1, .src_reg = BPF_REG_10 },
+		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_1, .imm = -RAW_COMM_SIZE },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_2, .imm = RAW_COMM_SIZE },
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_get_current_comm },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 1 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	_close_ int fd = bpf_prog_load(BPF_PROG_TYPE_SOCK_OPS, "c_probe", "Dual BSD/GPL", program,
+				       sizeof(program) / sizeof(program[0]), NULL);
 
-	for (size_t i = 0; i < sizeof(helpers) / sizeof(helpers[0]); i++)
-		if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_SOCK_OPS, helpers[i], NULL) != 1)
-			return false;
-	return true;
+	return fd >= 0;
 }
 
 static int cgroup_load(struct cgroup *cg, const struct attach_options *opts, char *err, size_t err_size)

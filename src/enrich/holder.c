@@ -22,8 +22,8 @@
 #define ENRICH_HOLDER_EXPIRY_NS NS_PER_SEC
 #define ENRICH_HOLDER_QUESTIONS 20 /* a second */
 #define ENRICH_HOLDER_SCANS 1 /* of /proc, a second */
-/* Beyond a burst, the share of the time that all of this may take. */
-#define ENRICH_HOLDER_BURST_NS (NS_PER_SEC / 20)
+/* Beyond a burst, the share of the time that questions may take, and scans. */
+#define ENRICH_HOLDER_BURST_NS (NS_PER_SEC / 5)
 #define ENRICH_HOLDER_SHARE 20 /* 1/20 */
 
 /* So many a second, and only a share of the time. */
@@ -279,12 +279,21 @@ static struct owner *enrich_holder_scan(struct enrich_holder_state *st, const st
 	return kept;
 }
 
+static bool enrich_holder_has(struct enrich_holder_state *st, uint32_t pid, uint64_t start_ns, uint32_t inode)
+{
+	uint64_t now = enrich_holder_now_ns();
+	int r = owners_has(st->proc, pid, start_ns, inode);
+
+	enrich_holder_spend(&st->questions, now);
+	return r != 0; /* what may not be looked into has it as far as is known */
+}
+
 /* What was found by a scan before, if it still holds. */
 static const struct owner *enrich_holder_process(struct enrich_holder_state *st, const struct sockdiag_socket *sock)
 {
 	const struct owner *owner = cache_find(st->owners, sock->inode, sock->cookie);
 
-	if (owner && owners_has(st->proc, owner->pid, 0, sock->inode) > 0)
+	if (owner && enrich_holder_has(st, owner->pid, 0, sock->inode))
 		return owner;
 	return enrich_holder_scan(st, sock);
 }
@@ -316,7 +325,7 @@ static void enrich_holder_find_owner(struct enrich_holder_state *st, const struc
 		ret->exited = known && proc_has_ended(st->proc, ret->pid, ret->process_start_ns);
 		return;
 	}
-	if (known && owners_has(st->proc, ret->pid, ret->process_start_ns, sock->inode) != 0)
+	if (known && enrich_holder_has(st, ret->pid, ret->process_start_ns, sock->inode))
 		return;
 	*ret = (struct holder){ 0 };
 	enrich_holder_set_process(ret, enrich_holder_process(st, sock), sock);
@@ -327,12 +336,13 @@ static void enrich_holder_find_owner(struct enrich_holder_state *st, const struc
 static void enrich_holder_ask(struct enrich_holder_state *st, const struct event *ev, uint32_t owner_pid,
 			      struct enrich_holder_answer *answer)
 {
-	bool listen = ev->kind == EVENT_LISTEN;
 	struct enrich_holder_search search = { .key = &answer->asked,
 					       .other_than = ev->cookie,
-					       .no_bound = listen && !ev->cookie };
+					       .no_bound = ev->kind == EVENT_LISTEN && !ev->cookie };
+	uint64_t now = enrich_holder_now_ns();
 
 	answer->found = enrich_holder_visit(st, ev, owner_pid, &search) == 0 && search.found;
+	enrich_holder_spend(&st->questions, now);
 	if (!answer->found)
 		return;
 	answer->cookie = search.best.cookie;
@@ -349,16 +359,15 @@ static const struct enrich_holder_answer *enrich_holder_answer(struct enrich_hol
 							       const struct holder *memory)
 {
 	struct enrich_holder_answer *answer = enrich_holder_claim(st->answers, key);
-	uint64_t now = cache_now_ns(), start;
+	uint64_t now = cache_now_ns();
 
 	if (!answer->read_ns || now - answer->read_ns >= ENRICH_HOLDER_EXPIRY_NS) {
-		start = enrich_holder_now_ns();
-		if (!ev->netns_inum || !enrich_holder_may(&st->questions, ENRICH_HOLDER_QUESTIONS, start))
+		if (!ev->netns_inum ||
+		    !enrich_holder_may(&st->questions, ENRICH_HOLDER_QUESTIONS, enrich_holder_now_ns()))
 			return NULL;
 		memset(&answer->holder, 0, sizeof(answer->holder));
 		enrich_holder_ask(st, ev, memory ? memory->pid : 0, answer);
 		answer->read_ns = now;
-		enrich_holder_spend(&st->questions, start);
 	}
 	return answer->found && (!ev->cookie || answer->cookie != ev->cookie) ? answer : NULL;
 }

@@ -5,6 +5,13 @@
  *   cli-load talk [NAME]      the conversation below (tests/cli/talk.txt has its events), as process NAME, in a network
  *                             namespace of its own. Prints READY, then waits for a line on stdin.
  *   cli-load binds N          binds and closes N UDP sockets: 2 N events
+ *   cli-load hold NAME PORT   listens on all addresses, as process NAME. Prints READY and its process id, then
+ *                             waits to be killed
+ *   cli-load take NAME PORT   tries to bind to all addresses, and ends
+ *   cli-load linger NAME PORT SERVER   a connection from PORT to SERVER, both its own, which PORT's side closes first.
+ *                             Prints its process id
+ *   cli-load pass PARENT CHILD PORT    the parent listens, connects, and closes; the child accepts, and closes last.
+ *                             Prints the parent's process id
  *   cli-load exec CMD ...     CMD as the leader of a session, with SIGINT and SIGHUP as a login shell would leave them
  */
 #include <arpa/inet.h>
@@ -18,6 +25,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define CHECK(call)                           \
@@ -164,6 +172,97 @@ static int exec_main(char **argv)
 	return 127;
 }
 
+static int any_socket(int port, int *ret_fd)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+
+	*ret_fd = CHECK(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	return bind(*ret_fd, (struct sockaddr *)&a, sizeof(a));
+}
+
+static void end(int signal_number)
+{
+	(void)signal_number;
+	_exit(0);
+}
+
+static int hold_main(const char *name, int port)
+{
+	int fd;
+
+	prctl(PR_SET_NAME, name);
+	CHECK(any_socket(port, &fd));
+	CHECK(listen(fd, 1));
+	signal(SIGTERM, end);
+	printf("READY %d\n", (int)getpid());
+	fflush(stdout);
+	pause();
+	return 0;
+}
+
+static int take_main(const char *name, int port)
+{
+	int fd;
+
+	prctl(PR_SET_NAME, name);
+	any_socket(port, &fd);
+	return 0;
+}
+
+static int linger_main(const char *name, int port, int server_port)
+{
+	struct address server = loopback(AF_INET, server_port);
+	int listener, client, accepted;
+	char c;
+
+	prctl(PR_SET_NAME, name);
+	listener = bound(AF_INET, SOCK_STREAM, server_port);
+	CHECK(listen(listener, 1));
+	client = bound(AF_INET, SOCK_STREAM, port);
+	CHECK(connect(client, &server.any, server.len));
+	accepted = CHECK(accept(listener, NULL, NULL));
+	CHECK(shutdown(client, SHUT_WR));
+	CHECK(read(accepted, &c, 1));
+	CHECK(shutdown(accepted, SHUT_WR));
+	CHECK(read(client, &c, 1));
+	printf("%d\n", (int)getpid());
+	return 0;
+}
+
+static void pass_child(const char *name, int listener)
+{
+	struct address peer = { .len = sizeof(peer.v6) };
+	char c;
+	int fd;
+
+	prctl(PR_SET_NAME, name);
+	fd = CHECK(accept(listener, &peer.any, &peer.len));
+	CHECK(read(fd, &c, 1)); /* the parent has closed all */
+	close(fd);
+	close(listener);
+	_exit(0);
+}
+
+static int pass_main(const char *parent, const char *child, int port)
+{
+	struct address server = loopback(AF_INET, port);
+	int listener, client;
+	pid_t pid;
+
+	prctl(PR_SET_NAME, parent);
+	listener = bound(AF_INET, SOCK_STREAM, port);
+	CHECK(listen(listener, 1));
+	pid = CHECK(fork());
+	if (pid == 0)
+		pass_child(child, listener);
+	close(listener);
+	client = CHECK(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	CHECK(connect(client, &server.any, server.len));
+	close(client);
+	printf("%d\n", (int)getpid());
+	return waitpid(pid, NULL, 0) == pid ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc >= 2 && !strcmp(argv[1], "talk"))
@@ -175,6 +274,14 @@ int main(int argc, char **argv)
 	}
 	if (argc >= 3 && !strcmp(argv[1], "exec"))
 		return exec_main(argv + 2);
-	fprintf(stderr, "usage: cli-load talk [NAME] | binds N | exec COMMAND ...\n");
+	if (argc == 4 && !strcmp(argv[1], "hold"))
+		return hold_main(argv[2], atoi(argv[3]));
+	if (argc == 4 && !strcmp(argv[1], "take"))
+		return take_main(argv[2], atoi(argv[3]));
+	if (argc == 5 && !strcmp(argv[1], "linger"))
+		return linger_main(argv[2], atoi(argv[3]), atoi(argv[4]));
+	if (argc == 5 && !strcmp(argv[1], "pass"))
+		return pass_main(argv[2], argv[3], atoi(argv[4]));
+	fprintf(stderr, "usage: see the top of load.c\n");
 	return 2;
 }

@@ -47,11 +47,12 @@ run()
 	[ "$limit" -gt 0 ] || return
 	command=$(awk -v name="$name" '$1 == name { sub(/^([^\t ]+[\t ]+){3}/, ""); print }' /test/programs.list)
 	mkdir -p "$results/$name"
+	: >"$results/$name/$how.out"
 	began=$(cut -d ' ' -f 1 /proc/uptime)
 	(
 		cd /test/bin || exit
 		exec setsid "$@" unshare -n sh $self --program "$command"
-	) >"$results/$name/$how.out" 2>&1 </dev/null &
+	) >>"$results/$name/$how.out" 2>&1 </dev/null &
 	program=$!
 	(
 		sleep "$limit"
@@ -69,8 +70,9 @@ run()
 # that ends otherwise than the other is done again, and that is told. What porttrace does to a program stays.
 again()
 {
-	for try in 1 2; do
-		cmp -s "$results/$1/plain.status" "$results/$1/traced.status" && return
+	tries=0
+	until [ $tries = 2 ] || cmp -s "$results/$1/plain.status" "$results/$1/traced.status"; do
+		tries=$((tries + 1))
 		echo "$2" >>"$results/$1/again"
 		run "$1" "$2"
 	done

@@ -437,10 +437,11 @@ int s_shutdown(struct sock *s, int how)
 	return 0;
 }
 
-static void rec_stopped(struct sock *s)
+static void rec_stopped(struct sock *s, int64_t at_ns)
 {
 	struct expect e = expect_of(s, "close", 0);
 
+	e.at_ns = at_ns;
 	e.cause = "shut_down";
 	e.local = s->local;
 	/* A port that was not asked for by number goes now; the words do not say how that is told. */
@@ -456,11 +457,12 @@ int s_shutdown_listener(struct sock *s, int how)
 	struct sockaddr sa = { .sa_family = AF_UNSPEC };
 	struct sock *list[64];
 	size_t count = waiting(s, list, ARRAY_SIZE(list));
+	int64_t at_ns = clock_ns(CLOCK_MONOTONIC);
 
 	if (how < 0 ? connect(s->fd, &sa, sizeof(sa)) : shutdown(s->fd, how))
 		return -errno;
 	listener_ends(s, list, count);
-	rec_stopped(s);
+	rec_stopped(s, at_ns);
 	return 0;
 }
 

@@ -105,6 +105,29 @@ static void test_own(void **unused)
 	assert_memory_equal(&facts, &same, sizeof(facts));
 }
 
+static int look_at_cookie(void *arg)
+{
+	*(uint64_t *)arg = netns_cookie();
+	return 7;
+}
+
+/* In our own namespace without a thread, whichever process is named; by way of one of another namespace never. */
+static void test_run(void **unused)
+{
+	struct netns_facts own;
+	uint64_t cookie = 1;
+
+	(void)unused;
+	assert_int_equal(netns_read_sysctls(NULL, 0, &own), 0);
+	assert_int_equal(netns_run(NULL, 0, own.inum, look_at_cookie, &cookie), 7);
+	assert_int_equal(cookie, own.cookie);
+	assert_int_equal(netns_run(NULL, 0, own.inum + 1, look_at_cookie, &cookie), -ESRCH);
+	assert_int_equal(netns_run(NULL, (uint32_t)getpid(), own.inum + 1, look_at_cookie, &cookie), -ESRCH);
+	assert_int_not_equal(netns_find_process(NULL, own.inum), 0);
+	assert_int_equal(netns_find_process(NULL, 1), 0);
+	assert_int_equal(netns_find_process("/nonexistent", own.inum), 0);
+}
+
 static void test_other(void **unused)
 {
 	struct netns_facts own, other, again;
@@ -128,6 +151,9 @@ static void test_other(void **unused)
 	assert_false(netns_is_reserved(&other, 40020) || netns_is_reserved(&other, 40009));
 	assert_true(other.inum != 0 && other.inum != own.inum);
 	assert_int_equal(other.cookie, cookie);
+	assert_int_equal(netns_run(NULL, (uint32_t)pid, other.inum, look_at_cookie, &cookie), 7);
+	assert_int_equal(other.cookie, cookie);
+	assert_int_equal(netns_find_process(NULL, other.inum), pid);
 	assert_true(own.cookie == 0 || other.cookie != own.cookie);
 	/* And we have not moved, nor lost our signals. */
 	assert_int_equal(netns_read_sysctls(NULL, 0, &again), 0);
@@ -205,6 +231,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse_reserved),
 		cmocka_unit_test(test_own),
+		cmocka_unit_test(test_run),
 		cmocka_unit_test(test_other),
 		cmocka_unit_test(test_enrich_port),
 		cmocka_unit_test(test_no_such_proc),

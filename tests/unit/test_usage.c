@@ -97,6 +97,51 @@ static void test_parse_mapped(void **state)
 	assert_memory_equal(sock.remote.addr, "\x7f\0\0\2", 4);
 }
 
+static void test_parse_time_wait(void **state)
+{
+	struct message m = message(AF_INET, SOCKDIAG_TIME_WAIT);
+	struct sockdiag_socket sock;
+
+	(void)state;
+	m.msg.idiag_timer = 3;
+	m.msg.idiag_expires = 41250;
+	assert_int_equal(sockdiag_parse(PROTO_TCP, &m.msg, sizeof(m.msg), &sock), 0);
+	assert_true(sock.waits);
+	assert_int_equal(sock.expires_ms, 41250);
+	m.msg.idiag_state = SOCKDIAG_FIN_WAIT2; /* closed, but its peer has not: it waits in the same way */
+	assert_int_equal(sockdiag_parse(PROTO_TCP, &m.msg, sizeof(m.msg), &sock), 0);
+	assert_true(sock.waits);
+	m.msg.idiag_timer = 1; /* a retransmission */
+	assert_int_equal(sockdiag_parse(PROTO_TCP, &m.msg, sizeof(m.msg), &sock), 0);
+	assert_false(sock.waits);
+	assert_int_equal(sock.expires_ms, 0);
+}
+
+/* Any bytes of any size, in memory of just that size: the address sanitizer sees what is read beyond. */
+static void test_parse_anything(void **state)
+{
+	struct sockdiag_socket sock;
+
+	(void)state;
+	srand(3);
+	for (int i = 0; i < 100000; i++) {
+		size_t size = (size_t)rand() % 200;
+		uint8_t *bytes = malloc(size + !size);
+
+		assert_non_null(bytes);
+		for (size_t at = 0; at < size; at++)
+			bytes[at] = (uint8_t)(at > sizeof(struct inet_diag_msg) && rand() % 4 ? rand() % 12 : rand());
+		if (size && rand() % 2)
+			bytes[0] = rand() % 2 ? AF_INET : AF_INET6;
+		if (sockdiag_parse(rand() % 2 ? PROTO_TCP : PROTO_UDP, bytes, size, &sock) == 0) {
+			assert_true(size >= sizeof(struct inet_diag_msg));
+			assert_true(sock.local.ip_version == 4 || sock.local.ip_version == 6);
+			assert_non_null(sockdiag_state_name(sock.proto, sock.state));
+		}
+		free(bytes);
+	}
+}
+
 static void test_parse_damaged(void **state)
 {
 	struct message m = message(AF_INET6, SOCKDIAG_LISTEN);
@@ -359,6 +404,8 @@ int main(void)
 		cmocka_unit_test(test_parse_ipv6),
 		cmocka_unit_test(test_parse_mapped),
 		cmocka_unit_test(test_parse_damaged),
+		cmocka_unit_test(test_parse_time_wait),
+		cmocka_unit_test(test_parse_anything),
 		cmocka_unit_test(test_listener_and_its_owner),
 		cmocka_unit_test(test_udp_of_the_protocol_asked),
 		cmocka_unit_test(test_groups_of_connections),
