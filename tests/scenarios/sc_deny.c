@@ -137,7 +137,7 @@ struct denial {
 	const char *cgroup;
 };
 
-/* v->n: the attach type. */
+/* v->n: the attach type. A socket belongs to the cgroup in which it is made, so this comes first. */
 static int deny_setup(const struct denial *d)
 {
 	enum bpf_attach_type attach = d->v->n;
@@ -156,11 +156,12 @@ static int deny_setup(const struct denial *d)
 static int in_deny_bind(void *arg)
 {
 	const struct denial *d = arg;
-	int rc = deny_setup(d); /* before socket(): a socket belongs to the cgroup in which it was made */
-	struct sock *s = rc ? NULL : s_open(d->v->family, d->v->type);
+	int rc = deny_setup(d);
+	struct sock *s;
 
 	if (rc)
 		return rc;
+	s = s_open(d->v->family, d->v->type);
 	WANT(s);
 	s->cause = "denied";
 	WANT(s_bind(s, d->v->ip, d->v->flags & V_ZERO ? 0 : next_port()) == -EPERM);
@@ -171,12 +172,13 @@ static int in_deny_connect(void *arg)
 {
 	const struct denial *d = arg;
 	const struct variant *v = d->v;
-	struct sock *l = s_listener(v->family, v->ip, 3), *s;
+	struct sock *s, *l;
 	int rc = deny_setup(d);
 
 	if (rc)
 		return rc;
 	s = s_open(v->family, v->type);
+	l = s_listener(v->family, v->ip, 3);
 	WANT(s && l);
 	s->cause = "denied";
 	if (v->type == SOCK_DGRAM)
@@ -191,10 +193,11 @@ static int in_deny_sendmsg(void *arg)
 {
 	const struct denial *d = arg;
 	int rc = deny_setup(d);
-	struct sock *s = rc ? NULL : s_open(d->v->family, SOCK_DGRAM);
+	struct sock *s;
 
 	if (rc)
 		return rc;
+	s = s_open(d->v->family, SOCK_DGRAM);
 	WANT(s);
 	WANT(s_sendto(s, d->v->ip, next_port()) == -EPERM);
 	return 0;
