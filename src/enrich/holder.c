@@ -401,11 +401,11 @@ static void enrich_holder_fill(void *state, struct event *ev)
 		return;
 	key = enrich_holder_key(ev, wanted);
 	known = st->sockets && sockets_find_holder(st->sockets, &key, &memory);
-	alive = known && memory.kind != HOLDER_TIME_WAIT;
+	/* where the errno is not seen, a connection at the port may be no reason */
+	alive = known && (ev->error ? memory.kind != HOLDER_TIME_WAIT : memory.kind <= HOLDER_BOUND);
 	answer = enrich_holder_answer(st, ev, &key, known ? &memory : NULL);
 	/* what the events told is of the moment; the kernel's tables are of now */
-	if (answer && !(alive && answer->holder.kind > memory.kind) &&
-	    !(known && !answer->holder.pid && answer->holder.kind == memory.kind)) {
+	if (answer && !(alive && (answer->holder.kind > memory.kind || !answer->holder.pid))) {
 		ev->holder = enrich_holder_of(answer);
 	} else if (known && (ev->error || alive)) {
 		ev->holder = memory;
