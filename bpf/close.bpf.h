@@ -323,8 +323,8 @@ static __always_inline void handle_disconnect(struct sock *sk, bool btf)
 	struct raw_event *ev;
 
 	if (!sock_is_traced(sk) || (!waiting && !listening && !state_is_connected(state)) ||
-	    (!waiting && ((path && !listening) || bpf_map_lookup_elem(&closes, &key))))
-		return; /* nothing ends; or one path of an MPTCP connection, or a close() does it (SO_LINGER 0) */
+	    (!waiting && !listening && (path || BPF_CORE_READ(sk, sk_shutdown) == SHUTDOWN_MASK)))
+		return; /* nothing ends; or one path of an MPTCP connection, or __tcp_close() does it (SO_LINGER 0) */
 	noted = bpf_map_lookup_elem(&ends, &key);
 	if (noted) {
 		end = *noted;

@@ -273,11 +273,12 @@ static __always_inline void handle_connect_early(struct sock *sk, const struct r
 		return;
 	ev->flags |= RAW_F_EGRESS | (ret == -EPERM || ret == -EACCES ? RAW_F_DENIED : 0);
 	sock_fill_options(ev, sk);
-	handler_ask_port(ev);
-	if (req)
+	if (req) {
+		handler_ask_port(ev);
 		sock_fill_remote(ev, req);
-	else
+	} else {
 		ev->flags |= RAW_F_NO_REMOTE;
+	}
 	handler_end(ev, sk);
 }
 

@@ -112,8 +112,8 @@ static __always_inline void handle_udp_release(struct sock *sk)
 	ev = handler_begin(sk, RAW_RELEASE, 0, true);
 	if (!ev)
 		return;
-	if (!ev->remote_port)
-		ev->flags &= ~RAW_F_EGRESS;
+	if (ev->remote_port)
+		ev->flags |= RAW_F_EGRESS;
 	handler_end(ev, sk);
 }
 

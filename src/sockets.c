@@ -650,10 +650,13 @@ static void sockets_released(struct sockets *s, const struct event *ev)
 /* What a timer, an answer from the network or a kernel thread did to a socket, it did for the socket's owner. */
 static void sockets_lend_process(const struct sockets *s, struct event *ev)
 {
-	const struct sockets_process *owner = &s->entries[sockets_find(s, ev->socket_id)].owner;
+	const struct socket_entry *entry = &s->entries[sockets_find(s, ev->socket_id)];
+	const struct sockets_process *owner = &entry->owner;
 
 	if (!owner->pid)
 		return;
+	if (ev->role == ROLE_UNKNOWN && ev->remote.has_port)
+		ev->role = entry->role;
 	ev->pid = owner->pid;
 	ev->tid = ev->parent_pid = ev->vpid = ev->exec_id = 0;
 	ev->has_uid = true;
