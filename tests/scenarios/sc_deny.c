@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -149,11 +150,14 @@ struct denial {
 static int deny_setup(const struct denial *d)
 {
 	enum bpf_attach_type attach = d->v->n;
+	/* Before 5.11 programs count as locked memory, all of root's together. */
+	struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
 	bool sock = attach == BPF_CGROUP_INET4_POST_BIND || attach == BPF_CGROUP_INET6_POST_BIND;
-	int dir = open(d->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int prog = deny_program(sock ? BPF_PROG_TYPE_CGROUP_SOCK : BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
-				attach);
+	int dir = open(d->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC), prog;
 
+	setrlimit(RLIMIT_MEMLOCK, &all);
+	prog = deny_program(sock ? BPF_PROG_TYPE_CGROUP_SOCK : BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
+			    attach);
 	if (dir < 0 || prog < 0 || deny_attach(dir, prog, attach) || enter_cgroup(d->cgroup))
 		return sc_skip("no program can be put on a cgroup here");
 	close(prog);
