@@ -139,7 +139,7 @@ check: test-programs asan
 check-vm: test-programs
 	$(Q)tests/kernels/run $(KERNEL)
 
-# What takes minutes a kernel: a million sockets.
+# What takes minutes a kernel: a million sockets, 200,000 random calls.
 soak: test-programs
 	$(Q)for k in $(SOAK_KERNELS); do tests/kernels/run $$k --soak || exit 1; done
 

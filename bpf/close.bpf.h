@@ -59,7 +59,8 @@ static __always_inline void handle_error(struct sock *sk, int error)
 	if (at)
 		at->error = error;
 	else if (error && armed && BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP && sock_is_traced(sk) &&
-		 !sock_flag(sk, SOCK_DEAD) && !sock_is_mptcp_path(sk) && state_is_connected(BPF_CORE_READ(sk, __sk_common.skc_state)))
+		 !sock_flag(sk, SOCK_DEAD) && !sock_is_mptcp_path(sk) &&
+		 state_is_connected(BPF_CORE_READ(sk, __sk_common.skc_state)))
 		bpf_map_update_elem(&ends, &key, &end, BPF_ANY);
 }
 
@@ -106,15 +107,18 @@ static __always_inline void close_state(struct sock *sk, int old)
 	bpf_map_update_elem(&ends, &key, &end, BPF_ANY);
 }
 
-/* TIME_WAIT takes over from the socket, whose state becomes CLOSE right after. */
+/* A small socket takes over from this one, whose state becomes CLOSE right after: for TIME_WAIT, or for FIN_WAIT2 if
+ * the program has closed it before the peer's FIN has come. */
 static __always_inline void handle_time_wait(struct inet_timewait_sock *tw, struct sock *sk)
 {
 	__u64 key = (__u64)sk;
 	struct close_call *call = bpf_map_lookup_elem(&closes, &key);
-	struct end end = { .time_ns = bpf_ktime_get_boot_ns(), .after = RAW_AFTER_TIME_WAIT };
+	bool fin_wait2 = BPF_CORE_READ(tw, tw_substate) == TCP_FIN_WAIT2;
+	struct end end = { .time_ns = bpf_ktime_get_boot_ns(),
+			   .after = fin_wait2 ? RAW_AFTER_CLOSING : RAW_AFTER_TIME_WAIT };
 
 	if (call)
-		call->ev.after = RAW_AFTER_TIME_WAIT;
+		call->ev.after = end.after;
 	else if (!sock_flag(sk, SOCK_DEAD) && armed && sock_is_traced(sk) && !sock_is_mptcp_path(sk))
 		bpf_map_update_elem(&ends, &key, &end, BPF_ANY);
 	release_move(sk, tw);

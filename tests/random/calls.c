@@ -18,6 +18,35 @@ static void count(void)
 	__atomic_fetch_add(&shared->calls, 1, __ATOMIC_RELAXED);
 }
 
+static const struct {
+	int level, name;
+} option_names[] = {
+	[OPT_REUSEADDR] = { SOL_SOCKET, SO_REUSEADDR },
+	[OPT_REUSEPORT] = { SOL_SOCKET, SO_REUSEPORT },
+	[OPT_NO_PORT] = { IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT },
+	[OPT_V6ONLY] = { IPPROTO_IPV6, IPV6_V6ONLY },
+};
+
+/* They are not only what the program has set: accepted sockets inherit, bind() to an address of IPv6 means v6only. */
+static uint8_t options_of(const struct slot *s)
+{
+	uint8_t bits = 0;
+
+	for (int i = OPT_REUSEADDR; i <= (s->family == AF_INET6 ? OPT_V6ONLY : OPT_NO_PORT); i++) {
+		socklen_t len = sizeof(int);
+		int value = 0;
+
+		if (!getsockopt(s->fds[0], option_names[i].level, option_names[i].name, &value, &len) && value)
+			bits |= (uint8_t)(1 << i);
+	}
+	return bits;
+}
+
+static bool has_options(const struct rec *r)
+{
+	return r->op == OP_BIND || r->op == OP_LISTEN || r->op == OP_CONNECT || r->op == OP_SEND;
+}
+
 /* What the socket is before the call. */
 static struct rec *begin(enum op op, const struct slot *s)
 {
@@ -32,6 +61,8 @@ static struct rec *begin(enum op op, const struct slot *s)
 	r->state0 = (uint8_t)net_state(r->fd);
 	r->local0 = net_local(r->fd);
 	r->peer0 = net_peer(r->fd);
+	if (has_options(r))
+		r->options0 = options_of(s);
 	return r;
 }
 
@@ -47,6 +78,8 @@ static void after(struct rec *r, const struct slot *s)
 	r->state1 = (uint8_t)net_state(s->fds[0]);
 	r->local = net_local(s->fds[0]);
 	r->peer = net_peer(s->fds[0]);
+	if (has_options(r))
+		r->options = options_of(s);
 }
 
 struct slot *slot_free(void)
@@ -195,6 +228,7 @@ void call_disconnect(struct slot *s)
 void call_result(struct slot *s, int timeout_ms)
 {
 	struct pollfd pfd = { .fd = s->fds[0], .events = POLLOUT };
+	unsigned int none[SLOTS] = {}, lengths[SLOTS];
 	socklen_t len = sizeof(int);
 	struct rec *r;
 	int err = 0;
@@ -208,6 +242,8 @@ void call_result(struct slot *s, int timeout_ms)
 	r->err = err;
 	r->ret = err ? -1 : 0;
 	after(r, s);
+	queues(s, r->peer.port, lengths);
+	r->other = queue_grown(none, lengths);
 	if (r->state1 == STATE_ESTABLISHED)
 		s->connected = true;
 }
@@ -232,6 +268,7 @@ struct slot *call_accept(struct slot *s, bool nonblock, bool cloexec)
 		r->other = child->cookie;
 		after(r, child);
 		r->peer = net_of(&ss, len);
+		child->speaks4 = net_is_mapped(&r->peer);
 	}
 	r->arg2 = cloexec;
 	return child;
@@ -323,14 +360,6 @@ static int set_nonblock(int fd, int value)
 
 void call_option(struct slot *s, enum socket_option option, int value)
 {
-	static const struct {
-		int level, name;
-	} names[] = {
-		[OPT_REUSEADDR] = { SOL_SOCKET, SO_REUSEADDR },
-		[OPT_REUSEPORT] = { SOL_SOCKET, SO_REUSEPORT },
-		[OPT_NO_PORT] = { IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT },
-		[OPT_V6ONLY] = { IPPROTO_IPV6, IPV6_V6ONLY },
-	};
 	struct linger linger = { value, 0 };
 	struct rec *r = begin(OP_OPTION, s);
 
@@ -341,7 +370,8 @@ void call_option(struct slot *s, enum socket_option option, int value)
 	else if (option == OPT_LINGER0)
 		result(r, setsockopt(r->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)));
 	else
-		result(r, setsockopt(r->fd, names[option].level, names[option].name, &value, sizeof(value)));
+		result(r, setsockopt(r->fd, option_names[option].level, option_names[option].name, &value,
+				     sizeof(value)));
 	if (r->err)
 		return;
 	s->nonblock = option == OPT_NONBLOCK ? value : s->nonblock;

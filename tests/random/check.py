@@ -23,11 +23,12 @@ import sys
 # --- The record -------------------------------------------------------------------------------
 
 HEADER = struct.Struct("<IIIIIIQ")  # magic, record_size, first, capacity, next, calls, seed
-RECORD = struct.Struct("<QQQIiiIIIIiiiBBBBI" + "HH16s" * 5 + "II16s4x")
+RECORD = struct.Struct("<QQQIiiIIIIiiiBBBBI" + "HH16s" * 5 + "II16sBB2x")
 MAGIC = 0x70747264
 OPS = ("none", "start", "socket", "bind", "listen", "connect", "accept", "close", "send", "recv",
        "shutdown", "dup", "option", "error", "fork", "exec", "exit", "kill", "end", "result")
 OPTIONS = (None, "reuseaddr", "reuseport", "no_port", "v6only", "linger0", "nonblock")
+SHOWN_OPTIONS = OPTIONS[1:5]
 TCP, UDP = 1, 2
 AF_UNSPEC, AF_INET, AF_INET6 = 0, 2, 10
 ESTABLISHED, SYN_SENT, CLOSE, LISTEN = 1, 2, 7, 10
@@ -55,7 +56,8 @@ class Rec:
     """One call. local0, peer0 and state0 are from before it, local, peer and state1 from after."""
     __slots__ = ("n", "cookie", "other", "time", "op", "ret", "err", "pid", "tid", "uid", "netns",
                  "fd", "arg", "arg2", "family", "type", "state0", "state1", "len", "given",
-                 "given_family", "local0", "local", "peer0", "peer", "lead", "index", "comm")
+                 "given_family", "local0", "local", "peer0", "peer", "lead", "index", "comm", "options0",
+                 "options")
 
     def __init__(self, n, v):
         self.n = n
@@ -70,6 +72,7 @@ class Rec:
         self.peer0 = address(*v[27:30])
         self.peer = address(*v[30:33])
         self.lead, self.index = v[33:35]
+        self.options0, self.options = v[36:38]
         self.comm = v[35].split(b"\0", 1)[0].decode()
 
     def __str__(self):
@@ -235,7 +238,6 @@ class Sock:
         self.listening = False
         self.queue = []         # connections that wait for accept()
         self.read_shut = self.linger0 = False
-        self.options = dict.fromkeys(("reuseaddr", "reuseport", "no_port", "v6only"), False)
         self.history = []       # its calls
         self.expected = []
         self.events = []
@@ -261,7 +263,7 @@ class World:
         self.socks = {}
         self.tables = {}        # pid -> {fd: (sock, cloexec)}
         self.names = {}         # pid -> (uid, comm)
-        self.waiting = {}       # (netns, client's address, server's) -> connection
+        self.waiting = collections.defaultdict(collections.deque)  # (netns, client, server) -> connections
         self.exec_names = {}    # pid -> names after each exec
         self.anonymous = []
         self.faults = []        # the record contradicts itself, or the model
@@ -287,12 +289,13 @@ class World:
              "errno": None, "cause": None, "exit": actor.exit, "fd": None, "closed_by": None,
              "state": None, "sent": None, "received": None, "cookie": sock.cookie}
         if action in ("bind", "listen", "connect"):
+            bits = actor.rec.options if action == "bind" else actor.rec.options0
             f["fd"] = actor.rec.fd
-            f.update(sock.options)
+            f.update({name: bool(bits & 1 << OPTIONS.index(name)) for name in SHOWN_OPTIONS})
             if sock.family != AF_INET6:
                 f["v6only"] = None
         else:
-            f.update(dict.fromkeys(sock.options))
+            f.update(dict.fromkeys(SHOWN_OPTIONS))
         f.update({key.replace("__", "."): value for key, value in more.items()})
         exp = Expected(actor.rec, sock, anonymous, f)
         (self.anonymous if anonymous else sock.expected).append(exp)
@@ -306,8 +309,18 @@ class World:
             sock = self.socks.get(rec.cookie)
             if sock:
                 sock.history.append(rec)
+                self.cross_check(rec, sock)
             self.names[rec.pid] = (rec.uid, rec.comm)
             getattr(self, "on_" + rec.op)(rec, sock)
+
+    def cross_check(self, rec, sock):
+        """What TCP_INFO said before the call."""
+        if not sock.tcp or not rec.state0 or sock.attempt:
+            return
+        side = sock.side
+        want = LISTEN if sock.listening else CLOSE if not side or side.dead else None
+        if (rec.state0 in (CLOSE, LISTEN) or want) and rec.state0 != want:
+            self.fault(rec, f"state should be {want}")
 
     # --- processes ---
 
@@ -372,8 +385,6 @@ class World:
             sock.linger0 = bool(rec.arg2)
             if sock.side:
                 sock.side.linger0 = sock.linger0
-        elif name != "nonblock":
-            sock.options[name] = bool(rec.arg2)
 
     def on_error(self, rec, sock):
         """Taken or not, porttrace tells the error; but it must be the one of the model."""
@@ -571,12 +582,11 @@ class World:
             side.other = side
         else:
             listener = self.socks.get(rec.other)
-            self.waiting[sock.netns, local, remote] = conn
+            self.waiting[sock.netns, local, remote].append(conn)
             if listener:
                 listener.queue.append(conn)
                 conn.server.linger0 = listener.linger0
                 conn.server.read_shut = listener.read_shut
-                conn.server.options = dict(listener.options)
         side.sock, side.linger0, side.read_shut = sock, sock.linger0, sock.read_shut
 
     def connect_again(self, rec, sock):
@@ -660,7 +670,8 @@ class World:
                 self.expect(Actor(rec), sock, "accept", "failure", local=local, errno=error,
                             direction="ingress")
             return
-        conn = self.waiting.pop((sock.netns, rec.peer, rec.local), None)
+        waiting = self.waiting[sock.netns, rec.peer, rec.local]
+        conn = waiting.popleft() if waiting else None
         child = self.socks[rec.other] = Sock(rec, rec.other)
         child.history.append(rec)
         self.own(rec, child, rec.ret, rec.arg2)
@@ -693,7 +704,7 @@ class World:
         """Connections that nobody accepted end with their listener."""
         for conn in sock.queue:
             side = conn.server
-            self.waiting.pop((sock.netns, conn.client.local, conn.client.remote), None)
+            self.waiting[sock.netns, conn.client.local, conn.client.remote].remove(conn)
             more = {"errno": side.error, "cause": "reset"} if side.error else {"cause": "never_accepted"}
             more.update(self.end_fields(side, "ingress"), state=ANY)
             if not side.error:
@@ -805,7 +816,7 @@ class Event:
             "fd": socket.get("fd"), "closed_by": socket.get("closed_by"),
             "state": socket.get("state"), "sent": src.get("bytes"), "received": dst.get("bytes"),
             "cookie": socket.get("cookie"),
-            **{name: socket.get(name) for name in ("reuseaddr", "reuseport", "no_port", "v6only")},
+            **{name: socket.get(name) for name in SHOWN_OPTIONS},
         }
 
     def __str__(self):
@@ -848,7 +859,8 @@ def closing_problems(path, shown):
 
 FIELDS = ("action", "outcome", "errno", "pid", "tid", "uid", "comm", "netns", "transport", "type",
           "direction", "local.ip", "local.port", "remote.ip", "remote.port", "how",
-          "requested.ip", "requested.port", "backlog", "cookie", "cause")
+          "requested.ip", "requested.port", "backlog", "cookie", "cause", "fd", "exit", "closed_by",
+          "state", "sent", "received") + SHOWN_OPTIONS
 
 
 def differs(want, got):
@@ -916,7 +928,9 @@ def compare_socket(sock, report):
             pair(exp, event)
         else:
             return
-    for exp, event in list(align(expected, events)):
+    pairs = list(align(expected, events))
+    pairs += displaced([exp for exp, event in pairs if not event], [event for exp, event in pairs if not exp])
+    for exp, event in pairs:
         if exp and event:
             pair(exp, event)
             names = differences(exp, event)
@@ -924,6 +938,16 @@ def compare_socket(sock, report):
                 wrong = ", ".join(f"{n}: expected {text(exp.f[n])}, got {event.f[n]!r}" for n in names)
                 report.add(f"wrong: {exp.f['action']} sequence {event.sequence}: {wrong}; "
                            f"call {exp.rec}", sock)
+
+
+def displaced(expected, events):
+    """What is right but for its place: order_problems() tells."""
+    for exp in expected:
+        for event in events:
+            if not differences(exp, event):
+                events.remove(event)
+                yield exp, event
+                break
 
 
 def text(want):

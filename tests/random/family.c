@@ -168,7 +168,7 @@ void family_lead(int lead)
 	self = &shared->leads[lead];
 	self->lead = lead;
 	self->nobody = lead % 2;
-	self->steps = shared->wanted / LEADS * 2 / 5;
+	self->steps = shared->wanted / LEADS * 3 / 10;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	snprintf(name, sizeof(name), "random-%d", lead);
 	prctl(PR_SET_NAME, name);
@@ -308,13 +308,17 @@ static void turn_ends(void)
 		}                     \
 	} while (0)
 
+static socklen_t length_of(int family)
+{
+	return family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+}
+
 static struct slot *meet_listen(int family, const char *ip)
 {
 	struct addr at = net_addr(family, ip, 0);
 	struct slot *l = call_socket(family, SOCK_STREAM, true, true);
 
-	meeting->failed = call_bind(l, &at, family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6)) ||
-			  call_listen(l, 1);
+	meeting->failed = call_bind(l, &at, length_of(family)) || call_listen(l, 1);
 	meeting->at = net_local(l->fds[0]);
 	return l;
 }
@@ -326,8 +330,7 @@ static struct slot *meet_connect(int bytes)
 	if (meeting->failed)
 		return NULL;
 	c = call_socket(meeting->at.family, SOCK_STREAM, false, true);
-	meeting->failed = call_connect(c, &meeting->at, meeting->at.family == AF_INET ? sizeof(struct sockaddr_in) :
-											sizeof(struct sockaddr_in6));
+	meeting->failed = call_connect(c, &meeting->at, length_of(meeting->at.family));
 	if (meeting->failed) {
 		call_close_all(c);
 		return NULL;

@@ -122,7 +122,7 @@ socklen_t net_fill(struct sockaddr_storage *ss, const struct addr *a)
 	return sizeof(*in);
 }
 
-static bool is_mapped(const struct addr *a)
+bool net_is_mapped(const struct addr *a)
 {
 	return a->family == AF_INET6 && IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)a->ip);
 }
@@ -130,8 +130,8 @@ static bool is_mapped(const struct addr *a)
 /* v4-mapped and IPv4 are the same address. */
 bool net_same(const struct addr *a, const struct addr *b)
 {
-	const uint8_t *ip_a = is_mapped(a) ? a->ip + 12 : a->ip, *ip_b = is_mapped(b) ? b->ip + 12 : b->ip;
-	bool v6_a = a->family == AF_INET6 && !is_mapped(a), v6_b = b->family == AF_INET6 && !is_mapped(b);
+	const uint8_t *ip_a = net_is_mapped(a) ? a->ip + 12 : a->ip, *ip_b = net_is_mapped(b) ? b->ip + 12 : b->ip;
+	bool v6_a = a->family == AF_INET6 && !net_is_mapped(a), v6_b = b->family == AF_INET6 && !net_is_mapped(b);
 
 	return a->family && b->family && a->port == b->port && v6_a == v6_b && !memcmp(ip_a, ip_b, v6_a ? 16 : 4);
 }
@@ -140,7 +140,7 @@ bool net_is_any(const struct addr *a)
 {
 	static const uint8_t zero[16];
 
-	return is_mapped(a) ? !memcmp(a->ip + 12, zero, 4) : !memcmp(a->ip, zero, 16);
+	return net_is_mapped(a) ? !memcmp(a->ip + 12, zero, 4) : !memcmp(a->ip, zero, 16);
 }
 
 /* Asking makes the kernel give one, so ask before the first event. */

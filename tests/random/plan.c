@@ -73,14 +73,10 @@ static uint32_t full_length(const struct addr *a)
 	return a->family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
 }
 
-static bool is_mapped(const struct addr *a)
-{
-	return a->family == AF_INET6 && IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)a->ip);
-}
-
 /*
  * Can this socket talk IPv4, or IPv6? One that is bound to an address of one cannot talk the other. A TCP socket that
- * has once tried a v4-mapped address sends IPv4 ever after (the kernel keeps icsk_af_ops): each has one for life.
+ * has once tried a v4-mapped address sends IPv4 ever after, and so do the connections that it accepts as a listener
+ * (the kernel keeps icsk_af_ops): each has one for life.
  */
 static bool talks(const struct slot *s, int family, const struct addr *local)
 {
@@ -91,8 +87,8 @@ static bool talks(const struct slot *s, int family, const struct addr *local)
 	if (s->type == SOCK_STREAM && s->speaks4 != (family == AF_INET))
 		return false;
 	if (family == AF_INET)
-		return !s->v6only && (!bound || is_mapped(local));
-	return !bound || !is_mapped(local);
+		return !s->v6only && (!bound || net_is_mapped(local));
+	return !bound || !net_is_mapped(local);
 }
 
 static struct addr loopback(const struct slot *s, int family, int port)
@@ -107,7 +103,7 @@ static struct addr as_seen_by(const struct slot *s, const struct addr *a)
 {
 	struct addr out = *a;
 
-	if (s->family == AF_INET && is_mapped(a)) {
+	if (s->family == AF_INET && net_is_mapped(a)) {
 		out = net_addr(AF_INET, "0.0.0.0", a->port);
 		memcpy(out.ip, a->ip + 12, 4);
 	} else if (s->family == AF_INET6 && a->family == AF_INET) {
@@ -121,8 +117,8 @@ static struct addr as_seen_by(const struct slot *s, const struct addr *a)
 static struct addr reach(const struct slot *s, const struct addr *at, bool v6only)
 {
 	struct addr local = net_local(s->fds[0]);
-	bool v4 = at->family == AF_INET || is_mapped(at) || (net_is_any(at) && !v6only);
-	bool v6 = at->family == AF_INET6 && !is_mapped(at);
+	bool v4 = at->family == AF_INET || net_is_mapped(at) || (net_is_any(at) && !v6only);
+	bool v6 = at->family == AF_INET6 && !net_is_mapped(at);
 
 	v4 = v4 && talks(s, AF_INET, &local);
 	v6 = v6 && talks(s, AF_INET6, &local);
@@ -145,7 +141,8 @@ static struct addr dead_address(const struct slot *s, uint32_t *ret_len)
 	if (!talks(s, family, &local)) /* bound to the other family */
 		a = net_addr(AF_INET, "127.0.0.1", DEAD_PORT);
 	else if (kind >= 93) /* another family */
-		a = s->family == AF_INET ? net_addr(AF_INET6, "::1", DEAD_PORT) : net_addr(AF_INET, "127.0.0.1", DEAD_PORT);
+		a = s->family == AF_INET ? net_addr(AF_INET6, "::1", DEAD_PORT) :
+					   net_addr(AF_INET, "127.0.0.1", DEAD_PORT);
 	else if (kind >= 75 && s->family == AF_INET)
 		a = net_addr(AF_INET, "10.9.9.9", DEAD_PORT);
 	else if (kind >= 75 && family == AF_INET6)
@@ -172,7 +169,7 @@ static struct slot *draw_listener(const struct slot *s, struct addr *ret_at)
 			continue;
 		*ret_at = net_local(l->fds[0]);
 		*ret_at = reach(s, ret_at, l->v6only);
-		if (ret_at->family)
+		if (ret_at->family && (!l->speaks4 || ret_at->family == AF_INET || net_is_mapped(ret_at)))
 			return l;
 	}
 	return NULL;
@@ -198,6 +195,14 @@ static void connect_to(struct slot *s, const struct addr *to, uint32_t len)
 	if (!s->nonblock && (port_is_full(s, to->port) || slot_pending(s)))
 		call_option(s, OPT_NONBLOCK, 1);
 	call_connect(s, to, len);
+	if (self->borrowed[s - self->slots] && slot_pending(s)) /* its owner could not know how it ends */
+		call_disconnect(s);
+}
+
+/* One that nobody else can have: what getsockname() says may be a port that was given back. */
+static bool binds_own_port(const struct addr *local)
+{
+	return local->port >= OWN_FIRST(self->lead) && local->port < OWN_FIRST(self->lead) + OWN_PORTS;
 }
 
 static void tcp_connect(struct slot *s)
@@ -207,9 +212,9 @@ static void tcp_connect(struct slot *s)
 
 	if (kind < 70 && draw_listener(s, &to)) {
 		connect_to(s, &to, full_length(&to));
-	} else if (kind < 76 && local.port && !slot_listens(s) && !s->connected) { /* to itself */
-		to = net_is_any(&local) ? loopback(s, talks(s, AF_INET6, &local) ? AF_INET6 : AF_INET, local.port) : local;
-		connect_to(s, &to, full_length(&to));
+	} else if (kind < 76 && binds_own_port(&local) && !s->connected && !slot_listens(s) &&
+		   (to = reach(s, &local, s->v6only)).family) {
+		connect_to(s, &to, full_length(&to)); /* to itself */
 	} else {
 		to = dead_address(s, &len);
 		connect_to(s, &to, len);
@@ -453,8 +458,7 @@ static void story_of_waiting(void)
 		call_accept(l, false, false);
 	}
 	for (int i = 0; i < n; i++)
-		if (slot_pending(stuck[i]))
-			call_result(stuck[i], 30000);
+		call_result(stuck[i], 30000);
 	call_close_all(l);
 }
 

@@ -96,7 +96,8 @@ struct rec {
 	struct addr given, local0, local, peer0, peer;
 	uint32_t lead, index;
 	char comm[16];
-	uint8_t reserved[4];
+	uint8_t options0, options; /* bits of enum socket_option, as getsockopt() says, before and after */
+	uint8_t reserved[2];
 };
 _Static_assert(sizeof(struct rec) == 200, "check.py knows the size");
 
@@ -166,7 +167,7 @@ struct addr net_addr(int family, const char *ip, int port);
 struct addr net_of(const void *sa, socklen_t len);
 socklen_t net_fill(struct sockaddr_storage *ss, const struct addr *a);
 bool net_same(const struct addr *a, const struct addr *b);
-bool net_is_any(const struct addr *a);
+bool net_is_any(const struct addr *a), net_is_mapped(const struct addr *a);
 uint64_t net_cookie(int fd);
 int net_state(int fd);
 bool net_queue(int fd, unsigned int *ret_length, unsigned int *ret_max);

@@ -109,6 +109,7 @@ struct tcp_sock {
 
 struct inet_timewait_sock {
 	struct sock_common __tw_common;
+	__u8 tw_substate;
 	struct inet_bind_bucket *tw_tb;
 };
 
