@@ -547,8 +547,7 @@ static bool connect_is_over(const struct sock *s)
 {
 	struct pollfd pfd = { .fd = s->fd, .events = POLLOUT };
 
-	if (poll(&pfd, 1, 10) == 1 &&
-	    (pfd.revents & (POLLERR | POLLHUP) || ep_peer(s->fd).port > 0))
+	if (poll(&pfd, 1, 10) == 1 && (pfd.revents & POLLHUP || ep_peer(s->fd).port > 0))
 		return true;
 	usleep(1000);
 	return false;
@@ -574,6 +573,27 @@ int s_connect_result(struct sock *s, int timeout_ms)
 		usleep(1000);
 	}
 	rec_connect(s, rc, false, 0);
+	return rc;
+}
+
+/*
+ * SO_ERROR as soon as there is one. After an ICMP that the kernel does not take for final, that
+ * is while it still tries: the program is told an error, and has a socket that connects.
+ */
+int s_connect_early(struct sock *s, int timeout_ms)
+{
+	struct pollfd pfd = { .fd = s->fd, .events = POLLOUT };
+	struct ep local = s->local;
+	int rc;
+
+	if (poll(&pfd, 1, timeout_ms) != 1)
+		return -EINPROGRESS;
+	rc = s_error(s);
+	rec_connect(s, rc, false, 0);
+	s->local = local;
+	s->holds_port = ep_local(s->fd).port > 0;
+	if (s->holds_port)
+		s->role = ROLE_EGRESS;
 	return rc;
 }
 

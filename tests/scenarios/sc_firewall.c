@@ -215,7 +215,8 @@ static int rejected(const struct variant *v)
 		return rc;
 	rc = s_connect(c, v->ip, l->local.port);
 	if (rc == -EINPROGRESS)
-		rc = s_connect_result(c, 15000);
+		rc = v->flags & V_READ_ERROR ? s_connect_early(c, 15000) :
+					       s_connect_result(c, 15000);
 	WANT(rc == -v->err);
 	return 0;
 }
@@ -327,6 +328,8 @@ const struct scenario firewall_scenarios[] = {
 	  .v = { TCP4, .n = PORT, .err = ECONNREFUSED },
 	  .cgroup_blind = "what an ICMP message ended looks like given up" },
 	SC("firewall_icmp_host", rejected, OWN_NETNS, TCP4, .n = HOST, .err = EHOSTUNREACH),
+	SC("firewall_icmp_net_nb", rejected, OWN_NETNS, TCP4, .n = NET, .err = ENETUNREACH,
+	   .flags = V_NONBLOCK),
 	SC("firewall_icmp_prohibited", rejected, OWN_NETNS, TCP4, .n = PROHIBITED,
 	   .err = EHOSTUNREACH),
 	SC("firewall_drop", dropped, OWN_NETNS, TCP4),

@@ -285,6 +285,7 @@ int s_connect(struct sock *s, const char *ip, int port);
 int s_connect_sa(struct sock *s, const void *sa, socklen_t len, unsigned int free);
 int s_fastopen(struct sock *s, const char *ip, int port);
 int s_connect_result(struct sock *s, int timeout_ms);
+int s_connect_early(struct sock *s, int timeout_ms);
 int s_disconnect(struct sock *s);
 int s_udp_connect(struct sock *s, const char *ip, int port);
 int s_sendto(struct sock *s, const char *ip, int port);
