@@ -59,7 +59,8 @@ static __always_inline void handle_error(struct sock *sk, int error)
 	if (at)
 		at->error = error;
 	else if (error && armed && BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP && sock_is_traced(sk) &&
-		 !sock_flag(sk, SOCK_DEAD) && !sock_is_mptcp_path(sk) && state_is_connected(BPF_CORE_READ(sk, __sk_common.skc_state)))
+		 !sock_flag(sk, SOCK_DEAD) && !sock_is_mptcp_path(sk) &&
+		 state_is_connected(BPF_CORE_READ(sk, __sk_common.skc_state)))
 		bpf_map_update_elem(&ends, &key, &end, BPF_ANY);
 }
 

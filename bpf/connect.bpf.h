@@ -30,12 +30,7 @@ static __always_inline void attempt_fill(struct attempt *at, struct sock *sk, co
 	ev->flags |= RAW_F_EGRESS;
 	sock_fill_options(ev, sk);
 	sock_fill_remote(ev, req);
-	if (!ev->local_port) {
-		ev->how = RAW_HOW_CONNECT;
-		ev->flags |= RAW_F_REQUESTED;
-		ev->requested_family = ev->family;
-		__builtin_memcpy(ev->requested_addr, ev->local_addr, 16);
-	}
+	handler_ask_port(ev);
 }
 
 /* `v4`: in tcp_v4_connect(). tcp_v6_connect() hands v4-mapped addresses to it, which is the same attempt. */

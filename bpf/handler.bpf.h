@@ -250,6 +250,17 @@ static __always_inline void handle_udp_connect(struct sock *sk, const struct req
 	handler_end(ev, sk);
 }
 
+/* connect() of a socket that has no port: the kernel picks one, or would have. */
+static __always_inline void handler_ask_port(struct raw_event *ev)
+{
+	if (ev->local_port || (ev->protocol != IPPROTO_TCP && ev->protocol != IPPROTO_MPTCP))
+		return;
+	ev->how = RAW_HOW_CONNECT;
+	ev->flags |= RAW_F_REQUESTED;
+	ev->requested_family = ev->family;
+	__builtin_memcpy(ev->requested_addr, ev->local_addr, 16);
+}
+
 /* connect() failed before a protocol saw it. `req` NULL: the address was too short to be read. */
 static __always_inline void handle_connect_early(struct sock *sk, const struct request *req, int ret, bool btf)
 {
@@ -262,6 +273,7 @@ static __always_inline void handle_connect_early(struct sock *sk, const struct r
 		return;
 	ev->flags |= RAW_F_EGRESS | (ret == -EPERM || ret == -EACCES ? RAW_F_DENIED : 0);
 	sock_fill_options(ev, sk);
+	handler_ask_port(ev);
 	if (req)
 		sock_fill_remote(ev, req);
 	else

@@ -59,6 +59,7 @@ static __always_inline void seccomp_tell(struct sock *sk, const struct compat_ca
 		ev->local_port = 0;
 	} else if (call->kind == RAW_CONNECT) {
 		ev->flags |= RAW_F_EGRESS;
+		handler_ask_port(ev);
 		sock_fill_remote(ev, &req);
 	}
 	handler_end(ev, sk);

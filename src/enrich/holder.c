@@ -45,9 +45,9 @@ struct enrich_holder_state {
 /* What the kernel said. */
 struct enrich_holder_answer {
 	uint64_t read_ns; /* cache_now_ns(); 0 = not yet */
-	struct sockets_key asked;
+	struct sockets_key asked; /* with the cookie of a socket that is not meant */
+	bool listen; /* by a socket that is bound there itself */
 	bool found;
-	uint64_t cookie;
 	uint32_t expires_ms; /* at read_ns */
 	struct holder holder;
 };
@@ -137,19 +137,22 @@ static struct sockets_key enrich_holder_key(const struct event *ev, const struct
 				     .protocol = ev->proto == PROTO_UDP ? ev->protocol : 0,
 				     .local = *wanted,
 				     .v6only = ev->has_options && ev->v6only,
+				     .cookie = ev->kind == EVENT_LISTEN ? ev->cookie : 0,
 				     .other_than = ev->socket_id,
 				     .before_ns = ev->late ? ev->time_ns : 0 };
 }
 
 static bool enrich_holder_is_same_question(const struct sockets_key *a, const struct sockets_key *b)
 {
-	return a->netns == b->netns && a->proto == b->proto && a->protocol == b->protocol && a->v6only == b->v6only &&
+	return a->netns == b->netns && a->proto == b->proto && a->protocol == b->protocol &&
+	       a->v6only == b->v6only && a->cookie == b->cookie &&
 	       a->local.port == b->local.port && a->local.ip_version == b->local.ip_version &&
 	       memcmp(a->local.addr, b->local.addr, sizeof(a->local.addr)) == 0;
 }
 
 /* Two numbers for a question; different questions with the same ones are told apart by it. */
-static struct enrich_holder_answer *enrich_holder_claim(struct cache *answers, const struct sockets_key *key)
+static struct enrich_holder_answer *enrich_holder_claim(struct cache *answers, const struct sockets_key *key,
+							bool listen)
 {
 	uint64_t port = (uint64_t)key->proto << 16 | key->local.port, addr[2];
 	struct enrich_holder_answer *answer;
@@ -157,12 +160,13 @@ static struct enrich_holder_answer *enrich_holder_claim(struct cache *answers, c
 	memcpy(addr, key->local.addr, sizeof(addr));
 	addr[0] = addr[0] * 0x9e3779b97f4a7c15ull + addr[1] + key->local.ip_version;
 	answer = cache_find(answers, key->netns << 20 ^ port, addr[0]);
-	if (answer && enrich_holder_is_same_question(&answer->asked, key))
+	if (answer && answer->listen == listen && enrich_holder_is_same_question(&answer->asked, key))
 		return answer;
 	if (!answer)
 		answer = cache_claim(answers, key->netns << 20 ^ port, addr[0]);
 	memset(answer, 0, sizeof(*answer));
 	answer->asked = *key;
+	answer->listen = listen;
 	return answer;
 }
 
@@ -170,7 +174,6 @@ static struct enrich_holder_answer *enrich_holder_claim(struct cache *answers, c
 
 struct enrich_holder_search {
 	const struct sockets_key *key;
-	uint64_t other_than; /* cookie of the socket that asks; 0 = unknown */
 	bool no_bound; /* the socket that asks is a bound one itself, and cannot be told from others */
 	bool found;
 	enum holder_kind kind;
@@ -191,7 +194,7 @@ static bool enrich_holder_is_in_the_way(const struct enrich_holder_search *searc
 	const struct sockets_key *key = search->key;
 
 	if (sock->local.port != key->local.port || sock->state == SOCKDIAG_NEW_SYN_RECV ||
-	    (search->other_than && sock->cookie == search->other_than))
+	    (key->cookie && sock->cookie == key->cookie))
 		return false;
 	return sockets_overlap(&key->local, key->v6only, &sock->local, !sock->takes_ipv4);
 }
@@ -336,16 +339,13 @@ static void enrich_holder_find_owner(struct enrich_holder_state *st, const struc
 static void enrich_holder_ask(struct enrich_holder_state *st, const struct event *ev, uint32_t owner_pid,
 			      struct enrich_holder_answer *answer)
 {
-	struct enrich_holder_search search = { .key = &answer->asked,
-					       .other_than = ev->cookie,
-					       .no_bound = ev->kind == EVENT_LISTEN && !ev->cookie };
+	struct enrich_holder_search search = { .key = &answer->asked, .no_bound = answer->listen && !ev->cookie };
 	uint64_t now = enrich_holder_now_ns();
 
 	answer->found = enrich_holder_visit(st, ev, owner_pid, &search) == 0 && search.found;
 	enrich_holder_spend(&st->questions, now);
 	if (!answer->found)
 		return;
-	answer->cookie = search.best.cookie;
 	answer->expires_ms = search.best.expires_ms;
 	enrich_holder_find_owner(st, &answer->asked, &search.best, &answer->holder);
 	answer->holder.kind = search.kind;
@@ -358,7 +358,7 @@ static const struct enrich_holder_answer *enrich_holder_answer(struct enrich_hol
 							       const struct sockets_key *key,
 							       const struct holder *memory)
 {
-	struct enrich_holder_answer *answer = enrich_holder_claim(st->answers, key);
+	struct enrich_holder_answer *answer = enrich_holder_claim(st->answers, key, ev->kind == EVENT_LISTEN);
 	uint64_t now = cache_now_ns();
 
 	if (!answer->read_ns || now - answer->read_ns >= ENRICH_HOLDER_EXPIRY_NS) {
@@ -369,7 +369,7 @@ static const struct enrich_holder_answer *enrich_holder_answer(struct enrich_hol
 		enrich_holder_ask(st, ev, memory ? memory->pid : 0, answer);
 		answer->read_ns = now;
 	}
-	return answer->found && (!ev->cookie || answer->cookie != ev->cookie) ? answer : NULL;
+	return answer->found ? answer : NULL;
 }
 
 static struct holder enrich_holder_of(const struct enrich_holder_answer *answer)
@@ -395,17 +395,19 @@ static void enrich_holder_fill(void *state, struct event *ev)
 	const struct enrich_holder_answer *answer;
 	struct sockets_key key;
 	struct holder memory;
-	bool known, resting;
+	bool known, alive;
 
 	if (!wanted || !sockets_netns(ev))
 		return;
 	key = enrich_holder_key(ev, wanted);
 	known = st->sockets && sockets_find_holder(st->sockets, &key, &memory);
-	resting = known && memory.kind <= HOLDER_BOUND;
+	alive = known && memory.kind != HOLDER_TIME_WAIT;
 	answer = enrich_holder_answer(st, ev, &key, known ? &memory : NULL);
-	if (answer && !(resting && answer->holder.kind > HOLDER_BOUND)) {
+	/* what the events told is of the moment; the kernel's tables are of now */
+	if (answer && !(alive && answer->holder.kind > memory.kind) &&
+	    !(known && !answer->holder.pid && answer->holder.kind == memory.kind)) {
 		ev->holder = enrich_holder_of(answer);
-	} else if (known && (ev->error || resting)) {
+	} else if (known && (ev->error || alive)) {
 		ev->holder = memory;
 		ev->holder.exited = memory.kind == HOLDER_TIME_WAIT && memory.pid &&
 				    proc_has_ended(st->proc, memory.pid, memory.process_start_ns);

@@ -224,7 +224,7 @@ static bool enrich_process_fill_told(struct enrich_process_state *st, struct eve
 	const struct process_facts *facts =
 		cache_find(st->told, ev->pid, enrich_process_program(ev->process_start_ns, ev->exec_id));
 
-	if (!facts || !ev->name_is_leader)
+	if (!facts || !facts->executable[0] || !ev->name_is_leader) /* "": too deep a path to be told */
 		return false;
 	memcpy(ev->executable, facts->executable, sizeof(ev->executable));
 	memcpy(ev->command_line, facts->command_line, sizeof(ev->command_line));

@@ -104,6 +104,10 @@ CGROUP_BLIND = (
           "The local address that a UDP connect() chooses is told by no program.",
           lambda x: x["action"] == "close" and x["transport"] == "udp" and x["role"] == "egress",
           ("local.ip",), "must"),
+    Blind("holder_late",
+          "A bind that failed is told at the socket's next use: the port may have another holder by then.",
+          lambda x: x["action"] in ("bind", "listen") and x.get("holder"),
+          ("holder",), "must"),
     Blind("older_socket",
           "Of a socket made before the start only the close is seen, without its ports.",
           lambda x: x.get("older"),
@@ -390,7 +394,10 @@ def candidates(exp, events):
     for ev in events:
         if ev.match or ev.f["pid"] != x["pid"] or ev.f["action"] != x["action"]:
             continue
-        if ev.f["cookie"] in (None, 0, x["cookie"]) or "cookie" in exp.blind:
+        if "cookie" in exp.blind:  # then the peer says which connection it is
+            if ev.get("remote.port", exp.role) == exp.f["remote.port"]:
+                yield ev
+        elif ev.f["cookie"] in (None, 0, x["cookie"]):
             yield ev
 
 

@@ -364,15 +364,28 @@ static bool shares_port(const struct sock *s, const void *arg)
 }
 
 /* The kernel has taken back the port; perhaps it is not the only socket's. */
-void rec_release(const struct sock *s, unsigned int free)
+static struct expect release_of(const struct sock *s)
 {
 	struct expect e = expect_of(s, "release", 0);
 
-	e.role = s->established ? s->role : ROLE_NONE;
+	e.role = s->role;
 	e.local = s->local;
-	e.remote = s->established ? s->remote : ep_none();
+	e.remote = s->role == ROLE_NONE ? ep_none() : s->remote;
 	e.port_free = !s_find(shares_port, s);
-	e.free = free;
+	/* Of UDP no table that can be read in passing says it. */
+	e.free = s->type == SOCK_DGRAM ? F_PORT_FREE : 0;
+	return e;
+}
+
+/* Of a connect() that failed, whose port the program was never told. */
+void rec_release(const struct sock *s, struct ep remote, int64_t at_ns)
+{
+	struct expect e = release_of(s);
+
+	e.role = ROLE_EGRESS;
+	e.remote = remote;
+	e.at_ns = at_ns;
+	e.free |= F_LOCAL_IP | F_LOCAL_PORT;
 	rec_event(&e);
 }
 
@@ -400,8 +413,10 @@ int s_close(struct sock *s)
 	if (is_connection(s) && !died_alone(s))
 		peer_sees(s);
 	/* After a reset the port has gone before, when the reset came. */
-	if (with_release && told && !s->broken && !strcmp(e.state, "closed"))
-		rec_release(s, 0);
+	if (with_release && told && !s->broken && !strcmp(e.state, "closed")) {
+		e = release_of(s);
+		rec_event(&e);
+	}
 	remember_gone(s, reset);
 	s_forget(s);
 	return rc;

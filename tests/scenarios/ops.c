@@ -442,6 +442,9 @@ void rec_connect(struct sock *s, int rc, bool sync, unsigned int free)
 		e.requested = ep_port(0);
 		e.free |= F_REQ_IP;
 	}
+	/* The kernel did not come to pick a port for what was denied. */
+	if (rc && s->cause && !strcmp(s->cause, "denied"))
+		e.free |= F_HOW | F_REQ_PORT;
 	e.local = ep_local(s->fd);
 	if (rc == 0) {
 		s->role = ROLE_EGRESS;
@@ -453,8 +456,9 @@ void rec_connect(struct sock *s, int rc, bool sync, unsigned int free)
 	}
 	s->connecting = false;
 	rec_event(&e);
+	/* The kernel takes the port back first, and wakes the program then. */
 	if (with_release && async_error(rc) && s->connect_picks)
-		rec_release(s, F_LOCAL_IP | F_LOCAL_PORT | F_REMOTE_IP | F_REMOTE_PORT);
+		rec_release(s, e.remote, clock_ns(CLOCK_MONOTONIC) - 1000000000);
 }
 
 /* The program gave up an attempt whose result it never saw. */
@@ -539,13 +543,26 @@ int s_fastopen(struct sock *s, const char *ip, int port)
 	return connect_ends(s, n < 0 ? -errno : 0, 0);
 }
 
-int s_connect_result(struct sock *s, int timeout_ms)
+static bool connect_is_over(const struct sock *s)
 {
 	struct pollfd pfd = { .fd = s->fd, .events = POLLOUT };
+
+	if (poll(&pfd, 1, 10) == 1 &&
+	    (pfd.revents & (POLLERR | POLLHUP) || ep_peer(s->fd).port > 0))
+		return true;
+	usleep(1000);
+	return false;
+}
+
+int s_connect_result(struct sock *s, int timeout_ms)
+{
+	int64_t until = clock_ns(CLOCK_MONOTONIC) + timeout_ms * 1000000LL;
 	int rc = 0;
 
-	if (poll(&pfd, 1, timeout_ms) != 1)
-		return -EINPROGRESS;
+	/* SO_ERROR would also take an error that is none yet (sk_err_soft), so wait for the end. */
+	while (!connect_is_over(s))
+		if (clock_ns(CLOCK_MONOTONIC) > until)
+			return -EINPROGRESS;
 	/*
 	 * After an ICMP error poll() has been seen to return a moment before SO_ERROR tells:
 	 * neither connected nor an error is no result yet.
@@ -619,6 +636,7 @@ int s_udp_connect(struct sock *s, const char *ip, int port)
 		failed_local(s, &e);
 	} else {
 		s->role = ROLE_EGRESS;
+		s->local = e.local;
 		s->remote = e.remote;
 	}
 	rec_event(&e);

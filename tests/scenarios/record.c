@@ -39,6 +39,7 @@ static const struct {
 	{ F_BYTES, "bytes" },		  { F_CREATOR, "creator" },
 	{ F_EXIT, "exit" },		  { F_HOLDER, "holder" },
 	{ F_TOOK, "duration" },		  { F_V6ONLY, "v6only" },
+	{ F_PORT_FREE, "port_free" },
 };
 
 static const char *const role_names[] = { "none", "egress", "ingress" };
@@ -279,7 +280,7 @@ const char *cause_of(const struct expect *e)
 {
 	if (e->cause)
 		return e->cause;
-	if (e->failed && e->err && e->s->cause)
+	if (e->failed && e->err && e->s->cause && strcmp(e->action, "close"))
 		return e->s->cause;
 	if (!strcmp(e->action, "bind") || !strcmp(e->action, "listen"))
 		return e->failed ? bind_cause(e) : NULL;
@@ -351,7 +352,10 @@ static void put_socket(FILE *f, const struct expect *e)
  */
 static unsigned int end_unknown(const struct expect *e)
 {
-	return s_is_mptcp(e->s) ? F_STATE | F_BYTES | F_CLOSED_BY | F_V6ONLY : 0;
+	/* A thread of the kernel's may not be done with the close that it has said is done. */
+	unsigned int state = e->s->other_tid ? F_STATE : 0;
+
+	return s_is_mptcp(e->s) ? F_STATE | F_BYTES | F_CLOSED_BY | F_V6ONLY : state;
 }
 
 static void put_hints(FILE *f, const struct expect *e)

@@ -137,7 +137,7 @@ struct denial {
 	const char *cgroup;
 };
 
-/* v->n: the attach type. */
+/* v->n: the attach type. A socket belongs to the cgroup in which it is made, so this comes first. */
 static int deny_setup(const struct denial *d)
 {
 	enum bpf_attach_type attach = d->v->n;
@@ -156,11 +156,12 @@ static int deny_setup(const struct denial *d)
 static int in_deny_bind(void *arg)
 {
 	const struct denial *d = arg;
-	struct sock *s = s_open(d->v->family, d->v->type);
 	int rc = deny_setup(d);
+	struct sock *s;
 
 	if (rc)
 		return rc;
+	s = s_open(d->v->family, d->v->type);
 	WANT(s);
 	s->cause = "denied";
 	WANT(s_bind(s, d->v->ip, d->v->flags & V_ZERO ? 0 : next_port()) == -EPERM);
@@ -171,11 +172,13 @@ static int in_deny_connect(void *arg)
 {
 	const struct denial *d = arg;
 	const struct variant *v = d->v;
-	struct sock *s = s_open(v->family, v->type), *l = s_listener(v->family, v->ip, 3);
+	struct sock *s, *l;
 	int rc = deny_setup(d);
 
 	if (rc)
 		return rc;
+	s = s_open(v->family, v->type);
+	l = s_listener(v->family, v->ip, 3);
 	WANT(s && l);
 	s->cause = "denied";
 	if (v->type == SOCK_DGRAM)
@@ -189,11 +192,12 @@ static int in_deny_connect(void *arg)
 static int in_deny_sendmsg(void *arg)
 {
 	const struct denial *d = arg;
-	struct sock *s = s_open(d->v->family, SOCK_DGRAM);
 	int rc = deny_setup(d);
+	struct sock *s;
 
 	if (rc)
 		return rc;
+	s = s_open(d->v->family, SOCK_DGRAM);
 	WANT(s);
 	WANT(s_sendto(s, d->v->ip, next_port()) == -EPERM);
 	return 0;
@@ -312,16 +316,30 @@ const struct scenario deny_scenarios[] = {
 	  .cgroup_blind = BEFORE_HOOK },
 	{ .name = "landlock_connect_tcp6", .fn = denied_connect, .v = { TCP6 },
 	  .needs = NEED_IPV6, .cgroup_blind = BEFORE_HOOK },
-	SC("cgroup_bind4", cgroup_bind, NEED_ROOT, TCP4, .n = BPF_CGROUP_INET4_BIND),
-	SC("cgroup_bind4_udp", cgroup_bind, NEED_ROOT, UDP4, .n = BPF_CGROUP_INET4_BIND),
-	SC("cgroup_bind6", cgroup_bind, NEED_ROOT | NEED_IPV6, TCP6, .n = BPF_CGROUP_INET6_BIND),
-	SC("cgroup_post_bind4", cgroup_bind, NEED_ROOT, TCP4, .n = BPF_CGROUP_INET4_POST_BIND),
-	SC("cgroup_post_bind4_zero", cgroup_bind, NEED_ROOT, UDP4,
-	   .n = BPF_CGROUP_INET4_POST_BIND, .flags = V_ZERO),
-	SC("cgroup_connect4", cgroup_connect, NEED_ROOT, TCP4, .n = BPF_CGROUP_INET4_CONNECT),
-	SC("cgroup_connect6", cgroup_connect, NEED_ROOT | NEED_IPV6, TCP6,
-	   .n = BPF_CGROUP_INET6_CONNECT),
-	SC("cgroup_sendmsg4", cgroup_sendmsg, NEED_ROOT, UDP4, .n = BPF_CGROUP_UDP4_SENDMSG),
+	{ .name = "cgroup_bind4", .fn = cgroup_bind, .needs = NEED_ROOT,
+	  .v = { TCP4, .n = BPF_CGROUP_INET4_BIND },
+	  .cgroup_blind = "a denial by another program looks like any failure" },
+	{ .name = "cgroup_bind4_udp", .fn = cgroup_bind, .needs = NEED_ROOT,
+	  .v = { UDP4, .n = BPF_CGROUP_INET4_BIND },
+	  .cgroup_blind = "a denial by another program looks like any failure" },
+	{ .name = "cgroup_bind6", .fn = cgroup_bind, .needs = NEED_ROOT | NEED_IPV6,
+	  .v = { TCP6, .n = BPF_CGROUP_INET6_BIND },
+	  .cgroup_blind = "a denial by another program looks like any failure" },
+	{ .name = "cgroup_post_bind4", .fn = cgroup_bind, .needs = NEED_ROOT,
+	  .v = { TCP4, .n = BPF_CGROUP_INET4_POST_BIND },
+	  .cgroup_blind = "a denial by another program looks like any failure" },
+	{ .name = "cgroup_post_bind4_zero", .fn = cgroup_bind, .needs = NEED_ROOT,
+	  .v = { UDP4, .n = BPF_CGROUP_INET4_POST_BIND, .flags = V_ZERO },
+	  .cgroup_blind = "a denial by another program looks like any failure" },
+	{ .name = "cgroup_connect4", .fn = cgroup_connect, .needs = NEED_ROOT,
+	  .v = { TCP4, .n = BPF_CGROUP_INET4_CONNECT },
+	  .cgroup_blind = "a denial by another program looks like any failure" },
+	{ .name = "cgroup_connect6", .fn = cgroup_connect, .needs = NEED_ROOT | NEED_IPV6,
+	  .v = { TCP6, .n = BPF_CGROUP_INET6_CONNECT },
+	  .cgroup_blind = "a denial by another program looks like any failure" },
+	{ .name = "cgroup_sendmsg4", .fn = cgroup_sendmsg, .needs = NEED_ROOT,
+	  .v = { UDP4, .n = BPF_CGROUP_UDP4_SENDMSG },
+	  .cgroup_blind = "a denial by another program looks like any failure" },
 	SC("seccomp_bind", seccomp_bind, NEED_SECCOMP, TCP4, .err = EPERM),
 	SC("seccomp_bind_udp", seccomp_bind, NEED_SECCOMP, UDP4, .err = EACCES),
 	SC("seccomp_connect", seccomp_connect, NEED_SECCOMP, TCP4, .err = EPERM),

@@ -4,6 +4,7 @@
  * network namespace to another; 32-bit programs; and processes with a pid of their own.
  */
 #define _GNU_SOURCE
+#include <sys/wait.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -461,6 +462,22 @@ static int narrow_udp_old(void)
 	return narrow_udp();
 }
 
+/* A kernel without 32-bit programs refuses the file. */
+static bool can_run(const char *path)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+		dup2(null, STDOUT_FILENO);
+		execl(path, path, "--list", NULL);
+		_exit(126);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) != 126;
+}
+
 /* .ip: what it runs; the scenario has that name. */
 static int narrow(const struct variant *v)
 {
@@ -469,6 +486,8 @@ static int narrow(const struct variant *v)
 
 	if (beside(path, sizeof(path), p.file))
 		return sc_skip("there is no 32-bit program");
+	if (!can_run(path))
+		return sc_skip("the kernel runs no 32-bit programs");
 	return run_program(&p, NULL) == 0 ? 0 : sc_bad(__FILE__, __LINE__, "the 32-bit program");
 }
 

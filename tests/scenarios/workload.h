@@ -210,6 +210,7 @@ enum {
 	F_HOLDER = 1 << 19,
 	F_TOOK = 1 << 20,
 	F_V6ONLY = 1 << 21,
+	F_PORT_FREE = 1 << 22,
 };
 
 struct expect {
@@ -300,7 +301,7 @@ int s_accept_error(struct sock *ls);
 /* end.c */
 extern bool with_release;
 extern int (*close_by)(int fd);    /* close(), or what does the same */
-void rec_release(const struct sock *s, unsigned int free);
+void rec_release(const struct sock *s, struct ep remote, int64_t at_ns);
 int64_t s_send(struct sock *s, int n);
 int64_t s_recv(struct sock *s, int n);
 int s_transfer(struct sock *from, struct sock *to, int n);
