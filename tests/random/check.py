@@ -536,30 +536,31 @@ class World:
             self.attempt_failed(rec, sock, local0, remote, picks, more)
             return
         if rec.err and rec.state1 == SYN_SENT:
-            sock.attempt = dict(more, local=rec.local, remote=self.reached(remote), actor=actor)
+            sock.attempt = dict(more, local=rec.local, remote=self.reached(remote, local0), actor=actor)
             sock.struct, sock.holds = "ing", True
         elif rec.state1 == CLOSE and rec.err:
             sock.struct = "ing"
             sock.holds = sock.holds and sock.locked
             self.expect(actor, sock, "connect", "failure", local=rec.local,
-                        remote=self.reached(remote), errno="ECONNREFUSED", cause="refused", **more)
+                        remote=self.reached(remote, local0), errno="ECONNREFUSED", cause="refused", **more)
         else:
             self.expect(actor, sock, "connect", local=rec.local, remote=rec.peer, **more)
             sock.struct = "ing" if rec.err else "ed"
             self.connected(rec, sock, rec.local, rec.peer)
 
     @staticmethod
-    def reached(remote):
-        """Nobody's address as a destination means this machine."""
-        here = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-        return remote and (here.get(remote[0], remote[0]), remote[1])
+    def reached(remote, local0):
+        """Nobody's address as a destination means this machine: by IPv4, the address that the socket is bound to."""
+        if remote and remote[0] == "0.0.0.0":
+            return ("127.0.0.1" if local0[0] in ("0.0.0.0", "::") else local0[0], remote[1])
+        return ("::1", remote[1]) if remote and remote[0] == "::" else remote
 
     def attempt_failed(self, rec, sock, local0, remote, picks, more):
         error = errnos.errorcode[rec.err]
         more["cause"] = self.connect_cause(error, rec, sock, picks)
         if error in ("ECONNREFUSED", "ECONNABORTED", "ECONNRESET", "ETIMEDOUT"):
             # a SYN was sent; what was chosen for it, the program does not get to know
-            remote = self.reached(remote)
+            remote = self.reached(remote, local0)
             source = "::1" if ":" in remote[0] else "127.0.0.1"
             ip = source if local0[0] in ("0.0.0.0", "::") else local0[0]
             exp = self.expect(Actor(rec), sock, "connect", "failure", local=(ip, local0[1]),

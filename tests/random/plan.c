@@ -528,7 +528,7 @@ void plan_run(uint32_t steps)
 			story_of_waiting();
 		else if (!self->is_child && draw(60) == 0)
 			family_child();
-		else if (draw(self->is_child ? 60 : 200) == 0)
+		else if (draw(self->is_child ? 120 : 300) == 0)
 			family_exec();
 		else if (draw_percent(15))
 			helper_run(plan_one);
