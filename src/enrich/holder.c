@@ -260,8 +260,12 @@ static int enrich_holder_visit(struct enrich_holder_state *st, const struct even
 
 /* ---- whose is it? ---- */
 
-/* By a look at all processes. Of several that have it open the first one, which is the parent as a rule. */
-static struct owner *enrich_holder_scan(struct enrich_holder_state *st, const struct sockdiag_socket *sock)
+/*
+ * By a look at all processes. Of several that have it open the first one, which is the parent as a rule; NULL = nobody.
+ * False if there was no look.
+ */
+static bool enrich_holder_scan(struct enrich_holder_state *st, const struct sockdiag_socket *sock,
+			       const struct owner **ret)
 {
 	uint64_t now = enrich_holder_now_ns();
 	const struct owner *first;
@@ -270,7 +274,7 @@ static struct owner *enrich_holder_scan(struct enrich_holder_state *st, const st
 
 	if (!enrich_holder_may(&st->scans, ENRICH_HOLDER_SCANS, now) ||
 	    owners_read(st->proc, &sock->inode, 1, &owners) < 0)
-		return NULL;
+		return false;
 	if (owners_find(&owners, sock->inode, &first)) {
 		kept = cache_find(st->owners, sock->inode, sock->cookie);
 		if (!kept)
@@ -279,7 +283,8 @@ static struct owner *enrich_holder_scan(struct enrich_holder_state *st, const st
 	}
 	owners_free(&owners);
 	enrich_holder_spend(&st->scans, now);
-	return kept;
+	*ret = kept;
+	return true;
 }
 
 static bool enrich_holder_has(struct enrich_holder_state *st, uint32_t pid, uint64_t start_ns, uint32_t inode)
@@ -291,14 +296,15 @@ static bool enrich_holder_has(struct enrich_holder_state *st, uint32_t pid, uint
 	return r != 0; /* what may not be looked into has it as far as is known */
 }
 
-/* What was found by a scan before, if it still holds. */
-static const struct owner *enrich_holder_process(struct enrich_holder_state *st, const struct sockdiag_socket *sock)
+/* What was found by a scan before, if it still holds; else by another one. */
+static bool enrich_holder_process(struct enrich_holder_state *st, const struct sockdiag_socket *sock,
+				  const struct owner **ret)
 {
-	const struct owner *owner = cache_find(st->owners, sock->inode, sock->cookie);
-
-	if (owner && enrich_holder_has(st, owner->pid, 0, sock->inode))
-		return owner;
-	return enrich_holder_scan(st, sock);
+	*ret = cache_find(st->owners, sock->inode, sock->cookie);
+	if (*ret && enrich_holder_has(st, (*ret)->pid, 0, sock->inode))
+		return true;
+	*ret = NULL;
+	return enrich_holder_scan(st, sock, ret);
 }
 
 static void enrich_holder_set_process(struct holder *holder, const struct owner *owner,
@@ -312,7 +318,27 @@ static void enrich_holder_set_process(struct holder *holder, const struct owner 
 	memcpy(holder->name, owner->name, sizeof(holder->name));
 }
 
-/* A process that acted on a socket may have given it away since, and ended or not. */
+/*
+ * A process that acted on a socket may have given it away since. If it has ended and nobody has the socket open, it
+ * ended just now, after the failure.
+ */
+static void enrich_holder_find_user(struct enrich_holder_state *st, const struct sockdiag_socket *sock, bool known,
+				    struct holder *ret)
+{
+	const struct owner *owner;
+	bool looked;
+
+	if (known && enrich_holder_has(st, ret->pid, ret->process_start_ns, sock->inode))
+		return;
+	looked = enrich_holder_process(st, sock, &owner);
+	if (known && !owner && proc_has_ended(st->proc, ret->pid, ret->process_start_ns)) {
+		ret->exited = !looked;
+		return;
+	}
+	*ret = (struct holder){ 0 };
+	enrich_holder_set_process(ret, owner, sock);
+}
+
 static void enrich_holder_find_owner(struct enrich_holder_state *st, const struct sockets_key *key,
 				     const struct sockdiag_socket *sock, struct holder *ret)
 {
@@ -324,14 +350,10 @@ static void enrich_holder_find_owner(struct enrich_holder_state *st, const struc
 				   .cookie = sock->cookie };
 	bool known = st->sockets && sockets_find_owner(st->sockets, &its, ret);
 
-	if (!sock->inode) {
+	if (sock->inode)
+		enrich_holder_find_user(st, sock, known, ret);
+	else
 		ret->exited = known && proc_has_ended(st->proc, ret->pid, ret->process_start_ns);
-		return;
-	}
-	if (known && enrich_holder_has(st, ret->pid, ret->process_start_ns, sock->inode))
-		return;
-	*ret = (struct holder){ 0 };
-	enrich_holder_set_process(ret, enrich_holder_process(st, sock), sock);
 }
 
 /* ---- the answer ---- */

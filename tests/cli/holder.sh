@@ -44,11 +44,12 @@ hold pt-old $((base + 1))
 old=$holder
 start --json
 within "$load" take pt-new $((base + 1))
-sleep 0.3 # it is known by the kernel's list only, which is asked when the event is read
+sleep $((patience / 2 + 1)) # it is known by the kernel's list only, which is asked when the event is read
 let_go "$old"
 hold pt-holder $((base + 2))
 within "$load" take pt-taker $((base + 2))
 within "$load" take pt-again $((base + 2))
+sleep $((patience / 2 + 1))
 let_go "$holder"
 within "$load" take pt-free $((base + 2))
 finish
@@ -59,6 +60,16 @@ said pt-taker "\"kind\":\"listener\",\"process\":\{\"pid\":$holder,\"name\":\"pt
 said pt-again "\"kind\":\"listener\",\"process\":\{\"pid\":$holder,\"name\":\"pt-holder\"\},$root"
 expect "failures of pt-free" "" "$(failed_bind pt-free)"
 verdict holder/listener
+
+# ---- a listener that has ended by the time when the failure is told ----
+
+start --json
+hold pt-holder $((base + 9))
+within "$load" take pt-taker $((base + 9))
+let_go "$holder"
+finish
+said pt-taker "\"kind\":\"listener\",\"process\":\{\"pid\":$holder,\"name\":\"pt-holder\"\},.*"
+verdict holder/that-ends
 
 # ---- a connection in TIME_WAIT of a process that has ended ----
 
