@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The cases. Those that are not `alone` run side by side and live on until their events have been shown. */
+#include <netinet/in.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -279,9 +280,13 @@ static void connect_passed(void)
 	linger();
 }
 
+/* bind() is the first that anybody sees of a socket, so who calls it has made it. */
 static void fork_between(void)
 {
+	struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
 	passed_fd = client_socket();
+	CHECK(bind(passed_fd, (struct sockaddr *)&any, sizeof(any)));
 	made_by = getpid();
 	CHECK(prctl(PR_GET_NAME, made_by_name));
 	in_child(connect_passed);
