@@ -87,6 +87,7 @@ static int accept_thread(const struct variant *v)
 	WANT(s_connect(c, v->ip, l->local.port) == 0);
 	pthread_join(t, NULL);
 	WANT(a.rc == 0);
+	c->accepted = true; /* the other thread may have looked for it before this one had its address */
 	return 0;
 }
 

@@ -505,10 +505,12 @@ const struct inner inners[] = {
 
 const struct scenario pass_scenarios[] = {
 	SC("pass_listener", pass_listener, 0, TCP4),
-	SC("pass_bound", pass_bound, 0, TCP4),
+	{ .name = "pass_bound", .fn = pass_bound, .v = { TCP4 },
+	  .cgroup_blind = "up to 6.11 the hook of listen() cannot ask which process calls" },
 	SC("pass_unbound", pass_unbound, 0, TCP4),
 	SC("pass_connection", pass_connection, 0, TCP4),
-	SC("scm_rights_bound", scm_rights, 0, TCP4),
+	{ .name = "scm_rights_bound", .fn = scm_rights, .v = { TCP4 },
+	  .cgroup_blind = "up to 6.11 the hook of listen() cannot ask which process calls" },
 	SC("scm_rights_listener", scm_rights, 0, TCP4, .n = 1),
 	SC("scm_rights_udp", scm_rights, 0, UDP4),
 	SC("scm_rights_connection", scm_connection, 0, TCP4),
