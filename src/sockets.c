@@ -692,6 +692,8 @@ void sockets_track(struct sockets *s, struct event *ev)
 		break;
 	case EVENT_RELEASE:
 		sockets_released(s, ev);
+		if (ev->role == ROLE_UNKNOWN && ev->remote.has_port)
+			sockets_guess_role(ev);
 		break;
 	case EVENT_KIND_COUNT:
 		break;
