@@ -309,6 +309,17 @@ static __always_inline void handle_close_exit(struct sock *sk)
 		close_tell(sk, call, closed ? RAW_AFTER_CLOSED : RAW_AFTER_CLOSING);
 }
 
+/* __tcp_close() disconnects with SO_LINGER 0. It has shut down both ways by then without sending a FIN, which a program
+ * cannot: so it shows also where handle_release was skipped. */
+static __always_inline bool disconnect_by_close(struct sock *sk, __u8 state)
+{
+	__u64 key = (__u64)sk;
+
+	return bpf_map_lookup_elem(&closes, &key) ||
+	       ((state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT) &&
+		BPF_CORE_READ(sk, sk_shutdown) == SHUTDOWN_MASK);
+}
+
 /*
  * tcp_disconnect(): a listener that is shut down, a connection that the program drops with connect(AF_UNSPEC), and
  * each connection that still waits for accept() when its listener ends. All in the process that did it.
@@ -323,8 +334,8 @@ static __always_inline void handle_disconnect(struct sock *sk, bool btf)
 	struct raw_event *ev;
 
 	if (!sock_is_traced(sk) || (!waiting && !listening && !state_is_connected(state)) ||
-	    (!waiting && !listening && (path || BPF_CORE_READ(sk, sk_shutdown) == SHUTDOWN_MASK)))
-		return; /* nothing ends; or one path of an MPTCP connection, or __tcp_close() does it (SO_LINGER 0) */
+	    (!waiting && !listening && (path || disconnect_by_close(sk, state))))
+		return; /* nothing ends; or only one path of an MPTCP connection; or handle_release tells */
 	noted = bpf_map_lookup_elem(&ends, &key);
 	if (noted) {
 		end = *noted;
