@@ -333,6 +333,8 @@ static __always_inline void handle_disconnect(struct sock *sk, bool btf)
 	struct end *noted, end = {};
 	struct raw_event *ev;
 
+	if (state == TCP_CLOSE && !waiting) /* how its last connection ended is no matter of the next one's */
+		bpf_map_delete_elem(&ends, &key);
 	if (!sock_is_traced(sk) || (!waiting && !listening && !state_is_connected(state)) ||
 	    (!waiting && !listening && (path || disconnect_by_close(sk, state))))
 		return; /* nothing ends; or only one path of an MPTCP connection; or handle_release tells */
