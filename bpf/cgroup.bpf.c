@@ -135,10 +135,7 @@ static __always_inline bool wanted(const struct state *st, __u8 kind, bool faile
 static __always_inline void event_fill(struct raw_event *ev, const struct state *st, __u64 cookie, __u8 kind,
 				       __u32 flags)
 {
-	__builtin_memset(ev, 0, sizeof(*ev));
-	ev->magic = RAW_EVENT_MAGIC;
-	ev->version = RAW_EVENT_VERSION;
-	ev->kind = kind;
+	emit_init(ev, kind);
 	ev->flags = flags | st->role;
 	ev->time_ns = bpf_ktime_get_boot_ns();
 	ev->socket_id = ev->cookie = cookie;

@@ -5,15 +5,11 @@
 
 /* A close() under way of a connection whose FIN is still to be exchanged. Inserted by handle_release; whoever deletes
  * it tells: the change to CLOSE, or else the return of the close. */
-struct close_call {
-	struct raw_event ev;
-};
-
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
 	__type(key, __u64); /* struct sock * */
-	__type(value, struct close_call);
+	__type(value, struct raw_event);
 } closes SEC(".maps");
 
 /* How a connection ended whose socket the program has not closed yet. Inserted when it ends (most end with or after
@@ -32,6 +28,19 @@ struct {
 	__type(key, __u64); /* struct sock * */
 	__type(value, struct end);
 } ends SEC(".maps");
+
+/* What was noted of the end of the socket's connection, which is forgotten; false = nothing was. */
+static __always_inline bool end_take(struct sock *sk, struct end *ret)
+{
+	__u64 key = (__u64)sk;
+	struct end *noted = bpf_map_lookup_elem(&ends, &key);
+
+	if (!noted)
+		return false;
+	*ret = *noted;
+	bpf_map_delete_elem(&ends, &key);
+	return true;
+}
 
 static __always_inline bool state_is_connected(int state)
 {
@@ -65,10 +74,10 @@ static __always_inline void handle_error(struct sock *sk, int error)
 }
 
 /* A close() is over as far as the port is concerned. Twins and its own return come here: one of them deletes. */
-static __always_inline void close_tell(struct sock *sk, struct close_call *call, __u8 after)
+static __always_inline void close_tell(struct sock *sk, const struct raw_event *closing, __u8 after)
 {
 	__u64 key = (__u64)sk;
-	struct raw_event ev = call->ev;
+	struct raw_event ev = *closing;
 
 	if (bpf_map_delete_elem(&closes, &key) || !armed)
 		return;
@@ -81,11 +90,11 @@ static __always_inline void close_tell(struct sock *sk, struct close_call *call,
 static __always_inline void close_state(struct sock *sk, int old)
 {
 	__u64 key = (__u64)sk;
-	struct close_call *call = bpf_map_lookup_elem(&closes, &key);
-	struct end end = { .time_ns = bpf_ktime_get_boot_ns(), .after = RAW_AFTER_CLOSED }, *before;
+	struct raw_event *closing = bpf_map_lookup_elem(&closes, &key);
+	struct end end = {}, *before;
 
-	if (call) {
-		close_tell(sk, call, RAW_AFTER_CLOSED);
+	if (closing) {
+		close_tell(sk, closing, RAW_AFTER_CLOSED);
 		return;
 	}
 	if (sock_flag(sk, SOCK_DEAD) || sock_is_mptcp_path(sk)) /* closed and told; or another socket's to tell */
@@ -93,6 +102,8 @@ static __always_inline void close_state(struct sock *sk, int old)
 	before = bpf_map_lookup_elem(&ends, &key);
 	if (before)
 		end = *before;
+	else
+		end.time_ns = bpf_ktime_get_boot_ns();
 	if (end.after == RAW_AFTER_NONE)
 		end.after = RAW_AFTER_CLOSED;
 	if (!end.error)
@@ -112,15 +123,16 @@ static __always_inline void close_state(struct sock *sk, int old)
 static __always_inline void handle_time_wait(struct inet_timewait_sock *tw, struct sock *sk)
 {
 	__u64 key = (__u64)sk;
-	struct close_call *call = bpf_map_lookup_elem(&closes, &key);
+	struct raw_event *closing = bpf_map_lookup_elem(&closes, &key);
 	bool fin_wait2 = BPF_CORE_READ(tw, tw_substate) == TCP_FIN_WAIT2;
-	struct end end = { .time_ns = bpf_ktime_get_boot_ns(),
-			   .after = fin_wait2 ? RAW_AFTER_CLOSING : RAW_AFTER_TIME_WAIT };
+	struct end end = { .after = fin_wait2 ? RAW_AFTER_CLOSING : RAW_AFTER_TIME_WAIT };
 
-	if (call)
-		call->ev.after = end.after;
-	else if (!sock_flag(sk, SOCK_DEAD) && armed && sock_is_traced(sk) && !sock_is_mptcp_path(sk))
+	if (closing) {
+		closing->after = end.after;
+	} else if (!sock_flag(sk, SOCK_DEAD) && armed && sock_is_traced(sk) && !sock_is_mptcp_path(sk)) {
+		end.time_ns = bpf_ktime_get_boot_ns();
 		bpf_map_update_elem(&ends, &key, &end, BPF_ANY);
+	}
 	release_move(sk, tw);
 }
 
@@ -227,19 +239,19 @@ static __always_inline void close_fill(struct raw_event *ev, struct sock *sk, bo
 static __always_inline void close_later(struct sock *sk, bool btf)
 {
 	__u64 key = (__u64)sk;
-	struct close_call call;
+	struct raw_event ev;
 
-	if (!handler_wanted(sk, RAW_CLOSE, 0))
+	if (!handler_wanted(sk, RAW_CLOSE, false))
 		return;
 	process_tell();
-	handler_fill(&call.ev, sk, RAW_CLOSE, 0, btf);
-	close_fill_end(&call.ev, sk, NULL);
-	close_fill(&call.ev, sk, true);
-	release_remember(sk, &call.ev);
-	if (!bpf_map_update_elem(&closes, &key, &call, BPF_NOEXIST))
+	handler_fill(&ev, sk, RAW_CLOSE, 0, btf);
+	close_fill_end(&ev, sk, NULL);
+	close_fill(&ev, sk, true);
+	release_remember(sk, &ev);
+	if (!bpf_map_update_elem(&closes, &key, &ev, BPF_NOEXIST))
 		return;
-	if (bpf_map_update_elem(&closes, &key, &call, BPF_EXIST)) /* full: told without what becomes of the port */
-		emit_copy(&call.ev);
+	if (bpf_map_update_elem(&closes, &key, &ev, BPF_EXIST)) /* full: told without what becomes of the port */
+		emit_copy(&ev);
 	else
 		COUNT(lost_state); /* of an older socket at this address, which was never told */
 }
@@ -273,9 +285,9 @@ static __always_inline void close_now(struct sock *sk, bool was_connected, const
 static __always_inline void handle_release(struct sock *sk, bool btf)
 {
 	__u64 key = (__u64)sk;
-	bool tcp, was_connected;
+	bool tcp, was_connected, noted;
 	struct attempt *at;
-	struct end *noted, end = {};
+	struct end end = {};
 
 	if (!sk || !sock_is_traced(sk))
 		return;
@@ -289,11 +301,7 @@ static __always_inline void handle_release(struct sock *sk, bool btf)
 		close_later(sk, btf);
 		return;
 	}
-	noted = tcp ? bpf_map_lookup_elem(&ends, &key) : NULL;
-	if (noted) {
-		end = *noted;
-		bpf_map_delete_elem(&ends, &key);
-	}
+	noted = tcp && end_take(sk, &end);
 	if (was_connected || BPF_CORE_READ(sk, __sk_common.skc_num))
 		close_now(sk, was_connected, noted ? &end : NULL, btf);
 }
@@ -302,11 +310,14 @@ static __always_inline void handle_release(struct sock *sk, bool btf)
 static __always_inline void handle_close_exit(struct sock *sk)
 {
 	__u64 key = (__u64)sk;
-	struct close_call *call = bpf_map_lookup_elem(&closes, &key);
-	bool closed = BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE;
+	struct raw_event *closing = bpf_map_lookup_elem(&closes, &key);
+	__u8 after = RAW_AFTER_CLOSING;
 
-	if (call)
-		close_tell(sk, call, closed ? RAW_AFTER_CLOSED : RAW_AFTER_CLOSING);
+	if (!closing)
+		return;
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE)
+		after = RAW_AFTER_CLOSED;
+	close_tell(sk, closing, after);
 }
 
 /* __tcp_close() disconnects with SO_LINGER 0. It has shut down both ways by then without sending a FIN, which a program
@@ -330,19 +341,16 @@ static __always_inline void handle_disconnect(struct sock *sk, bool btf)
 	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	bool path = sock_mptcp_parent(sk), listening = state == TCP_LISTEN;
 	bool waiting = !BPF_CORE_READ(sk, sk_socket) && !sock_flag(sk, SOCK_DEAD) && !path;
-	struct end *noted, end = {};
+	struct end end = {};
 	struct raw_event *ev;
+	bool noted;
 
 	if (state == TCP_CLOSE && !waiting) /* how its last connection ended is no matter of the next one's */
 		bpf_map_delete_elem(&ends, &key);
 	if (!sock_is_traced(sk) || (!waiting && !listening && !state_is_connected(state)) ||
 	    (!waiting && !listening && (path || disconnect_by_close(sk, state))))
 		return; /* nothing ends; or only one path of an MPTCP connection; or handle_release tells */
-	noted = bpf_map_lookup_elem(&ends, &key);
-	if (noted) {
-		end = *noted;
-		bpf_map_delete_elem(&ends, &key);
-	}
+	noted = end_take(sk, &end);
 	ev = handler_begin(sk, RAW_CLOSE, state == TCP_CLOSE ? close_error(sk, noted ? &end : NULL) : 0, btf);
 	if (!ev)
 		return;
@@ -363,8 +371,7 @@ static __always_inline void handle_put_port(struct sock *sk)
 {
 	__u64 key = (__u64)sk;
 	struct inet_bind_bucket *bucket = BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_bind_hash);
-	struct close_call *closing;
-	struct raw_event *known, ev;
+	struct raw_event *closing, *known, ev;
 	struct attempt *at;
 
 	if (!bucket || !armed || !sock_is_traced(sk))

@@ -46,12 +46,8 @@ static __always_inline void handle_connect_enter(struct sock *sk, const struct r
 	}
 	if (before && armed) /* of an older socket at this address, whose end was lost */
 		COUNT(lost_state);
-	if (!armed || !sock_is_traced(sk))
+	if (!armed || !sock_is_traced(sk) || !handler_wanted(sk, RAW_CONNECT, true))
 		return;
-	if (!prefilter_kind(RAW_CONNECT) || !prefilter_process() || !prefilter_socket(sk)) {
-		emit_filtered();
-		return;
-	}
 	process_tell();
 	__builtin_memset(&at, 0, sizeof(at));
 	attempt_fill(&at, sk, req, btf);

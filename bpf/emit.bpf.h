@@ -35,6 +35,15 @@ struct {
 			__sync_fetch_and_add(&c_->field, 1);                   \
 	} while (0)
 
+/* The beginning of a record; the rest is 0. `ev` may hold anything. */
+static __always_inline void emit_init(struct raw_event *ev, __u8 kind)
+{
+	__builtin_memset(ev, 0, sizeof(*ev));
+	ev->magic = RAW_EVENT_MAGIC;
+	ev->version = RAW_EVENT_VERSION;
+	ev->kind = kind;
+}
+
 /* An event that no one asked for. */
 static __always_inline void emit_filtered(void)
 {

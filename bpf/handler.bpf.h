@@ -60,12 +60,12 @@ static __always_inline __u64 handler_cookie(struct sock *sk, bool btf)
 	return BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
 }
 
-/* Does anyone want this event, of the running process? If not, it is counted. */
-static __always_inline bool handler_wanted(struct sock *sk, __u8 kind, int error)
+/* Does anyone want this event, of the running process? If not, it is counted. `failed`: it has, or may yet. */
+static __always_inline bool handler_wanted(struct sock *sk, __u8 kind, bool failed)
 {
 	if (!armed)
 		return false;
-	if (prefilter_kind(kind) && !(config.failed_only && !error) && prefilter_process() && prefilter_socket(sk))
+	if (prefilter_kind(kind) && !(config.failed_only && !failed) && prefilter_process() && prefilter_socket(sk))
 		return true;
 	emit_filtered();
 	return false;
@@ -74,10 +74,7 @@ static __always_inline bool handler_wanted(struct sock *sk, __u8 kind, int error
 /* Everything common, for an event of the running process. `ev` may hold anything. */
 static __always_inline void handler_fill(struct raw_event *ev, struct sock *sk, __u8 kind, int error, bool btf)
 {
-	__builtin_memset(ev, 0, sizeof(*ev));
-	ev->magic = RAW_EVENT_MAGIC;
-	ev->version = RAW_EVENT_VERSION;
-	ev->kind = kind;
+	emit_init(ev, kind);
 	ev->time_ns = bpf_ktime_get_boot_ns();
 	ev->error = error;
 	ev->flags = error ? RAW_F_FAILED : 0;

@@ -35,10 +35,7 @@ static __always_inline void release_remember(struct sock *sk, const struct raw_e
 /* A socket whose process is not known here: user space may remember it. */
 static __always_inline void release_blank(struct raw_event *ev, struct sock *sk)
 {
-	__builtin_memset(ev, 0, sizeof(*ev));
-	ev->magic = RAW_EVENT_MAGIC;
-	ev->version = RAW_EVENT_VERSION;
-	ev->kind = RAW_RELEASE;
+	emit_init(ev, RAW_RELEASE);
 	sock_fill(ev, sk);
 	sock_fill_truth(ev, sk, BPF_CORE_READ(sk, __sk_common.skc_net.net));
 }
