@@ -71,3 +71,8 @@ const char *const holder_kind_names[HOLDER_KIND_COUNT] = {
 	[HOLDER_CONNECTION] = "connection",
 	[HOLDER_TIME_WAIT] = "time-wait",
 };
+
+const char *const life_state_names[LIFE_STATE_COUNT] = {
+	[LIFE_NONE] = "",	     [LIFE_BOUND] = "bound",	     [LIFE_LISTENING] = "listening",
+	[LIFE_CONNECTED] = "connected", [LIFE_TIME_WAIT] = "time-wait", [LIFE_OVER] = "closed",
+};

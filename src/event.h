@@ -68,6 +68,17 @@ enum close_state {
 /* What a socket has that holds a port which somebody else wanted. */
 enum holder_kind { HOLDER_LISTENER, HOLDER_BOUND, HOLDER_CONNECTION, HOLDER_TIME_WAIT, HOLDER_KIND_COUNT };
 
+/* What a socket is, as far as its port goes, after an event. */
+enum life_state {
+	LIFE_NONE, /* no port: the ledger knows nothing */
+	LIFE_BOUND,
+	LIFE_LISTENING,
+	LIFE_CONNECTED, /* or connecting */
+	LIFE_TIME_WAIT, /* closed, and nobody has told that the port is free */
+	LIFE_OVER, /* closed, the port was given back */
+	LIFE_STATE_COUNT,
+};
+
 /* "bind", "success", "bind0", "egress", "tcp", "tracing", "well-known"...: the words of the output. */
 extern const char *const event_kind_names[EVENT_KIND_COUNT];
 extern const char *const event_outcome_names[OUTCOME_COUNT];
@@ -81,6 +92,7 @@ extern const char *const event_confidence_names[CONFIDENCE_COUNT]; /* [CONFIDENC
 extern const char *const event_closer_names[CLOSER_COUNT]; /* "local"; [CLOSER_NONE] is "" */
 extern const char *const close_state_names[CLOSE_STATE_COUNT]; /* "time-wait"; [CLOSE_STATE_NONE] is "" */
 extern const char *const holder_kind_names[HOLDER_KIND_COUNT]; /* "listener", "time-wait" */
+extern const char *const life_state_names[LIFE_STATE_COUNT]; /* "listening"; [LIFE_NONE] is "" */
 
 /* An IP address and a port. v4-mapped addresses have been turned into IPv4 by decode. */
 struct endpoint {
@@ -201,6 +213,12 @@ struct event {
 	char creator_name[EVENT_NAME_SIZE]; /* any bytes; "" = unknown */
 	bool has_holder;
 	struct holder holder;
+
+	/* given by the ledger: which life of a socket this belongs to, from 1; 0 = none. Never printed. */
+	uint64_t life;
+	enum life_state life_state;
+	uint64_t life_begin_ns; /* CLOCK_REALTIME; 0 = before porttrace looked */
+	bool snapshot; /* not an event: the socket was there at the start */
 };
 
 /* What a backend told of a process ahead of its first event, and of the first after each execve(). */
