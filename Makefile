@@ -27,7 +27,7 @@ MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 
 # What needs the libraries; the other targets (deps, clean, help) must work without them.
 ifeq ($(filter deps clean help demo test,$(MAKECMDGOALS)),)
-missing := $(shell for p in libbpf libelf zlib; do $(PKG_CONFIG) --exists $$p 2>/dev/null || echo $$p; done)
+missing := $(shell for p in libbpf libelf zlib sqlite3; do $(PKG_CONFIG) --exists $$p 2>/dev/null || echo $$p; done)
 missing += $(shell command -v $(CLANG) >/dev/null 2>&1 || echo clang) $(if $(BPFTOOL),,bpftool)
 ifneq ($(strip $(missing)),)
 $(error missing to build porttrace: $(strip $(missing)). Install with: sudo make deps)
@@ -38,7 +38,7 @@ CPPFLAGS += -D_GNU_SOURCE -Iinclude -Isrc -I$(BUILD)/skel
 CFLAGS ?= -O2 -g
 CFLAGS += -std=gnu11 -Wall -Wextra -Wshadow -Wmissing-prototypes -Wformat=2 -Wno-format-nonliteral
 CFLAGS += -fno-omit-frame-pointer $(SANITIZE)
-LIBS := $(shell $(PKG_CONFIG) --libs libbpf libelf zlib 2>/dev/null)
+LIBS := $(shell $(PKG_CONFIG) --libs libbpf libelf zlib sqlite3 2>/dev/null)
 LDFLAGS += $(SANITIZE)
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v2 -D__TARGET_ARCH_$(ARCH) -Iinclude -Ibpf -Ivmlinux/$(ARCH) \
 	$(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH)) -Wall -Wextra -Wno-unused-parameter
@@ -90,7 +90,7 @@ SCENARIO_SOURCES := $(wildcard tests/scenarios/*.c)
 $(BUILD)/tests/unit/%: tests/unit/%.c $(wildcard tests/unit/*.h) $(PURE_OBJECTS)
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(PURE_OBJECTS) -lcmocka -lpthread
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(PURE_OBJECTS) -lcmocka -lsqlite3 -lpthread
 
 $(BUILD)/tests/workload: $(SCENARIO_SOURCES) $(wildcard tests/scenarios/*.h)
 	$(call say,TEST,$@)
