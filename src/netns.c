@@ -230,6 +230,11 @@ int netns_run(const char *proc, uint32_t pid, uint32_t inum, int (*fn)(void *arg
 	return found == inum ? netns_visit(ns_fd, fn, arg) : -ESRCH;
 }
 
+int netns_run_fd(int ns_fd, int (*fn)(void *arg), void *arg)
+{
+	return netns_visit(ns_fd, fn, arg);
+}
+
 static bool netns_has_process(const char *proc, uint32_t pid, uint32_t inum)
 {
 	_close_ int dir_fd = proc_open(proc, pid, 0);

@@ -30,6 +30,8 @@ uint64_t netns_cookie_at(const char *path);
  * returned, or -errno: -ESRCH if there is no such process or it is in another namespace.
  */
 int netns_run(const char *proc, uint32_t pid, uint32_t inum, int (*fn)(void *arg), void *arg);
+/* Calls `fn` in the namespace of an open file, in a short-lived thread. What `fn` returned, or -errno. */
+int netns_run_fd(int ns_fd, int (*fn)(void *arg), void *arg);
 /* Some process in the namespace with this inode, by a look at all of them; 0 = none found. `proc` NULL = /proc. */
 uint32_t netns_find_process(const char *proc, uint32_t inum);
 bool netns_is_reserved(const struct netns_facts *facts, uint16_t port);

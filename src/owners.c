@@ -17,16 +17,22 @@ static int owners_compare_inode(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static int owners_compare_process(const struct owner *a, const struct owner *b)
+{
+	if (a->inode != b->inode)
+		return a->inode < b->inode ? -1 : 1;
+	return (a->pid > b->pid) - (a->pid < b->pid);
+}
+
 static int owners_compare(const void *a, const void *b)
 {
 	const struct owner *x = a, *y = b;
+	int r = owners_compare_process(x, y);
 
-	if (x->inode != y->inode)
-		return x->inode < y->inode ? -1 : 1;
-	return (x->pid > y->pid) - (x->pid < y->pid);
+	return r ? r : (x->fd > y->fd) - (x->fd < y->fd);
 }
 
-static int owners_add(struct owners *owners, uint32_t inode, uint32_t pid)
+static int owners_add(struct owners *owners, uint32_t inode, uint32_t pid, int fd)
 {
 	if (owners->count == owners->room) {
 		size_t room = owners->room ? 2 * owners->room : 64;
@@ -37,20 +43,24 @@ static int owners_add(struct owners *owners, uint32_t inode, uint32_t pid)
 		owners->list = grown;
 		owners->room = room;
 	}
-	owners->list[owners->count++] = (struct owner){ .inode = inode, .pid = pid };
+	owners->list[owners->count++] = (struct owner){ .inode = inode, .pid = pid, .fd = fd };
 	return 0;
 }
 
-/* "socket:[4711]" */
+/* "socket:[4711]"; by hand, as there may be 100,000 of them. */
 static bool owners_link_inode(int fd_dir, const char *fd_name, uint32_t *ret)
 {
+	static const char start[] = "socket:[";
 	char text[64];
 	ssize_t n = readlinkat(fd_dir, fd_name, text, sizeof(text) - 1);
+	uint32_t inode = 0;
 
-	if (n < 0)
+	if (n <= (ssize_t)sizeof(start) || memcmp(text, start, sizeof(start) - 1))
 		return false;
-	text[n] = '\0';
-	return sscanf(text, "socket:[%" SCNu32 "]", ret) == 1;
+	for (ssize_t i = sizeof(start) - 1; i < n && text[i] >= '0' && text[i] <= '9'; i++)
+		inode = inode * 10 + (uint32_t)(text[i] - '0');
+	*ret = inode;
+	return true;
 }
 
 static int owners_read_fds(struct owners *owners, DIR *fds, uint32_t pid, const uint32_t *wanted,
@@ -63,7 +73,7 @@ static int owners_read_fds(struct owners *owners, DIR *fds, uint32_t pid, const 
 	while (!r && (entry = readdir(fds)))
 		if (owners_link_inode(dirfd(fds), entry->d_name, &inode) &&
 		    bsearch(&inode, wanted, wanted_count, sizeof(*wanted), owners_compare_inode))
-			r = owners_add(owners, inode, pid);
+			r = owners_add(owners, inode, pid, atoi(entry->d_name));
 	return r;
 }
 
@@ -120,7 +130,7 @@ static void owners_sort(struct owners *owners)
 		return;
 	qsort(owners->list, owners->count, sizeof(*owners->list), owners_compare);
 	for (size_t i = 1; i < owners->count; i++)
-		if (owners_compare(&owners->list[kept], &owners->list[i]))
+		if (owners_compare_process(&owners->list[kept], &owners->list[i]))
 			owners->list[++kept] = owners->list[i];
 	owners->count = kept + 1;
 }

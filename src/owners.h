@@ -11,6 +11,7 @@
 struct owner {
 	uint32_t inode; /* of the socket */
 	uint32_t pid;
+	int fd; /* in that process; the lowest, if it has several */
 	char name[EVENT_NAME_SIZE]; /* comm of the thread group leader; any bytes */
 };
 

@@ -10,13 +10,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "netns.h"
 #include "owners.h"
 #include "sockdiag.h"
+
+#define SNAPSHOT_NAME_SIZE 64
+
+/* A network namespace that was looked at. */
+struct snapshot_netns {
+	struct netns_facts facts; /* inum always; of the rest what `known` says */
+	bool known;
+	char name[SNAPSHOT_NAME_SIZE]; /* of its mount: "blue" for /run/netns/blue; "" = none; any bytes */
+};
 
 struct snapshot_socket {
 	struct sockdiag_socket sock;
 	uint32_t netns_inum; /* inode of its network namespace */
 	uint64_t netns_cookie; /* SO_NETNS_COOKIE; 0 = this kernel does not tell (before 5.14) */
+	size_t netns; /* in snapshot.netns */
 	size_t owner_first, owner_count; /* in snapshot.owners.list; a socket may be open in several processes */
 };
 
@@ -24,14 +35,17 @@ struct snapshot {
 	struct snapshot_socket *sockets; /* no socket twice */
 	size_t count, room;
 	struct owners owners;
-	size_t namespaces; /* that were looked at */
+	struct snapshot_netns *netns; /* our own first */
+	size_t namespaces; /* in netns: that were looked at */
 	size_t hidden_namespaces; /* that could not be entered: it takes CAP_SYS_ADMIN */
+	size_t torn; /* namespaces whose lists changed so fast that sockets may be missing */
 	bool no_udp; /* the kernel has no udp_diag */
 };
 
 struct snapshot_options {
 	const char *proc_path; /* NULL = /proc */
 	uint32_t netns_inum; /* only this network namespace; 0 = all that can be found */
+	bool detail; /* bytes and MPTCP of TCP connections too */
 	bool no_owners; /* leave out the look at every process's descriptors */
 };
 

@@ -6,6 +6,7 @@
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -55,8 +56,32 @@ static void sockdiag_endpoint(struct endpoint *ep, uint8_t family, const uint32_
 		memcpy(ep->addr, family == AF_INET6 ? &addr[3] : &addr[0], 4);
 }
 
-/* The attributes behind the fixed part. */
-static void sockdiag_attributes(const uint8_t *at, size_t size, struct sockdiag_socket *sock)
+/* Copies an attribute's value if it is as long as wanted. */
+static bool sockdiag_value(const uint8_t *value, size_t len, void *ret, size_t size)
+{
+	if (len < size)
+		return false;
+	memcpy(ret, value, size);
+	return true;
+}
+
+/* What a kernel does not tell yet stays zero: its tcp_info is shorter. */
+static void sockdiag_tcp_info(const uint8_t *value, size_t len, struct sockdiag_socket *sock)
+{
+	struct tcp_info info = { 0 };
+
+	if (sock->proto != PROTO_TCP || sock->state == SOCKDIAG_LISTEN || sock->state == SOCKDIAG_CLOSE ||
+	    len < offsetof(struct tcp_info, tcpi_bytes_retrans) + sizeof(info.tcpi_bytes_retrans))
+		return;
+	memcpy(&info, value, len < sizeof(info) ? len : sizeof(info));
+	sock->has_bytes = true;
+	sock->bytes_sent = info.tcpi_bytes_sent - info.tcpi_bytes_retrans + info.tcpi_notsent_bytes;
+	sock->bytes_received = info.tcpi_bytes_received;
+}
+
+static void sockdiag_attribute(uint16_t type, const uint8_t *value, size_t len, struct sockdiag_socket *sock);
+
+static void sockdiag_attributes(const uint8_t *at, size_t size, bool nested, struct sockdiag_socket *sock)
 {
 	struct nlattr attr;
 	size_t step;
@@ -65,13 +90,38 @@ static void sockdiag_attributes(const uint8_t *at, size_t size, struct sockdiag_
 		memcpy(&attr, at, sizeof(attr));
 		if (attr.nla_len < sizeof(attr) || attr.nla_len > size)
 			return;
-		if (attr.nla_type == INET_DIAG_SKV6ONLY && attr.nla_len > sizeof(attr))
-			sock->takes_ipv4 = !at[sizeof(attr)];
+		if (nested && attr.nla_type == INET_ULP_INFO_NAME)
+			sock->mptcp = attr.nla_len >= sizeof(attr) + 5 && !memcmp(at + sizeof(attr), "mptcp", 5);
+		else if (!nested)
+			sockdiag_attribute(attr.nla_type & NLA_TYPE_MASK, at + sizeof(attr),
+					   attr.nla_len - sizeof(attr), sock);
 		step = (size_t)NLA_ALIGN(attr.nla_len);
 		if (step >= size)
 			return;
 		at += step;
 		size -= step;
+	}
+}
+
+/* One attribute behind the fixed part. */
+static void sockdiag_attribute(uint16_t type, const uint8_t *value, size_t len, struct sockdiag_socket *sock)
+{
+	switch (type) {
+	case INET_DIAG_SKV6ONLY:
+		sock->takes_ipv4 = len && !value[0];
+		break;
+	case INET_DIAG_INFO:
+		sockdiag_tcp_info(value, len, sock);
+		break;
+	case INET_DIAG_MARK:
+		sockdiag_value(value, len, &sock->mark, sizeof(sock->mark));
+		break;
+	case INET_DIAG_CGROUP_ID:
+		sockdiag_value(value, len, &sock->cgroup_id, sizeof(sock->cgroup_id));
+		break;
+	case INET_DIAG_ULP_INFO:
+		sockdiag_attributes(value, len, true, sock);
+		break;
 	}
 }
 
@@ -98,7 +148,9 @@ int sockdiag_parse(enum event_proto proto, const void *message, size_t size,
 	if (sock.waits)
 		sock.expires_ms = msg.idiag_expires;
 	sock.cookie = (uint64_t)msg.id.idiag_cookie[1] << 32 | msg.id.idiag_cookie[0];
-	sockdiag_attributes((const uint8_t *)message + sizeof(msg), size - sizeof(msg), &sock);
+	sock.is_ipv6 = msg.idiag_family == AF_INET6;
+	sock.ifindex = msg.id.idiag_if;
+	sockdiag_attributes((const uint8_t *)message + sizeof(msg), size - sizeof(msg), false, &sock);
 	sock.takes_ipv4 = sock.takes_ipv4 && sock.local.ip_version == 6 &&
 			  !memcmp(sock.local.addr, any, sizeof(any));
 	*ret = sock;
@@ -117,6 +169,7 @@ static int sockdiag_ask(int fd, const struct sockdiag_query *query)
 			  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
 		.body = { .sdiag_family = query->ip_version == 6 ? AF_INET6 : AF_INET,
 			  .sdiag_protocol = (uint8_t)(query->protocol ? query->protocol : usual),
+			  .idiag_ext = query->detail ? 1u << (INET_DIAG_INFO - 1) : 0,
 			  .idiag_states = UINT32_MAX,
 			  .id.idiag_sport = htons(query->local_port) },
 	};
@@ -126,7 +179,7 @@ static int sockdiag_ask(int fd, const struct sockdiag_query *query)
 
 /* What a dump is in the middle of. */
 struct sockdiag_walk {
-	enum event_proto proto;
+	const struct sockdiag_query *query;
 	sockdiag_fn fn;
 	void *arg;
 	bool done, torn; /* torn: the kernel says that the list changed under it */
@@ -154,7 +207,8 @@ static int sockdiag_message(struct sockdiag_walk *walk, const struct nlmsghdr *h
 		return sockdiag_end(walk, head);
 	if (head->nlmsg_type != SOCK_DIAG_BY_FAMILY)
 		return 0;
-	r = sockdiag_parse(walk->proto, NLMSG_DATA(head), NLMSG_PAYLOAD(head, 0), &sock);
+	r = sockdiag_parse(walk->query->proto, NLMSG_DATA(head), NLMSG_PAYLOAD(head, 0), &sock);
+	sock.protocol = walk->query->protocol;
 	return r < 0 ? r : walk->fn(walk->arg, &sock);
 }
 
@@ -183,7 +237,7 @@ static int sockdiag_read(int fd, struct sockdiag_walk *walk)
 
 int sockdiag_dump_some(const struct sockdiag_query *query, sockdiag_fn fn, void *arg)
 {
-	struct sockdiag_walk walk = { .proto = query->proto, .fn = fn, .arg = arg };
+	struct sockdiag_walk walk = { .query = query, .fn = fn, .arg = arg };
 	_close_ int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	int r;
 

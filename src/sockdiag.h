@@ -43,6 +43,14 @@ struct sockdiag_socket {
 	uint64_t cookie; /* SO_COOKIE */
 	bool waits; /* closed, and only waiting for TIME_WAIT or FIN_WAIT2 to end; inode and uid are 0 then */
 	uint32_t expires_ms; /* with `waits`: how long that still takes */
+	uint16_t protocol; /* IPPROTO_* that was asked for; 0 = the usual one of proto */
+	bool is_ipv6; /* an AF_INET6 socket, whatever it talks */
+	bool mptcp; /* a path of an MPTCP connection; told with `detail` */
+	uint32_t ifindex; /* SO_BINDTODEVICE, or the scope of a link-local address; 0 = none */
+	uint32_t mark; /* SO_MARK; 0 = none, or not told: it takes CAP_NET_ADMIN */
+	uint64_t cgroup_id; /* cgroup v2 in which it was made; 0 = unknown */
+	bool has_bytes; /* told with `detail`, of TCP connections */
+	uint64_t bytes_sent, bytes_received; /* payload: that the program wrote; that arrived in order */
 };
 
 /* A non-zero result ends the dump, which returns it. */
@@ -64,6 +72,7 @@ struct sockdiag_query {
 	uint16_t protocol; /* IPPROTO_*; 0 = the usual one of proto */
 	uint8_t ip_version; /* 4 or 6 */
 	uint16_t local_port; /* 0 = any */
+	bool detail; /* also what costs the kernel something: struct tcp_info */
 };
 
 /* The same for a part of them, which the kernel chooses. */
