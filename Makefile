@@ -125,6 +125,12 @@ $(BUILD)/tests/cli-load: tests/cli/load.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $<
 
+# By hand: how many events a second the history takes.
+$(BUILD)/tests/history-bench: tests/history/bench.c $(wildcard src/history/*.[ch]) src/history.h src/buf.c
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -O2 -g -Wall -Wextra -o $@ $(filter %.c,$^) -lsqlite3 -lpthread
+
 unit-tests: $(UNIT_TESTS)
 test-programs: $(BUILD)/porttrace $(BUILD)/tests/workload $(NARROW) $(BUILD)/tests/stress $(BUILD)/tests/process \
 	$(BUILD)/tests/random $(BUILD)/tests/cli-load

@@ -40,7 +40,8 @@ struct history_stats {
 int history_open(const struct history_options *opts, struct history **ret, char *err);
 /*
  * Takes what an event tells of its socket's life: ev->life says which, ev->life_state what it is afterwards. Called
- * after enrich and ledger; events without a life (life 0) are left out. Never blocks.
+ * after enrich and ledger; events without a life (life 0) are left out. Never blocks: what the queue (some 90,000
+ * events) has no room for is counted as dropped. Who has a burst to tell, as at the start, calls history_sync between.
  */
 void history_add(struct history *h, const struct event *ev);
 /* All taken so far is on disk when it returns. 0 or -errno. */
@@ -54,12 +55,15 @@ void history_close(struct history *h);
 /* One life, as it is known. Strings are owned by the reader and valid until the callback returns; "" = unknown. */
 struct history_life {
 	uint64_t begin_ns; /* CLOCK_REALTIME; 0 = before porttrace looked */
+	uint64_t since_ns; /* the same, or when porttrace first saw it */
 	uint64_t end_ns; /* closed by the program; 0 = open when it was last seen */
 	uint64_t free_ns; /* the port was free again (TIME_WAIT over); 0 = not yet known */
 	uint64_t seen_ns; /* the last moment for which the row speaks: of an open one, the writer's last commit */
 	enum event_proto proto;
 	uint16_t protocol; /* IPPROTO_* */
 	enum life_state state; /* after its last event */
+	enum life_state held; /* the last one before it was closed; LIFE_NONE = only the close was seen */
+	uint64_t held_since_ns; /* earlier it was bound, no more */
 	enum event_how how;
 	enum event_role role;
 	struct endpoint local, remote; /* has_port false = none */
@@ -72,7 +76,7 @@ struct history_life {
 	bool has_bytes;
 	uint64_t bytes_sent, bytes_received;
 	enum event_cause cause; /* of its end */
-	const char *boot_id;
+	const char *boot_id; /* "" = forgotten */
 };
 
 struct history_query {
@@ -92,12 +96,24 @@ struct history_reader;
 
 /* -ENOENT if there is no such file. 0 or -errno with a sentence in err. Ended with history_reader_close (takes NULL). */
 int history_reader_open(const char *path, struct history_reader **ret, char *err);
-/* Calls `fn` for each life, newest first; a non-zero result ends it and is returned. 0, that, or -errno. */
+/*
+ * Calls `fn` for each life, newest first; a non-zero result ends it and is returned. 0, that, or -errno: -EBADMSG if
+ * the file is damaged.
+ */
 int history_find(struct history_reader *r, const struct history_query *query,
 		 int (*fn)(void *arg, const struct history_life *life), void *arg);
+/* What there is, all in all. */
+struct history_summary {
+	uint64_t lives, open, processes, runs;
+	uint64_t first_ns, last_ns; /* what it speaks for; 0 = nothing */
+	uint64_t bytes; /* of the file, without its log */
+};
+
+/* 0 or -errno. Reads an index through. */
+int history_summarise(struct history_reader *r, struct history_summary *ret);
 /*
  * Whether a porttrace was writing at `at_ns`: 1 or 0 or -errno. With 0, *ret_before and *ret_after are the end of the
- * span before and the beginning of the one after (0 = none).
+ * span before and the beginning of the one after (0 = none). What has been forgotten is no such span.
  */
 int history_covers(struct history_reader *r, uint64_t at_ns, uint64_t *ret_before_ns, uint64_t *ret_after_ns);
 void history_reader_close(struct history_reader *r);
