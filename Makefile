@@ -46,7 +46,8 @@ BPF_CFLAGS := -g -O2 -target bpf -mcpu=v2 -D__TARGET_ARCH_$(ARCH) -Iinclude -Ibp
 BPF_OBJECTS := tracing cgroup probe
 SKELETONS := $(BPF_OBJECTS:%=$(BUILD)/skel/%.skel.h)
 
-PURE_COMMAND_SOURCES := src/cmd/trace_options.c src/cmd/service_options.c src/cmd/service_text.c src/cmd/service_json.c
+PURE_COMMAND_SOURCES := src/cmd/trace_options.c src/cmd/service_options.c src/cmd/service_text.c src/cmd/service_json.c \
+	src/cmd/filter_options.c src/cmd/list_options.c src/cmd/list_text.c
 
 # Everything from decode on needs no libbpf: that is what the unit tests link.
 LIBBPF_SOURCES := src/attach.c $(wildcard src/attach/*.c) src/capture/ring.c src/version.c src/kernel.c \

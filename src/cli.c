@@ -206,7 +206,7 @@ static int cli_long(struct cli_state *st, const char *arg)
 		return cli_unknown_long(st->cmd, name, len, st->err);
 	if (!opt->arg && text)
 		return cli_mistake(st->err, "--%s takes no value", opt->long_name);
-	if (!opt->arg)
+	if (!opt->arg || (opt->optional && !text))
 		return cli_set(st, opt, NULL);
 	text = text ? text + 1 : cli_next(st);
 	return text ? cli_set(st, opt, text) : cli_no_value(st, arg, opt);
@@ -224,7 +224,7 @@ static int cli_bundle(struct cli_state *st, const char *arg)
 
 		if (!opt)
 			return cli_unknown_short(st->cmd, arg, *c, st->err);
-		if (!opt->arg) {
+		if (!opt->arg || opt->optional) {
 			err = cli_set(st, opt, NULL);
 			continue;
 		}
@@ -335,8 +335,9 @@ static void cli_help_names(const struct cli_option *opt, struct buf *out)
 		buf_str(out, opt->long_name);
 	}
 	if (opt->arg) {
-		buf_char(out, ' ');
+		buf_str(out, opt->optional ? "[=" : " ");
 		buf_str(out, opt->arg);
+		buf_str(out, opt->optional ? "]" : "");
 	}
 }
 

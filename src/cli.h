@@ -29,6 +29,7 @@ struct cli_option {
 	cli_set_fn set;
 	size_t offset;	     /* of the field in the options struct */
 	const char *expects; /* what a good argument is: "a number of events, 1 or more" */
+	bool optional;	     /* its argument may be left out: only "--name=argument" has one */
 	bool final;	     /* nothing after it is looked at (--help, --version) */
 };
 

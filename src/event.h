@@ -9,7 +9,10 @@
 #define PORTTRACE_EVENT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+struct owner;
 
 enum event_kind { EVENT_BIND, EVENT_LISTEN, EVENT_CONNECT, EVENT_ACCEPT, EVENT_CLOSE, EVENT_RELEASE, EVENT_KIND_COUNT };
 enum event_outcome { OUTCOME_SUCCESS, OUTCOME_FAILURE, OUTCOME_UNKNOWN, OUTCOME_COUNT };
@@ -219,6 +222,17 @@ struct event {
 	enum life_state life_state;
 	uint64_t life_begin_ns; /* CLOCK_REALTIME; 0 = before porttrace looked */
 	bool snapshot; /* not an event: the socket was there at the start */
+
+	/* of a socket that `porttrace list` tells of only */
+	const char *socket_state; /* "listen", "time-wait"; NULL = this is no such record */
+	const struct owner *owners; /* all who have it open (owners.h), `pid` among them; not owned */
+	size_t owner_count;
+	bool owner_exited; /* pid and name are of a process that has ended, as the history tells */
+	bool serves_remote; /* no listener has its local port: the service is on the other side */
+	bool has_queue;
+	uint32_t queue; /* of a listener: connections waiting for accept(); else bytes to read */
+	bool has_expires;
+	uint32_t expires_ms; /* of TIME_WAIT: left */
 };
 
 /* What a backend told of a process ahead of its first event, and of the first after each execve(). */
@@ -233,7 +247,7 @@ struct process_facts {
 /* The service side of an event: the remote endpoint of a connection this socket opened, else the local one. */
 static inline bool event_service_is_remote(const struct event *ev)
 {
-	return ev->role == ROLE_EGRESS || ev->kind == EVENT_CONNECT;
+	return ev->role == ROLE_EGRESS || ev->kind == EVENT_CONNECT || ev->serves_remote;
 }
 
 /* The port that local_facts are about: the local one, else the one asked for in vain. False if there is none. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * All TCP and UDP sockets of this machine at one moment, in every network namespace, with the processes that have
- * them open: sock_diag and /proc alone, no BPF. Namespaces are found through the processes and under /run/netns.
+ * them open: sock_diag and /proc alone, no BPF. Namespaces are found through the processes, their threads, and what is
+ * mounted, as under /run/netns; one that only a socket or an open file keeps alive is not found.
  */
 #ifndef PORTTRACE_SNAPSHOT_H
 #define PORTTRACE_SNAPSHOT_H

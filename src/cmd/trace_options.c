@@ -7,77 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../cleanup.h"
 #include "../parse.h"
-#include "../service.h"
+#include "filter_options.h"
 
-/* PID_MAX_LIMIT of 64-bit kernels. */
-#define TRACE_PID_MAX (1u << 22)
 #define TRACE_RINGBUF_MIN (4u << 10)
 #define TRACE_RINGBUF_MAX (1u << 30)
-#define TRACE_ITEM_MAX 256
-
-static void cleanup_service_table(struct service_table **names)
-{
-	service_table_free(*names);
-}
 
 /* ---- setters ---- */
-
-static int trace_set_pids(void *field, const char *text, char *why)
-{
-	struct filter *f = field;
-	char item[TRACE_ITEM_MAX];
-	int more, err;
-
-	while ((more = parse_list_next(&text, item, sizeof(item))) > 0) {
-		if (f->pid_count == FILTER_MAX_PIDS) {
-			snprintf(why, CLI_ERR_SIZE, "at most %d processes can be chosen",
-				 FILTER_MAX_PIDS);
-			return -E2BIG;
-		}
-		err = parse_u32(item, 1, TRACE_PID_MAX, &f->pids[f->pid_count]);
-		if (err)
-			return err;
-		f->pid_count++;
-	}
-	return more;
-}
-
-/* The kernel keeps 15 bytes of a name: "systemd-journald" runs as "systemd-journal". */
-static int trace_set_comms(void *field, const char *text, char *why)
-{
-	struct filter *f = field;
-	char item[TRACE_ITEM_MAX];
-	int more;
-
-	while ((more = parse_list_next(&text, item, sizeof(item))) > 0) {
-		if (f->comm_count == FILTER_MAX_COMMS) {
-			snprintf(why, CLI_ERR_SIZE, "at most %d names can be chosen",
-				 FILTER_MAX_COMMS);
-			return -E2BIG;
-		}
-		snprintf(f->comms[f->comm_count++], sizeof(f->comms[0]), "%.15s", item);
-	}
-	return more;
-}
-
-/* Words to bits: bit i of *mask for words[i]. */
-static int trace_set_mask(uint32_t *mask, const char *what, const char *const *words, size_t count,
-			  unsigned int first, const char *text, char *why)
-{
-	char item[TRACE_ITEM_MAX];
-	int more;
-
-	while ((more = parse_list_next(&text, item, sizeof(item))) > 0) {
-		int i = cli_word(what, words + first, count - first, item, why);
-
-		if (i < 0)
-			return i;
-		*mask |= 1u << (first + (unsigned int)i);
-	}
-	return more;
-}
 
 /* "all" are those shown without the option: releases have to be asked for by name. */
 static int trace_set_kinds(void *field, const char *text, char *why)
@@ -90,52 +26,7 @@ static int trace_set_kinds(void *field, const char *text, char *why)
 		if (!*text)
 			return 0;
 	}
-	return trace_set_mask(kinds, "event", event_kind_names, EVENT_KIND_COUNT, 0, text, why);
-}
-
-static int trace_set_classes(void *field, const char *text, char *why)
-{
-	return trace_set_mask(field, "class", port_class_names, CLASS_COUNT, CLASS_WELL_KNOWN, text,
-			      why);
-}
-
-static bool trace_needs_names(const char *text)
-{
-	return text[strspn(text, "0123456789,-")] != '\0';
-}
-
-static void trace_bad_port(const struct service_table *names, const char *bad, char *why)
-{
-	char item[TRACE_ITEM_MAX];
-	const char *nearest = NULL;
-
-	snprintf(item, sizeof(item), "%.*s", (int)strcspn(bad, ","), bad);
-	if (names && item[0])
-		nearest = service_nearest(names, item);
-	if (nearest)
-		snprintf(why, CLI_ERR_SIZE, "'%.60s' is no port or service: did you mean '%s'?",
-			 item, nearest);
-	else
-		snprintf(why, CLI_ERR_SIZE,
-			 "'%.60s' is no port or service: expected ports such as 80,8000-8099,https",
-			 item);
-}
-
-static int trace_set_ports(void *field, const char *text, char *why)
-{
-	_cleanup_(cleanup_service_table) struct service_table *names = NULL;
-	const char *bad = text;
-	int err = trace_needs_names(text) ? service_table_new(NULL, &names) : 0;
-
-	if (err) {
-		snprintf(why, CLI_ERR_SIZE, "cannot read the service names: %s",
-			 strerrordesc_np(-err));
-		return err;
-	}
-	err = port_set_parse(field, text, names, &bad);
-	if (err)
-		trace_bad_port(names, bad ? bad : text, why);
-	return err;
+	return filter_set_words(kinds, "event", event_kind_names, EVENT_KIND_COUNT, 0, text, why);
 }
 
 static int trace_set_backend(void *field, const char *text, char *why)
@@ -206,16 +97,16 @@ static int trace_set_ringbuf(void *field, const char *text, char *why)
 #define PORTS "ports such as 80,8000-8099,https"
 
 static const struct cli_option trace_rows[] = {
-	CLI_ARG(SELECT, 'p', "pid", "PID[,..]", trace_set_pids, TRACE_AT(filter), "these processes",
+	CLI_ARG(SELECT, 'p', "pid", "PID[,..]", filter_set_pids, TRACE_AT(filter), "these processes",
 		"process ids such as 4312 or 4312,977"),
-	CLI_ARG(SELECT, 'c', "comm", "NAME[,..]", trace_set_comms, TRACE_AT(filter),
+	CLI_ARG(SELECT, 'c', "comm", "NAME[,..]", filter_set_comms, TRACE_AT(filter),
 		"processes of this name (its first 15 bytes count)",
 		"process names such as nginx or nginx,redis-server"),
-	CLI_ARG(SELECT, 'P', "port", "PORTS", trace_set_ports, TRACE_AT(filter.either),
+	CLI_ARG(SELECT, 'P', "port", "PORTS", filter_set_ports, TRACE_AT(filter.either),
 		"port on either side: 443,8000-8099,https", PORTS),
-	CLI_ARG(SELECT, 'L', "lport", "PORTS", trace_set_ports, TRACE_AT(filter.local),
+	CLI_ARG(SELECT, 'L', "lport", "PORTS", filter_set_ports, TRACE_AT(filter.local),
 		"local port, also one asked for in vain", PORTS),
-	CLI_ARG(SELECT, 'D', "dport", "PORTS", trace_set_ports, TRACE_AT(filter.remote),
+	CLI_ARG(SELECT, 'D', "dport", "PORTS", filter_set_ports, TRACE_AT(filter.remote),
 		"remote port", PORTS),
 	CLI_ARG(SELECT, 'e', "event", "EVENT[,..]", trace_set_kinds, TRACE_AT(filter.kinds),
 		"bind, listen, connect, accept, close (default: all\nof these), release",
@@ -227,7 +118,7 @@ static const struct cli_option trace_rows[] = {
 	CLI_FLAG(SELECT, 0, "udp", cli_set_true, TRACE_AT(filter.udp), "UDP"),
 	CLI_FLAG(SELECT, 'x', "failed", cli_set_true, TRACE_AT(filter.failed_only),
 		 "only what did not succeed"),
-	CLI_ARG(SELECT, 0, "class", "CLASS[,..]", trace_set_classes, TRACE_AT(filter.classes),
+	CLI_ARG(SELECT, 0, "class", "CLASS[,..]", filter_set_classes, TRACE_AT(filter.classes),
 		"class of the service's port: well-known (0-1023),\nregistered (1024-49151), "
 		"dynamic (49152-65535)",
 		"port classes such as well-known,registered"),

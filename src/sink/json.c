@@ -11,10 +11,13 @@
 #include <string.h>
 
 #include "../json_out.h"
+#include "../owners.h"
 #include "output.h"
 
 /* PIPE_BUF: a line of at most this length never mixes with another writer's. */
 #define JSON_LINE_MAX 4096
+/* What each further process of a socket may add to that. */
+#define JSON_OWNER_MAX 128
 #define JSON_SERVICE_MAX 64
 #define JSON_HOSTNAME_MAX 64
 /* Readers in JavaScript hold integers exactly only below this. */
@@ -110,7 +113,8 @@ static struct json_sides json_sides_of(const struct event *ev)
 	bool wanted = ev->kind == EVENT_BIND && ev->outcome != OUTCOME_SUCCESS && ev->has_requested;
 	const struct endpoint *local = wanted ? &ev->requested : &ev->local;
 
-	if (ev->kind == EVENT_BIND || ev->kind == EVENT_LISTEN || !json_has_peer(ev))
+	if (ev->kind == EVENT_BIND || ev->kind == EVENT_LISTEN || !json_has_peer(ev) ||
+	    (ev->socket_state && !ev->remote.has_port))
 		return (struct json_sides){ NULL, local, NULL, &ev->local_facts, "" };
 	if (role == ROLE_INGRESS)
 		return (struct json_sides){ &ev->remote, local, &ev->remote_facts, &ev->local_facts,
@@ -133,6 +137,22 @@ static void json_event_type(struct buf *b, const struct event *ev)
 		buf_lit(b, "\"end\"]");
 	else
 		buf_lit(b, "\"start\"]");
+}
+
+/* A socket as it is, not something that happened. */
+static void json_event_state(struct buf *b, const struct event *ev)
+{
+	buf_lit(b, ",\"event\":{\"kind\":\"state\",\"module\":\"porttrace\",\"dataset\":\"porttrace.socket\","
+		   "\"category\":[\"network\"],\"type\":[");
+	if (ev->remote.has_port)
+		buf_lit(b, "\"connection\",");
+	buf_lit(b, "\"info\"],\"action\":\"list\",\"sequence\":");
+	buf_u64(b, ev->sequence);
+	if (ev->duration_ns) {
+		buf_lit(b, ",\"duration\":");
+		buf_u64(b, ev->duration_ns);
+	}
+	buf_char(b, '}');
 }
 
 static void json_event(struct buf *b, const struct event *ev)
@@ -377,14 +397,36 @@ static void json_socket(struct buf *b, const struct event *ev)
 		json_member_u64(b, &first, "fd", (uint64_t)ev->fd);
 	if (ev->kind == EVENT_LISTEN && ev->has_backlog)
 		json_member_u64(b, &first, "backlog", ev->backlog);
+	if (ev->has_queue)
+		json_member_u64(b, &first, "queue", ev->queue);
 	json_member_true(b, &first, "mptcp", ev->mptcp);
 	json_options(b, &first, ev);
 	json_member_text(b, &first, "closed_by", event_closer_names[ev->closer], 16);
 	json_member_text(b, &first, "state", close_state_names[ev->close_state], 16);
+	if (ev->socket_state)
+		json_member_text(b, &first, "state", ev->socket_state, 16);
+	if (ev->has_expires)
+		json_member_u64(b, &first, "expires_ms", ev->expires_ms);
 	if (b->len == empty)
 		b->len = before;
 	else
 		buf_char(b, '}');
+}
+
+/* Everybody who has the socket open, if that is more than the process above. */
+static void json_owners(struct buf *b, const struct event *ev)
+{
+	if (ev->owner_count < 2)
+		return;
+	for (size_t i = 0; i < ev->owner_count; i++) {
+		bool first = false;
+
+		buf_str(b, i ? "},{\"pid\":" : ",\"processes\":[{\"pid\":");
+		buf_u64(b, ev->owners[i].pid);
+		json_member_text(b, &first, "name", ev->owners[i].name, sizeof(ev->owners[i].name));
+		json_member_u64(b, &first, "fd", (uint64_t)ev->owners[i].fd);
+	}
+	buf_lit(b, "}]");
 }
 
 /* How the process that closed it ended: "exit" or the signal's name. */
@@ -477,9 +519,9 @@ static void json_porttrace(struct buf *b, const struct event *ev, const struct j
 {
 	bool first = false;
 
-	buf_lit(b, ",\"porttrace\":{\"schema\":1,\"backend\":\"");
-	buf_str(b, event_backend_names[ev->backend]);
-	buf_char(b, '"');
+	buf_lit(b, ",\"porttrace\":{\"schema\":1");
+	if (!ev->socket_state)
+		json_member_text(b, &first, "backend", event_backend_names[ev->backend], 16);
 	json_member_true(b, &first, "late", ev->late);
 	json_member_text(b, &first, "cause", event_cause_names[ev->cause], 32);
 	json_exit(b, &first, ev);
@@ -488,6 +530,8 @@ static void json_porttrace(struct buf *b, const struct event *ev, const struct j
 		buf_str(b, event_confidence_names[ev->confidence]);
 		buf_lit(b, "\"}");
 	}
+	if (ev->owner_exited)
+		buf_lit(b, ",\"process\":{\"exited\":true}");
 	if (ev->has_port_free) {
 		buf_lit(b, ",\"port\":{\"free\":");
 		buf_str(b, ev->port_free ? "true}" : "false}");
@@ -497,6 +541,7 @@ static void json_porttrace(struct buf *b, const struct event *ev, const struct j
 		json_facts(b, ",\"source\":{", sides->source_facts);
 	json_facts(b, ",\"destination\":{", sides->destination_facts);
 	json_socket(b, ev);
+	json_owners(b, ev);
 	json_creator(b, ev);
 	json_holder(b, ev, detail);
 	if (detail > JSON_IDENTITY_ONLY)
@@ -512,7 +557,10 @@ static void json_line(struct buf *b, struct json *js, const struct event *ev,
 	buf_lit(b, "{\"@timestamp\":");
 	json_time(b, &js->clock, ev->time_ns);
 	buf_lit(b, ",\"ecs\":{\"version\":\"9.4.0\"}");
-	json_event(b, ev);
+	if (ev->socket_state)
+		json_event_state(b, ev);
+	else
+		json_event(b, ev);
 	json_error(b, ev);
 	json_network(b, ev, sides.direction);
 	json_endpoints(b, ev, &sides);
@@ -547,12 +595,17 @@ static int json_write(void *state, const struct event *ev)
 {
 	struct json *js = state;
 	struct buf line = { .overflow = true };
-	int err = output_reserve(&js->out, JSON_LINE_MAX);
+	size_t max = JSON_LINE_MAX + ev->owner_count * JSON_OWNER_MAX;
+	int err;
+
+	if (max > OUTPUT_SIZE)
+		max = OUTPUT_SIZE;
+	err = output_reserve(&js->out, max);
 
 	if (err)
 		return err;
 	for (int detail = JSON_FULL; line.overflow && detail >= JSON_IDENTITY_ONLY; detail--) {
-		line = output_line(&js->out, JSON_LINE_MAX);
+		line = output_line(&js->out, max);
 		json_line(&line, js, ev, (enum json_detail)detail);
 	}
 	if (line.overflow)

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../human.h"
 #include "../visible.h"
 #include "output.h"
 
@@ -49,43 +50,12 @@ static void table_number(struct table_line *line, uint64_t v)
 		buf_char(line->b, '-');
 }
 
-static void table_ip(struct buf *b, const struct endpoint *ep)
-{
-	if (ep->ip_version == 6)
-		buf_char(b, '[');
-	buf_ip(b, ep->addr, ep->ip_version);
-	if (ep->ip_version == 6)
-		buf_char(b, ']');
-}
-
-/* "10.0.0.5:443", "[::1]:40871 e" (inside the ephemeral range), "10.0.0.5:-" (no port yet). */
-static void table_endpoint(struct table_line *line, const struct endpoint *ep,
-			   const struct port_facts *facts)
-{
-	if (!ep->ip_version && !ep->has_port) {
-		buf_char(line->b, '-');
-		return;
-	}
-	if (ep->ip_version)
-		table_ip(line->b, ep);
-	else
-		buf_char(line->b, '?');
-	buf_char(line->b, ':');
-	if (!ep->has_port) {
-		buf_char(line->b, '-');
-		return;
-	}
-	buf_u64(line->b, ep->port);
-	if (facts->ephemeral)
-		buf_lit(line->b, " e");
-}
-
 /* What a failed event wanted: "0.0.0.0:443", "10.0.0.5:*" (any port), "*:*". */
 static void table_requested(struct table_line *line, const struct endpoint *ip,
 			    const struct endpoint *wanted, const struct port_facts *facts)
 {
 	if (ip->ip_version)
-		table_ip(line->b, ip);
+		human_ip(line->b, ip);
 	else
 		buf_char(line->b, '*');
 	buf_char(line->b, ':');
@@ -103,37 +73,10 @@ static void table_local(struct table_line *line, const struct event *ev)
 	bool bind = ev->kind == EVENT_BIND;
 
 	if (ev->outcome == OUTCOME_SUCCESS || !ev->has_requested || (!bind && ev->local.has_port))
-		table_endpoint(line, &ev->local, &ev->local_facts);
+		human_endpoint(line->b, &ev->local, &ev->local_facts);
 	else
 		table_requested(line, bind || !ev->local.ip_version ? &ev->requested : &ev->local,
 				&ev->requested, &ev->local_facts);
-}
-
-/* "850ns", "81us", "1.2ms", "10.0s", "2m10s", "3h05m", "12d04h"; cut off, not rounded up. */
-static void table_duration(struct buf *b, uint64_t ns)
-{
-	static const struct {
-		uint64_t end_ns, unit_ns, rest_ns;
-		const char *unit, *rest;
-		int rest_digits;
-	} steps[] = {
-		{ 1000, 1, 0, "ns", "", 0 },
-		{ 1000000, 1000, 0, "us", "", 0 },
-		{ 1000000000, 1000000, 100000, ".", "ms", 1 },
-		{ 60000000000, 1000000000, 100000000, ".", "s", 1 },
-		{ 3600000000000, 60000000000, 1000000000, "m", "s", 2 },
-		{ 86400000000000, 3600000000000, 60000000000, "h", "m", 2 },
-		{ UINT64_MAX, 86400000000000, 3600000000000, "d", "h", 2 },
-	};
-	size_t i = 0;
-
-	while (i + 1 < sizeof(steps) / sizeof(steps[0]) && ns >= steps[i].end_ns)
-		i++;
-	buf_u64(b, ns / steps[i].unit_ns);
-	buf_str(b, steps[i].unit);
-	if (steps[i].rest_ns)
-		buf_u64_padded(b, ns % steps[i].unit_ns / steps[i].rest_ns, steps[i].rest_digits);
-	buf_str(b, steps[i].rest);
 }
 
 static void table_errno(struct buf *b, int error)
@@ -148,24 +91,6 @@ static void table_errno(struct buf *b, int error)
 	}
 }
 
-/* "12", "3.4k", "1.0M": bytes, cut off. */
-static void table_bytes(struct buf *b, uint64_t bytes)
-{
-	static const char units[] = "kMGTPE";
-	size_t i = 0;
-
-	if (bytes < 1000) {
-		buf_u64(b, bytes);
-		return;
-	}
-	for (; bytes >= 1000000; i++)
-		bytes /= 1000;
-	buf_u64(b, bytes / 1000);
-	buf_char(b, '.');
-	buf_u64(b, bytes % 1000 / 100);
-	buf_char(b, units[i]);
-}
-
 /* "after 1.2s, sent 12, got 3.4k, closed by remote, time-wait, SIGKILL" */
 static void table_end(struct table_line *line, const struct event *ev)
 {
@@ -173,13 +98,13 @@ static void table_end(struct table_line *line, const struct event *ev)
 
 	if (ev->duration_ns) {
 		buf_lit(line->b, " after ");
-		table_duration(line->b, ev->duration_ns);
+		human_duration(line->b, ev->duration_ns);
 	}
 	if (ev->has_bytes) {
 		buf_lit(line->b, ", sent ");
-		table_bytes(line->b, ev->bytes_sent);
+		human_bytes(line->b, ev->bytes_sent);
 		buf_lit(line->b, " got ");
-		table_bytes(line->b, ev->bytes_received);
+		human_bytes(line->b, ev->bytes_received);
 	}
 	if (ev->closer == CLOSER_REMOTE)
 		buf_lit(line->b, ", by peer");
@@ -255,7 +180,7 @@ static void table_failure(struct table_line *line, const struct event *ev)
 		table_end(line, ev);
 	} else if (ev->duration_ns) {
 		buf_lit(line->b, " after ");
-		table_duration(line->b, ev->duration_ns);
+		human_duration(line->b, ev->duration_ns);
 	}
 }
 
@@ -267,7 +192,7 @@ static void table_success(struct table_line *line, const struct event *ev)
 		buf_u64(line->b, ev->backlog);
 	} else if (ev->kind != EVENT_CLOSE && ev->duration_ns) {
 		buf_char(line->b, ' ');
-		table_duration(line->b, ev->duration_ns);
+		human_duration(line->b, ev->duration_ns);
 	}
 	if (ev->reason[0]) {
 		buf_char(line->b, ' ');
@@ -358,7 +283,7 @@ static void table_cell_local(struct table_line *line, const struct event *ev)
 
 static void table_cell_remote(struct table_line *line, const struct event *ev)
 {
-	table_endpoint(line, &ev->remote, &ev->remote_facts);
+	human_endpoint(line->b, &ev->remote, &ev->remote_facts);
 }
 
 static void table_cell_class(struct table_line *line, const struct event *ev)

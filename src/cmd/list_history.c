@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* One look at the history for all sockets: a search for each would be 100,000 searches. */
+#include "list_history.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../cache.h"
+#include "../cleanup.h"
+#include "../proc.h"
+
+/* A stand-in until src/history.c is linked: without it these are NULL. */
+#pragma weak history_reader_open
+#pragma weak history_find
+#pragma weak history_reader_close
+
+#define LIST_HISTORY_LATE_NS (120 * NS_PER_SEC) /* no socket waits in TIME_WAIT for longer */
+#define LIST_HISTORY_BOOT_SIZE 37 /* a UUID */
+
+struct list_life {
+	uint64_t cookie, netns_cookie, begin_ns, process_start_ns, bytes_sent, bytes_received;
+	size_t order; /* the newest first */
+	enum event_how how;
+	enum event_role role;
+	uint32_t pid, uid;
+	bool has_uid, has_bytes;
+	char name[EVENT_NAME_SIZE], container_id[EVENT_ID_SIZE], unit[EVENT_ID_SIZE];
+};
+
+struct list_history {
+	struct list_life *lives; /* by cookie, the newest first */
+	size_t count, room;
+	char boot_id[LIST_HISTORY_BOOT_SIZE];
+};
+
+static void list_history_text(char *to, size_t size, const char *from)
+{
+	if (from)
+		snprintf(to, size, "%s", from);
+}
+
+static struct list_life *list_history_new(struct list_history *h)
+{
+	if (h->count == h->room) {
+		size_t room = h->room ? 2 * h->room : 256;
+		struct list_life *grown = reallocarray(h->lives, room, sizeof(*grown));
+
+		if (!grown)
+			return NULL;
+		h->lives = grown;
+		h->room = room;
+	}
+	memset(&h->lives[h->count], 0, sizeof(*h->lives));
+	h->lives[h->count].order = h->count;
+	return &h->lives[h->count++];
+}
+
+static int list_history_add(void *arg, const struct history_life *from)
+{
+	struct list_history *h = arg;
+	struct list_life *life;
+
+	if (!from->cookie || (from->boot_id && from->boot_id[0] && strcmp(from->boot_id, h->boot_id)))
+		return 0;
+	life = list_history_new(h);
+	if (!life)
+		return -ENOMEM;
+	life->cookie = from->cookie;
+	life->netns_cookie = from->netns_cookie;
+	life->begin_ns = from->begin_ns;
+	life->process_start_ns = from->process_start_ns;
+	life->how = from->how;
+	life->role = from->role;
+	life->pid = from->pid;
+	life->uid = from->uid;
+	life->has_uid = from->has_uid;
+	life->has_bytes = from->has_bytes;
+	life->bytes_sent = from->bytes_sent;
+	life->bytes_received = from->bytes_received;
+	list_history_text(life->name, sizeof(life->name), from->name);
+	list_history_text(life->container_id, sizeof(life->container_id), from->container_id);
+	list_history_text(life->unit, sizeof(life->unit), from->unit);
+	return 0;
+}
+
+static int list_history_compare(const void *a, const void *b)
+{
+	const struct list_life *x = a, *y = b;
+
+	if (x->cookie != y->cookie)
+		return x->cookie < y->cookie ? -1 : 1;
+	return (x->order > y->order) - (x->order < y->order);
+}
+
+/* "" if the kernel does not tell; then no life of a history is taken to be of this boot. */
+static void list_history_read_boot(struct list_history *h)
+{
+	_close_ int fd = open("/proc/sys/kernel/random", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || proc_read(fd, "boot_id", h->boot_id, sizeof(h->boot_id)) < 0)
+		h->boot_id[0] = '\0';
+	h->boot_id[strcspn(h->boot_id, "\n")] = '\0';
+}
+
+static int list_history_read(struct list_history *h, struct history_reader *reader, uint64_t now_ns, char *err)
+{
+	struct history_query query = { .port = -1,
+				       .remote_port = -1,
+				       .proto = -1,
+				       .from_ns = now_ns - LIST_HISTORY_LATE_NS,
+				       .to_ns = now_ns + NS_PER_SEC };
+	int r;
+
+	list_history_read_boot(h);
+	r = history_find(reader, &query, list_history_add, h);
+	if (r < 0)
+		snprintf(err, HISTORY_ERR_SIZE, "cannot read it: %s", strerrordesc_np(-r));
+	else if (h->count)
+		qsort(h->lives, h->count, sizeof(*h->lives), list_history_compare);
+	return r;
+}
+
+int list_history_open(const char *path, uint64_t now_ns, struct list_history **ret, char *err)
+{
+	struct history_reader *reader = NULL;
+	struct list_history *h;
+	int r;
+
+	if (!history_reader_open) {
+		snprintf(err, HISTORY_ERR_SIZE, "this porttrace was built without it");
+		return -ENOSYS;
+	}
+	h = calloc(1, sizeof(*h));
+	if (!h)
+		return -ENOMEM;
+	r = history_reader_open(path, &reader, err);
+	if (r == 0) {
+		r = list_history_read(h, reader, now_ns, err);
+		history_reader_close(reader);
+	}
+	if (r < 0)
+		list_history_close(h);
+	else
+		*ret = h;
+	return r;
+}
+
+/* Cookies of kernels before 5.10 repeat in other namespaces. */
+static const struct list_life *list_history_look_up(const struct list_history *h, const struct event *ev)
+{
+	size_t low = 0, high = h->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (h->lives[middle].cookie < ev->cookie)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < h->count && h->lives[low].cookie == ev->cookie; low++)
+		if (!h->lives[low].netns_cookie || !ev->netns_cookie ||
+		    h->lives[low].netns_cookie == ev->netns_cookie)
+			return &h->lives[low];
+	return NULL;
+}
+
+/* Who had a socket that nobody has open. */
+static void list_history_fill_owner(const struct list_life *life, struct event *ev)
+{
+	ev->pid = life->pid;
+	ev->process_start_ns = life->process_start_ns;
+	memcpy(ev->name, life->name, sizeof(ev->name));
+	ev->name_is_leader = life->name[0];
+	ev->has_uid = life->has_uid;
+	ev->uid = life->uid;
+	ev->owner_exited = life->pid && proc_has_ended("/proc", life->pid, life->process_start_ns);
+}
+
+void list_history_fill(const struct list_history *h, uint64_t now_ns, struct event *ev)
+{
+	const struct list_life *life = h && ev->cookie ? list_history_look_up(h, ev) : NULL;
+
+	if (!life)
+		return;
+	ev->how = life->how;
+	ev->role = life->role;
+	ev->life_begin_ns = life->begin_ns;
+	if (life->begin_ns && life->begin_ns < now_ns)
+		ev->duration_ns = now_ns - life->begin_ns;
+	if (!ev->has_bytes && life->has_bytes) {
+		ev->has_bytes = true;
+		ev->bytes_sent = life->bytes_sent;
+		ev->bytes_received = life->bytes_received;
+	}
+	if (!ev->owner_count && life->pid) {
+		list_history_fill_owner(life, ev);
+		memcpy(ev->container_id, life->container_id, sizeof(ev->container_id));
+		memcpy(ev->unit, life->unit, sizeof(ev->unit));
+	}
+}
+
+void list_history_close(struct list_history *h)
+{
+	if (!h)
+		return;
+	free(h->lives);
+	free(h);
+}

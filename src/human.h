@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Addresses, durations and sizes as people read them. */
+#ifndef PORTTRACE_HUMAN_H
+#define PORTTRACE_HUMAN_H
+
+#include "buf.h"
+#include "event.h"
+
+/* "10.0.0.5", "[::1]" */
+void human_ip(struct buf *b, const struct endpoint *ep);
+/* "10.0.0.5:443", "[::1]:40871 e" (inside the ephemeral range), "10.0.0.5:-" (no port yet), "-" (nothing known). */
+void human_endpoint(struct buf *b, const struct endpoint *ep, const struct port_facts *facts);
+/* "850ns", "81us", "1.2ms", "10.0s", "2m10s", "3h05m", "12d04h"; cut off, not rounded up. */
+void human_duration(struct buf *b, uint64_t ns);
+/* "12", "3.4k", "1.0M": bytes, cut off. */
+void human_bytes(struct buf *b, uint64_t bytes);
+
+#endif
