@@ -113,7 +113,7 @@ static void doctor_stolen_lines(struct report *out, const struct doctor_netns *n
 			doctor_taker_words(b, &stolen->takers[j]);
 		}
 		if (stolen->times > stolen->taker_count)
-			doctor_put(b, " and %llu times before",
+			doctor_put(b, "; and %llu more before",
 				   (unsigned long long)(stolen->times - stolen->taker_count));
 		buf_char(b, '\n');
 		report_flush(out);
@@ -181,7 +181,7 @@ static void doctor_ports_notes(struct buf *b, const struct doctor_ports *ports)
 	buf_lit(b, "put what stands behind -w into a file of /etc/sysctl.d.\n");
 	if (doctor_has_listener(ports)) {
 		doctor_ports_indent(b);
-		buf_lit(b, "A listener whose port the kernel chose (bind() to port 0) looks the same: leave that out.\n");
+		buf_lit(b, "A listener whose port the kernel chose (bind() to port 0) looks the same: leave it out.\n");
 	}
 }
 
