@@ -228,6 +228,14 @@ const char *service_name(const struct service_table *t, uint16_t port, enum even
 	return t->names[proto][port];
 }
 
+void service_each_local(const struct service_table *t,
+			bool (*fn)(void *arg, const char *name, uint16_t port, enum event_proto proto), void *arg)
+{
+	for (size_t i = 0; i < t->alias_count; i++)
+		if (fn(arg, t->aliases[i].name, t->aliases[i].port, t->aliases[i].proto))
+			return;
+}
+
 /* Calls `fn` for each known name, the admin's first, until it returns true; tells whether it did.
  */
 static bool service_each_name(const struct service_table *t,

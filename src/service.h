@@ -29,6 +29,9 @@ int service_port(const struct service_table *t, const char *name, enum event_pro
  * each once, the likeliest first. Returns how many it wrote. */
 size_t service_ports(const struct service_table *t, const char *name, enum event_proto proto, uint16_t *ret,
 		     size_t room);
+/* Calls `fn` for each name and alias of /etc/services alone, in its order, until it returns true. */
+void service_each_local(const struct service_table *t,
+			bool (*fn)(void *arg, const char *name, uint16_t port, enum event_proto proto), void *arg);
 /* The known name nearest to a misspelled one, for "did you mean"; NULL if none is near. */
 const char *service_nearest(const struct service_table *t, const char *name);
 /* IANA class of a port: 0-1023, 1024-49151, 49152-65535 (RFC 6335 section 6). */

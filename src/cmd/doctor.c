@@ -33,7 +33,7 @@ static const struct cli_command doctor_command = {
 	.summary = "Tells whether porttrace can run here: what the kernel and this user's rights\n"
 		   "allow, which backend would be used, what that cannot see, and what mends each\n"
 		   "thing missing. Attaches every program for a moment, silently, and takes it\n"
-		   "away again.",
+		   "away again. Warns of ports of services that the kernel may give to clients.",
 	.operands = CLI_NO_OPERANDS,
 	.options = doctor_rows,
 	.option_count = sizeof(doctor_rows) / sizeof(doctor_rows[0]),
@@ -90,6 +90,19 @@ static int doctor_end(struct report *out, int status)
 	return EXIT_STATUS_FAILED;
 }
 
+static void doctor_report(struct report *out, const struct kernel *k, bool json)
+{
+	struct doctor_ports ports;
+	bool known = doctor_ports_read(&ports) == 0;
+
+	if (json)
+		doctor_report_json(out, k, known ? &ports : NULL);
+	else
+		doctor_report_text(out, k, known ? &ports : NULL);
+	if (known)
+		doctor_ports_free(&ports);
+}
+
 static int doctor_main(int argc, char **argv)
 {
 	static struct report out; /* both are large */
@@ -108,10 +121,7 @@ static int doctor_main(int argc, char **argv)
 		return doctor_end(&out, EXIT_STATUS_OK);
 	}
 	kernel_check(&kernel);
-	if (opts.json)
-		doctor_report_json(&out, &kernel);
-	else
-		doctor_report_text(&out, &kernel);
+	doctor_report(&out, &kernel, opts.json);
 	return doctor_end(&out, doctor_status(&kernel));
 }
 

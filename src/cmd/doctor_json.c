@@ -91,7 +91,7 @@ static void doctor_json_backends(struct report *out, const struct kernel *k)
 	buf_char(b, ']');
 }
 
-void doctor_report_json(struct report *out, const struct kernel *k)
+void doctor_report_json(struct report *out, const struct kernel *k, const struct doctor_ports *ports)
 {
 	struct buf *b = &out->b;
 	bool first = false;
@@ -113,6 +113,8 @@ void doctor_report_json(struct report *out, const struct kernel *k)
 	json_member_text(b, &first, "preemption", k->preemption, DOCTOR_TEXT_MAX);
 	buf_char(b, '}');
 	doctor_json_checks(out, k);
+	if (ports)
+		doctor_ports_json(out, ports);
 	doctor_json_backends(out, k);
 	buf_lit(b, "}\n");
 }

@@ -5,10 +5,18 @@
 
 #include "../kernel.h"
 #include "../report.h"
+#include "doctor_ports.h"
 
-void doctor_report_text(struct report *out, const struct kernel *k);
+/* `ports` NULL = not known. */
+void doctor_report_text(struct report *out, const struct kernel *k, const struct doctor_ports *ports);
 /* One object and a newline. */
-void doctor_report_json(struct report *out, const struct kernel *k);
+void doctor_report_json(struct report *out, const struct kernel *k, const struct doctor_ports *ports);
+
+/* The part about ports: lines, and members of the object. */
+void doctor_ports_text(struct report *out, const struct doctor_ports *ports);
+void doctor_ports_json(struct report *out, const struct doctor_ports *ports);
+/* The command that reserves them, beside what is reserved already. */
+void doctor_ports_remedy(struct report *out, const struct doctor_netns *netns);
 
 /* How a program came out: "ok", "not there", "EPERM", "" (this mode does not need it). */
 const char *doctor_hook_word(const struct kernel_trial *trial,

@@ -174,12 +174,15 @@ static void doctor_hooks(struct report *out, const struct kernel_trial *trials, 
 	}
 }
 
-void doctor_report_text(struct report *out, const struct kernel *k)
+void doctor_report_text(struct report *out, const struct kernel *k, const struct doctor_ports *ports)
 {
 	doctor_verdict(&out->b, k);
 	buf_char(&out->b, '\n');
 	for (size_t i = 0; i < k->finding_count; i++)
 		doctor_finding(&out->b, k, i);
+	report_flush(out);
+	if (ports)
+		doctor_ports_text(out, ports);
 	doctor_logs(&out->b, k);
 	doctor_hooks(out, &k->trials[KERNEL_TRIAL_F], 2, "Tracing backend");
 	doctor_hooks(out, &k->trials[KERNEL_TRIAL_CGROUP], 1, "Cgroup backend");

@@ -94,6 +94,77 @@ else
 	skip 'json: what it holds' 'no jq'
 fi
 
+# ---- ports of services that clients may get: in a network namespace of its own, where alone settings are changed ----
+
+# Behind each of them: a shell in new network and mount namespaces, with /etc/services and the units of the test.
+ports_setup='
+set -eu
+mount --bind "$dir/services" /etc/services
+mount -t tmpfs units /etc/systemd/system
+touch /etc/systemd/system/dircproxy.service /etc/systemd/system/otherd.service
+ln -s /dev/null /etc/systemd/system/masked.service
+echo "32768 60999" >/proc/sys/net/ipv4/ip_local_port_range
+echo 40010-40019,50000 >/proc/sys/net/ipv4/ip_local_reserved_ports
+pids=
+hold() {
+	"$load" "$@" >"$dir/ready" &
+	pids="$pids $!"
+	until [ -s "$dir/ready" ] || ! kill -0 $!; do sleep 0.05; done
+	rm "$dir/ready"
+}
+trap '\''kill $pids'\'' EXIT
+hold hold pt-named 40050
+hold hold pt-reserved 40011
+hold hold pt-low 8080
+hold bound pt-bacnet 47808
+hold bound pt-client 51707
+'
+in_own_netns() { # SCRIPT
+	dir=$dir porttrace=$porttrace load=$load unshare -n -m bash -c "$ports_setup$1" >"$dir/out" 2>"$dir/err"
+}
+
+# load.c: beside porttrace, or below it in the build folder
+here=$(dirname "${BASH_SOURCE[0]}")
+load=$(ls "$(dirname "$porttrace")/cli-load" "$(dirname "$porttrace")/tests/cli-load" 2>/dev/null | head -1)
+if [ -z "$load" ] || [ "$here/load.c" -nt "$load" ]; then
+	load=$dir/cli-load
+	${CC:-cc} -D_GNU_SOURCE -o "$load" "$here/load.c" 2>"$dir/err" || load=
+fi
+if [ "$(id -u)" != 0 ] || [ -z "$load" ] || ! unshare -n -m true 2>/dev/null || ! type jq nsenter >/dev/null 2>&1 ||
+	[ ! -d /etc/systemd/system ] || [ ! -f /etc/services ]; then
+	skip 'ports' 'needs root, load.c, unshare, nsenter, jq, /etc/services and /etc/systemd/system'
+else
+	printf '%s\n' 'dircproxy 57000/tcp' 'masked 57001/tcp' 'strange 57002/udp other' 'nodaemon 57003/tcp' \
+		'dircproxy 80/udp' >"$dir/services"
+	line=net.ipv4.ip_local_reserved_ports=40010-40019,40050,47808,50000,57000,57002
+	in_own_netns '"$porttrace" doctor || true'
+	says '^  warning ports of services +4 in the ephemeral range 32768-60999 and not reserved' &&
+		says "> sudo sysctl -w $line\$" && says '^ +tcp 40050 +listened on by pt-named \([0-9]+\)$'
+	verdict $? 'ports: the warning, and the line that reserves them'
+	says 'udp 47808 +bacnet: bound by pt-bacnet' && ! says 'udp 51707' && ! says 'tcp (8080|40011)'
+	verdict $? 'ports: a bound UDP port with a name, none without, none outside of the range or reserved'
+	says '57000 +dircproxy: in /etc/services, and dircproxy.service is installed' && says 'udp 57002 .*otherd.service' &&
+		! says '5700[13]'
+	verdict $? 'ports: services by name whose unit is installed and not masked'
+	in_own_netns '"$porttrace" doctor --json || true'
+	check 'ports' '.ports[0] | [.at_risk[] | "\(.protocol) \(.port) \(.use)"] == ["tcp 40050 listener", "udp 47808 bound",
+		"tcp 57000 named", "udp 57002 named"] and .range == {low: 32768, high: 60999} and .taken == []'
+	jq -e --arg line "sudo sysctl -w $line" '.ports[0].remedy == $line' "$dir/out" >/dev/null 2>"$dir/err"
+	verdict $? 'json: the line that reserves them'
+	in_own_netns 'line=$("$porttrace" doctor --json | jq -r ".ports[0].remedy | ltrimstr(\"sudo sysctl -w \")") || true
+		echo "${line#*=}" >/proc/sys/net/ipv4/ip_local_reserved_ports
+		cat /proc/sys/net/ipv4/ip_local_reserved_ports; "$porttrace" doctor || true'
+	says "^${line#*=}\$" && says '^  ok +ports of services +none is seen in the ephemeral range 32768-60999'
+	verdict $? 'ports: the kernel takes the line, and nothing is left to warn of'
+	in_own_netns 'nsenter --net="/proc/$PPID/ns/net" "$porttrace" doctor --json || true; readlink /proc/self/ns/net'
+	inode=$(sed -n 's/^net:\[\([0-9]*\)\]$/\1/p' "$dir/out")
+	sed -i '/^net:/d' "$dir/out"
+	jq -e --argjson inode "${inode:-0}" '.ports[1:] | map(select(.netns.inode == $inode)) | length == 1 and all(
+		([.at_risk[].port] == [40050, 47808]) and (.remedy | test("^sudo nsenter -t [0-9]+ -n sysctl -w .*=40010")))' \
+		"$dir/out" >/dev/null 2>"$dir/err"
+	verdict $? 'ports: those of another network namespace, and how to reserve them there'
+fi
+
 if [ "$(id -u)" = 0 ]; then
 	nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups)
 	cp "$porttrace" "$dir/porttrace" # where nobody may run it

@@ -7,6 +7,7 @@
  *   cli-load binds N          binds and closes N UDP sockets: 2 N events
  *   cli-load hold NAME PORT   listens on all addresses, as process NAME. Prints READY and its process id, then
  *                             waits to be killed
+ *   cli-load bound NAME PORT  binds a UDP socket on all addresses, and goes on as `hold` does
  *   cli-load take NAME PORT   tries to bind to all addresses, and ends
  *   cli-load linger NAME PORT SERVER   a connection from PORT to SERVER, both its own, which PORT's side closes first.
  *                             Prints its process id
@@ -172,11 +173,11 @@ static int exec_main(char **argv)
 	return 127;
 }
 
-static int any_socket(int port, int *ret_fd)
+static int any_socket(int type, int port, int *ret_fd)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
 
-	*ret_fd = CHECK(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	*ret_fd = CHECK(socket(AF_INET, type | SOCK_CLOEXEC, 0));
 	return bind(*ret_fd, (struct sockaddr *)&a, sizeof(a));
 }
 
@@ -186,13 +187,14 @@ static void end(int signal_number)
 	_exit(0);
 }
 
-static int hold_main(const char *name, int port)
+static int hold_main(int type, const char *name, int port)
 {
 	int fd;
 
 	prctl(PR_SET_NAME, name);
-	CHECK(any_socket(port, &fd));
-	CHECK(listen(fd, 1));
+	CHECK(any_socket(type, port, &fd));
+	if (type == SOCK_STREAM)
+		CHECK(listen(fd, 1));
 	signal(SIGTERM, end);
 	printf("READY %d\n", (int)getpid());
 	fflush(stdout);
@@ -205,7 +207,7 @@ static int take_main(const char *name, int port)
 	int fd;
 
 	prctl(PR_SET_NAME, name);
-	any_socket(port, &fd);
+	any_socket(SOCK_STREAM, port, &fd);
 	return 0;
 }
 
@@ -275,7 +277,9 @@ int main(int argc, char **argv)
 	if (argc >= 3 && !strcmp(argv[1], "exec"))
 		return exec_main(argv + 2);
 	if (argc == 4 && !strcmp(argv[1], "hold"))
-		return hold_main(argv[2], atoi(argv[3]));
+		return hold_main(SOCK_STREAM, argv[2], atoi(argv[3]));
+	if (argc == 4 && !strcmp(argv[1], "bound"))
+		return hold_main(SOCK_DGRAM, argv[2], atoi(argv[3]));
 	if (argc == 4 && !strcmp(argv[1], "take"))
 		return take_main(argv[2], atoi(argv[3]));
 	if (argc == 5 && !strcmp(argv[1], "linger"))

@@ -301,6 +301,31 @@ static void test_ports_of_name(void **unused)
 	service_table_free(t);
 }
 
+static bool note_name(void *arg, const char *name, uint16_t port, enum event_proto proto)
+{
+	char *text = arg;
+	size_t len = strlen(text);
+
+	snprintf(text + len, 128 - len, "%s %u %u;", name, port, (unsigned int)proto);
+	return !strcmp(name, "last");
+}
+
+static void test_names_of_the_file_alone(void **unused)
+{
+	struct service_table *t = table_of("billing 8080/tcp bill\nx/y 99999/tcp\nfsp 21/udp last\nmore 1/tcp\n");
+	char text[128] = "";
+
+	(void)unused;
+	service_each_local(t, note_name, text);
+	assert_string_equal(text, "billing 8080 0;bill 8080 0;fsp 21 1;last 21 1;");
+	service_table_free(t);
+	t = table_of(NULL);
+	text[0] = '\0';
+	service_each_local(t, note_name, text);
+	assert_string_equal(text, "");
+	service_table_free(t);
+}
+
 static void test_nearest(void **unused)
 {
 	struct service_table *t = table_of("billing 50001/tcp invoicing\n");
@@ -348,7 +373,7 @@ int main(void)
 		cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_port_of_name),
 		cmocka_unit_test(test_ports_of_name),
-		cmocka_unit_test(test_nearest),
+		cmocka_unit_test(test_names_of_the_file_alone), cmocka_unit_test(test_nearest),
 		cmocka_unit_test(test_iana_table_is_sorted),
 	};
 
