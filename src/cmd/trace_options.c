@@ -62,41 +62,44 @@ static int trace_set_comms(void *field, const char *text, char *why)
 	return more;
 }
 
-/* Words to bits: bit i of *mask for words[i]. */
-static int trace_set_mask(uint32_t *mask, const char *what, const char *const *words, size_t count,
-			  unsigned int first, const char *text, char *why)
+/* A word to a bit: bit i of *mask for words[i]. */
+static int trace_set_bit(uint32_t *mask, const char *what, const char *const *words, size_t count,
+			 unsigned int first, const char *item, char *why)
 {
-	char item[TRACE_ITEM_MAX];
-	int more;
+	int i = cli_word(what, words + first, count - first, item, why);
 
-	while ((more = parse_list_next(&text, item, sizeof(item))) > 0) {
-		int i = cli_word(what, words + first, count - first, item, why);
-
-		if (i < 0)
-			return i;
-		*mask |= 1u << (first + (unsigned int)i);
-	}
-	return more;
+	if (i < 0)
+		return i;
+	*mask |= 1u << (first + (unsigned int)i);
+	return 0;
 }
 
 /* "all" are those shown without the option: releases have to be asked for by name. */
 static int trace_set_kinds(void *field, const char *text, char *why)
 {
 	uint32_t *kinds = field;
+	char item[TRACE_ITEM_MAX];
+	int more, err = 0;
 
-	if (!strncmp(text, "all", 3) && (text[3] == ',' || !text[3])) {
-		*kinds |= (1u << EVENT_RELEASE) - 1;
-		text += text[3] ? 4 : 3;
-		if (!*text)
-			return 0;
+	while (!err && (more = parse_list_next(&text, item, sizeof(item))) > 0) {
+		if (!strcmp(item, "all"))
+			*kinds |= (1u << EVENT_RELEASE) - 1;
+		else
+			err = trace_set_bit(kinds, "event", event_kind_names, EVENT_KIND_COUNT, 0, item,
+					    why);
 	}
-	return trace_set_mask(kinds, "event", event_kind_names, EVENT_KIND_COUNT, 0, text, why);
+	return err ? err : more;
 }
 
 static int trace_set_classes(void *field, const char *text, char *why)
 {
-	return trace_set_mask(field, "class", port_class_names, CLASS_COUNT, CLASS_WELL_KNOWN, text,
-			      why);
+	char item[TRACE_ITEM_MAX];
+	int more, err = 0;
+
+	while (!err && (more = parse_list_next(&text, item, sizeof(item))) > 0)
+		err = trace_set_bit(field, "class", port_class_names, CLASS_COUNT, CLASS_WELL_KNOWN,
+				    item, why);
+	return err ? err : more;
 }
 
 static bool trace_needs_names(const char *text)
