@@ -11,6 +11,7 @@
 #include "filter_options.h"
 
 #define TRACE_RINGBUF_MIN (4u << 10)
+#define TRACE_ITEM_MAX 256
 #define TRACE_RINGBUF_MAX (1u << 30)
 
 /* ---- setters ---- */
@@ -19,14 +20,16 @@
 static int trace_set_kinds(void *field, const char *text, char *why)
 {
 	uint32_t *kinds = field;
+	char item[TRACE_ITEM_MAX];
+	int more, err = 0;
 
-	if (!strncmp(text, "all", 3) && (text[3] == ',' || !text[3])) {
-		*kinds |= (1u << EVENT_RELEASE) - 1;
-		text += text[3] ? 4 : 3;
-		if (!*text)
-			return 0;
+	while (!err && (more = parse_list_next(&text, item, sizeof(item))) > 0) {
+		if (!strcmp(item, "all"))
+			*kinds |= (1u << EVENT_RELEASE) - 1;
+		else
+			err = filter_set_words(kinds, "event", event_kind_names, EVENT_KIND_COUNT, 0, item, why);
 	}
-	return filter_set_words(kinds, "event", event_kind_names, EVENT_KIND_COUNT, 0, text, why);
+	return err ? err : more;
 }
 
 static int trace_set_backend(void *field, const char *text, char *why)

@@ -39,6 +39,8 @@ refused misspelled "--json" --jsno
 refused misspelled-with-value "--duration" --duratoin 5
 refused bad-backend "tracing" --backend tracin
 refused bad-event "connect" -e bind,conect
+refused bad-event-after-all "release" -e all,relase
+refused empty-event "bind,listen" -e all,
 refused bad-class "dynamic" --class dinamic
 refused bad-color "always" --color allways
 refused bad-attach-mode "attach|mode" --attach-mode Y

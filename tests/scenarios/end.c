@@ -318,6 +318,7 @@ static int close_connecting(struct sock *s)
 	e.local = s->local;
 	e.remote = s->remote;
 	e.took_ns = e.at_ns - s->born_ns;
+	e.note = s->unsent ? "unsent" : NULL;
 	rec_given_up(s, e.at_ns);
 	rc = close(s->fd) ? -errno : 0;
 	e.state = "closed";

@@ -468,6 +468,7 @@ void rec_given_up(struct sock *s, int64_t at_ns)
 
 	e.failed = true;
 	e.reason = "given up by the program";
+	e.note = s->unsent ? "unsent" : NULL;
 	e.role = ROLE_EGRESS;
 	e.local = s->local;
 	e.remote = s->remote;
@@ -541,6 +542,36 @@ int s_fastopen(struct sock *s, const char *ip, int port)
 	n = sendto(s->fd, "x", 1, MSG_FASTOPEN, (void *)&ss, len);
 	s->sent += n > 0 ? n : 0;
 	return connect_ends(s, n < 0 ? -errno : 0, 0);
+}
+
+/* TCP_FASTOPEN_CONNECT: connect() says 0 and sends nothing; s_connect_write() sends the SYN. */
+int s_connect_deferred(struct sock *s, const char *ip, int port)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sa_fill(&ss, s->family, ip, port);
+	int rc;
+
+	connect_begins(s, &ss, len);
+	rc = call_connect(s->fd, &ss, len) ? -errno : 0;
+	s->unsent = rc == 0;
+	connect_ends(s, rc ? rc : -EINPROGRESS, 0);
+	return rc;
+}
+
+/* The result is that of the connect(), unless the socket does not block: then it is to come. */
+int s_connect_write(struct sock *s)
+{
+	bool blocks = !(fcntl(s->fd, F_GETFL) & O_NONBLOCK);
+	ssize_t n = send(s->fd, "x", 1, MSG_NOSIGNAL);
+	int rc = n < 0 ? -errno : 0;
+
+	s->unsent = false;
+	s->sent += n > 0 ? n : 0;
+	if (rc == 0 && !blocks)
+		return -EINPROGRESS;
+	if (!no_result_yet(rc))
+		rec_connect(s, rc, false, 0);
+	return rc;
 }
 
 static bool connect_is_over(const struct sock *s)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* TCP connect() whose result is there when the call is done, or as good as. */
 #define _GNU_SOURCE
+#include <linux/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -199,6 +200,77 @@ static int timewait_cycle(const struct variant *v)
 	return 0;
 }
 
+/* ---- TCP_FASTOPEN_CONNECT ---- */
+
+/*
+ * Without a cookie from before, only TCP_FASTOPEN_NO_COOKIE makes the SYN wait for the data. That
+ * it waits is seen by a socket that has a port and no peer.
+ */
+static int connect_defers(struct sock *s, const struct variant *v, int port)
+{
+	WANT(s);
+	WANT(client_binds(s, v) == 0);
+	if (s_set(s, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1) ||
+	    s_set(s, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, 1))
+		return sc_skip("the kernel has no TCP_FASTOPEN_CONNECT");
+	WANT(s_connect_deferred(s, v->ip, port) == 0);
+	WANT(s->local.port > 0 && ep_peer(s->fd).port <= 0);
+	return 0;
+}
+
+static int write_connects(struct sock *s)
+{
+	int rc = s_connect_write(s);
+
+	return rc == -EINPROGRESS ? s_connect_result(s, 5000) : rc;
+}
+
+/* V_ACCEPT: the listener takes the data that comes with the SYN. */
+static int deferred_ok(const struct variant *v)
+{
+	struct sock *l = s_open(v->family, SOCK_STREAM), *c = client(v), *a;
+	int rc;
+
+	WANT(l);
+	if (v->flags & V_ACCEPT && (write_text("/proc/sys/net/ipv4/tcp_fastopen", "3") ||
+				    s_set(l, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, 1) ||
+				    s_set(l, IPPROTO_TCP, TCP_FASTOPEN, 5)))
+		return sc_skip("the kernel has no TCP_FASTOPEN for listeners");
+	WANT(s_bind(l, v->ip, next_port()) == 0);
+	WANT(s_listen(l, 8) == 0);
+	rc = connect_defers(c, v, l->local.port);
+	if (rc)
+		return rc;
+	WANT(write_connects(c) == 0);
+	a = s_accept(l, true);
+	WANT(a);
+	WANT(s_recv(a, 10) == 1);
+	WANT(s_transfer(a, c, 5) == 0);
+	return s_close(v->flags & V_SERVER_FIRST ? a : c);
+}
+
+static int deferred_refused(const struct variant *v)
+{
+	struct sock *c = client(v);
+	int rc = connect_defers(c, v, next_port());
+
+	if (rc)
+		return rc;
+	WANT(write_connects(c) == -ECONNREFUSED);
+	return 0;
+}
+
+/* Closed, or disconnected, before a byte was written: nothing was ever sent. */
+static int deferred_unused(const struct variant *v)
+{
+	struct sock *c = client(v);
+	int rc = connect_defers(c, v, next_port());
+
+	if (rc)
+		return rc;
+	return v->n ? s_disconnect(c) : s_close(c);
+}
+
 #define TCP4 AT(AF_INET, SOCK_STREAM, "127.0.0.1")
 #define TCP6 AT(AF_INET6, SOCK_STREAM, "::1")
 #define MAPPED AT(AF_INET6, SOCK_STREAM, "::ffff:127.0.0.1")
@@ -240,6 +312,16 @@ const struct scenario connect_scenarios[] = {
 	SC("tcp4_RST_linger0", connect_reset, 0, TCP4),
 	SC("tcp4_RST_linger0_server", connect_reset, 0, TCP4, .flags = V_SERVER_FIRST),
 	SC("tcp4_FASTOPEN_sendto", connect_ok, NEED_TFO, TCP4, .flags = V_FASTOPEN),
+	SC("tcp4_deferred", deferred_ok, NEED_TFO, TCP4),
+	SC("tcp4_deferred_nb", deferred_ok, NEED_TFO, TCP4, .flags = V_NONBLOCK),
+	SC("tcp4_deferred_bound", deferred_ok, NEED_TFO, TCP4, .flags = V_EXPLICIT),
+	SC("tcp6_deferred", deferred_ok, NEED_TFO | NEED_IPV6, TCP6, .flags = V_SERVER_FIRST),
+	SC("tcp4_deferred_data_in_syn", deferred_ok, NEED_TFO | OWN_NETNS, TCP4, .flags = V_ACCEPT),
+	SC("tcp4_deferred_refused", deferred_refused, NEED_TFO, TCP4),
+	SC("tcp4_deferred_refused_nb", deferred_refused, NEED_TFO, TCP4, .flags = V_NONBLOCK),
+	SC("tcp6_deferred_refused", deferred_refused, NEED_TFO | NEED_IPV6, TCP6),
+	SC("tcp4_deferred_closed", deferred_unused, NEED_TFO, TCP4),
+	SC("tcp4_deferred_unspec", deferred_unused, NEED_TFO, TCP4, .n = 1),
 	SC("conn_EADDRNOTAVAIL_tuple", connect_tuple_taken, 0, TCP4),
 	SC("sock_local_port_range", connect_own_range, 0, TCP4),
 	SC("timewait_cycle", timewait_cycle, 0, TCP4),

@@ -169,6 +169,7 @@ struct sock {
 	bool udp_failed;  /* the last connect() of a UDP socket failed */
 	bool autobound_by_connect;
 	bool older;       /* made before porttrace started */
+	bool unsent;      /* connect() said 0, and the first write is to send the SYN */
 	int64_t connect_ns;
 	bool connect_picks; /* this connect() has to pick the local port */
 	bool no_fd;       /* not by a 64-bit system call of its own */
@@ -284,6 +285,8 @@ int s_listen(struct sock *s, int backlog);
 int s_connect(struct sock *s, const char *ip, int port);
 int s_connect_sa(struct sock *s, const void *sa, socklen_t len, unsigned int free);
 int s_fastopen(struct sock *s, const char *ip, int port);
+int s_connect_deferred(struct sock *s, const char *ip, int port);
+int s_connect_write(struct sock *s);
 int s_connect_result(struct sock *s, int timeout_ms);
 int s_connect_early(struct sock *s, int timeout_ms);
 int s_disconnect(struct sock *s);

@@ -123,6 +123,22 @@ static void test_words(void **state)
 	assert_int_equal(opts.attach_mode, TRACE_MODE_X);
 }
 
+/* "all" is what is shown without the option, wherever it stands in the list. */
+static void test_all_events(void **state)
+{
+	const uint32_t all = (1u << EVENT_RELEASE) - 1, release = 1u << EVENT_RELEASE;
+
+	(void)state;
+	good("-e", "all");
+	assert_int_equal(opts.filter.kinds, all);
+	good("-e", "all,release");
+	assert_int_equal(opts.filter.kinds, all | release);
+	good("-e", "release,all");
+	assert_int_equal(opts.filter.kinds, all | release);
+	good("-e", "bind,all,close");
+	assert_int_equal(opts.filter.kinds, all);
+}
+
 static void test_attach_modes(void **state)
 {
 	static const struct {
@@ -513,6 +529,7 @@ int main(void)
 		cmocka_unit_test(test_spellings),
 		cmocka_unit_test(test_lists_add_up),
 		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_all_events),
 		cmocka_unit_test(test_attach_modes),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_ports),
