@@ -52,9 +52,7 @@ PURE_COMMAND_SOURCES := src/cmd/trace_options.c src/cmd/service_options.c src/cm
 # Everything from decode on needs no libbpf: that is what the unit tests link.
 LIBBPF_SOURCES := src/attach.c $(wildcard src/attach/*.c) src/capture/ring.c src/version.c src/kernel.c \
 	$(filter-out $(PURE_COMMAND_SOURCES),$(wildcard src/cmd/*.c)) src/main.c
-# Of these two one is built: doctor asks the history as soon as there is one.
-UNUSED_SOURCES := src/cmd/$(if $(wildcard src/history.c),doctor_no_history,doctor_stolen).c
-SOURCES := $(filter-out $(UNUSED_SOURCES),$(wildcard src/*.c src/*/*.c))
+SOURCES := $(wildcard src/*.c src/*/*.c)
 PURE_SOURCES := $(filter-out $(LIBBPF_SOURCES),$(SOURCES))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 PURE_OBJECTS := $(PURE_SOURCES:%.c=$(BUILD)/%.o)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* 2. capture: where raw records come from. Today the live ring. */
+/* 2. capture: where raw records come from: the live ring; and the sockets that were there before it. */
 #ifndef PORTTRACE_CAPTURE_H
 #define PORTTRACE_CAPTURE_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct capture;
 
@@ -17,5 +19,17 @@ int capture_fd(const struct capture *cap);
 /* Hands over everything that is there, without waiting. Number of records, or -errno. */
 int capture_read(struct capture *cap);
 void capture_close(struct capture *cap);
+
+struct snapshot;
+struct event;
+
+/*
+ * The sockets of a snapshot that have a port, each as the event that would have brought it there, but without a
+ * socket_id: with time (of the snapshot), cookie, process, no assignment but of accepted ones, and `snapshot`. Those in
+ * TIME_WAIT come last, in the order of their ends (until_ns; of the others 0).
+ */
+typedef void (*capture_socket_fn)(void *arg, struct event *ev, uint64_t until_ns);
+/* by_cookie: namespaces are told by cookie, as the cgroup backend's events tell them. 0 or -ENOMEM. */
+int capture_snapshot(const struct snapshot *snap, uint64_t time_ns, bool by_cookie, capture_socket_fn fn, void *arg);
 
 #endif

@@ -220,6 +220,7 @@ struct event {
 	/* given by the ledger: which life of a socket this belongs to, from 1; 0 = none. Never printed. */
 	uint64_t life;
 	enum life_state life_state;
+	enum event_how life_how; /* the assignment of its port, by this event or an earlier one */
 	uint64_t life_begin_ns; /* CLOCK_REALTIME; 0 = before porttrace looked */
 	bool snapshot; /* not an event: the socket was there at the start */
 

@@ -50,6 +50,17 @@ static void pipeline_process(struct pipeline *p, const void *record, size_t size
 		enrich_learn(p->enrich, &facts);
 }
 
+void pipeline_socket(void *arg, struct event *ev, uint64_t until_ns)
+{
+	struct pipeline *p = arg;
+
+	ev->backend = p->decode.backend;
+	if (!sockets_adopt(p->sockets, ev, until_ns) || !p->history)
+		return;
+	enrich_event(p->enrich, ev);
+	history_add(p->history, ev);
+}
+
 int pipeline_record(void *arg, const void *record, size_t size)
 {
 	struct pipeline *p = arg;
@@ -67,9 +78,12 @@ int pipeline_record(void *arg, const void *record, size_t size)
 		p->filtered++;
 		return 0;
 	}
+	sockets_lend(p->sockets, &ev);
 	enrich_event(p->enrich, &ev);
-	if (filter_wants_close(p->filter)) /* else it would never forget */
+	if (p->track)
 		sockets_track(p->sockets, &ev);
+	if (p->history)
+		history_add(p->history, &ev);
 	if (!filter_match(p->filter, &ev)) {
 		p->filtered++;
 		return 0;

@@ -2,7 +2,7 @@
 /*
  * The way of an event through user space, on one screen (pipeline.c):
  *
- *     capture -> decode -> enrich -> sockets -> filter -> sink
+ *     capture -> decode -> enrich -> sockets -> history -> filter -> sink
  */
 #ifndef PORTTRACE_PIPELINE_H
 #define PORTTRACE_PIPELINE_H
@@ -14,6 +14,7 @@
 #include "decode.h"
 #include "enrich.h"
 #include "filter.h"
+#include "history.h"
 #include "sink.h"
 #include "sockets.h"
 
@@ -25,6 +26,8 @@ struct pipeline {
 	const struct sink_ops *sink;
 	void *sink_state;
 	const volatile sig_atomic_t *give_up; /* not 0: an interrupted write is not tried again */
+	bool track; /* keep the ledger: closes are among the records, else it would never forget */
+	struct history *history; /* not owned; NULL = none is kept */
 	uint64_t limit; /* stop after so many shown; 0 = no limit */
 
 	/* -errno once the output has failed, -EINTR if the run ended while it took nothing: no more is written */
@@ -39,6 +42,8 @@ struct pipeline {
 
 /* One record (a capture_fn; arg is a struct pipeline). Always 0: after output_error records are still counted. */
 int pipeline_record(void *arg, const void *record, size_t size);
+/* One socket that was there before the first event (a capture_socket_fn): it is remembered, not shown. */
+void pipeline_socket(void *arg, struct event *ev, uint64_t until_ns);
 /* Records so far. */
 static inline uint64_t pipeline_records(const struct pipeline *p)
 {

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
-static const struct sink_ops *const sink_registry[] = { &sink_table, &sink_json };
+static const struct sink_ops *const sink_registry[] = { &sink_table, &sink_json, &sink_none };
 
 const struct sink_ops *sink_find(const char *name)
 {

@@ -27,7 +27,7 @@ struct sink_ops {
 	void (*close)(void *state); /* frees without flushing; accepts NULL */
 };
 
-extern const struct sink_ops sink_table, sink_json;
+extern const struct sink_ops sink_table, sink_json, sink_none;
 
 /* NULL if there is no sink of that name. */
 const struct sink_ops *sink_find(const char *name);

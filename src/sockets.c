@@ -28,9 +28,10 @@ struct sockets_process {
 
 struct socket_entry {
 	uint64_t socket_id; /* 0: closed */
-	uint64_t born_ns; /* time of the first event, CLOCK_REALTIME */
+	uint64_t born_ns; /* time of the first event, CLOCK_REALTIME; 0: it was there before us */
 	uint64_t until_ns; /* closed: when the port is free again at the latest */
 	uint64_t cookie, netns;
+	uint64_t life;
 	struct sockets_process creator, owner; /* who acted on it first, and last */
 	struct endpoint local, remote;
 	uint32_t next; /* of the chain by id; closed: the next to be forgotten; unused: the next unused */
@@ -42,6 +43,8 @@ struct socket_entry {
 	bool locked : 1; /* the port was asked for by number: it outlives a disconnect */
 	bool indexed : 1; /* in the chains by port */
 	bool unsure : 1; /* closed: nobody has told that it still holds the port */
+	bool adopted : 1; /* from a snapshot, and no event has come: socket_id is the cookie */
+	uint8_t how; /* enum event_how: the assignment of its port */
 };
 _Static_assert(sizeof(struct socket_entry) <= 200, "what sockets.h promises");
 
@@ -52,6 +55,10 @@ struct sockets {
 	uint32_t used, unused; /* entries that were ever taken; the first that was given back */
 	uint32_t held_first, held_last;
 	size_t count, held, limit;
+	size_t adopted; /* of `count` */
+	uint64_t adopted_ns; /* when the last snapshot was taken */
+	uint64_t lives, evicted;
+	uint32_t hand; /* where the last one was evicted */
 };
 
 /* ---- the chains ---- */
@@ -196,12 +203,24 @@ static void sockets_give_back(struct sockets *s, uint32_t i)
 	s->unused = i;
 }
 
-static void sockets_forget_all(struct sockets *s)
+/* A live one. */
+static void sockets_forget(struct sockets *s, uint32_t i)
 {
-	memset(s->by_id, 0, 2 * s->size * sizeof(*s->by_id));
-	s->used = 1;
-	s->unused = s->held_first = s->held_last = 0;
-	s->count = s->held = 0;
+	sockets_unlink_port(s, i);
+	sockets_unlink_id(s, i);
+	s->adopted -= s->entries[i].adopted;
+	s->count--;
+	sockets_give_back(s, i);
+}
+
+/* One that has been there for long: entries are taken and given back in a ring, more or less. */
+static void sockets_evict(struct sockets *s)
+{
+	do
+		s->hand = s->hand + 1 < s->used ? s->hand + 1 : 1;
+	while (!s->entries[s->hand].socket_id);
+	sockets_forget(s, s->hand);
+	s->evicted++;
 }
 
 int sockets_new(size_t limit, struct sockets **ret)
@@ -293,7 +312,32 @@ static void sockets_update(struct socket_entry *entry, const struct event *ev)
 	entry->udplite = ev->protocol == IPPROTO_UDPLITE;
 	entry->mptcp |= ev->mptcp;
 	entry->locked |= ev->how == HOW_EXPLICIT;
+	if (ev->how != HOW_NONE)
+		entry->how = ev->how;
 	entry->kind = sockets_kind_after(ev, entry->kind);
+}
+
+static enum life_state sockets_life_state(const struct socket_entry *entry)
+{
+	static const enum life_state states[HOLDER_KIND_COUNT] = {
+		[HOLDER_LISTENER] = LIFE_LISTENING,
+		[HOLDER_BOUND] = LIFE_BOUND,
+		[HOLDER_CONNECTION] = LIFE_CONNECTED,
+		[HOLDER_TIME_WAIT] = LIFE_TIME_WAIT,
+	};
+
+	return states[entry->kind];
+}
+
+static void sockets_tell_life(const struct socket_entry *entry, struct event *ev)
+{
+	ev->life = entry->life;
+	ev->life_begin_ns = entry->born_ns;
+	ev->life_state = sockets_life_state(entry);
+	if (ev->how == HOW_NONE)
+		ev->life_how = entry->how;
+	else
+		ev->life_how = ev->how;
 }
 
 /* ---- closed sockets that may hold their port ---- */
@@ -343,6 +387,42 @@ static bool sockets_may_hold(const struct event *ev)
 	return ev->proto == PROTO_TCP && ev->remote.has_port && ev->close_state != CLOSE_STATE_CLOSED;
 }
 
+/* ---- is it this one? ---- */
+
+static struct sockets_key sockets_key_of(const struct event *ev)
+{
+	return (struct sockets_key){ .netns = sockets_netns(ev),
+				     .proto = ev->proto,
+				     .protocol = ev->protocol,
+				     .local = ev->local,
+				     .remote = ev->remote,
+				     .cookie = ev->cookie };
+}
+
+static bool sockets_has_port(const struct socket_entry *entry, const struct sockets_key *key)
+{
+	return entry->netns == key->netns && entry->proto == key->proto && entry->local.port == key->local.port &&
+	       entry->udplite == (key->protocol == IPPROTO_UDPLITE);
+}
+
+static bool sockets_is_address(const struct endpoint *a, const struct endpoint *b)
+{
+	return a->ip_version == b->ip_version && memcmp(a->addr, b->addr, sizeof(a->addr)) == 0;
+}
+
+/* One of both knows no cookie, or it is that of MPTCP's outer socket: then the endpoints have to do. */
+static bool sockets_is_meant(const struct socket_entry *entry, const struct sockets_key *key)
+{
+	bool connected = entry->remote.has_port && entry->remote.port;
+
+	if (entry->cookie && key->cookie && !entry->mptcp)
+		return entry->cookie == key->cookie;
+	if (connected != (key->remote.has_port && key->remote.port) || !sockets_is_address(&entry->local, &key->local))
+		return false;
+	return !connected ||
+	       (entry->remote.port == key->remote.port && sockets_is_address(&entry->remote, &key->remote));
+}
+
 /* ---- events ---- */
 
 static uint32_t sockets_add(struct sockets *s, const struct event *ev)
@@ -350,7 +430,7 @@ static uint32_t sockets_add(struct sockets *s, const struct event *ev)
 	uint32_t i;
 
 	if (s->count >= s->limit)
-		sockets_forget_all(s);
+		sockets_evict(s);
 	i = sockets_take(s);
 	if (!i)
 		return 0;
@@ -358,6 +438,47 @@ static uint32_t sockets_add(struct sockets *s, const struct event *ev)
 	sockets_link_id(s, i);
 	s->count++;
 	return i;
+}
+
+/* The first event of a socket that a snapshot has told of: from now on it is found by the event's id. */
+static uint32_t sockets_claim(struct sockets *s, uint32_t i, const struct event *ev)
+{
+	struct socket_entry *entry = &s->entries[i];
+
+	if (!i || !entry->adopted)
+		return i;
+	sockets_unlink_id(s, i);
+	entry->socket_id = ev->socket_id;
+	entry->adopted = false;
+	s->adopted--;
+	sockets_link_id(s, i);
+	return i;
+}
+
+/* Adopted and at these very endpoints: for events of before the snapshot, which gave the socket its cookie. */
+static uint32_t sockets_find_adopted(const struct sockets *s, const struct event *ev)
+{
+	struct sockets_key key = sockets_key_of(ev);
+	enum sockets_class class = ev->remote.has_port ? SOCKETS_CONNECTED : SOCKETS_RESTING;
+	uint32_t i = *sockets_port_chain(s, key.netns, key.proto, key.local.port, class);
+
+	for (int n = 0; i && n < SOCKETS_SEARCH_MAX; i = s->entries[i].next_port, n++)
+		if (s->entries[i].adopted && sockets_has_port(&s->entries[i], &key) &&
+		    sockets_is_meant(&s->entries[i], &key))
+			return i;
+	return 0;
+}
+
+/* The entry of an event's socket; 0 = none. */
+static uint32_t sockets_find_event(struct sockets *s, const struct event *ev)
+{
+	uint32_t i = sockets_find(s, ev->socket_id);
+
+	if (i || !s->adopted)
+		return sockets_claim(s, i, ev);
+	if (ev->cookie)
+		return sockets_claim(s, sockets_find(s, ev->cookie), ev);
+	return ev->time_ns <= s->adopted_ns ? sockets_claim(s, sockets_find_adopted(s, ev), ev) : 0;
 }
 
 /*
@@ -369,18 +490,20 @@ static bool sockets_is_same(const struct socket_entry *entry, const struct event
 	return ev->how == HOW_NONE || (entry->cookie && entry->cookie == ev->cookie);
 }
 
-static void sockets_begin(struct socket_entry *entry, const struct event *ev)
+static void sockets_begin(struct sockets *s, struct socket_entry *entry, const struct event *ev)
 {
 	struct socket_entry fresh = { .socket_id = ev->socket_id, .next = entry->next, .born_ns = ev->time_ns };
 
 	fresh.creator = fresh.owner = sockets_process_of(ev);
 	fresh.kind = HOLDER_BOUND;
+	fresh.life = ++s->lives;
+	s->adopted -= entry->adopted;
 	*entry = fresh;
 }
 
 static void sockets_remember(struct sockets *s, struct event *ev)
 {
-	uint32_t i = sockets_find(s, ev->socket_id);
+	uint32_t i = sockets_find_event(s, ev);
 	bool fresh = !i || !sockets_is_same(&s->entries[i], ev);
 
 	if (!fresh)
@@ -393,9 +516,10 @@ static void sockets_remember(struct sockets *s, struct event *ev)
 		return;
 	sockets_unlink_port(s, i);
 	if (fresh)
-		sockets_begin(&s->entries[i], ev);
+		sockets_begin(s, &s->entries[i], ev);
 	sockets_update(&s->entries[i], ev);
 	sockets_link_port(s, i);
+	sockets_tell_life(&s->entries[i], ev);
 }
 
 /* The end of listening or of a connection; the socket lives on, and so does a port that was asked for by number. */
@@ -414,39 +538,48 @@ static bool sockets_lives_on(struct sockets *s, uint32_t i, const struct event *
 }
 
 /* The end of a socket: forgotten, or kept as one that may hold its port. */
-static void sockets_end(struct sockets *s, uint32_t i, const struct event *ev)
+static void sockets_end(struct sockets *s, uint32_t i, struct event *ev)
 {
-	sockets_unlink_port(s, i);
-	sockets_unlink_id(s, i);
-	s->count--;
 	if (!sockets_may_hold(ev)) {
-		sockets_give_back(s, i);
+		sockets_tell_life(&s->entries[i], ev);
+		ev->life_state = LIFE_OVER;
+		sockets_forget(s, i);
 		return;
 	}
+	sockets_unlink_port(s, i);
+	sockets_unlink_id(s, i);
+	s->adopted -= s->entries[i].adopted;
+	s->entries[i].adopted = false;
+	s->count--;
 	if (ev->local.has_port)
 		s->entries[i].local = ev->local;
 	s->entries[i].remote = ev->remote;
 	if (ev->cookie)
 		s->entries[i].cookie = ev->cookie;
 	sockets_hold(s, i, ev);
+	sockets_tell_life(&s->entries[i], ev);
 }
 
 /* The end of a socket that is older than us: all that is known of it is what its close tells. */
-static void sockets_end_unknown(struct sockets *s, const struct event *ev)
+static void sockets_end_unknown(struct sockets *s, struct event *ev)
 {
-	uint32_t i = sockets_may_hold(ev) ? sockets_take(s) : 0;
+	uint32_t i;
 
+	ev->life = ++s->lives;
+	ev->life_state = LIFE_OVER;
+	i = sockets_may_hold(ev) ? sockets_take(s) : 0;
 	if (!i)
 		return;
 	s->entries[i].socket_id = ev->socket_id;
-	s->entries[i].born_ns = ev->time_ns;
+	s->entries[i].life = ev->life;
 	sockets_update(&s->entries[i], ev);
 	sockets_hold(s, i, ev);
+	ev->life_state = LIFE_TIME_WAIT;
 }
 
 static void sockets_recall(struct sockets *s, struct event *ev)
 {
-	uint32_t i = sockets_find(s, ev->socket_id);
+	uint32_t i = sockets_find_event(s, ev);
 	struct socket_entry *entry = &s->entries[i];
 
 	if (!i) {
@@ -455,10 +588,12 @@ static void sockets_recall(struct sockets *s, struct event *ev)
 	}
 	if (ev->role == ROLE_UNKNOWN && ev->remote.has_port)
 		ev->role = entry->role;
-	if (!ev->duration_ns && ev->time_ns > entry->born_ns)
+	if (!ev->duration_ns && entry->born_ns && ev->time_ns > entry->born_ns)
 		ev->duration_ns = ev->time_ns - entry->born_ns;
 	sockets_tell_creator(&entry->creator, ev);
-	if (!sockets_lives_on(s, i, ev))
+	if (sockets_lives_on(s, i, ev))
+		sockets_tell_life(&s->entries[i], ev);
+	else
 		sockets_end(s, i, ev);
 }
 
@@ -500,12 +635,6 @@ bool sockets_overlap(const struct endpoint *a, bool a_v6only, const struct endpo
 	if (a->ip_version == 6)
 		return sockets_is_any(a) && !a_v6only;
 	return sockets_is_any(b) && !b_v6only;
-}
-
-static bool sockets_has_port(const struct socket_entry *entry, const struct sockets_key *key)
-{
-	return entry->netns == key->netns && entry->proto == key->proto && entry->local.port == key->local.port &&
-	       entry->udplite == (key->protocol == IPPROTO_UDPLITE);
 }
 
 static bool sockets_is_out(const struct socket_entry *entry, const struct sockets_key *key)
@@ -556,24 +685,6 @@ bool sockets_find_holder(const struct sockets *s, const struct sockets_key *key,
 	if (entry)
 		sockets_describe(entry, ret);
 	return entry;
-}
-
-static bool sockets_is_address(const struct endpoint *a, const struct endpoint *b)
-{
-	return a->ip_version == b->ip_version && memcmp(a->addr, b->addr, sizeof(a->addr)) == 0;
-}
-
-/* One of both knows no cookie, or it is that of MPTCP's outer socket: then the endpoints have to do. */
-static bool sockets_is_meant(const struct socket_entry *entry, const struct sockets_key *key)
-{
-	bool connected = entry->remote.has_port && entry->remote.port;
-
-	if (entry->cookie && key->cookie && !entry->mptcp)
-		return entry->cookie == key->cookie;
-	if (connected != (key->remote.has_port && key->remote.port) || !sockets_is_address(&entry->local, &key->local))
-		return false;
-	return !connected ||
-	       (entry->remote.port == key->remote.port && sockets_is_address(&entry->remote, &key->remote));
 }
 
 bool sockets_find_owner(const struct sockets *s, const struct sockets_key *key, struct holder *ret)
@@ -630,30 +741,48 @@ static void sockets_accepted(const struct sockets *s, struct event *ev)
 		sockets_tell_creator(creator, ev);
 }
 
-/* The kernel took the port back: whoever closed it holds it no more. The entry itself waits for its turn. */
-static void sockets_released(struct sockets *s, const struct event *ev)
+/*
+ * From a socket that is still open: UDP that was disconnected, which has no close before its next port; or a reset
+ * connection, whose close is still to come.
+ */
+static void sockets_released_alive(struct sockets *s, uint32_t i, struct event *ev)
 {
-	struct sockets_key key = { .netns = sockets_netns(ev),
-				   .proto = ev->proto,
-				   .protocol = ev->protocol,
-				   .local = ev->local,
-				   .remote = ev->remote,
-				   .cookie = ev->cookie };
-	uint32_t i = *sockets_port_chain(s, key.netns, key.proto, key.local.port, SOCKETS_CLOSED);
+	sockets_tell_life(&s->entries[i], ev);
+	ev->life_state = LIFE_OVER;
+	if (ev->proto == PROTO_UDP)
+		sockets_forget(s, i);
+	else
+		sockets_unlink_port(s, i);
+}
+
+/* The kernel took the port back: whoever closed it holds it no more. The entry itself waits for its turn. */
+static void sockets_released(struct sockets *s, struct event *ev)
+{
+	struct sockets_key key = sockets_key_of(ev);
+	uint32_t i = sockets_find_event(s, ev);
+
+	if (i) {
+		sockets_released_alive(s, i, ev);
+		return;
+	}
+	i = *sockets_port_chain(s, key.netns, key.proto, key.local.port, SOCKETS_CLOSED);
 
 	while (i && (!sockets_has_port(&s->entries[i], &key) || s->entries[i].socket_id ||
 		     !sockets_is_meant(&s->entries[i], &key)))
 		i = s->entries[i].next_port;
+	if (i) {
+		sockets_tell_life(&s->entries[i], ev);
+		ev->life_state = LIFE_OVER;
+	}
 	sockets_unlink_port(s, i);
 }
 
-/* What a timer, an answer from the network or a kernel thread did to a socket, it did for the socket's owner. */
-static void sockets_lend_process(const struct sockets *s, struct event *ev)
+void sockets_lend(const struct sockets *s, struct event *ev)
 {
-	const struct socket_entry *entry = &s->entries[sockets_find(s, ev->socket_id)];
+	const struct socket_entry *entry = &s->entries[ev->socket_id ? sockets_find(s, ev->socket_id) : 0];
 	const struct sockets_process *owner = &entry->owner;
 
-	if (!owner->pid)
+	if ((ev->pid && ev->confidence != CONFIDENCE_KERNEL) || !owner->pid)
 		return;
 	if (ev->role == ROLE_UNKNOWN && ev->remote.has_port)
 		ev->role = entry->role;
@@ -673,8 +802,6 @@ void sockets_track(struct sockets *s, struct event *ev)
 	sockets_expire(s, ev->time_ns);
 	if (!ev->socket_id)
 		return;
-	if (!ev->pid || ev->confidence == CONFIDENCE_KERNEL)
-		sockets_lend_process(s, ev);
 	switch (ev->kind) {
 	case EVENT_ACCEPT:
 		sockets_accepted(s, ev);
@@ -698,4 +825,75 @@ void sockets_track(struct sockets *s, struct event *ev)
 	case EVENT_KIND_COUNT:
 		break;
 	}
+}
+
+/* ---- snapshots, and what is remembered ---- */
+
+bool sockets_adopt(struct sockets *s, struct event *ev, uint64_t until_ns)
+{
+	uint32_t i;
+
+	s->adopted_ns = ev->time_ns;
+	if (!ev->cookie || sockets_find(s, ev->cookie))
+		return false;
+	ev->socket_id = ev->cookie;
+	i = until_ns ? sockets_take(s) : sockets_add(s, ev);
+	if (!i)
+		return false;
+	s->entries[i].life = ++s->lives;
+	s->entries[i].kind = HOLDER_BOUND;
+	sockets_update(&s->entries[i], ev);
+	if (until_ns) {
+		sockets_hold(s, i, ev);
+		s->entries[i].until_ns = until_ns;
+		s->entries[i].unsure = false;
+	} else {
+		s->entries[i].adopted = true;
+		s->adopted++;
+		sockets_link_port(s, i);
+	}
+	sockets_tell_life(&s->entries[i], ev);
+	return true;
+}
+
+static struct sockets_view sockets_view_of(const struct socket_entry *entry)
+{
+	return (struct sockets_view){ .life = entry->life,
+				      .cookie = entry->cookie,
+				      .netns = entry->netns,
+				      .begin_ns = entry->born_ns,
+				      .until_ns = entry->until_ns,
+				      .state = sockets_life_state(entry),
+				      .how = entry->how,
+				      .proto = entry->proto,
+				      .udplite = entry->udplite,
+				      .mptcp = entry->mptcp,
+				      .unsure = entry->unsure,
+				      .adopted = entry->adopted,
+				      .locked = entry->locked,
+				      .local = entry->local,
+				      .remote = entry->remote,
+				      .pid = entry->owner.pid,
+				      .process_start_ns = entry->owner.start_ns,
+				      .name = entry->owner.name };
+}
+
+void sockets_each(struct sockets *s, bool (*keep)(void *arg, const struct sockets_view *view), void *arg)
+{
+	for (uint32_t i = 1; i < s->used; i++) {
+		struct socket_entry *entry = &s->entries[i];
+		struct sockets_view view = sockets_view_of(entry);
+
+		if (!entry->indexed || keep(arg, &view))
+			continue;
+		if (entry->socket_id)
+			sockets_forget(s, i);
+		else
+			sockets_unlink_port(s, i);
+	}
+}
+
+uint64_t sockets_evicted(const struct sockets *s)
+{
+	return s->evicted;
 }

@@ -14,8 +14,8 @@
 struct sockets;
 
 /*
- * 0 or -ENOMEM. Remembers at most `limit` sockets; one more and all are forgotten (their closes have no duration
- * then): closes that never came have filled it. Beside them it remembers the last limit/4 + 1 closed ones that may
+ * 0 or -ENOMEM. Remembers at most `limit` sockets; for one more an old one is forgotten, and counted (its close has no
+ * duration then). Beside them it remembers the last limit/4 + 1 closed ones that may
  * still hold their port, each for 62 s at most. Less than 200 bytes a socket, taken as they come. The caller ends *ret
  * with sockets_free, which accepts NULL.
  */
@@ -26,6 +26,40 @@ void sockets_free(struct sockets *s);
  * creator. Events have to come in the order in which they happened, with process and name.
  */
 void sockets_track(struct sockets *s, struct event *ev);
+/*
+ * What a timer, an answer from the network or a kernel thread did to a socket, it did for the socket's owner: gives the
+ * event that process, if its own is not known. Before enrich, which looks up the rest of the process.
+ */
+void sockets_lend(const struct sockets *s, struct event *ev);
+/*
+ * A socket of a snapshot: `ev` is the event (not: a close) that would have brought it there, with time (of the
+ * snapshot) and cookie, and gets a life. until_ns: of one in TIME_WAIT, when that ends; 0 = it is alive. Those in
+ * TIME_WAIT have to come in the order of their ends. False, and nothing happens, if the cookie is known already:
+ * events win.
+ */
+bool sockets_adopt(struct sockets *s, struct event *ev, uint64_t until_ns);
+
+/* One entry, to look at. */
+struct sockets_view {
+	uint64_t life, cookie, netns; /* cookie 0 = unknown; netns: sockets_netns() */
+	uint64_t begin_ns, until_ns; /* as in struct event; until_ns: of one in TIME_WAIT */
+	enum life_state state; /* LIFE_BOUND to LIFE_TIME_WAIT */
+	enum event_how how;
+	enum event_proto proto;
+	bool udplite, mptcp;
+	bool unsure; /* TIME_WAIT is a guess: its close did not tell */
+	bool adopted; /* no event of it has come */
+	bool locked; /* the port was asked for by number: it outlives the end of a connection */
+	struct endpoint local, remote;
+	uint32_t pid; /* 0 = unknown */
+	uint64_t process_start_ns;
+	const char *name;
+};
+
+/* All that have a port, in no order. `keep` false: it is forgotten. */
+void sockets_each(struct sockets *s, bool (*keep)(void *arg, const struct sockets_view *view), void *arg);
+/* How many were forgotten for want of room. */
+uint64_t sockets_evicted(const struct sockets *s);
 /* How many live sockets are remembered, and how many closed ones. */
 size_t sockets_count(const struct sockets *s);
 size_t sockets_held(const struct sockets *s);

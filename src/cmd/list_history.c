@@ -12,11 +12,6 @@
 #include "../cleanup.h"
 #include "../proc.h"
 
-/* A stand-in until src/history.c is linked: without it these are NULL. */
-#pragma weak history_reader_open
-#pragma weak history_find
-#pragma weak history_reader_close
-
 #define LIST_HISTORY_LATE_NS (120 * NS_PER_SEC) /* no socket waits in TIME_WAIT for longer */
 #define LIST_HISTORY_BOOT_SIZE 37 /* a UUID */
 
@@ -129,10 +124,6 @@ int list_history_open(const char *path, uint64_t now_ns, struct list_history **r
 	struct list_history *h;
 	int r;
 
-	if (!history_reader_open) {
-		snprintf(err, HISTORY_ERR_SIZE, "this porttrace was built without it");
-		return -ENOSYS;
-	}
 	h = calloc(1, sizeof(*h));
 	if (!h)
 		return -ENOMEM;

@@ -22,7 +22,8 @@
 #include "../cleanup.h"
 #include "../pipeline.h"
 #include "../version.h"
-#include "trace_options.h"
+#include "trace.h"
+#include "trace_ledger.h"
 
 #define TRACE_POLL_BUSY_MS 20
 #define TRACE_POLL_IDLE_MS 100
@@ -36,6 +37,8 @@ struct trace {
 	struct attach attach;
 	struct capture *capture;
 	struct pipeline pipeline;
+	struct trace_ledger ledger;
+	struct history *history;
 	struct child child;
 	char hostname[HOST_NAME_MAX + 1];
 	uint64_t end_ns; /* CLOCK_MONOTONIC; 0 = no limit */
@@ -142,19 +145,30 @@ static int trace_check_cgroup(const char *path, char *err)
 	return r;
 }
 
+/* The ledger is looked at by itself: it has to be whole, whatever is shown. */
+static bool trace_keeps(const struct trace *tr)
+{
+	return tr->opts.history || tr->opts.audit_every_ns;
+}
+
+static bool trace_tracks(const struct trace *tr)
+{
+	return trace_keeps(tr) || filter_wants_close(&tr->filter);
+}
+
 /* What the kernel can leave out. A close needs what came before it on its socket: its role and the time it lived. */
 static void trace_kernel_filter(const struct trace *tr, struct bpf_config *config)
 {
 	const struct filter *f = &tr->filter;
 
-	for (int kind = 0; kind < EVENT_KIND_COUNT && !filter_wants_close(f); kind++)
+	for (int kind = 0; kind < EVENT_KIND_COUNT && !trace_tracks(tr); kind++)
 		if (f->kinds & (1u << kind))
 			config->kinds |= 1u << (kind + RAW_BIND);
-	config->want_release = f->kinds >> EVENT_RELEASE & 1;
+	config->want_release = trace_keeps(tr) || (f->kinds >> EVENT_RELEASE & 1);
 	config->netns_inum = f->netns_inum;
 	config->want_tcp = f->tcp;
 	config->want_udp = f->udp;
-	config->failed_only = f->failed_only;
+	config->failed_only = f->failed_only && !trace_keeps(tr);
 	config->self_pid = (uint32_t)getpid();
 	config->follow_pid = (uint32_t)tr->child.pid;
 	for (size_t i = 0; i < f->pid_count && i < CONFIG_MAX_PIDS; i++)
@@ -221,7 +235,7 @@ static int trace_open_sink(struct trace *tr)
 	};
 
 	gethostname(tr->hostname, sizeof(tr->hostname) - 1);
-	tr->pipeline.sink = sink_find(o->json ? "json" : "table");
+	tr->pipeline.sink = sink_find(o->no_output ? "none" : o->json ? "json" : "table");
 	return tr->pipeline.sink->open(&opts, &tr->pipeline.sink_state);
 }
 
@@ -234,8 +248,14 @@ static int trace_open_pipeline(struct trace *tr)
 	p->filter = &tr->filter;
 	p->limit = tr->opts.count;
 	p->give_up = &trace_give_up;
+	p->track = trace_tracks(tr);
+	p->history = tr->history;
 	p->decode.backend = tr->attach.ops->backend;
 	opts.sockets = p->sockets;
+	tr->ledger.pipeline = p;
+	tr->ledger.by_cookie = tr->attach.ops->backend == BACKEND_CGROUP;
+	tr->ledger.sees_release = trace_keeps(tr) && !tr->ledger.by_cookie;
+	tr->ledger.audit_every_ns = tr->opts.audit_every_ns;
 	if (r == 0)
 		r = enrich_open(&opts, &p->enrich);
 	if (r == 0)
@@ -248,6 +268,8 @@ static void trace_close(struct trace *tr)
 	capture_close(tr->capture);
 	if (tr->pipeline.sink_state)
 		tr->pipeline.sink->close(tr->pipeline.sink_state);
+	history_close(tr->history);
+	trace_ledger_close(&tr->ledger);
 	enrich_close(tr->pipeline.enrich);
 	sockets_free(tr->pipeline.sockets);
 	attach_close(&tr->attach);
@@ -283,6 +305,8 @@ static int trace_batch(struct trace *tr)
 	}
 	n = capture_read(tr->capture);
 	pipeline_flush(&tr->pipeline);
+	if (trace_tracks(tr) && trace_ledger_is_due(&tr->ledger, now))
+		trace_ledger_look(&tr->ledger, now);
 	return n;
 }
 
@@ -417,6 +441,10 @@ static int trace_start(struct trace *tr)
 
 	if (r < 0)
 		return trace_fail(r, "cannot read the programs' counters");
+	if (trace_tracks(tr)) /* without it nothing is known of what was there before: less, but not wrong */
+		r = trace_ledger_start(&tr->ledger);
+	if (r < 0 && tr->opts.verbose)
+		fprintf(stderr, "porttrace: the sockets from before the start are not known: %s\n", strerror(-r));
 	if (tr->opts.duration_ns)
 		tr->end_ns = trace_now_ns() + tr->opts.duration_ns;
 	if (tr->opts.verbose)
@@ -429,9 +457,37 @@ static int trace_start(struct trace *tr)
 	return 0;
 }
 
+static int trace_end_audit(const struct trace *tr)
+{
+	const struct trace_ledger *tl = &tr->ledger;
+
+	if (tl->error)
+		fprintf(stderr, "porttrace: cannot read the kernel's tables: %s\n", strerror(-tl->error));
+	fprintf(stderr, "%llu looks, %llu differences; %llu sockets forgotten for want of room\n",
+		(unsigned long long)tl->rounds, (unsigned long long)tl->differences,
+		(unsigned long long)sockets_evicted(tr->pipeline.sockets));
+	return tl->differences || tl->error || !tl->rounds ? EXIT_STATUS_FAILED : EXIT_STATUS_OK;
+}
+
+/* What is not in the file although it happened. */
+static void trace_tell_history(struct trace *tr)
+{
+	struct history_stats stats;
+	int r = history_sync(tr->history);
+
+	history_read_stats(tr->history, &stats);
+	if (r < 0 || stats.dropped)
+		fprintf(stderr, "porttrace: history: %llu events kept, %llu lost%s%s\n",
+			(unsigned long long)stats.written, (unsigned long long)stats.dropped,
+			stats.error ? ": " : "", stats.error ? strerror(-stats.error) : "");
+}
+
 static int trace_finish(struct trace *tr)
 {
 	int error = tr->pipeline.output_error;
+
+	if (tr->history)
+		trace_tell_history(tr);
 
 	if (!tr->opts.quiet && (error != -EPIPE || tr->opts.verbose))
 		trace_close_line(tr);
@@ -439,6 +495,8 @@ static int trace_finish(struct trace *tr)
 		trace_tell_tables(tr);
 	if (error && error != -EPIPE && error != -EINTR)
 		return trace_fail_output(error);
+	if (tr->opts.audit_every_ns)
+		return trace_end_audit(tr);
 	return tr->child.ended ? tr->child.status : EXIT_STATUS_OK;
 }
 
@@ -483,25 +541,35 @@ static int trace_print_help(void)
 	return fwrite(text, 1, out.len, stdout) == out.len && !fflush(stdout) ? EXIT_STATUS_OK : EXIT_STATUS_FAILED;
 }
 
-static int trace_main(int argc, char **argv)
+/* Releases are events that the ledger needs; they are shown to whoever asked for them. */
+static void trace_set_filter(struct trace *tr)
+{
+	tr->filter = tr->opts.filter;
+	if (trace_keeps(tr) && !tr->filter.kinds)
+		tr->filter.kinds = (1u << EVENT_RELEASE) - 1;
+}
+
+static int trace_open_history(struct trace *tr)
+{
+	struct history_options opts = { .path = tr->opts.history };
+	char err[HISTORY_ERR_SIZE] = "";
+	int r = opts.path ? history_open(&opts, &tr->history, err) : 0;
+
+	if (r < 0)
+		fprintf(stderr, "porttrace: %s\n", err);
+	return r;
+}
+
+int trace_execute(const struct trace_options *opts)
 {
 	static struct trace tr; /* large: port sets */
 	char err[CLI_ERR_SIZE];
 	int status;
 
-	if (trace_options_parse(&tr.opts, argc, argv, err) < 0) {
-		fprintf(stderr, "porttrace: %s\nTry 'porttrace --help'.\n", err);
-		return EXIT_STATUS_USAGE;
-	}
-	if (tr.opts.help)
-		return trace_print_help();
-	if (tr.opts.version) {
-		version_print(stdout);
-		return fflush(stdout) ? trace_fail_output(-errno) : EXIT_STATUS_OK;
-	}
+	tr.opts = *opts;
 	if (fcntl(STDOUT_FILENO, F_GETFD) < 0) /* before a map or a link gets its number */
 		return trace_fail_output(-errno);
-	tr.filter = tr.opts.filter;
+	trace_set_filter(&tr);
 	if ((tr.opts.netns && trace_resolve_netns(tr.opts.netns, &tr.filter, err) < 0) ||
 	    (tr.opts.cgroup && trace_check_cgroup(tr.opts.cgroup, err) < 0)) {
 		fprintf(stderr, "porttrace: %s\n", err);
@@ -511,11 +579,29 @@ static int trace_main(int argc, char **argv)
 		fprintf(stderr, "porttrace: cannot start %s: %s\n", tr.opts.command[0], strerror(errno));
 		return EXIT_STATUS_FAILED;
 	}
-	status = trace_run(&tr);
+	status = trace_open_history(&tr) < 0 ? EXIT_STATUS_FAILED : trace_run(&tr);
 	if (isatty(STDERR_FILENO) && tr.attach.state)
 		child_leave_files_behind();
 	trace_close(&tr);
 	return status;
+}
+
+static int trace_main(int argc, char **argv)
+{
+	static struct trace_options opts; /* large: port sets */
+	char err[CLI_ERR_SIZE];
+
+	if (trace_options_parse(&opts, argc, argv, err) < 0) {
+		fprintf(stderr, "porttrace: %s\nTry 'porttrace --help'.\n", err);
+		return EXIT_STATUS_USAGE;
+	}
+	if (opts.help)
+		return trace_print_help();
+	if (opts.version) {
+		version_print(stdout);
+		return fflush(stdout) ? trace_fail_output(-errno) : EXIT_STATUS_OK;
+	}
+	return trace_execute(&opts);
 }
 
 const struct command cmd_trace = { NULL, "live events (the default command)", trace_main };

@@ -32,7 +32,7 @@ static int trace_set_kinds(void *field, const char *text, char *why)
 	return err ? err : more;
 }
 
-static int trace_set_backend(void *field, const char *text, char *why)
+int trace_set_backend(void *field, const char *text, char *why)
 {
 	static const char *const words[] = {
 		[TRACE_BACKEND_AUTO] = "auto",
@@ -46,7 +46,7 @@ static int trace_set_backend(void *field, const char *text, char *why)
 	return i < 0 ? i : 0;
 }
 
-static int trace_set_mode(void *field, const char *text, char *why)
+int trace_set_mode(void *field, const char *text, char *why)
 {
 	static const char *const words[] = { "auto", "F", "X", "fentry", "kprobe", "f", "x" };
 	static const enum trace_attach_mode modes[] = {
@@ -145,6 +145,10 @@ static const struct cli_option trace_rows[] = {
 	CLI_ARG(SHOW, 0, "color", "WHEN", trace_set_color, TRACE_AT(color),
 		"auto (default), always, never", "auto, always or never"),
 
+	CLI_ARG(SHOW, 0, "history", "PATH", cli_set_text, TRACE_AT(history),
+		"also keep who had which port in this file, for\n'porttrace who PORT --at TIME'",
+		"a file such as /var/lib/porttrace/history.db"),
+
 	CLI_ARG(STOP, 'd', "duration", "TIME", cli_set_duration, TRACE_AT(duration_ns),
 		"after this time: 10 (seconds), 1.5s, 500ms, 2m",
 		"a time such as 10, 1.5s, 500ms or 2m"),
@@ -194,13 +198,18 @@ const struct cli_command trace_command = {
 		"  porttrace --json -- curl -s URL     all that curl does, as JSON Lines\n",
 };
 
+void trace_options_init(struct trace_options *opts)
+{
+	memset(opts, 0, sizeof(*opts));
+	filter_init(&opts->filter);
+	opts->header = true;
+}
+
 int trace_options_parse(struct trace_options *opts, int argc, char **argv, char *err)
 {
 	int operands;
 
-	memset(opts, 0, sizeof(*opts));
-	filter_init(&opts->filter);
-	opts->header = true;
+	trace_options_init(opts);
 	operands = cli_parse(&trace_command, opts, argc, argv, err);
 	if (operands > 0)
 		opts->command = argv + 1;

@@ -24,6 +24,10 @@ struct trace_options {
 	bool header;
 	enum trace_color color;
 
+	const char *history; /* path of the file to keep; NULL = none */
+	bool no_output; /* events are kept, not shown: porttrace daemon, audit */
+	uint64_t audit_every_ns; /* compare the ledger with the kernel's tables; 0 = never */
+
 	uint64_t duration_ns; /* 0 = no limit */
 	uint64_t count;	      /* events shown; 0 = no limit */
 	char **command;	      /* NULL-terminated; NULL = trace everything */
@@ -43,6 +47,12 @@ extern const struct cli_command trace_command;
  * looked at.
  */
 int trace_options_parse(struct trace_options *opts, int argc, char **argv, char *err);
+
+/* The defaults: everything, as a table. */
+void trace_options_init(struct trace_options *opts);
+/* Cli setters: --backend, --attach-mode. */
+int trace_set_backend(void *field, const char *text, char *why);
+int trace_set_mode(void *field, const char *text, char *why);
 
 /* Whether to colour what goes to `fd`: --color, else a terminal without NO_COLOR and TERM=dumb
  * (no-color.org). */

@@ -134,9 +134,11 @@ static void test_limit_holds(void **state)
 		track(s, happened(id, EVENT_BIND, id));
 	assert_int_equal(sockets_count(s), 10);
 	track(s, happened(11, EVENT_BIND, 11));
-	assert_int_equal(sockets_count(s), 1);
+	assert_int_equal(sockets_count(s), 10);
+	assert_int_equal(sockets_evicted(s), 1);
 	assert_int_equal(closed(s, 11, 20, false).duration_ns, 9);
 	assert_int_equal(closed(s, 1, 20, false).duration_ns, 0);
+	assert_int_equal(closed(s, 2, 20, false).duration_ns, 18);
 	sockets_free(s);
 }
 
@@ -629,7 +631,7 @@ static void test_release_is_the_owners(void **state)
 	ev.pid = ev.uid = 0;
 	ev.has_uid = false;
 	ev.name[0] = '\0';
-	sockets_track(s, &ev);
+	sockets_lend(s, &ev);
 	assert_int_equal(ev.pid, 4312);
 	assert_true(ev.has_uid);
 	assert_int_equal(ev.uid, 33);
@@ -637,8 +639,99 @@ static void test_release_is_the_owners(void **state)
 	/* of another socket, nothing is known: nothing is said */
 	ev.socket_id = 78;
 	ev.pid = 0;
-	sockets_track(s, &ev);
+	sockets_lend(s, &ev);
 	assert_int_equal(ev.pid, 0);
+	sockets_free(s);
+}
+
+/* One of a snapshot: the event that would have brought it, without socket_id. */
+static struct event there(uint64_t cookie, enum event_kind kind, const char *address, uint16_t port)
+{
+	struct event ev = socket_event(0, kind, 1000, address, port, 5, "old");
+
+	ev.cookie = cookie;
+	ev.how = HOW_NONE;
+	ev.snapshot = true;
+	return ev;
+}
+
+static bool count_one(void *arg, const struct sockets_view *view)
+{
+	(void)view;
+	++*(size_t *)arg;
+	return true;
+}
+
+static size_t views(struct sockets *s)
+{
+	size_t n = 0;
+
+	sockets_each(s, count_one, &n);
+	return n;
+}
+
+/* Its events find it by its cookie, whatever their id, and it is there once. */
+static void test_adopted_is_joined_by_cookie(void **state)
+{
+	struct event ev = there(44, EVENT_LISTEN, "0.0.0.0", 80);
+	struct sockets *s;
+	uint64_t life;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	assert_true(sockets_adopt(s, &ev, 0));
+	assert_int_equal(ev.life_state, LIFE_LISTENING);
+	life = ev.life;
+	assert_false(sockets_adopt(s, &ev, 0)); /* once */
+	assert_int_equal(views(s), 1);
+	ev = socket_event(0xffff888000000001, EVENT_CLOSE, 9000, "0.0.0.0", 80, 5, "old");
+	ev.cookie = 44;
+	sockets_track(s, &ev);
+	assert_int_equal(ev.life, life);
+	assert_int_equal(ev.life_state, LIFE_OVER);
+	assert_int_equal(ev.duration_ns, 0); /* since when it lived is not known */
+	assert_int_equal(sockets_count(s), 0);
+	assert_int_equal(views(s), 0);
+	sockets_free(s);
+}
+
+/* What happened between the attach and the snapshot comes after it: the event wins, and the socket stays one. */
+static void test_event_of_before_the_snapshot(void **state)
+{
+	struct event ev = there(44, EVENT_LISTEN, "0.0.0.0", 80);
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	sockets_adopt(s, &ev, 0);
+	ev = socket_event(7, EVENT_BIND, 900, "0.0.0.0", 80, 6, "new"); /* had no cookie yet */
+	sockets_track(s, &ev);
+	assert_int_equal(sockets_count(s), 1);
+	assert_int_equal(ev.life_begin_ns, 900);
+	assert_int_equal(ev.life_how, HOW_EXPLICIT);
+	ev = socket_event(8, EVENT_BIND, 2000, "0.0.0.0", 80, 6, "new"); /* SO_REUSEPORT, later: another one */
+	sockets_track(s, &ev);
+	assert_int_equal(sockets_count(s), 2);
+	sockets_free(s);
+}
+
+static void test_adopted_time_wait_ends(void **state)
+{
+	struct event ev = there(44, EVENT_CONNECT, "10.0.0.1", 4000);
+	struct holder holder;
+	struct sockets_key key;
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	assert_true(sockets_adopt(s, &ev, 5000));
+	assert_int_equal(ev.life_state, LIFE_TIME_WAIT);
+	key = (struct sockets_key){ .netns = sockets_netns(&ev), .proto = ev.proto, .local = ev.local };
+	assert_true(sockets_find_holder(s, &key, &holder));
+	assert_int_equal(holder.kind, HOLDER_TIME_WAIT);
+	track(s, socket_event(9, EVENT_BIND, 5001, "10.0.0.9", 81, 5, "other"));
+	assert_false(sockets_find_holder(s, &key, &holder));
+	assert_int_equal(views(s), 1);
 	sockets_free(s);
 }
 
@@ -646,6 +739,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_release_is_the_owners),
+		cmocka_unit_test(test_adopted_is_joined_by_cookie),
+		cmocka_unit_test(test_event_of_before_the_snapshot),
+		cmocka_unit_test(test_adopted_time_wait_ends),
 		cmocka_unit_test(test_close_knows_role_and_life),
 		cmocka_unit_test(test_address_used_again),
 		cmocka_unit_test(test_doubtful_bind_is_not_remembered),

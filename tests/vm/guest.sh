@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
 # Runs in the virtual machine. Collects what the host's tests/kernels/run then compares, below /results.
-#   guest.sh scenarios NAME MODE | stress NAME MODE | irq NAME MODE | random NAME MODE ...   (several, each three words)
+#   guest.sh scenarios NAME MODE | stress NAME MODE | irq NAME MODE | random NAME MODE | audit NAME MODE ...   (several, each three words)
 #   guest.sh --soak ...: the long forms
 set -u
 
@@ -173,6 +173,30 @@ random()
 	echo $? >"$dir/run.status"
 	trace_stop
 	gzip -1 -f "$dir/events.jsonl" "$dir/record"
+}
+
+# Does what porttrace remembers equal the kernel's tables, all through random calls? With --soak for half an hour.
+audit()
+{
+	dir=/results/$1
+	mkdir -p "$dir"
+	/test/porttrace audit -v --backend tracing --attach-mode "$2" --every 3 >"$dir/audit" 2>"$dir/stderr" &
+	tracer=$!
+	while ! grep -q 'porttrace: ready' "$dir/stderr"; do
+		kill -0 "$tracer" 2>/dev/null || return 1
+		sleep 0.2
+	done
+	end=$(($(cut -d. -f1 /proc/uptime) + (soak ? 1800 : 30)))
+	calls=0 seed=$(date +%s)
+	while [ "$(cut -d. -f1 /proc/uptime)" -lt $end ]; do
+		/test/random --record "$dir/record" --seed $((seed + calls)) --calls 3000 --go / >"$dir/run.log" 2>&1
+		calls=$((calls + 3000))
+		sleep 2
+	done
+	sleep 8
+	trace_stop
+	rm -f "$dir/record"
+	echo $calls >"$dir/calls"
 }
 
 uname -r >/results/release

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* porttrace daemon: keeps the history, and shows nothing. */
+#include "../cmd.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+#include "../cli.h"
+#include "../history.h"
+#include "trace.h"
+
+#define DAEMON_AT(field) offsetof(struct trace_options, field)
+#define DAEMON "Options:"
+
+static const struct cli_option daemon_rows[] = {
+	CLI_ARG(DAEMON, 0, "history", "PATH", cli_set_text, DAEMON_AT(history),
+		"the file to keep (default: " HISTORY_DEFAULT_PATH ")", "a file such as " HISTORY_DEFAULT_PATH),
+	CLI_ARG(DAEMON, 'd', "duration", "TIME", cli_set_duration, DAEMON_AT(duration_ns),
+		"end after this time (default: at SIGTERM)", "a time such as 10, 1.5s or 2m"),
+	CLI_ARG(DAEMON, 0, "backend", "NAME", trace_set_backend, DAEMON_AT(backend), "auto (default), tracing, cgroup",
+		"auto, tracing or cgroup"),
+	CLI_ARG(DAEMON, 0, "cgroup", "PATH", cli_set_text, DAEMON_AT(cgroup), "processes of this cgroup",
+		"a cgroup v2 directory such as /sys/fs/cgroup/system.slice"),
+	CLI_FLAG(DAEMON, 'q', "quiet", cli_set_true, DAEMON_AT(quiet), "no closing line, no remarks"),
+	CLI_FLAG(DAEMON, 'v', "verbose", cli_set_true, DAEMON_AT(verbose), "tell what is attached, and how"),
+	CLI_FLAG(DAEMON, 'h', "help", cli_set_true, DAEMON_AT(help), "this text"),
+};
+
+static const struct cli_command daemon_command = {
+	.name = "porttrace daemon",
+	.usage = "[OPTIONS]",
+	.summary = "Keeps who had which port in a file, for 'porttrace who PORT --at TIME' and\n"
+		   "'porttrace history'. Stays in the foreground.",
+	.options = daemon_rows,
+	.option_count = sizeof(daemon_rows) / sizeof(daemon_rows[0]),
+};
+
+static int daemon_help(void)
+{
+	static char text[4096];
+	struct buf out = { .data = text, .size = sizeof(text) };
+
+	cli_help(&daemon_command, &out);
+	return fwrite(text, 1, out.len, stdout) == out.len && !fflush(stdout) ? EXIT_STATUS_OK : EXIT_STATUS_FAILED;
+}
+
+static int daemon_main(int argc, char **argv)
+{
+	static struct trace_options opts; /* large: port sets */
+	char err[CLI_ERR_SIZE];
+
+	trace_options_init(&opts);
+	opts.history = HISTORY_DEFAULT_PATH;
+	opts.no_output = true;
+	if (cli_parse(&daemon_command, &opts, argc, argv, err) < 0) {
+		fprintf(stderr, "porttrace: %s\nTry 'porttrace daemon --help'.\n", err);
+		return EXIT_STATUS_USAGE;
+	}
+	return opts.help ? daemon_help() : trace_execute(&opts);
+}
+
+const struct command cmd_daemon = { "daemon", "keep who had which port, for who and history", daemon_main };

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "trace_ledger.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+#include "../capture.h"
+
+#define TRACE_RECONCILE_NS (UINT64_C(10) * 1000000000)
+#define TRACE_SECOND_LOOK_NS (UINT64_C(500) * 1000000)
+/* A dump may take a 30th of the time at most. */
+#define TRACE_LOOK_SHARE 30
+
+static uint64_t trace_clock_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* Since 6.8 sock_diag lists TCP sockets that only have a port (inet_diag: 91051f003948). */
+static bool trace_kernel_lists_bound(void)
+{
+	struct utsname name;
+	int major = 0, minor = 0;
+
+	if (uname(&name) || sscanf(name.release, "%d.%d", &major, &minor) != 2)
+		return false;
+	return major > 6 || (major == 6 && minor >= 8);
+}
+
+int trace_ledger_start(struct trace_ledger *tl)
+{
+	struct snapshot_options opts = { 0 };
+	struct snapshot snap;
+	int r;
+
+	tl->lists_bound = trace_kernel_lists_bound();
+	tl->next_ns = trace_clock_ns(CLOCK_MONOTONIC) +
+		      (tl->audit_every_ns ? tl->audit_every_ns : TRACE_RECONCILE_NS);
+	r = snapshot_take(&opts, &snap);
+	if (r < 0)
+		return r;
+	r = capture_snapshot(&snap, trace_clock_ns(CLOCK_REALTIME), tl->by_cookie, pipeline_socket, tl->pipeline);
+	snapshot_free(&snap);
+	return r;
+}
+
+bool trace_ledger_is_due(const struct trace_ledger *tl, uint64_t now_ns)
+{
+	return (tl->audit_every_ns || tl->by_cookie) && now_ns >= tl->next_ns;
+}
+
+/* ---- what no event tells ---- */
+
+static void trace_gone(void *arg, const struct sockets_view *view)
+{
+	struct trace_ledger *tl = arg;
+	struct event ev = { .kind = EVENT_CLOSE, .snapshot = true, .life = view->life, .life_state = LIFE_OVER };
+
+	if (!tl->pipeline->history)
+		return;
+	ev.time_ns = trace_clock_ns(CLOCK_REALTIME);
+	ev.life_begin_ns = view->begin_ns;
+	ev.life_how = view->how;
+	ev.proto = view->proto;
+	ev.cookie = view->cookie;
+	ev.local = view->local;
+	ev.remote = view->remote;
+	history_add(tl->pipeline->history, &ev);
+}
+
+/* ---- audit ---- */
+
+static void trace_print_endpoint(const struct endpoint *end)
+{
+	char text[INET6_ADDRSTRLEN] = "?";
+
+	inet_ntop(end->ip_version == 6 ? AF_INET6 : AF_INET, end->addr, text, sizeof(text));
+	printf(end->ip_version == 6 ? " [%s]:%u" : " %s:%u", text, end->port);
+}
+
+static void trace_print_difference(const struct audit_difference *d)
+{
+	static const char *const none = "not there";
+
+	printf("%-8s %s", audit_fault_names[d->fault], event_proto_names[d->proto]);
+	trace_print_endpoint(&d->local);
+	if (d->remote.has_port && d->remote.port) {
+		printf(" ->");
+		trace_print_endpoint(&d->remote);
+	}
+	printf(" netns %llu cookie %llu: kernel %s", (unsigned long long)d->netns, (unsigned long long)d->cookie,
+	       d->kernel ? life_state_names[d->kernel] : none);
+	if (d->kernel_pid)
+		printf(" (pid %u)", d->kernel_pid);
+	printf(", ledger %s", d->ledger ? life_state_names[d->ledger] : none);
+	if (d->ledger_pid)
+		printf(" (pid %u)", d->ledger_pid);
+	printf("\n");
+}
+
+static void trace_print_round(struct trace_ledger *tl, const struct audit *a)
+{
+	time_t now = time(NULL);
+	char text[32];
+
+	strftime(text, sizeof(text), "%H:%M:%S", localtime(&now));
+	for (size_t i = 0; i < a->count; i++)
+		trace_print_difference(&a->list[i]);
+	printf("%s  %zu sockets alike, %zu differences; not comparable: %zu that no process has, "
+	       "%zu bound that this kernel does not list\n",
+	       text, a->compared, a->count, a->unaccepted, a->hidden);
+	fflush(stdout);
+	tl->rounds++;
+	tl->differences += a->count;
+}
+
+/* Differences of one look may be under way: they count if a second look, after the ring was read, has them too. */
+static void trace_audit(struct trace_ledger *tl, const struct snapshot *snap)
+{
+	struct audit_options opts = { .now_ns = trace_clock_ns(CLOCK_REALTIME),
+				      .by_cookie = tl->by_cookie,
+				      .lists_bound = tl->lists_bound,
+				      .sees_release = tl->sees_release };
+	struct audit now;
+
+	tl->error = audit_compare(tl->pipeline->sockets, snap, &opts, &now);
+	if (tl->error)
+		return;
+	if (now.count && !tl->second) {
+		audit_free(&tl->first);
+		tl->first = now;
+		tl->second = true;
+		return;
+	}
+	if (tl->second)
+		audit_intersect(&now, &tl->first);
+	trace_print_round(tl, &now);
+	audit_free(&now);
+	tl->second = false;
+}
+
+void trace_ledger_look(struct trace_ledger *tl, uint64_t now_ns)
+{
+	struct snapshot_options opts = { .no_owners = !tl->audit_every_ns };
+	uint64_t every_ns = tl->audit_every_ns ? tl->audit_every_ns : TRACE_RECONCILE_NS, took_ns;
+	struct snapshot snap;
+
+	tl->error = snapshot_take(&opts, &snap);
+	if (!tl->error) {
+		if (!tl->sees_release)
+			tl->error = audit_reconcile(tl->pipeline->sockets, &snap, trace_gone, tl);
+		if (!tl->error && tl->audit_every_ns)
+			trace_audit(tl, &snap);
+		snapshot_free(&snap);
+	}
+	took_ns = trace_clock_ns(CLOCK_MONOTONIC) - now_ns;
+	if (!tl->audit_every_ns && every_ns < took_ns * TRACE_LOOK_SHARE)
+		every_ns = took_ns * TRACE_LOOK_SHARE;
+	tl->next_ns = now_ns + (tl->second ? TRACE_SECOND_LOOK_NS : every_ns);
+}
+
+void trace_ledger_close(struct trace_ledger *tl)
+{
+	audit_free(&tl->first);
+}
