@@ -132,9 +132,14 @@ $(BUILD)/tests/history-bench: tests/history/bench.c $(wildcard src/history/*.[ch
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -O2 -g -Wall -Wextra -o $@ $(filter %.c,$^) -lsqlite3 -lpthread
 
+$(BUILD)/tests/list-load: tests/list/load.c
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $<
+
 unit-tests: $(UNIT_TESTS)
 test-programs: $(BUILD)/porttrace $(BUILD)/tests/workload $(NARROW) $(BUILD)/tests/stress $(BUILD)/tests/process \
-	$(BUILD)/tests/random $(BUILD)/tests/cli-load
+	$(BUILD)/tests/random $(BUILD)/tests/cli-load $(BUILD)/tests/list-load
 
 # The same sources with the sanitizers, in a build folder of their own.
 asan:
@@ -191,7 +196,7 @@ help:
 	@echo 'sudo make deps           installs what the build needs (Debian packages)'
 	@echo 'sudo make demo           installs, builds, and shows every kind of event on a workload of its own'
 	@echo 'sudo make test           installs, builds, and runs all tests'
-	@echo 'make check SUITES="unit cli"   some suites: unit scenarios cli lint docs strace kernels public'
+	@echo 'make check SUITES="unit cli"   some suites: unit scenarios cli list lint docs strace kernels public'
 	@echo 'make check-vm KERNEL=6.1 the tests of one kernel of tests/vm/kernels.list'
 	@echo 'make coverage            docs/coverage.md from the results of the tests'
 	@echo 'make soak                a million sockets on each kernel: minutes (SOAK_KERNELS=6.1)'

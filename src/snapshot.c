@@ -28,7 +28,7 @@ struct snapshot_walk {
 struct snapshot_list {
 	enum event_proto proto;
 	uint16_t protocol;
-	uint8_t ip_version;
+	uint8_t ip_version; /* 0 = both */
 	bool optional;
 };
 
@@ -70,8 +70,7 @@ static int snapshot_dump_list(const struct snapshot_walk *walk, const struct sna
 static int snapshot_dump_lists(const struct snapshot_walk *walk, bool *torn)
 {
 	static const struct snapshot_list lists[] = {
-		{ PROTO_TCP, 0, 4, false },
-		{ PROTO_TCP, 0, 6, true },
+		{ PROTO_TCP, 0, 0, false },
 		{ PROTO_UDP, 0, 4, true },
 		{ PROTO_UDP, 0, 6, true },
 		{ PROTO_UDP, IPPROTO_UDPLITE, 4, true },

@@ -157,6 +157,25 @@ int sockdiag_parse(enum event_proto proto, const void *message, size_t size,
 	return 0;
 }
 
+/* The older form of the request, which knows no family: the kernel walks its table of connections once, not twice. */
+static int sockdiag_ask_both(int fd, const struct sockdiag_query *query)
+{
+	struct {
+		struct nlmsghdr head;
+		struct inet_diag_req body;
+	} request = {
+		.head = { .nlmsg_len = sizeof(request),
+			  .nlmsg_type = TCPDIAG_GETSOCK,
+			  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+		.body = { .idiag_family = AF_INET,
+			  .idiag_ext = query->detail ? 1u << (INET_DIAG_INFO - 1) : 0,
+			  .idiag_states = UINT32_MAX,
+			  .id.idiag_sport = htons(query->local_port) },
+	};
+
+	return send(fd, &request, sizeof(request), 0) < 0 ? -errno : 0;
+}
+
 static int sockdiag_ask(int fd, const struct sockdiag_query *query)
 {
 	uint16_t usual = query->proto == PROTO_UDP ? IPPROTO_UDP : IPPROTO_TCP;
@@ -205,7 +224,7 @@ static int sockdiag_message(struct sockdiag_walk *walk, const struct nlmsghdr *h
 		walk->torn = true;
 	if (head->nlmsg_type == NLMSG_DONE || head->nlmsg_type == NLMSG_ERROR)
 		return sockdiag_end(walk, head);
-	if (head->nlmsg_type != SOCK_DIAG_BY_FAMILY)
+	if (head->nlmsg_type != SOCK_DIAG_BY_FAMILY && head->nlmsg_type != TCPDIAG_GETSOCK)
 		return 0;
 	r = sockdiag_parse(walk->query->proto, NLMSG_DATA(head), NLMSG_PAYLOAD(head, 0), &sock);
 	sock.protocol = walk->query->protocol;
@@ -243,7 +262,7 @@ int sockdiag_dump_some(const struct sockdiag_query *query, sockdiag_fn fn, void 
 
 	if (fd < 0)
 		return -errno;
-	r = sockdiag_ask(fd, query);
+	r = query->ip_version ? sockdiag_ask(fd, query) : sockdiag_ask_both(fd, query);
 	return r < 0 ? r : sockdiag_read(fd, &walk);
 }
 

@@ -70,7 +70,7 @@ int sockdiag_dump(enum event_proto proto, uint8_t ip_version, sockdiag_fn fn, vo
 struct sockdiag_query {
 	enum event_proto proto;
 	uint16_t protocol; /* IPPROTO_*; 0 = the usual one of proto */
-	uint8_t ip_version; /* 4 or 6 */
+	uint8_t ip_version; /* 4 or 6; 0 = both in one go, of TCP only */
 	uint16_t local_port; /* 0 = any */
 	bool detail; /* also what costs the kernel something: struct tcp_info */
 };

@@ -199,6 +199,14 @@ audit()
 	echo $calls >"$dir/calls"
 }
 
+# porttrace list against ss; compared on the host.
+list()
+{
+	PORTTRACE=/test/porttrace LIST_LOAD=/test/list-load bash /test/list/collect.sh "/results/$1" 20 10000 \
+		>"/tmp/$1.log" 2>&1 || echo failed >>"/tmp/$1.log"
+	cp "/tmp/$1.log" "/results/$1/log"
+}
+
 uname -r >/results/release
 soak=0
 if [ "$1" = --soak ]; then
