@@ -568,6 +568,7 @@ class World:
             if picks:
                 exp.f["local.port"] = EPHEMERAL
             sock.holds = sock.holds and sock.locked
+            sock.read_shut = False  # the kernel disconnects
             return
         if error == "EADDRNOTAVAIL":
             sock.holds = sock.holds and sock.locked
