@@ -235,6 +235,7 @@ class Sock:
         self.attempt = None     # a connect without result: fields of its event
         self.side = None        # of its TCP connection, also after that has ended
         self.role = None
+        self.late = None        # the event of a connect that failed while the program was not looking
         self.listening = False
         self.queue = []         # connections that wait for accept()
         self.read_shut = self.linger0 = False
@@ -309,6 +310,7 @@ class World:
             sock = self.socks.get(rec.cookie)
             if sock:
                 sock.history.append(rec)
+                self.catch_up(rec, sock)
                 self.cross_check(rec, sock)
             self.names[rec.pid] = (rec.uid, rec.comm)
             getattr(self, "on_" + rec.op)(rec, sock)
@@ -321,6 +323,26 @@ class World:
         want = LISTEN if sock.listening else CLOSE if not side or side.dead else None
         if (rec.state0 in (CLOSE, LISTEN) or want) and rec.state0 != want:
             self.fault(rec, f"state should be {want}")
+
+    def catch_up(self, rec, sock):
+        """An attempt that was without an answer may have got one since."""
+        if sock.attempt and rec.op != "result" and rec.state0 not in (0, SYN_SENT):
+            more, sock.attempt = sock.attempt, None
+            actor = more.pop("actor")
+            if rec.state0 == CLOSE:
+                sock.late = self.expect(actor, sock, "connect", "failure", errno="ECONNREFUSED",
+                                        cause="refused", **more)
+                sock.holds = sock.holds and sock.locked
+            else:
+                self.expect(actor, sock, "connect", **more)
+                self.connected(rec, sock, rec.local0, rec.peer0)
+        if sock.late:
+            error = errnos.errorcode.get(rec.arg if rec.op == "error" else rec.err)
+            if error in ("ECONNREFUSED", "ETIMEDOUT"):  # the program takes it: that one it was
+                sock.late.f.update(errno=error, cause=CAUSES[error])
+                sock.late = None
+            elif rec.op == "connect":
+                sock.late = None
 
     # --- processes ---
 
