@@ -237,6 +237,7 @@ class Sock:
         self.role = None
         self.late = None        # the event of a connect that failed while the program was not looking
         self.listening = False
+        self.at, self.v6only = None, False  # of a listener
         self.queue = []         # connections that wait for accept()
         self.read_shut = self.linger0 = False
         self.history = []       # its calls
@@ -265,6 +266,7 @@ class World:
         self.tables = {}        # pid -> {fd: (sock, cloexec)}
         self.names = {}         # pid -> (uid, comm)
         self.waiting = collections.defaultdict(collections.deque)  # (netns, client, server) -> connections
+        self.listeners = collections.defaultdict(list)  # (netns, port) -> sockets that listened there
         self.exec_names = {}    # pid -> names after each exec
         self.anonymous = []
         self.faults = []        # the record contradicts itself, or the model
@@ -484,6 +486,9 @@ class World:
             return
         self.expect(Actor(rec), sock, "listen", local=rec.local, **more)
         sock.holds = sock.listening = True
+        sock.at, sock.v6only = rec.local, bool(rec.options & 1 << OPTIONS.index("v6only"))
+        if sock not in self.listeners[sock.netns, rec.local[1]]:
+            self.listeners[sock.netns, rec.local[1]].append(sock)
 
     # --- connect ---
 
@@ -605,13 +610,32 @@ class World:
         if local == remote:
             side.other = side
         else:
-            listener = self.socks.get(rec.other)
+            listener = self.socks.get(rec.other) or self.listener_at(sock.netns, remote)
             self.waiting[sock.netns, local, remote].append(conn)
             if listener:
                 listener.queue.append(conn)
                 conn.server.linger0 = listener.linger0
                 conn.server.read_shut = listener.read_shut
         side.sock, side.linger0, side.read_shut = sock, sock.linger0, sock.read_shut
+
+    def listener_at(self, netns, remote):
+        """Who gets it when it is none of the program's own: an address before the wildcard, then IPv4 before IPv6
+        (the kernel's compute_score()). Of two with SO_REUSEPORT nobody knows."""
+        def score(listener):
+            ip, same = listener.at[0], listener.family != AF_INET6 or ":" in remote[0]
+            if ip == remote[0]:
+                return 2, same
+            if ip == ("::" if ":" in remote[0] else "0.0.0.0") or (ip == "::" and not listener.v6only):
+                return 1, same
+            return 0, same
+
+        found = self.listeners[netns, remote[1]]
+        found[:] = [listener for listener in found if listener.listening and listener.at[1] == remote[1]]
+        best = sorted(((score(listener), listener) for listener in found if score(listener)[0]),
+                      key=lambda entry: entry[0])
+        if not best or (len(best) > 1 and best[-1][0] == best[-2][0]):
+            return None
+        return best[-1][1]
 
     def connect_again(self, rec, sock):
         """On an attempt whose result the program has not taken: no event of its own."""
@@ -694,8 +718,7 @@ class World:
                 self.expect(Actor(rec), sock, "accept", "failure", local=local, errno=error,
                             direction="ingress")
             return
-        waiting = self.waiting[sock.netns, rec.peer, rec.local]
-        conn = waiting.popleft() if waiting else None
+        conn = self.take_waiting(sock, rec)
         child = self.socks[rec.other] = Sock(rec, rec.other)
         child.history.append(rec)
         self.own(rec, child, rec.ret, rec.arg2)
@@ -714,6 +737,14 @@ class World:
         child.linger0 = child.side.linger0
         child.read_shut = child.side.read_shut
         child.holds = not child.side.dead
+
+    def take_waiting(self, sock, rec):
+        """Its own one, else one of which the listener is not known."""
+        waiting = self.waiting[sock.netns, rec.peer, rec.local]
+        conn = next((conn for conn in waiting if conn in sock.queue), waiting[0] if waiting else None)
+        if conn:
+            waiting.remove(conn)
+        return conn
 
     # --- close ---
 
@@ -766,7 +797,7 @@ class World:
         elif sock.holds:
             self.expect(actor, sock, "close", local=local, state="closed")
             self.empty_queue(actor, sock)
-        sock.holds = False
+        sock.holds = sock.listening = False
 
     def close_connection(self, actor, sock, local):
         side = sock.side
