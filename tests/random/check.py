@@ -267,6 +267,7 @@ class World:
         self.names = {}         # pid -> (uid, comm)
         self.waiting = collections.defaultdict(collections.deque)  # (netns, client, server) -> connections
         self.listeners = collections.defaultdict(list)  # (netns, port) -> sockets that listened there
+        self.sides = {}         # (netns, local, remote) -> the last one of these addresses
         self.exec_names = {}    # pid -> names after each exec
         self.anonymous = []
         self.faults = []        # the record contradicts itself, or the model
@@ -562,6 +563,7 @@ class World:
         if rec.err not in (0, errnos.EINPROGRESS):
             self.attempt_failed(rec, sock, local0, remote, picks, more)
             return
+        self.reset_old(sock, rec.local, self.reached(remote, local0))
         if rec.err and rec.state1 == SYN_SENT:
             sock.attempt = dict(more, local=rec.local, remote=self.reached(remote, local0), actor=actor)
             sock.struct, sock.holds = "ing", True
@@ -574,6 +576,14 @@ class World:
             self.expect(actor, sock, "connect", local=rec.local, remote=rec.peer, **more)
             sock.struct = "ing" if rec.err else "ed"
             self.connected(rec, sock, rec.local, rec.peer)
+
+    def reset_old(self, sock, local, remote):
+        """A SYN from the addresses of a connection whose end here is forgotten already (before 6.11 it may be in
+        FIN_WAIT2) meets the other end: that one acknowledges what it knows, which is answered by a reset. The SYN
+        is sent once more a moment later."""
+        side = self.sides.get((sock.netns, remote, local))
+        if side and not side.dead and not side.other.open:
+            side.take_rst()
 
     @staticmethod
     def reached(remote, local0):
@@ -617,6 +627,8 @@ class World:
                 conn.server.linger0 = listener.linger0
                 conn.server.read_shut = listener.read_shut
         side.sock, side.linger0, side.read_shut = sock, sock.linger0, sock.read_shut
+        self.sides[sock.netns, local, remote] = side
+        self.sides[sock.netns, remote, local] = side.other
 
     def listener_at(self, netns, remote):
         """Who gets it when it is none of the program's own: an address before the wildcard, then IPv4 before IPv6
