@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Socket calls that write down what they were given and what they gave. */
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/time.h>
@@ -11,6 +12,7 @@
 #define STATE_SYN_SENT 2
 #define STATE_CLOSE 7
 #define STATE_LISTEN 10
+#define RESULT_PATIENCE 200 /* ms; the listener may be another process's, whose queue is not seen */
 #define CONNECT_PATIENCE 20 /* seconds; a connect that blocks longer is a fault of this program */
 
 static void count(void)
@@ -127,8 +129,11 @@ struct slot *call_socket(int family, int type, bool nonblock, bool cloexec)
 	fd = socket(family, type | (nonblock ? SOCK_NONBLOCK : 0) | (cloexec ? SOCK_CLOEXEC : 0), 0);
 	if (fd < 0)
 		die("socket");
-	if (type == SOCK_STREAM)
+	if (type == SOCK_STREAM) {
 		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+		/* what is sent arrives before the next call, and not when an acknowledgement comes */
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+	}
 	count();
 	s = slot_new(fd, &like);
 	r->ret = r->fd = fd;
@@ -224,16 +229,37 @@ void call_disconnect(struct slot *s)
 	s->connected = false;
 }
 
-/* The result of a connect() that takes its time. poll() may come a moment before the state. */
-void call_result(struct slot *s, int timeout_ms)
+/* The listener of this process where a connection waits that has just been made; 0: none has one. */
+static uint64_t queue_filled(const struct slot *client)
+{
+	unsigned int none[SLOTS], lengths[SLOTS];
+
+	for (size_t i = 0; i < SLOTS; i++)
+		none[i] = 1; /* no more than the listener itself */
+	queues(client, net_peer(client->fds[0]).port, lengths);
+	return queue_grown(none, lengths);
+}
+
+/* Is there a result within this time? */
+bool call_answered(const struct slot *s, int timeout_ms)
 {
 	struct pollfd pfd = { .fd = s->fds[0], .events = POLLOUT };
-	unsigned int none[SLOTS] = {}, lengths[SLOTS];
+
+	return poll(&pfd, 1, timeout_ms) == 1;
+}
+
+/*
+ * The result of a connect() that takes its time. poll() may come a moment before the state; and the state, which the
+ * timer of another CPU may have changed, before the listener has the acknowledgement: it would be lost, and the
+ * connection be half open, if the listener were closed now.
+ */
+void call_result(struct slot *s, int timeout_ms)
+{
 	socklen_t len = sizeof(int);
 	struct rec *r;
 	int err = 0;
 
-	if (poll(&pfd, 1, timeout_ms) != 1)
+	if (!call_answered(s, timeout_ms))
 		die("no result of a connect");
 	while (slot_pending(s))
 		usleep(1000);
@@ -241,9 +267,10 @@ void call_result(struct slot *s, int timeout_ms)
 	getsockopt(r->fd, SOL_SOCKET, SO_ERROR, &err, &len);
 	r->err = err;
 	r->ret = err ? -1 : 0;
+	net_settle();
+	for (int i = 0; !err && i < RESULT_PATIENCE && !(r->other = queue_filled(s)); i++)
+		usleep(1000);
 	after(r, s);
-	queues(s, r->peer.port, lengths);
-	r->other = queue_grown(none, lengths);
 	if (r->state1 == STATE_ESTABLISHED)
 		s->connected = true;
 }

@@ -235,7 +235,9 @@ class Sock:
         self.attempt = None     # a connect without result: fields of its event
         self.side = None        # of its TCP connection, also after that has ended
         self.role = None
+        self.late = None        # the event of a connect that failed while the program was not looking
         self.listening = False
+        self.at, self.v6only = None, False  # of a listener
         self.queue = []         # connections that wait for accept()
         self.read_shut = self.linger0 = False
         self.history = []       # its calls
@@ -264,6 +266,8 @@ class World:
         self.tables = {}        # pid -> {fd: (sock, cloexec)}
         self.names = {}         # pid -> (uid, comm)
         self.waiting = collections.defaultdict(collections.deque)  # (netns, client, server) -> connections
+        self.listeners = collections.defaultdict(list)  # (netns, port) -> sockets that listened there
+        self.sides = {}         # (netns, local, remote) -> the last one of these addresses
         self.exec_names = {}    # pid -> names after each exec
         self.anonymous = []
         self.faults = []        # the record contradicts itself, or the model
@@ -309,6 +313,7 @@ class World:
             sock = self.socks.get(rec.cookie)
             if sock:
                 sock.history.append(rec)
+                self.catch_up(rec, sock)
                 self.cross_check(rec, sock)
             self.names[rec.pid] = (rec.uid, rec.comm)
             getattr(self, "on_" + rec.op)(rec, sock)
@@ -321,6 +326,26 @@ class World:
         want = LISTEN if sock.listening else CLOSE if not side or side.dead else None
         if (rec.state0 in (CLOSE, LISTEN) or want) and rec.state0 != want:
             self.fault(rec, f"state should be {want}")
+
+    def catch_up(self, rec, sock):
+        """An attempt that was without an answer may have got one since."""
+        if sock.attempt and rec.op != "result" and rec.state0 not in (0, SYN_SENT):
+            more, sock.attempt = sock.attempt, None
+            actor = more.pop("actor")
+            if rec.state0 == CLOSE:
+                sock.late = self.expect(actor, sock, "connect", "failure", errno="ECONNREFUSED",
+                                        cause="refused", **more)
+                sock.holds = sock.holds and sock.locked
+            else:
+                self.expect(actor, sock, "connect", **more)
+                self.connected(rec, sock, rec.local0, rec.peer0)
+        if sock.late:
+            error = errnos.errorcode.get(rec.arg if rec.op == "error" else rec.err)
+            if error in ("ECONNREFUSED", "ETIMEDOUT"):  # the program takes it: that one it was
+                sock.late.f.update(errno=error, cause=CAUSES[error])
+                sock.late = None
+            elif rec.op == "connect":
+                sock.late = None
 
     # --- processes ---
 
@@ -462,6 +487,9 @@ class World:
             return
         self.expect(Actor(rec), sock, "listen", local=rec.local, **more)
         sock.holds = sock.listening = True
+        sock.at, sock.v6only = rec.local, bool(rec.options & 1 << OPTIONS.index("v6only"))
+        if sock not in self.listeners[sock.netns, rec.local[1]]:
+            self.listeners[sock.netns, rec.local[1]].append(sock)
 
     # --- connect ---
 
@@ -535,6 +563,7 @@ class World:
         if rec.err not in (0, errnos.EINPROGRESS):
             self.attempt_failed(rec, sock, local0, remote, picks, more)
             return
+        self.reset_old(sock, rec.local, self.reached(remote, local0))
         if rec.err and rec.state1 == SYN_SENT:
             sock.attempt = dict(more, local=rec.local, remote=self.reached(remote, local0), actor=actor)
             sock.struct, sock.holds = "ing", True
@@ -547,6 +576,14 @@ class World:
             self.expect(actor, sock, "connect", local=rec.local, remote=rec.peer, **more)
             sock.struct = "ing" if rec.err else "ed"
             self.connected(rec, sock, rec.local, rec.peer)
+
+    def reset_old(self, sock, local, remote):
+        """A SYN from the addresses of a connection whose end here is forgotten already (before 6.11 it may be in
+        FIN_WAIT2) meets the other end: that one acknowledges what it knows, which is answered by a reset. The SYN
+        is sent once more a moment later."""
+        side = self.sides.get((sock.netns, remote, local))
+        if side and not side.dead and not side.other.open:
+            side.take_rst()
 
     @staticmethod
     def reached(remote, local0):
@@ -568,6 +605,7 @@ class World:
             if picks:
                 exp.f["local.port"] = EPHEMERAL
             sock.holds = sock.holds and sock.locked
+            sock.read_shut = False  # the kernel disconnects
             return
         if error == "EADDRNOTAVAIL":
             sock.holds = sock.holds and sock.locked
@@ -582,13 +620,34 @@ class World:
         if local == remote:
             side.other = side
         else:
-            listener = self.socks.get(rec.other)
+            listener = self.socks.get(rec.other) or self.listener_at(sock.netns, remote)
             self.waiting[sock.netns, local, remote].append(conn)
             if listener:
                 listener.queue.append(conn)
                 conn.server.linger0 = listener.linger0
                 conn.server.read_shut = listener.read_shut
         side.sock, side.linger0, side.read_shut = sock, sock.linger0, sock.read_shut
+        self.sides[sock.netns, local, remote] = side
+        self.sides[sock.netns, remote, local] = side.other
+
+    def listener_at(self, netns, remote):
+        """Who gets it when it is none of the program's own: an address before the wildcard, then IPv4 before IPv6
+        (the kernel's compute_score()). Of two with SO_REUSEPORT nobody knows."""
+        def score(listener):
+            ip, same = listener.at[0], listener.family != AF_INET6 or ":" in remote[0]
+            if ip == remote[0]:
+                return 2, same
+            if ip == ("::" if ":" in remote[0] else "0.0.0.0") or (ip == "::" and not listener.v6only):
+                return 1, same
+            return 0, same
+
+        found = self.listeners[netns, remote[1]]
+        found[:] = [listener for listener in found if listener.listening and listener.at[1] == remote[1]]
+        best = sorted(((score(listener), listener) for listener in found if score(listener)[0]),
+                      key=lambda entry: entry[0])
+        if not best or (len(best) > 1 and best[-1][0] == best[-2][0]):
+            return None
+        return best[-1][1]
 
     def connect_again(self, rec, sock):
         """On an attempt whose result the program has not taken: no event of its own."""
@@ -671,8 +730,7 @@ class World:
                 self.expect(Actor(rec), sock, "accept", "failure", local=local, errno=error,
                             direction="ingress")
             return
-        waiting = self.waiting[sock.netns, rec.peer, rec.local]
-        conn = waiting.popleft() if waiting else None
+        conn = self.take_waiting(sock, rec)
         child = self.socks[rec.other] = Sock(rec, rec.other)
         child.history.append(rec)
         self.own(rec, child, rec.ret, rec.arg2)
@@ -691,6 +749,14 @@ class World:
         child.linger0 = child.side.linger0
         child.read_shut = child.side.read_shut
         child.holds = not child.side.dead
+
+    def take_waiting(self, sock, rec):
+        """Its own one, else one of which the listener is not known."""
+        waiting = self.waiting[sock.netns, rec.peer, rec.local]
+        conn = next((conn for conn in waiting if conn in sock.queue), waiting[0] if waiting else None)
+        if conn:
+            waiting.remove(conn)
+        return conn
 
     # --- close ---
 
@@ -743,7 +809,7 @@ class World:
         elif sock.holds:
             self.expect(actor, sock, "close", local=local, state="closed")
             self.empty_queue(actor, sock)
-        sock.holds = False
+        sock.holds = sock.listening = False
 
     def close_connection(self, actor, sock, local):
         side = sock.side

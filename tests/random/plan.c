@@ -8,6 +8,8 @@
 
 #include "random.h"
 
+#define ANSWER_PATIENCE 500 /* ms, more than a SYN that was answered by a mere ACK waits (TCP_RTO_MIN) */
+
 static uint64_t random_state;
 
 static uint64_t mix(uint64_t z)
@@ -192,10 +194,19 @@ static bool port_is_full(const struct slot *s, int port)
 /* A connect that gets no answer must not be waited for. */
 static void connect_to(struct slot *s, const struct addr *to, uint32_t len)
 {
+	bool full;
+
 	if (!s->nonblock && (port_is_full(s, to->port) || slot_pending(s)))
 		call_option(s, OPT_NONBLOCK, 1);
 	call_connect(s, to, len);
-	if (self->borrowed[s - self->slots] && slot_pending(s)) /* its owner could not know how it ends */
+	if (!slot_pending(s))
+		return;
+	full = port_is_full(s, to->port);
+	/* Not the queue: the SYN met what is left of an older connection, and is sent again in a moment. */
+	if (!full && call_answered(s, ANSWER_PATIENCE))
+		call_result(s, 0);
+	/* its owner, or nobody, could know how it ends */
+	if (slot_pending(s) && (!full || self->borrowed[s - self->slots]))
 		call_disconnect(s);
 }
 
@@ -302,6 +313,13 @@ static void bind_slot(struct slot *s)
 	call_bind(s, &to, kind > 95 ? 2 + draw(2) * 6 : full_length(&to));
 }
 
+static void listen_slot(struct slot *s)
+{
+	if (slot_listens(s)) /* there may be more room then */
+		plan_give_up();
+	call_listen(s, (int)draw(3));
+}
+
 static void set_option(struct slot *s)
 {
 	uint32_t kind = draw(100);
@@ -348,7 +366,7 @@ static void tcp_step(struct slot *s)
 	if (kind < 14)
 		bind_slot(s);
 	else if (kind < 26)
-		call_listen(s, (int)draw(3));
+		listen_slot(s);
 	else if (kind < 48)
 		tcp_connect(s);
 	else if (kind < 60)

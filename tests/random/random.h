@@ -189,6 +189,7 @@ void call_shutdown(struct slot *s, int how);
 void call_dup(struct slot *s);
 void call_option(struct slot *s, enum socket_option option, int value);
 void call_error(struct slot *s);
+bool call_answered(const struct slot *s, int timeout_ms);
 void call_result(struct slot *s, int timeout_ms);
 struct slot *slot_free(void);
 bool slot_listens(const struct slot *s);
