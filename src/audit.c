@@ -253,10 +253,12 @@ static void audit_leftover(struct audit_run *run, const struct sockets_view *vie
 {
 	bool waits = view->state == LIFE_TIME_WAIT;
 
-	if (waits && (view->unsure || !run->opts->sees_release))
+	if (view->udplite || (waits && (view->unsure || view->until_ns <= run->opts->now_ns + UINT64_C(2500000000))))
+		return; /* the ledger keeps a TIME_WAIT a little longer than the kernel */
+	if (waits || view->proto == PROTO_UDP) {
+		run->out->unseen++;
 		return;
-	if (view->udplite || (waits && view->until_ns <= run->opts->now_ns + UINT64_C(2500000000)))
-		return; /* the ledger keeps it a little longer than the kernel */
+	}
 	if (((view->state == LIFE_BOUND && view->proto == PROTO_TCP) || audit_may_be_reset(view)) &&
 	    !run->opts->lists_bound) {
 		run->out->hidden++;
@@ -306,10 +308,12 @@ static bool audit_keep(void *arg, const struct sockets_view *view)
 {
 	struct audit_known *known = arg;
 
-	if ((!view->adopted && view->state != LIFE_TIME_WAIT) || !view->cookie || view->mptcp ||
+	bool doubtful = view->adopted || view->state == LIFE_TIME_WAIT || view->proto == PROTO_UDP;
+
+	if (!doubtful || !view->cookie || view->mptcp || view->udplite ||
 	    bsearch(&view->cookie, known->cookies, known->count, sizeof(view->cookie), audit_sort_numbers))
 		return true;
-	if (known->gone)
+	if (known->gone && (view->adopted || view->doubted || view->state == LIFE_TIME_WAIT))
 		known->gone(known->arg, view);
 	return false;
 }

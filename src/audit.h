@@ -34,6 +34,7 @@ struct audit {
 	size_t count, room;
 	size_t compared; /* sockets that both have */
 	size_t unaccepted; /* of the kernel: wait for accept(), or for their last FIN; no process has them */
+	size_t unseen; /* of the ledger: UDP sockets and TIME_WAITs that ended, and no event told */
 	size_t hidden; /* of the ledger: bound TCP sockets, where the kernel does not list them (before 6.8) */
 };
 
@@ -41,14 +42,13 @@ struct audit_options {
 	uint64_t now_ns; /* CLOCK_REALTIME of the snapshot */
 	bool by_cookie; /* as in capture_snapshot */
 	bool lists_bound; /* the kernel lists TCP sockets that are only bound (6.8) */
-	bool sees_release; /* events tell when a port is given back: an early end of TIME_WAIT is no excuse */
 };
 
 /* 0 or -ENOMEM. The caller ends *ret with audit_free. */
 int audit_compare(struct sockets *s, const struct snapshot *snap, const struct audit_options *opts, struct audit *ret);
 /*
- * Forgets what the ledger has and the kernel has not any more, where no event could tell: sockets of a snapshot with the
- * cgroup backend, and TIME_WAIT that ended early. The events of before the snapshot have to be read. `gone` (NULL: none)
+ * Forgets what the ledger has and the kernel has not any more, where events do not always tell: sockets of a snapshot
+ * with the cgroup backend, UDP sockets that were disconnected (7.x), and TIME_WAIT that ended early. The events of before the snapshot have to be read. `gone` (NULL: none)
  * gets each of them. 0 or -ENOMEM.
  */
 int audit_reconcile(struct sockets *s, const struct snapshot *snap,

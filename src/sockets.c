@@ -43,6 +43,7 @@ struct socket_entry {
 	bool locked : 1; /* the port was asked for by number: it outlives a disconnect */
 	bool indexed : 1; /* in the chains by port */
 	bool unsure : 1; /* closed: nobody has told that it still holds the port */
+	bool doubted : 1; /* sockets_each was told once, since its last event, that it is gone */
 	bool adopted : 1; /* from a snapshot, and no event has come: socket_id is the cookie */
 	uint8_t how; /* enum event_how: the assignment of its port */
 };
@@ -307,6 +308,7 @@ static void sockets_update(struct socket_entry *entry, const struct event *ev)
 		entry->local = ev->local;
 	if (ev->remote.has_port)
 		entry->remote = ev->remote;
+	entry->doubted = false;
 	entry->netns = sockets_netns(ev);
 	entry->proto = ev->proto;
 	entry->udplite = ev->protocol == IPPROTO_UDPLITE;
@@ -870,6 +872,7 @@ static struct sockets_view sockets_view_of(const struct socket_entry *entry)
 				      .mptcp = entry->mptcp,
 				      .unsure = entry->unsure,
 				      .adopted = entry->adopted,
+				      .doubted = entry->doubted,
 				      .locked = entry->locked,
 				      .local = entry->local,
 				      .remote = entry->remote,
@@ -886,7 +889,9 @@ void sockets_each(struct sockets *s, bool (*keep)(void *arg, const struct socket
 
 		if (!entry->indexed || keep(arg, &view))
 			continue;
-		if (entry->socket_id)
+		if (entry->socket_id && !entry->adopted && !entry->doubted)
+			entry->doubted = true;
+		else if (entry->socket_id)
 			sockets_forget(s, i);
 		else
 			sockets_unlink_port(s, i);

@@ -49,6 +49,7 @@ struct sockets_view {
 	bool udplite, mptcp;
 	bool unsure; /* TIME_WAIT is a guess: its close did not tell */
 	bool adopted; /* no event of it has come */
+	bool doubted; /* see sockets_each */
 	bool locked; /* the port was asked for by number: it outlives the end of a connection */
 	struct endpoint local, remote;
 	uint32_t pid; /* 0 = unknown */
@@ -56,7 +57,10 @@ struct sockets_view {
 	const char *name;
 };
 
-/* All that have a port, in no order. `keep` false: it is forgotten. */
+/*
+ * All that have a port, in no order. `keep` false: it is forgotten; but one of which events have told only the second
+ * time, when `doubted` is set: the event of its end may be under way.
+ */
 void sockets_each(struct sockets *s, bool (*keep)(void *arg, const struct sockets_view *view), void *arg);
 /* How many were forgotten for want of room. */
 uint64_t sockets_evicted(const struct sockets *s);

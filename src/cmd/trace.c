@@ -254,7 +254,6 @@ static int trace_open_pipeline(struct trace *tr)
 	opts.sockets = p->sockets;
 	tr->ledger.pipeline = p;
 	tr->ledger.by_cookie = tr->attach.ops->backend == BACKEND_CGROUP;
-	tr->ledger.sees_release = trace_keeps(tr) && !tr->ledger.by_cookie;
 	tr->ledger.audit_every_ns = tr->opts.audit_every_ns;
 	if (r == 0)
 		r = enrich_open(&opts, &p->enrich);

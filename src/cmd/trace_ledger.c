@@ -51,7 +51,7 @@ int trace_ledger_start(struct trace_ledger *tl)
 
 bool trace_ledger_is_due(const struct trace_ledger *tl, uint64_t now_ns)
 {
-	return (tl->audit_every_ns || tl->by_cookie) && now_ns >= tl->next_ns;
+	return (tl->audit_every_ns || tl->by_cookie || tl->pipeline->history) && now_ns >= tl->next_ns;
 }
 
 /* ---- what no event tells ---- */
@@ -111,9 +111,9 @@ static void trace_print_round(struct trace_ledger *tl, const struct audit *a)
 	strftime(text, sizeof(text), "%H:%M:%S", localtime(&now));
 	for (size_t i = 0; i < a->count; i++)
 		trace_print_difference(&a->list[i]);
-	printf("%s  %zu sockets alike, %zu differences; not comparable: %zu that no process has, "
+	printf("%s  %zu sockets alike, %zu differences; %zu ended unseen; not comparable: %zu that no process has, "
 	       "%zu bound that this kernel does not list\n",
-	       text, a->compared, a->count, a->unaccepted, a->hidden);
+	       text, a->compared, a->count, a->unseen, a->unaccepted, a->hidden);
 	fflush(stdout);
 	tl->rounds++;
 	tl->differences += a->count;
@@ -124,8 +124,7 @@ static void trace_audit(struct trace_ledger *tl, const struct snapshot *snap)
 {
 	struct audit_options opts = { .now_ns = trace_clock_ns(CLOCK_REALTIME),
 				      .by_cookie = tl->by_cookie,
-				      .lists_bound = tl->lists_bound,
-				      .sees_release = tl->sees_release };
+				      .lists_bound = tl->lists_bound };
 	struct audit now;
 
 	tl->error = audit_compare(tl->pipeline->sockets, snap, &opts, &now);
@@ -152,10 +151,10 @@ void trace_ledger_look(struct trace_ledger *tl, uint64_t now_ns)
 
 	tl->error = snapshot_take(&opts, &snap);
 	if (!tl->error) {
-		if (!tl->sees_release)
-			tl->error = audit_reconcile(tl->pipeline->sockets, &snap, trace_gone, tl);
-		if (!tl->error && tl->audit_every_ns)
+		if (tl->audit_every_ns)
 			trace_audit(tl, &snap);
+		if (!tl->error)
+			tl->error = audit_reconcile(tl->pipeline->sockets, &snap, trace_gone, tl);
 		snapshot_free(&snap);
 	}
 	took_ns = trace_clock_ns(CLOCK_MONOTONIC) - now_ns;

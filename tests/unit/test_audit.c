@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The ledger against made-up tables of the kernel. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "audit.h"
+#include "capture.h"
+#include "events.h"
+
+enum { INUM = 4026531840, SECOND = 1000000000 };
+
+static struct snapshot_socket kernel_socket(uint64_t cookie, enum sockdiag_state state, int port, int remote_port)
+{
+	struct snapshot_socket sock = { .netns_inum = INUM };
+
+	sock.sock.proto = PROTO_TCP;
+	sock.sock.state = state;
+	sock.sock.local = events_endpoint("10.0.0.1", port);
+	sock.sock.remote = events_endpoint("10.0.0.2", remote_port);
+	sock.sock.cookie = cookie;
+	sock.sock.inode = 1;
+	return sock;
+}
+
+static void adopt(void *arg, struct event *ev, uint64_t until_ns)
+{
+	sockets_adopt(arg, ev, until_ns);
+}
+
+static struct audit compare(struct sockets *s, struct snapshot_socket *list, size_t count)
+{
+	struct audit_options opts = { .now_ns = 10 * (uint64_t)SECOND, .lists_bound = true };
+	struct snapshot snap = { .sockets = list, .count = count };
+	struct audit ret;
+
+	assert_int_equal(audit_compare(s, &snap, &opts, &ret), 0);
+	return ret;
+}
+
+static struct sockets *ledger_of(struct snapshot_socket *list, size_t count)
+{
+	struct snapshot snap = { .sockets = list, .count = count };
+	struct sockets *s;
+
+	assert_int_equal(sockets_new(100, &s), 0);
+	assert_int_equal(capture_snapshot(&snap, 10 * (uint64_t)SECOND, false, adopt, s), 0);
+	return s;
+}
+
+static void test_a_snapshot_equals_itself(void **state)
+{
+	struct snapshot_socket list[] = {
+		kernel_socket(1, SOCKDIAG_LISTEN, 80, 0),
+		kernel_socket(2, SOCKDIAG_ESTABLISHED, 80, 4000),
+		kernel_socket(3, SOCKDIAG_CLOSE, 81, 0),
+		kernel_socket(4, SOCKDIAG_TIME_WAIT, 4001, 80),
+	};
+	struct sockets *s;
+	struct audit a;
+
+	(void)state;
+	list[3].sock.waits = true;
+	list[3].sock.expires_ms = 30000;
+	s = ledger_of(list, 4);
+	a = compare(s, list, 4);
+	assert_int_equal(a.count, 0);
+	assert_int_equal(a.compared, 4);
+	audit_free(&a);
+	sockets_free(s);
+}
+
+static void test_differences_are_named(void **state)
+{
+	struct snapshot_socket list[] = {
+		kernel_socket(1, SOCKDIAG_LISTEN, 80, 0),
+		kernel_socket(2, SOCKDIAG_ESTABLISHED, 80, 4000),
+		kernel_socket(3, SOCKDIAG_LISTEN, 82, 0),
+	};
+	struct sockets *s = ledger_of(list, 2);
+	struct audit a, b;
+
+	(void)state;
+	list[1].sock.state = SOCKDIAG_LISTEN; /* state */
+	list[1].sock.remote.port = 0;
+	a = compare(s, list + 1, 2); /* 1 is stale, 3 is missing */
+	assert_int_equal(a.count, 3);
+	assert_int_equal(a.list[0].fault, AUDIT_STATE);
+	assert_int_equal(a.list[1].fault, AUDIT_MISSING);
+	assert_int_equal(a.list[1].cookie, 3);
+	assert_int_equal(a.list[2].fault, AUDIT_STALE);
+	assert_int_equal(a.list[2].cookie, 1);
+	b = compare(s, list, 3); /* only what both looks have counts */
+	audit_intersect(&b, &a);
+	assert_int_equal(b.count, 2);
+	assert_int_equal(b.list[1].fault, AUDIT_MISSING);
+	audit_free(&a);
+	audit_free(&b);
+	sockets_free(s);
+}
+
+static void count_gone(void *arg, const struct sockets_view *view)
+{
+	(void)view;
+	++*(size_t *)arg;
+}
+
+static void test_what_no_event_tells_is_forgotten(void **state)
+{
+	struct snapshot_socket list[] = { kernel_socket(1, SOCKDIAG_LISTEN, 80, 0),
+					  kernel_socket(2, SOCKDIAG_LISTEN, 81, 0) };
+	struct snapshot now = { .sockets = list, .count = 1 };
+	struct sockets *s = ledger_of(list, 2);
+	size_t gone = 0;
+
+	(void)state;
+	assert_int_equal(audit_reconcile(s, &now, count_gone, &gone), 0);
+	assert_int_equal(gone, 1);
+	assert_int_equal(sockets_count(s), 1);
+	assert_int_equal(audit_reconcile(s, &now, count_gone, &gone), 0);
+	assert_int_equal(gone, 1);
+	sockets_free(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_snapshot_equals_itself),
+		cmocka_unit_test(test_differences_are_named),
+		cmocka_unit_test(test_what_no_event_tells_is_forgotten),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
