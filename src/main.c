@@ -7,7 +7,7 @@
 #include "cli.h"
 #include "cmd.h"
 
-static const struct command *const main_commands[] = { &cmd_service, &cmd_doctor };
+static const struct command *const main_commands[] = { &cmd_who, &cmd_history, &cmd_service, &cmd_doctor };
 #define MAIN_COMMAND_COUNT (sizeof(main_commands) / sizeof(main_commands[0]))
 
 int cmd_exit_status(int error)
