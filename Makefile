@@ -47,7 +47,8 @@ BPF_OBJECTS := tracing cgroup probe
 SKELETONS := $(BPF_OBJECTS:%=$(BUILD)/skel/%.skel.h)
 
 PURE_COMMAND_SOURCES := src/cmd/trace_options.c src/cmd/service_options.c src/cmd/service_text.c src/cmd/service_json.c \
-	src/cmd/filter_options.c src/cmd/list_options.c src/cmd/list_text.c
+	src/cmd/filter_options.c src/cmd/list_options.c src/cmd/list_text.c src/cmd/who_options.c \
+	src/cmd/history_options.c src/cmd/history_text.c src/cmd/history_json.c
 
 # Everything from decode on needs no libbpf: that is what the unit tests link.
 LIBBPF_SOURCES := src/attach.c $(wildcard src/attach/*.c) src/capture/ring.c src/version.c src/kernel.c \
@@ -127,7 +128,7 @@ $(BUILD)/tests/cli-load: tests/cli/load.c
 	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $<
 
 # By hand: how many events a second the history takes.
-$(BUILD)/tests/history-bench: tests/history/bench.c $(wildcard src/history/*.[ch]) src/history.h src/buf.c
+$(BUILD)/tests/history-bench: tests/history/bench.c $(wildcard src/history/*.[ch]) src/history.h src/buf.c src/proc.c src/utf8.h
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -O2 -g -Wall -Wextra -o $@ $(filter %.c,$^) -lsqlite3 -lpthread

@@ -15,6 +15,7 @@
 
 #define HISTORY_DEFAULT_PATH "/var/lib/porttrace/history.db"
 #define HISTORY_ERR_SIZE 256
+#define HISTORY_BOOT_ID_SIZE 64
 
 struct history;
 
@@ -94,7 +95,7 @@ struct history_query {
 
 struct history_reader;
 
-/* -ENOENT if there is no such file. 0 or -errno with a sentence in err. Ended with history_reader_close (takes NULL). */
+/* 0 or -errno with a sentence in err: -ENOENT if there is no such file. Ended with history_reader_close. */
 int history_reader_open(const char *path, struct history_reader **ret, char *err);
 /*
  * Calls `fn` for each life, newest first; a non-zero result ends it and is returned. 0, that, or -errno: -EBADMSG if
@@ -116,6 +117,9 @@ int history_summarise(struct history_reader *r, struct history_summary *ret);
  * span before and the beginning of the one after (0 = none). What has been forgotten is no such span.
  */
 int history_covers(struct history_reader *r, uint64_t at_ns, uint64_t *ret_before_ns, uint64_t *ret_after_ns);
+/* Accepts NULL. */
 void history_reader_close(struct history_reader *r);
+/* That of the running kernel, as in history_life; "" if it cannot be read. */
+void history_boot_id(char ret[HISTORY_BOOT_ID_SIZE]);
 
 #endif

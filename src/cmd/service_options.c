@@ -115,8 +115,8 @@ static bool service_is_number(const char *word)
 	return digits[0] && !digits[strspn(digits, "0123456789")];
 }
 
-static int service_parse_query(const char *text, const struct service_table *names,
-			       struct service_query *query, char *err)
+int service_parse_query(const char *text, const struct service_table *names, struct service_query *query,
+			char *err)
 {
 	char word[SERVICE_TEXT_MAX];
 	uint32_t port;

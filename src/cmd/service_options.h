@@ -33,5 +33,8 @@ extern const struct cli_command service_command;
 /* 0, or -EINVAL and a sentence in `err` (CLI_ERR_SIZE bytes). */
 int service_options_parse(struct service_options *opts, int argc, char **argv,
 			  const struct service_table *names, char *err);
+/* One operand. The sentence may quote control characters. */
+int service_parse_query(const char *text, const struct service_table *names, struct service_query *query,
+			char *err);
 
 #endif

@@ -50,7 +50,7 @@ static int history_adopt_add(struct history_adopt *a, sqlite3_stmt *st)
 
 static int history_adopt_read(struct history_adopt *a, sqlite3 *db, const char *boot_id, uint64_t now_ns)
 {
-	_cleanup_(cleanup_statement) sqlite3_stmt *st = NULL;
+	_cleanup_(history_finalize) sqlite3_stmt *st = NULL;
 	int code, r = history_prepare(db,
 				      "SELECT id, cookie, netns, local_port, proto FROM life"
 				      " WHERE (over IS NULL OR over > ?1) AND freed IS NULL AND cookie IS NOT NULL"

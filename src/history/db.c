@@ -100,7 +100,7 @@ int history_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret)
 
 int history_number(sqlite3 *db, const char *sql, int64_t missing, int64_t *ret)
 {
-	_cleanup_(cleanup_statement) sqlite3_stmt *st = NULL;
+	_cleanup_(history_finalize) sqlite3_stmt *st = NULL;
 	int code, r = history_prepare(db, sql, &st);
 
 	if (r < 0)

@@ -24,7 +24,7 @@ int history_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret);
  */
 int history_db_open(const char *path, bool write, sqlite3 **ret, char *err);
 
-static inline void cleanup_statement(sqlite3_stmt **st)
+static inline void history_finalize(sqlite3_stmt **st)
 {
 	sqlite3_finalize(*st);
 }

@@ -201,7 +201,7 @@ static void history_get_life(sqlite3_stmt *st, struct history_life *ret)
 int history_find(struct history_reader *r, const struct history_query *query,
 		 int (*fn)(void *arg, const struct history_life *life), void *arg)
 {
-	_cleanup_(cleanup_statement) sqlite3_stmt *st = NULL;
+	_cleanup_(history_finalize) sqlite3_stmt *st = NULL;
 	char text[HISTORY_SQL_MAX];
 	struct buf sql = { .data = text, .size = sizeof(text) };
 	struct history_life life;
@@ -228,7 +228,7 @@ int history_find(struct history_reader *r, const struct history_query *query,
 /* A number that depends on a moment, ?1. */
 static int history_number_at(sqlite3 *db, const char *sql, uint64_t at_ns, uint64_t *ret)
 {
-	_cleanup_(cleanup_statement) sqlite3_stmt *st = NULL;
+	_cleanup_(history_finalize) sqlite3_stmt *st = NULL;
 	int code, r = history_prepare(db, sql, &st);
 
 	if (r < 0)

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "../cleanup.h"
+#include "../proc.h"
 
 /* What TIME_WAIT lasts at most (TCP_TIMEWAIT_LEN). */
 #define HISTORY_TIME_WAIT_NS UINT64_C(60000000000)
@@ -106,18 +107,16 @@ static int history_store_lock(struct history_store *s, const char *path, char *e
 	return 0;
 }
 
-static void history_store_boot_id(char *ret, size_t size)
+void history_boot_id(char ret[HISTORY_BOOT_ID_SIZE])
 {
-	_fclose_ FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
-
-	ret[0] = '\0';
-	if (f && fgets(ret, (int)size, f))
-		ret[strcspn(ret, "\n")] = '\0';
+	if (proc_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", ret, HISTORY_BOOT_ID_SIZE) < 0)
+		ret[0] = '\0';
+	ret[strcspn(ret, "\n")] = '\0';
 }
 
 static int history_store_run(struct history_store *s, const char *boot_id, uint64_t now_ns)
 {
-	_cleanup_(cleanup_statement) sqlite3_stmt *st = NULL;
+	_cleanup_(history_finalize) sqlite3_stmt *st = NULL;
 	int code, r = history_prepare(s->db, "INSERT INTO run (boot_id, start, last) VALUES (?1, ?2, ?2)", &st);
 
 	if (r < 0)
@@ -132,10 +131,10 @@ static int history_store_run(struct history_store *s, const char *boot_id, uint6
 static int history_store_prepare(struct history_store *s, uint64_t now_ns)
 {
 	int64_t last_process = 0, page_size = 0;
-	char boot_id[64];
+	char boot_id[HISTORY_BOOT_ID_SIZE];
 	int r = history_exec(s->db, HISTORY_PRAGMAS);
 
-	history_store_boot_id(boot_id, sizeof(boot_id));
+	history_boot_id(boot_id);
 	if (!r)
 		r = history_number(s->db, "SELECT max(id) FROM life", 0, &s->base);
 	if (!r)
@@ -376,7 +375,7 @@ static bool history_store_too_large(struct history_store *s, uint64_t max_bytes)
 /* Runs a statement that has one number, ?1. How many rows it changed, or -errno. */
 static int64_t history_store_change(struct history_store *s, const char *sql, uint64_t number)
 {
-	_cleanup_(cleanup_statement) sqlite3_stmt *st = NULL;
+	_cleanup_(history_finalize) sqlite3_stmt *st = NULL;
 	int code, r = history_errno(sqlite3_prepare_v2(s->db, sql, -1, &st, NULL));
 
 	if (r < 0)
