@@ -3,12 +3,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 
 #include "cleanup.h"
 #include "parse.h"
 #include "proc.h"
+
+/* From so many sockets on, several threads look for their owners. */
+#define OWNERS_MANY 5000
+#define OWNERS_MAX_SHARES 8
 
 static int owners_compare_inode(const void *a, const void *b)
 {
@@ -135,20 +140,95 @@ static void owners_sort(struct owners *owners)
 	owners->count = kept + 1;
 }
 
+/* A share of the processes, and what was found there. */
+struct owners_share {
+	const char *proc;
+	const uint32_t *wanted;
+	size_t wanted_count;
+	unsigned int number, shares; /* each process whose place in /proc leaves this remainder */
+	struct owners owners;
+	int err;
+	pthread_t thread;
+	bool started;
+};
+
+static void *owners_read_share(void *arg)
+{
+	struct owners_share *share = arg;
+	_closedir_ DIR *dir = opendir(share->proc);
+	struct dirent *entry;
+	unsigned int place = 0;
+	uint32_t pid;
+
+	share->err = dir ? 0 : -errno;
+	while (!share->err && share->wanted_count && (entry = readdir(dir)))
+		if (!parse_u32(entry->d_name, 1, UINT32_MAX, &pid) && place++ % share->shares == share->number)
+			share->err = owners_read_process(&share->owners, share->proc, pid, share->wanted,
+							 share->wanted_count);
+	return NULL;
+}
+
+/* The first share is the caller's own; one whose thread cannot be started too. Signals are for the main loop. */
+static void owners_read_shares(struct owners_share *shares, unsigned int count)
+{
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	for (unsigned int i = 1; i < count; i++)
+		shares[i].started = !pthread_create(&shares[i].thread, NULL, owners_read_share, &shares[i]);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	for (unsigned int i = 0; i < count; i++)
+		if (!shares[i].started)
+			owners_read_share(&shares[i]);
+	for (unsigned int i = 1; i < count; i++)
+		if (shares[i].started)
+			pthread_join(shares[i].thread, NULL);
+}
+
+static int owners_append(struct owners *owners, struct owners *more)
+{
+	size_t count = owners->count + more->count;
+	struct owner *grown = count ? reallocarray(owners->list, count, sizeof(*grown)) : NULL;
+
+	if (count && !grown)
+		return -ENOMEM;
+	if (more->count)
+		memcpy(grown + owners->count, more->list, more->count * sizeof(*grown));
+	if (count) {
+		owners->list = grown;
+		owners->count = owners->room = count;
+	}
+	owners->hidden += more->hidden;
+	return 0;
+}
+
+static unsigned int owners_share_count(size_t wanted_count)
+{
+	long cpus = wanted_count < OWNERS_MANY ? 1 : sysconf(_SC_NPROCESSORS_ONLN);
+
+	return cpus < 1 ? 1 : cpus > OWNERS_MAX_SHARES ? OWNERS_MAX_SHARES : (unsigned int)cpus;
+}
+
 int owners_read(const char *proc, const uint32_t *wanted, size_t wanted_count, struct owners *ret)
 {
-	_closedir_ DIR *dir = opendir(proc ? proc : "/proc");
+	struct owners_share shares[OWNERS_MAX_SHARES] = { 0 };
+	unsigned int count = owners_share_count(wanted_count);
 	struct owners owners = { 0 };
-	struct dirent *entry;
-	uint32_t pid;
 	int r = 0;
 
-	if (!dir)
-		return -errno;
-	while (!r && wanted_count && (entry = readdir(dir)))
-		if (!parse_u32(entry->d_name, 1, UINT32_MAX, &pid))
-			r = owners_read_process(&owners, proc ? proc : "/proc", pid, wanted,
-						wanted_count);
+	for (unsigned int i = 0; i < count; i++)
+		shares[i] = (struct owners_share){ .proc = proc ? proc : "/proc",
+						   .wanted = wanted,
+						   .wanted_count = wanted_count,
+						   .number = i,
+						   .shares = count };
+	owners_read_shares(shares, count);
+	for (unsigned int i = 0; i < count; i++) {
+		if (r == 0)
+			r = shares[i].err ? shares[i].err : owners_append(&owners, &shares[i].owners);
+		owners_free(&shares[i].owners);
+	}
 	if (r < 0) {
 		owners_free(&owners);
 		return r;

@@ -139,7 +139,8 @@ static const struct cli_option list_rows[] = {
 		"sent, received, queue, backlog, left, netns,\ncontainer, unit, pod, owners, fd, cookie, mark,\n"
 		"device, executable, command",
 		"columns such as local,process,age"),
-	CLI_ARG(SHOW, 0, "sort", "[-]COLUMN", list_set_sort, LIST_AT(sort), "by this column; with '-' the largest first",
+	CLI_ARG(SHOW, 0, "sort", "[-]COLUMN", list_set_sort, LIST_AT(sort),
+		"by this column; with '-' the largest first",
 		"a column such as age or -received"),
 	CLI_FLAG(SHOW, 'j', "json", cli_set_true, LIST_AT(json), "JSON Lines, one object a socket"),
 	CLI_FLAG(SHOW, 'n', "numeric", cli_set_true, LIST_AT(numeric), "no user and service names"),

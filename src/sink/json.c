@@ -17,7 +17,7 @@
 /* PIPE_BUF: a line of at most this length never mixes with another writer's. */
 #define JSON_LINE_MAX 4096
 /* What each further process of a socket may add to that. */
-#define JSON_OWNER_MAX 128
+#define JSON_OWNER_MAX 144
 #define JSON_SERVICE_MAX 64
 #define JSON_HOSTNAME_MAX 64
 /* Readers in JavaScript hold integers exactly only below this. */

@@ -198,8 +198,9 @@ static void record(const struct load *load)
 	f = fopen(path, "w");
 	if (!f)
 		die(path);
-	fprintf(f, "{\"pid\":%d,\"listeners\":%u,\"connections\":%u,\"half\":%u,\"time_wait\":%u,\"udp\":%u,\"bound\":[",
-		getpid(), load->listeners, load->connections, load->half, load->time_wait, load->udp);
+	fprintf(f, "{\"pid\":%d,\"listeners\":%u,\"connections\":%u,\"half\":%u,", getpid(), load->listeners,
+		load->connections, load->half);
+	fprintf(f, "\"time_wait\":%u,\"udp\":%u,\"bound\":[", load->time_wait, load->udp);
 	for (unsigned int i = 0; i < load->bound; i++)
 		fprintf(f, "%s%u", i ? "," : "", load->bound_ports[i]);
 	fprintf(f, "]}\n");
