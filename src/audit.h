@@ -48,8 +48,8 @@ struct audit_options {
 int audit_compare(struct sockets *s, const struct snapshot *snap, const struct audit_options *opts, struct audit *ret);
 /*
  * Forgets what the ledger has and the kernel has not any more, where events do not always tell: sockets of a snapshot
- * with the cgroup backend, UDP sockets that were disconnected (7.x), and TIME_WAIT that ended early. The events of before the snapshot have to be read. `gone` (NULL: none)
- * gets each of them. 0 or -ENOMEM.
+ * with the cgroup backend, UDP sockets that were disconnected (7.x), and TIME_WAIT that ended early. The events of
+ * before the snapshot have to be read. `gone` (NULL: none) gets each of them. 0 or -ENOMEM.
  */
 int audit_reconcile(struct sockets *s, const struct snapshot *snap,
 		    void (*gone)(void *arg, const struct sockets_view *view), void *arg);
