@@ -127,8 +127,15 @@ $(BUILD)/tests/cli-load: tests/cli/load.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $<
 
+HISTORY_PARTS := $(wildcard src/history/*.c) src/buf.c src/proc.c
+
+$(BUILD)/tests/history-make: tests/history/generate.c $(HISTORY_PARTS) $(wildcard src/history/*.h) src/history.h
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -O2 -g -Wall -Wextra -o $@ $(filter %.c,$^) -lsqlite3 -lpthread
+
 # By hand: how many events a second the history takes.
-$(BUILD)/tests/history-bench: tests/history/bench.c $(wildcard src/history/*.[ch]) src/history.h src/buf.c src/proc.c src/utf8.h
+$(BUILD)/tests/history-bench: tests/history/bench.c $(HISTORY_PARTS) $(wildcard src/history/*.h) src/history.h
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -O2 -g -Wall -Wextra -o $@ $(filter %.c,$^) -lsqlite3 -lpthread
@@ -140,7 +147,7 @@ $(BUILD)/tests/list-load: tests/list/load.c
 
 unit-tests: $(UNIT_TESTS)
 test-programs: $(BUILD)/porttrace $(BUILD)/tests/workload $(NARROW) $(BUILD)/tests/stress $(BUILD)/tests/process \
-	$(BUILD)/tests/random $(BUILD)/tests/cli-load $(BUILD)/tests/list-load
+	$(BUILD)/tests/random $(BUILD)/tests/cli-load $(BUILD)/tests/list-load $(BUILD)/tests/history-make
 
 # The same sources with the sanitizers, in a build folder of their own.
 asan:

@@ -2,7 +2,7 @@
 /*
  * Who had which port, kept on disk: one row for each life of a socket, in SQLite (WAL), so that the past can be asked
  * while a porttrace writes and after it has been killed. history_add never waits for the disk: a thread of its own
- * writes, once a second in one transaction.
+ * writes, four times a second, each time in one transaction.
  */
 #ifndef PORTTRACE_HISTORY_H
 #define PORTTRACE_HISTORY_H
@@ -59,7 +59,7 @@ struct history_life {
 	uint64_t since_ns; /* the same, or when porttrace first saw it */
 	uint64_t end_ns; /* closed by the program; 0 = open when it was last seen */
 	uint64_t free_ns; /* the port was free again (TIME_WAIT over); 0 = not yet known */
-	uint64_t seen_ns; /* the last moment for which the row speaks: of an open one, the writer's last commit */
+	uint64_t seen_ns; /* the last moment for which the row speaks: free_ns, else at most its writer's last commit */
 	enum event_proto proto;
 	uint16_t protocol; /* IPPROTO_* */
 	enum life_state state; /* after its last event */

@@ -16,6 +16,8 @@
 #include "store.h"
 
 #define HISTORY_SECOND_NS UINT64_C(1000000000)
+/* Between transactions: far below the second that may be lost when we are killed, as a busy machine is late. */
+#define HISTORY_EVERY_NS 250000000
 #define HISTORY_RING_BYTES ((size_t)16 << 20)
 /* So many records are written in one transaction, and waiting they wake the writer before its time. */
 #define HISTORY_BATCH 32768
@@ -284,7 +286,9 @@ static void history_wait(struct history *h)
 	struct timespec until;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec++;
+	until.tv_nsec += HISTORY_EVERY_NS;
+	until.tv_sec += until.tv_nsec / (long)HISTORY_SECOND_NS;
+	until.tv_nsec %= (long)HISTORY_SECOND_NS;
 	while (sem_clockwait(&h->wake, CLOCK_MONOTONIC, &until) < 0 && errno == EINTR)
 		;
 }

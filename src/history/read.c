@@ -53,8 +53,11 @@ enum history_column {
 	C_RECEIVED, C_PID, C_START, C_UID, C_NAME, C_EXECUTABLE, C_COMMAND_LINE, C_USER, C_CONTAINER, C_UNIT, C_BOOT,
 };
 
+/* Until when it is known to have held its port: of what was not free yet when its run ended, until then. */
+#define HISTORY_SEEN "coalesce(l.freed, min(coalesce(l.over, r.last), r.last))"
+
 static const char history_select[] =
-	"SELECT l.begin, l.since, l.changed, l.closed, l.freed, coalesce(l.over, r.last), l.state, l.held, l.proto,"
+	"SELECT l.begin, l.since, l.changed, l.closed, l.freed, " HISTORY_SEEN ", l.state, l.held, l.proto,"
 	" l.protocol, l.how, l.role, l.cause, l.local_ip, l.local_port, l.remote_ip, l.remote_port, l.netns,"
 	" l.netns_cookie, l.cookie, l.sent, l.received, p.pid, p.start, p.uid, p.name, p.executable, p.command_line,"
 	" p.user, p.container, p.unit, r.boot_id FROM life l LEFT JOIN run r ON r.id = l.run"
@@ -80,7 +83,8 @@ static void history_where(struct buf *sql, const struct history_query *q)
 	if (q->cookie)
 		buf_lit(sql, " AND l.cookie = :cookie");
 	if (q->from_ns || q->to_ns)
-		buf_lit(sql, " AND l.since <= :to AND (l.over >= :from OR (l.over IS NULL AND r.last >= :from))");
+		buf_lit(sql, " AND l.since <= :to AND (l.over >= :from OR l.over IS NULL)"
+			     " AND " HISTORY_SEEN " >= :from");
 	/* in the order of the index, so that a limit ends the search */
 	if (q->port >= 0 || q->remote_port >= 0)
 		buf_lit(sql, " ORDER BY l.since DESC, l.id DESC");
