@@ -342,5 +342,6 @@ int netns_addr6(const char *ifname, const char *ip, int plen, uint32_t flags);
 int netns_route6(const char *ip, int plen, const char *ifname);
 int netns_addr4(const char *ifname, const char *ip, int plen);
 int netns_unreachable4(const char *ip, int plen);
+int netns_mptcp_endpoint4(const char *ip, uint32_t flags);
 
 #endif
