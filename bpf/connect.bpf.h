@@ -46,7 +46,7 @@ static __always_inline void handle_connect_enter(struct sock *sk, const struct r
 	}
 	if (before && armed) /* of an older socket at this address, whose end was lost */
 		COUNT(lost_state);
-	if (!armed || !sock_is_traced(sk) || !handler_wanted(sk, RAW_CONNECT, true))
+	if (!armed || !sock_is_traced(sk) || sock_is_second_path(sk) || !handler_wanted(sk, RAW_CONNECT, true))
 		return;
 	process_tell();
 	__builtin_memset(&at, 0, sizeof(at));

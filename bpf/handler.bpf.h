@@ -122,7 +122,7 @@ static __always_inline void handle_bind(struct sock *sk, const struct request *r
 {
 	struct raw_event *ev;
 
-	if (!sock_is_traced(sk))
+	if (!sock_is_traced(sk) || sock_is_second_path(sk))
 		return;
 	ev = handler_begin(sk, RAW_BIND, -ret, btf);
 	if (!ev)

@@ -61,6 +61,8 @@ static __always_inline void release_move(struct sock *sk, struct inet_timewait_s
 	if (!config.want_release || !armed || !sock_is_traced(sk) || !prefilter_socket(sk))
 		return;
 	known = bpf_map_lookup_elem(&holders, &from);
+	if (known && !known->kind) /* by our twin of mode X */
+		return;
 	if (known) {
 		ev = *known;
 	} else { /* still open (shut down both ways), or closed before the start */

@@ -180,6 +180,17 @@ static __always_inline struct sock *sock_mptcp_parent(struct sock *sk)
 	return parent;
 }
 
+/* Another path of an MPTCP connection than its first: the kernel opened it, no program did. */
+static __always_inline bool sock_is_second_path(struct sock *sk)
+{
+	struct sock *parent = sock_mptcp_parent(sk), *first = NULL;
+
+	if (!parent || !config.mptcp_first_offset)
+		return false;
+	bpf_probe_read_kernel(&first, sizeof(first), (void *)parent + config.mptcp_first_offset);
+	return first != sk;
+}
+
 /* Everything that the socket itself tells. ev has been zeroed. The events of an MPTCP connection happen to the TCP
  * sockets of its paths; they are told as those of the socket that the program has. */
 static __always_inline void sock_fill(struct raw_event *ev, struct sock *sk)

@@ -36,6 +36,7 @@ struct socket_entry {
 	struct endpoint local, remote;
 	uint32_t next; /* of the chain by id; closed: the next to be forgotten; unused: the next unused */
 	uint32_t next_port, prev_port;
+	uint32_t device; /* SO_BINDTODEVICE; 0 = none, or not known */
 	uint8_t role; /* enum event_role */
 	uint8_t kind; /* enum holder_kind */
 	uint8_t proto; /* enum event_proto */
@@ -300,8 +301,10 @@ static void sockets_update(struct socket_entry *entry, const struct event *ev)
 		entry->role = ev->role;
 	if (ev->cookie)
 		entry->cookie = ev->cookie;
-	if (ev->has_options)
+	if (ev->has_options) {
 		entry->v6only = ev->v6only;
+		entry->device = ev->bound_ifindex;
+	}
 	if (who.pid)
 		entry->owner = who;
 	if (ev->local.has_port)
@@ -669,6 +672,7 @@ static const struct socket_entry *sockets_search(const struct sockets *s, const 
 
 		if (!sockets_has_port(entry, key) || sockets_is_out(entry, key) ||
 		    sockets_class_of(entry) != class || (best && best->kind <= entry->kind) ||
+		    !sockets_share_device(key->device, entry->device) ||
 		    !sockets_overlap(&key->local, key->v6only, &entry->local, entry->v6only))
 			continue;
 		best = entry;

@@ -74,6 +74,12 @@ size_t sockets_held(const struct sockets *s);
  */
 bool sockets_overlap(const struct endpoint *a, bool a_v6only, const struct endpoint *b, bool b_v6only);
 
+/* Whether sockets bound to these devices (SO_BINDTODEVICE; 0 = to none) can be in each other's way. */
+static inline bool sockets_share_device(uint32_t a, uint32_t b)
+{
+	return !a || !b || a == b;
+}
+
 /* Which socket is meant. */
 struct sockets_key {
 	uint64_t netns; /* sockets_netns() */
@@ -81,6 +87,7 @@ struct sockets_key {
 	uint16_t protocol; /* IPPROTO_UDPLITE has ports of its own; 0 = the usual one of proto */
 	struct endpoint local;
 	bool v6only;
+	uint32_t device; /* sockets_find_holder only: of who asks, by SO_BINDTODEVICE; 0 = none */
 	struct endpoint remote; /* sockets_find_owner only */
 	uint64_t cookie; /* sockets_find_owner only; 0 = unknown */
 	uint64_t other_than; /* sockets_find_holder only: socket_id of a socket that is not meant; 0 = none */

@@ -9,10 +9,6 @@
 #include "../snapshot.h"
 #include "who.h"
 
-/* STAND-IN: until src/snapshot.c is there, the command links without it. Remove these lines and the test in who_now. */
-extern __typeof__(snapshot_take) snapshot_take __attribute__((weak));
-extern __typeof__(snapshot_free) snapshot_free __attribute__((weak));
-
 /* One socket, joined with what the history has of it. */
 struct who_socket {
 	struct history_life life;
@@ -150,7 +146,7 @@ static int who_show_all(struct who *who, struct who_socket *ws, const struct sna
 	return r;
 }
 
-static int who_take(struct who *who)
+int who_now(struct who *who)
 {
 	struct snapshot_options opts = { .netns_inum = who->opts.netns_inum };
 	_cleanup_(snapshot_free) struct snapshot snap = { 0 };
@@ -165,9 +161,4 @@ static int who_take(struct who *who)
 		fprintf(stderr, "porttrace: %zu network namespaces could not be looked at: not permitted\n",
 			snap.hidden_namespaces);
 	return r;
-}
-
-int who_now(struct who *who)
-{
-	return snapshot_take ? who_take(who) : -ENOSYS; /* STAND-IN, see above */
 }

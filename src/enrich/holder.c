@@ -137,6 +137,7 @@ static struct sockets_key enrich_holder_key(const struct event *ev, const struct
 				     .protocol = ev->proto == PROTO_UDP ? ev->protocol : 0,
 				     .local = *wanted,
 				     .v6only = ev->has_options && ev->v6only,
+				     .device = ev->has_options ? ev->bound_ifindex : 0,
 				     .cookie = ev->kind == EVENT_LISTEN ? ev->cookie : 0,
 				     .other_than = ev->socket_id,
 				     .before_ns = ev->late ? ev->time_ns : 0 };
@@ -145,7 +146,7 @@ static struct sockets_key enrich_holder_key(const struct event *ev, const struct
 static bool enrich_holder_is_same_question(const struct sockets_key *a, const struct sockets_key *b)
 {
 	return a->netns == b->netns && a->proto == b->proto && a->protocol == b->protocol &&
-	       a->v6only == b->v6only && a->cookie == b->cookie &&
+	       a->v6only == b->v6only && a->device == b->device && a->cookie == b->cookie &&
 	       a->local.port == b->local.port && a->local.ip_version == b->local.ip_version &&
 	       memcmp(a->local.addr, b->local.addr, sizeof(a->local.addr)) == 0;
 }
@@ -196,7 +197,8 @@ static bool enrich_holder_is_in_the_way(const struct enrich_holder_search *searc
 	if (sock->local.port != key->local.port || sock->state == SOCKDIAG_NEW_SYN_RECV ||
 	    (key->cookie && sock->cookie == key->cookie))
 		return false;
-	return sockets_overlap(&key->local, key->v6only, &sock->local, !sock->takes_ipv4);
+	return sockets_share_device(key->device, sock->device) &&
+	       sockets_overlap(&key->local, key->v6only, &sock->local, !sock->takes_ipv4);
 }
 
 /* Of those in TIME_WAIT, the one that is there the longest: only then is the port free. */

@@ -469,7 +469,7 @@ def scenario_of(ev, expectations, scenarios, pids, main_pid):
     for exp in expectations:
         if ev.f["cookie"] and exp.x["cookie"] == ev.f["cookie"] and "cookie" not in exp.blind:
             return exp.x["scenario"]
-    if ev.f["pid"] != main_pid:
+    if ev.f["pid"] != main_pid and ev.f["pid"] in pids:
         return pids[ev.f["pid"]]
     during = [s for s in scenarios.values() if ev.time and s["start"] <= ev.time <= s["end"]]
     during.sort(key=lambda s: s["end"] - s["start"])
@@ -500,6 +500,12 @@ def closing_problems(path, shown):
     return out
 
 
+def own_namespaces(expectations, main_pid):
+    """Network namespaces in which nobody else is: there the kernel's own threads are judged too."""
+    shared = {exp.x["netns"] for exp in expectations if exp.x["pid"] == main_pid}
+    return {exp.x["netns"] for exp in expectations} - shared
+
+
 def is_judged(ev, expectations):
     """A release may come a minute later, and of another socket's port: only of those expected."""
     return ev.f["action"] != "release" or any(exp.x["action"] == "release" and
@@ -517,8 +523,10 @@ def judge(expectations, events, scenarios, pids, backend):
     for scenario, text in order_problems(expectations):
         problems[scenario].append(text)
     main_pid = next(iter(pids), None)
+    own = own_namespaces(expectations, main_pid)
     for ev in events:
-        if ev.match is None and ev.f["pid"] in pids and is_judged(ev, expectations):
+        ours = ev.f["pid"] in pids or ev.f["netns"] in own
+        if ev.match is None and ours and is_judged(ev, expectations):
             name = scenario_of(ev, expectations, scenarios, pids, main_pid)
             problems[name].append(f"extra: {ev}")
     for name, s in scenarios.items():

@@ -390,6 +390,25 @@ void rec_release(const struct sock *s, struct ep remote, int64_t at_ns)
 	rec_event(&e);
 }
 
+/* What was left of a closed socket, in TIME_WAIT or FIN_WAIT2, is gone. */
+void rec_port_back(const struct sock *was)
+{
+	struct expect e = release_of(was);
+
+	rec_event(&e);
+}
+
+/* Until the kernel's table has nothing of a closed connection any more. */
+bool s_wait_gone(const struct sock *was, int timeout_ms)
+{
+	for (int i = 0; i < timeout_ms / 10; i++) {
+		if (!strcmp(state_of(was), "closed"))
+			return true;
+		usleep(10000);
+	}
+	return false;
+}
+
 int s_close(struct sock *s)
 {
 	bool told = s->established || s->holds_port, listens = s->listening;

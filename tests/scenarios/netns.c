@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* An own network namespace and the few devices and routes in it, by rtnetlink alone. */
+/* An own network namespace, the few devices and routes in it, and its paths of MPTCP: by netlink. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <linux/genetlink.h>
+#include <linux/mptcp.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
@@ -16,6 +18,7 @@ struct request {
 		struct ifinfomsg link;
 		struct ifaddrmsg addr;
 		struct rtmsg route;
+		struct genlmsghdr genl;
 	};
 	char attrs[512];
 };
@@ -45,23 +48,34 @@ static void nest_end(struct request *r, struct rtattr *a)
 	a->rta_len = (char *)r + r->h.nlmsg_len - (char *)a;
 }
 
-static int request_send(struct request *r)
-{
-	struct {
-		struct nlmsghdr h;
+struct answer {
+	struct nlmsghdr h;
+	union {
 		struct nlmsgerr e;
-		char rest[1024];
-	} ack;
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), rc = 0;
+		char rest[4096];
+	};
+};
+
+static int request_ask(struct request *r, int protocol, struct answer *ret)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol), rc = 0;
 
 	if (fd < 0)
 		return -errno;
-	if (send(fd, r, r->h.nlmsg_len, 0) < 0 || recv(fd, &ack, sizeof(ack), 0) < 0)
+	memset(ret, 0, sizeof(*ret));
+	if (send(fd, r, r->h.nlmsg_len, 0) < 0 || recv(fd, ret, sizeof(*ret), 0) < 0)
 		rc = -errno;
-	else if (ack.h.nlmsg_type == NLMSG_ERROR)
-		rc = ack.e.error;
+	else if (ret->h.nlmsg_type == NLMSG_ERROR)
+		rc = ret->e.error;
 	close(fd);
 	return rc;
+}
+
+static int request_send(struct request *r)
+{
+	struct answer answer;
+
+	return request_ask(r, NETLINK_ROUTE, &answer);
 }
 
 static int set_up(const char *ifname, bool up)
@@ -199,6 +213,71 @@ int netns_unreachable4(const char *ip, int plen)
 	r.route.rtm_type = RTN_UNREACHABLE;
 	put(&r, RTA_DST, &in, sizeof(in));
 	return request_send(&r);
+}
+
+/* ---- MPTCP ---- */
+
+static void genl_init(struct request *r, int family, int command, int version)
+{
+	request_init(r, family, 0, sizeof(r->genl));
+	r->genl.cmd = command;
+	r->genl.version = version;
+}
+
+/* The number of a family of generic netlink, which is told among other things. */
+static int genl_family(const char *name)
+{
+	struct answer answer;
+	struct request r;
+	struct rtattr *a;
+	int rc, left;
+
+	genl_init(&r, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 1);
+	r.h.nlmsg_flags = NLM_F_REQUEST;
+	put(&r, CTRL_ATTR_FAMILY_NAME, name, strlen(name) + 1);
+	rc = request_ask(&r, NETLINK_GENERIC, &answer);
+	if (rc)
+		return rc;
+	a = (void *)(answer.rest + GENL_HDRLEN);
+	left = answer.h.nlmsg_len - NLMSG_LENGTH(GENL_HDRLEN);
+	for (; RTA_OK(a, left); a = RTA_NEXT(a, left))
+		if (a->rta_type == CTRL_ATTR_FAMILY_ID)
+			return *(uint16_t *)RTA_DATA(a);
+	return -ENOENT;
+}
+
+static int mptcp_limits(int family, uint32_t most)
+{
+	struct answer answer;
+	struct request r;
+
+	genl_init(&r, family, MPTCP_PM_CMD_SET_LIMITS, MPTCP_PM_VER);
+	put(&r, MPTCP_PM_ATTR_RCV_ADD_ADDRS, &most, sizeof(most));
+	put(&r, MPTCP_PM_ATTR_SUBFLOWS, &most, sizeof(most));
+	return request_ask(&r, NETLINK_GENERIC, &answer);
+}
+
+/* Connections may use this address for another path. flags: MPTCP_PM_ADDR_FLAG_* */
+int netns_mptcp_endpoint4(const char *ip, uint32_t flags)
+{
+	int family = genl_family(MPTCP_PM_NAME), rc;
+	uint16_t ipv4 = AF_INET;
+	struct answer answer;
+	struct rtattr *addr;
+	struct in_addr in;
+	struct request r;
+
+	rc = family < 0 ? family : mptcp_limits(family, 2);
+	if (rc)
+		return rc;
+	inet_pton(AF_INET, ip, &in);
+	genl_init(&r, family, MPTCP_PM_CMD_ADD_ADDR, MPTCP_PM_VER);
+	addr = put(&r, MPTCP_PM_ATTR_ADDR | NLA_F_NESTED, NULL, 0);
+	put(&r, MPTCP_PM_ADDR_ATTR_FAMILY, &ipv4, sizeof(ipv4));
+	put(&r, MPTCP_PM_ADDR_ATTR_ADDR4, &in, sizeof(in));
+	put(&r, MPTCP_PM_ADDR_ATTR_FLAGS, &flags, sizeof(flags));
+	nest_end(&r, addr);
+	return request_ask(&r, NETLINK_GENERIC, &answer);
 }
 
 int netns_enter(void)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Who has the port, and what else stands between a program and one; and when it is given back. */
+/* Who has the port, and what else stands between a program and one. */
 #define _GNU_SOURCE
 #include <grp.h>
 #include <net/if.h>
@@ -8,6 +8,10 @@
 #include <unistd.h>
 
 #include "workload.h"
+
+#ifndef SO_BINDTOIFINDEX
+#define SO_BINDTOIFINDEX 62
+#endif
 
 /* ---- holders ---- */
 
@@ -202,6 +206,27 @@ static int held_listen(const struct variant *v)
 
 /* ---- addresses ---- */
 
+/* A listener on another device is in nobody's way: it is the bound socket of one's own. */
+static int held_on_own_device(const struct variant *v)
+{
+	struct sock *s[3];
+	int port = next_port();
+
+	if (netns_link("ptd0", "dummy", 0))
+		return sc_skip("the kernel has no dummy devices");
+	for (int i = 0; i < 3; i++) {
+		s[i] = s_open(v->family, v->type);
+		WANT(s[i]);
+		WANT(s_set(s[i], SOL_SOCKET, SO_BINDTOIFINDEX, if_nametoindex(i ? "ptd0" : "lo")) == 0);
+	}
+	WANT(s_bind(s[0], v->ip, port) == 0);
+	WANT(s_listen(s[0], 3) == 0);
+	WANT(s_bind(s[1], v->ip, port) == 0);
+	s_held(s[2], "bound", s[1]);
+	WANT(s_bind(s[2], v->ip, port) == -EADDRINUSE);
+	return 0;
+}
+
 /* A route, but nothing to be seen as: IPv6 has no address of its own here. */
 static int no_address(const struct variant *v)
 {
@@ -258,82 +283,11 @@ const struct scenario cause_scenarios[] = {
 	SC("held_by_other_udp", held_by_other, 0, UDP4),
 	SC("held_by_exited", held_by_exited, 0, TCP4, .n = 1),
 	SC("held_listen_any", held_listen, 0, TCP4),
+	SC("held_on_own_device", held_on_own_device, OWN_NETNS,
+	   AT(AF_INET, SOCK_STREAM, "0.0.0.0")),
 	SC("no_address_tcp6", no_address, OWN_NETNS | NEED_IPV6, OUT6(SOCK_STREAM)),
 	SC("no_address_udp6", no_address, OWN_NETNS | NEED_IPV6, OUT6(SOCK_DGRAM)),
 	SC("privileged_start_tcp4", privileged_start, OWN_NETNS, TCP4),
 	SC("privileged_start_udp4", privileged_start, OWN_NETNS, UDP4),
-	SC_END,
-};
-
-/* ---- releases ---- */
-
-static int release_bound(const struct variant *v)
-{
-	struct sock *s = s_open(v->family, v->type);
-
-	WANT(s);
-	WANT(s_bind(s, v->ip, v->flags & V_EXPLICIT ? next_port() : 0) == 0);
-	if (v->n)
-		WANT(s_listen(s, 3) == 0);
-	return s_close(s);
-}
-
-/* The first of two that share a port does not free it. */
-static int release_shared(const struct variant *v)
-{
-	struct sock *s[2];
-	int port = next_port();
-
-	for (int i = 0; i < 2; i++) {
-		s[i] = s_open(v->family, v->type);
-		WANT(s[i]);
-		WANT(s_set(s[i], SOL_SOCKET, SO_REUSEPORT, 1) == 0);
-		WANT(s_bind(s[i], v->ip, port) == 0);
-	}
-	WANT(s_close(s[0]) == 0);
-	return s_close(s[1]);
-}
-
-static int release_refused(const struct variant *v)
-{
-	struct sock *c = s_open(v->family, SOCK_STREAM);
-
-	WANT(c);
-	WANT(s_connect(c, v->ip, next_port()) == -ECONNREFUSED);
-	return 0;
-}
-
-/* Both ends, reset by SO_LINGER 0: the other one's port goes when the RST comes, not at close. */
-static int release_reset(const struct variant *v)
-{
-	struct sock *l = s_listener(v->family, v->ip, 3), *c, *a;
-
-	WANT(l);
-	WANT(s_pair(l, v->ip, &c, &a) == 0);
-	WANT(s_linger0(c) == 0);
-	return s_close(c);
-}
-
-static int release_udp_connected(const struct variant *v)
-{
-	struct sock *s = s_open(v->family, SOCK_DGRAM);
-
-	WANT(s);
-	WANT(s_udp_connect(s, v->ip, next_port()) == 0);
-	return s_close(s);
-}
-
-const struct scenario release_scenarios[] = {
-	SC("release_tcp4_bound", release_bound, NEED_RELEASE, TCP4, .flags = V_EXPLICIT),
-	SC("release_tcp4_zero", release_bound, NEED_RELEASE, TCP4),
-	SC("release_tcp6_bound", release_bound, NEED_RELEASE | NEED_IPV6, TCP6,
-	   .flags = V_EXPLICIT),
-	SC("release_listener", release_bound, NEED_RELEASE, TCP4, .flags = V_EXPLICIT, .n = 1),
-	SC("release_udp4", release_bound, NEED_RELEASE, UDP4, .flags = V_EXPLICIT),
-	SC("release_udp4_connected", release_udp_connected, NEED_RELEASE, UDP4),
-	SC("release_shared_tcp4", release_shared, NEED_RELEASE, TCP4),
-	SC("release_shared_udp4", release_shared, NEED_RELEASE, UDP4),
-	SC("release_refused", release_refused, NEED_RELEASE, TCP4),
-	SC("release_reset", release_reset, NEED_RELEASE, TCP4),
 	SC_END,
 };

@@ -35,6 +35,7 @@ enum {
 	NEED_MPTCP = 1 << 6,
 	NEED_SECCOMP = 1 << 7, /* a porttrace with --seccomp */
 	NEED_RELEASE = 1 << 8, /* a porttrace with -e all,release */
+	NEED_SOAK = 1 << 9, /* time: minutes */
 };
 
 #define SMALL_RANGE_LO 40000
@@ -306,6 +307,8 @@ int s_accept_error(struct sock *ls);
 extern bool with_release;
 extern int (*close_by)(int fd);    /* close(), or what does the same */
 void rec_release(const struct sock *s, struct ep remote, int64_t at_ns);
+void rec_port_back(const struct sock *was);
+bool s_wait_gone(const struct sock *was, int timeout_ms);
 int64_t s_send(struct sock *s, int n);
 int64_t s_recv(struct sock *s, int n);
 int s_transfer(struct sock *from, struct sock *to, int n);
@@ -339,5 +342,6 @@ int netns_addr6(const char *ifname, const char *ip, int plen, uint32_t flags);
 int netns_route6(const char *ip, int plen, const char *ifname);
 int netns_addr4(const char *ifname, const char *ip, int plen);
 int netns_unreachable4(const char *ip, int plen);
+int netns_mptcp_endpoint4(const char *ip, uint32_t flags);
 
 #endif

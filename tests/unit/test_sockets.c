@@ -319,6 +319,33 @@ static void test_v6only_holder_leaves_ipv4(void **state)
 	sockets_free(s);
 }
 
+/* Two sockets on different devices have the same port; one on no device is in the way of both. */
+static void test_devices(void **state)
+{
+	struct event eth = socket_event(1, EVENT_LISTEN, 1000, "0.0.0.0", 80, 2, "eth");
+	struct event wlan = socket_event(2, EVENT_BIND, 1000, "0.0.0.0", 80, 3, "wlan");
+	struct sockets_key key = key_of("0.0.0.0", 80);
+	struct holder holder;
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	eth.has_options = wlan.has_options = true;
+	eth.bound_ifindex = 7;
+	wlan.bound_ifindex = 8;
+	track(s, eth);
+	key.device = 8;
+	assert_false(sockets_find_holder(s, &key, &holder));
+	track(s, wlan);
+	assert_true(sockets_find_holder(s, &key, &holder));
+	assert_int_equal(holder.pid, 3);
+	key.device = 7;
+	assert_true(sockets_find_holder(s, &key, &holder));
+	assert_int_equal(holder.pid, 2);
+	assert_int_equal(holder_of(s, "0.0.0.0", 80), 2);
+	sockets_free(s);
+}
+
 /* A listener, then a bound socket, then a connection, in whichever order they came. */
 static void test_preference(void **state)
 {
@@ -752,6 +779,7 @@ int main(void)
 		cmocka_unit_test(test_holder_is_described),
 		cmocka_unit_test(test_holder_has_the_same_port_and_namespace),
 		cmocka_unit_test(test_v6only_holder_leaves_ipv4),
+		cmocka_unit_test(test_devices),
 		cmocka_unit_test(test_preference),
 		cmocka_unit_test(test_time_wait_is_held),
 		cmocka_unit_test(test_close_states),

@@ -71,7 +71,9 @@ release()
 {
 	mkdir -p "/results/$1"
 	trace_start "/results/$1" -e all,release --attach-mode "$2" || return
-	/test/workload --release --expect "/results/$1/expect.jsonl" >"/results/$1/run.log" 2>&1
+	long=
+	[ $soak = 0 ] || long=--soak
+	/test/workload --release $long --expect "/results/$1/expect.jsonl" >"/results/$1/run.log" 2>&1
 	trace_stop
 }
 
