@@ -374,10 +374,22 @@ static int list_print(struct list *list)
 	return r < 0 ? r : list_show(list, places, count);
 }
 
+/* The bytes of each connection cost the kernel something: only where they are shown. */
+static bool list_wants_detail(const struct list_options *opts)
+{
+	bool wanted = opts->json || (opts->sort.given && (opts->sort.column == LIST_SENT ||
+							  opts->sort.column == LIST_RECEIVED));
+
+	for (size_t i = 0; i < opts->columns.count; i++)
+		wanted |= opts->columns.list[i] == LIST_SENT || opts->columns.list[i] == LIST_RECEIVED;
+	return wanted;
+}
+
 /* The exit status, with a message told if that is not 0; -EPIPE if the reader of the output has gone. */
 static int list_round(struct list *list)
 {
-	struct snapshot_options opts = { .netns_inum = list->opts.filter.netns_inum, .detail = true };
+	struct snapshot_options opts = { .netns_inum = list->opts.filter.netns_inum,
+					 .detail = list_wants_detail(&list->opts) };
 	int r = snapshot_take(&opts, &list->snap);
 
 	if (r < 0)

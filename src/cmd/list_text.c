@@ -6,6 +6,7 @@
 #include "list_text.h"
 
 #include <ctype.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "../cache.h"
@@ -108,7 +109,7 @@ static const struct port_facts *list_service_side(const struct event *ev)
 
 static void list_cell_proto(struct list_cell *cell, const struct event *ev)
 {
-	buf_str(cell->b, ev->protocol == 136 ? "udplite" : ev->mptcp ? "mptcp" : event_proto_names[ev->proto]);
+	buf_str(cell->b, ev->protocol == IPPROTO_UDPLITE ? "udplite" : event_proto_names[ev->proto]);
 }
 
 static void list_cell_state(struct list_cell *cell, const struct event *ev)
