@@ -206,9 +206,14 @@ static bool audit_may_be_reset(const struct sockets_view *ledger)
 	return ledger->proto == PROTO_TCP && ledger->state == LIFE_CONNECTED && ledger->locked;
 }
 
-/* Closed by its program and not yet at its end (FIN_WAIT1 and the like), or reset and not yet closed. */
+/*
+ * Closed by its program and not yet at its end (FIN_WAIT1 and the like), reset and not yet closed, or shut down both
+ * ways: then it is in TIME_WAIT although the program has it still open.
+ */
 static bool audit_is_ending(const struct sockdiag_socket *sock, const struct sockets_view *ledger)
 {
+	if (sock->waits)
+		return ledger->state == LIFE_CONNECTED;
 	if (sock->state == SOCKDIAG_CLOSE)
 		return audit_may_be_reset(ledger);
 	return !sock->inode && ledger->state == LIFE_TIME_WAIT;

@@ -204,7 +204,9 @@ audit()
 # porttrace list against ss; compared on the host.
 list()
 {
-	PORTTRACE=/test/porttrace LIST_LOAD=/test/list-load bash /test/list/collect.sh "/results/$1" 20 10000 \
+	sockets=3000
+	[ $soak = 0 ] || sockets=10000
+	PORTTRACE=/test/porttrace LIST_LOAD=/test/list-load bash /test/list/collect.sh "/results/$1" 20 $sockets \
 		>"/tmp/$1.log" 2>&1 || echo failed >>"/tmp/$1.log"
 	cp "/tmp/$1.log" "/results/$1/log"
 }
