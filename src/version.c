@@ -2,9 +2,10 @@
 #include "version.h"
 
 #include <bpf/libbpf.h>
+#include <sqlite3.h>
 
 void version_print(FILE *out)
 {
-	fprintf(out, "porttrace %s\nlibbpf %s; sinks: table, json\nLicence: GPL-2.0-only OR BSD-2-Clause\n",
-		PORTTRACE_VERSION, libbpf_version_string());
+	fprintf(out, "porttrace %s\nlibbpf %s, SQLite %s; sinks: table, json\nLicence: GPL-2.0-only OR BSD-2-Clause\n",
+		PORTTRACE_VERSION, libbpf_version_string(), sqlite3_libversion());
 }
