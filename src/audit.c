@@ -107,23 +107,13 @@ static int audit_index(struct audit_run *run)
 
 /* ---- one socket of the kernel ---- */
 
-static enum life_state audit_kernel_state(const struct sockdiag_socket *sock)
-{
-	if (sock->waits)
-		return LIFE_TIME_WAIT;
-	if (sock->state == SOCKDIAG_LISTEN)
-		return LIFE_LISTENING;
-	return sock->remote.port && (sock->state != SOCKDIAG_CLOSE || sock->proto == PROTO_UDP) ? LIFE_CONNECTED :
-												  LIFE_BOUND;
-}
-
 static struct sockets_view audit_view_of(const struct audit_run *run, const struct snapshot_socket *sock)
 {
 	struct sockets_view view = {
 		.cookie = sock->sock.cookie,
 		.netns = run->opts->by_cookie && sock->netns_cookie ? sock->netns_cookie : sock->netns_inum,
 		.proto = sock->sock.proto,
-		.state = audit_kernel_state(&sock->sock),
+		.state = snapshot_life_state(&sock->sock),
 		.local = sock->sock.local,
 		.remote = sock->sock.remote,
 	};

@@ -57,3 +57,21 @@ void json_text(struct buf *b, const char *text, size_t max)
 	}
 	buf_char(b, '"');
 }
+
+void json_endpoint(struct buf *b, const struct endpoint *ep, bool zero_port, uint64_t bytes)
+{
+	bool first = true;
+
+	buf_char(b, '{');
+	if (ep->ip_version) {
+		json_key(b, &first, "ip");
+		buf_char(b, '"');
+		buf_ip(b, ep->addr, ep->ip_version);
+		buf_char(b, '"');
+	}
+	if (ep->has_port && (ep->port || zero_port))
+		json_member_u64(b, &first, "port", ep->port);
+	if (bytes != UINT64_MAX)
+		json_member_u64(b, &first, "bytes", bytes);
+	buf_char(b, '}');
+}

@@ -4,9 +4,13 @@
 #define PORTTRACE_JSON_OUT_H
 
 #include "buf.h"
+#include "event.h"
 
 /* A string, at most `max` bytes of it, in quotes. */
 void json_text(struct buf *b, const char *text, size_t max);
+
+/* An endpoint, with what it sent; UINT64_MAX = not known. `zero_port`: port 0 is a fact, not the absence of one. */
+void json_endpoint(struct buf *b, const struct endpoint *ep, bool zero_port, uint64_t bytes);
 
 /* Members of an object: `first` says whether a comma is due. */
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include "cleanup.h"
 #include "netns.h"
 #include "parse.h"
@@ -270,5 +272,19 @@ int netns_read_sysctls(const char *proc, uint32_t pid, struct netns_facts *ret)
 	if (err < 0)
 		return err;
 	*ret = *facts;
+	return 0;
+}
+
+int netns_resolve(const char *text, uint32_t *ret_inum, char *ret_path, size_t size)
+{
+	struct statfs fs;
+	struct stat st;
+
+	snprintf(ret_path, size, text[strspn(text, "0123456789")] ? "%s" : "/proc/%s/ns/net", text);
+	if (stat(ret_path, &st) < 0 || statfs(ret_path, &fs) < 0)
+		return -errno;
+	if (fs.f_type != NSFS_MAGIC)
+		return -EINVAL;
+	*ret_inum = (uint32_t)st.st_ino;
 	return 0;
 }

@@ -4,6 +4,7 @@
 #define PORTTRACE_NETNS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct netns_facts {
@@ -24,6 +25,11 @@ int netns_read_sysctls(const char *proc, uint32_t pid, struct netns_facts *ret);
 uint64_t netns_cookie(void);
 /* The same for a namespace's file, such as /proc/PID/ns/net or /run/netns/blue; 0 also if it cannot be entered. */
 uint64_t netns_cookie_at(const char *path);
+/*
+ * A process id or a path such as /run/netns/blue -> the inode of the namespace, and the path to it. 0 or -errno:
+ * -EINVAL if what is there is no network namespace.
+ */
+int netns_resolve(const char *text, uint32_t *ret_inum, char *ret_path, size_t size);
 /*
  * Calls `fn` in the namespace with this inode: of the calling thread if it is in it, else of a short-lived one that
  * enters it by way of a process that should be in it, which takes CAP_SYS_ADMIN. `proc` NULL = /proc. What `fn`

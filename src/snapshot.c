@@ -388,6 +388,16 @@ int snapshot_take(const struct snapshot_options *opts, struct snapshot *ret)
 	return r;
 }
 
+enum life_state snapshot_life_state(const struct sockdiag_socket *sock)
+{
+	if (sock->waits)
+		return LIFE_TIME_WAIT;
+	if (sock->state == SOCKDIAG_LISTEN)
+		return LIFE_LISTENING;
+	return sock->remote.port && (sock->state != SOCKDIAG_CLOSE || sock->proto == PROTO_UDP) ? LIFE_CONNECTED :
+												  LIFE_BOUND;
+}
+
 void snapshot_free(struct snapshot *snap)
 {
 	owners_free(&snap->owners);

@@ -52,6 +52,8 @@ struct snapshot_options {
 
 /* 0 or -errno; -ENOMEM, -ENOENT if the kernel has no tcp_diag. The caller ends *ret with snapshot_free. */
 int snapshot_take(const struct snapshot_options *opts, struct snapshot *ret);
+/* What a socket of the kernel is, as far as its port goes. */
+enum life_state snapshot_life_state(const struct sockdiag_socket *sock);
 void snapshot_free(struct snapshot *snap);
 
 #endif

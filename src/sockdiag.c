@@ -140,7 +140,6 @@ int sockdiag_parse(enum event_proto proto, const void *message, size_t size,
 	sock.state = msg.idiag_state;
 	sockdiag_endpoint(&sock.local, msg.idiag_family, msg.id.idiag_src, msg.id.idiag_sport);
 	sockdiag_endpoint(&sock.remote, msg.idiag_family, msg.id.idiag_dst, msg.id.idiag_dport);
-	sock.device = msg.id.idiag_if;
 	sock.inode = msg.idiag_inode;
 	sock.uid = msg.idiag_uid;
 	sock.queue = msg.idiag_rqueue;

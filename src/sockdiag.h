@@ -36,7 +36,6 @@ struct sockdiag_socket {
 	enum sockdiag_state state;
 	struct endpoint local, remote; /* v4-mapped addresses have been turned into IPv4 */
 	bool takes_ipv4; /* an IPv6 socket on [::] that gets IPv4 too */
-	uint32_t device; /* SO_BINDTODEVICE; 0 = none */
 	uint32_t inode; /* that /proc/PID/fd shows; 0 = no process has it open */
 	uint32_t uid; /* of whoever created it */
 	uint32_t queue; /* listening: connections waiting for accept(); else bytes to read */

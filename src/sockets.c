@@ -339,10 +339,7 @@ static void sockets_tell_life(const struct socket_entry *entry, struct event *ev
 	ev->life = entry->life;
 	ev->life_begin_ns = entry->born_ns;
 	ev->life_state = sockets_life_state(entry);
-	if (ev->how == HOW_NONE)
-		ev->life_how = entry->how;
-	else
-		ev->life_how = ev->how;
+	ev->life_how = entry->how;
 }
 
 /* ---- closed sockets that may hold their port ---- */
@@ -502,7 +499,6 @@ static void sockets_begin(struct sockets *s, struct socket_entry *entry, const s
 	fresh.creator = fresh.owner = sockets_process_of(ev);
 	fresh.kind = HOLDER_BOUND;
 	fresh.life = ++s->lives;
-	s->adopted -= entry->adopted;
 	*entry = fresh;
 }
 
@@ -553,8 +549,6 @@ static void sockets_end(struct sockets *s, uint32_t i, struct event *ev)
 	}
 	sockets_unlink_port(s, i);
 	sockets_unlink_id(s, i);
-	s->adopted -= s->entries[i].adopted;
-	s->entries[i].adopted = false;
 	s->count--;
 	if (ev->local.has_port)
 		s->entries[i].local = ev->local;
@@ -880,9 +874,7 @@ static struct sockets_view sockets_view_of(const struct socket_entry *entry)
 				      .locked = entry->locked,
 				      .local = entry->local,
 				      .remote = entry->remote,
-				      .pid = entry->owner.pid,
-				      .process_start_ns = entry->owner.start_ns,
-				      .name = entry->owner.name };
+				      .pid = entry->owner.pid };
 }
 
 void sockets_each(struct sockets *s, bool (*keep)(void *arg, const struct sockets_view *view), void *arg)

@@ -53,8 +53,6 @@ struct sockets_view {
 	bool locked; /* the port was asked for by number: it outlives the end of a connection */
 	struct endpoint local, remote;
 	uint32_t pid; /* 0 = unknown */
-	uint64_t process_start_ns;
-	const char *name;
 };
 
 /*

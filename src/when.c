@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "clock.h"
 #include "parse.h"
 
 #define WHEN_SECOND_NS UINT64_C(1000000000)
@@ -282,8 +283,5 @@ void when_iso(struct buf *b, uint64_t ns)
 
 uint64_t when_now(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * WHEN_SECOND_NS + (uint64_t)ts.tv_nsec;
+	return clock_now_ns(CLOCK_REALTIME);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "../cli.h"
+#include "help.h"
 #include "trace.h"
 
 #define AUDIT_EVERY_NS (UINT64_C(5) * 1000000000)
@@ -36,15 +37,6 @@ static const struct cli_command audit_command = {
 	.option_count = sizeof(audit_rows) / sizeof(audit_rows[0]),
 };
 
-static int audit_help(void)
-{
-	static char text[4096];
-	struct buf out = { .data = text, .size = sizeof(text) };
-
-	cli_help(&audit_command, &out);
-	return fwrite(text, 1, out.len, stdout) == out.len && !fflush(stdout) ? EXIT_STATUS_OK : EXIT_STATUS_FAILED;
-}
-
 static int audit_main(int argc, char **argv)
 {
 	static struct trace_options opts; /* large: port sets */
@@ -57,7 +49,7 @@ static int audit_main(int argc, char **argv)
 		fprintf(stderr, "porttrace: %s\nTry 'porttrace audit --help'.\n", err);
 		return EXIT_STATUS_USAGE;
 	}
-	return opts.help ? audit_help() : trace_execute(&opts);
+	return opts.help ? help_print(&audit_command) : trace_execute(&opts);
 }
 
 const struct command cmd_audit = { "audit", "does what porttrace remembers equal the kernel's tables", audit_main };

@@ -7,6 +7,7 @@
 
 #include "../cli.h"
 #include "../history.h"
+#include "help.h"
 #include "trace.h"
 
 #define DAEMON_AT(field) offsetof(struct trace_options, field)
@@ -35,15 +36,6 @@ static const struct cli_command daemon_command = {
 	.option_count = sizeof(daemon_rows) / sizeof(daemon_rows[0]),
 };
 
-static int daemon_help(void)
-{
-	static char text[4096];
-	struct buf out = { .data = text, .size = sizeof(text) };
-
-	cli_help(&daemon_command, &out);
-	return fwrite(text, 1, out.len, stdout) == out.len && !fflush(stdout) ? EXIT_STATUS_OK : EXIT_STATUS_FAILED;
-}
-
 static int daemon_main(int argc, char **argv)
 {
 	static struct trace_options opts; /* large: port sets */
@@ -56,7 +48,7 @@ static int daemon_main(int argc, char **argv)
 		fprintf(stderr, "porttrace: %s\nTry 'porttrace daemon --help'.\n", err);
 		return EXIT_STATUS_USAGE;
 	}
-	return opts.help ? daemon_help() : trace_execute(&opts);
+	return opts.help ? help_print(&daemon_command) : trace_execute(&opts);
 }
 
 const struct command cmd_daemon = { "daemon", "keep who had which port, for who and history", daemon_main };

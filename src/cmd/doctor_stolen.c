@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Not built before src/history.c is there: see the Makefile, and doctor_no_history.c. */
+/* Which ports of services clients were given, from the history. */
 #include "doctor_stolen.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +12,7 @@
 
 struct doctor_history {
 	struct history_reader *reader;
-	char boot_id[64]; /* namespaces' numbers and cookies are of this boot; "" = not readable */
+	char boot_id[HISTORY_BOOT_ID_SIZE]; /* namespaces' numbers and cookies are of this boot; "" = not readable */
 };
 
 int doctor_history_open(struct doctor_history **ret)
@@ -28,9 +27,7 @@ int doctor_history_open(struct doctor_history **ret)
 	r = history_reader_open(HISTORY_DEFAULT_PATH, &h->reader, err);
 	if (r < 0)
 		return r;
-	if (proc_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", h->boot_id, sizeof(h->boot_id)) < 0)
-		h->boot_id[0] = '\0';
-	h->boot_id[strcspn(h->boot_id, "\n")] = '\0';
+	history_boot_id(h->boot_id);
 	*ret = TAKE_PTR(h);
 	return 0;
 }

@@ -51,44 +51,26 @@ static void history_json_network(struct buf *b, const struct history_life *life)
 	buf_char(b, '}');
 }
 
-static void history_json_endpoint(struct buf *b, const struct endpoint *ep, const uint64_t *bytes)
-{
-	bool first = true;
-
-	buf_char(b, '{');
-	if (ep->ip_version) {
-		json_key(b, &first, "ip");
-		buf_char(b, '"');
-		buf_ip(b, ep->addr, ep->ip_version);
-		buf_char(b, '"');
-	}
-	if (ep->has_port)
-		json_member_u64(b, &first, "port", ep->port);
-	if (bytes)
-		json_member_u64(b, &first, "bytes", *bytes);
-	buf_char(b, '}');
-}
-
 /* source = who opened the connection; what is no connection has only a destination. */
 static void history_json_endpoints(struct buf *b, const struct history_life *life)
 {
-	const uint64_t *sent = life->has_bytes ? &life->bytes_sent : NULL;
-	const uint64_t *received = life->has_bytes ? &life->bytes_received : NULL;
+	uint64_t sent = life->has_bytes ? life->bytes_sent : UINT64_MAX;
+	uint64_t received = life->has_bytes ? life->bytes_received : UINT64_MAX;
 	bool peer = life->remote.ip_version || (life->remote.has_port && life->remote.port);
 
 	if (!peer) {
 		buf_lit(b, ",\"destination\":");
-		history_json_endpoint(b, &life->local, NULL);
+		json_endpoint(b, &life->local, true, UINT64_MAX);
 	} else if (life->role == ROLE_INGRESS) {
 		buf_lit(b, ",\"source\":");
-		history_json_endpoint(b, &life->remote, received);
+		json_endpoint(b, &life->remote, true, received);
 		buf_lit(b, ",\"destination\":");
-		history_json_endpoint(b, &life->local, sent);
+		json_endpoint(b, &life->local, true, sent);
 	} else {
 		buf_lit(b, ",\"source\":");
-		history_json_endpoint(b, &life->local, sent);
+		json_endpoint(b, &life->local, true, sent);
 		buf_lit(b, ",\"destination\":");
-		history_json_endpoint(b, &life->remote, received);
+		json_endpoint(b, &life->remote, true, received);
 	}
 }
 

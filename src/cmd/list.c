@@ -4,18 +4,15 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../cache.h"
 #include "../cleanup.h"
+#include "../clock.h"
 #include "../enrich.h"
 #include "../report.h"
 #include "../sink.h"
@@ -335,18 +332,10 @@ static int list_open_history(struct list *list)
 	char err[HISTORY_ERR_SIZE] = "";
 	int r = list_history_open(path, list->now_ns, &list->history, err);
 
-	if (r == 0 || (!list->opts.history && (r == -ENOENT || r == -ENOSYS)))
+	if (r == 0 || (!list->opts.history && r == -ENOENT))
 		return 0;
 	fprintf(stderr, "porttrace: history %s: %s\n", path, err[0] ? err : strerrordesc_np(-r));
 	return list->opts.history ? r : 0;
-}
-
-static uint64_t list_now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec;
 }
 
 static void list_forget(struct list *list)
@@ -395,7 +384,7 @@ static int list_round(struct list *list)
 	if (r < 0)
 		return list_fail(r, r == -ENOENT ? "this kernel lists no sockets: modprobe tcp_diag" :
 						   "cannot read the sockets");
-	list->now_ns = list_now_ns();
+	list->now_ns = clock_now_ns(CLOCK_REALTIME);
 	if (list_open_history(list) < 0)
 		return EXIT_STATUS_FAILED;
 	list_choose_columns(list);
@@ -453,30 +442,13 @@ static int list_watch(struct list *list)
 	return status;
 }
 
-/* --netns: a process id or a path such as /run/netns/blue -> inode of the namespace. */
-static int list_resolve_netns(const char *text, struct filter *filter)
-{
-	char path[PATH_MAX];
-	struct statfs fs;
-	struct stat st;
-	int r;
-
-	if (text[strspn(text, "0123456789")] == '\0')
-		snprintf(path, sizeof(path), "/proc/%s/ns/net", text);
-	else
-		snprintf(path, sizeof(path), "%s", text);
-	r = stat(path, &st) || statfs(path, &fs) ? -errno : fs.f_type == NSFS_MAGIC ? 0 : -EINVAL;
-	if (r == 0)
-		filter->netns_inum = (uint32_t)st.st_ino;
-	return r;
-}
-
 static int list_run(struct list *list)
 {
 	struct enrich_options enrich = { .numeric = list->opts.numeric };
 	struct sink_options sink = { .fd = STDOUT_FILENO, .hostname = list->hostname };
 	const char *netns = list->opts.netns;
-	int r = netns ? list_resolve_netns(netns, &list->opts.filter) : 0;
+	char path[PATH_MAX];
+	int r = netns ? netns_resolve(netns, &list->opts.filter.netns_inum, path, sizeof(path)) : 0;
 
 	if (r < 0) {
 		fprintf(stderr, "porttrace: option '--netns': %s\n",

@@ -3,17 +3,14 @@
 #include "list_history.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../cache.h"
-#include "../cleanup.h"
 #include "../proc.h"
 
 #define LIST_HISTORY_LATE_NS (120 * NS_PER_SEC) /* no socket waits in TIME_WAIT for longer */
-#define LIST_HISTORY_BOOT_SIZE 37 /* a UUID */
 
 struct list_life {
 	uint64_t cookie, netns_cookie, begin_ns, process_start_ns, bytes_sent, bytes_received;
@@ -28,7 +25,7 @@ struct list_life {
 struct list_history {
 	struct list_life *lives; /* by cookie, the newest first */
 	size_t count, room;
-	char boot_id[LIST_HISTORY_BOOT_SIZE];
+	char boot_id[HISTORY_BOOT_ID_SIZE];
 };
 
 static void list_history_text(char *to, size_t size, const char *from)
@@ -90,16 +87,6 @@ static int list_history_compare(const void *a, const void *b)
 	return (x->order > y->order) - (x->order < y->order);
 }
 
-/* "" if the kernel does not tell; then no life of a history is taken to be of this boot. */
-static void list_history_read_boot(struct list_history *h)
-{
-	_close_ int fd = open("/proc/sys/kernel/random", O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 || proc_read(fd, "boot_id", h->boot_id, sizeof(h->boot_id)) < 0)
-		h->boot_id[0] = '\0';
-	h->boot_id[strcspn(h->boot_id, "\n")] = '\0';
-}
-
 static int list_history_read(struct list_history *h, struct history_reader *reader, uint64_t now_ns, char *err)
 {
 	struct history_query query = { .port = -1,
@@ -109,7 +96,7 @@ static int list_history_read(struct list_history *h, struct history_reader *read
 				       .to_ns = now_ns + NS_PER_SEC };
 	int r;
 
-	list_history_read_boot(h);
+	history_boot_id(h->boot_id); /* "": then no life is taken to be of this boot */
 	r = history_find(reader, &query, list_history_add, h);
 	if (r < 0)
 		snprintf(err, HISTORY_ERR_SIZE, "cannot read it: %s", strerrordesc_np(-r));

@@ -71,15 +71,6 @@ static void service_json_kernel(struct buf *b, const struct netns_facts *ns, uin
 	buf_char(b, '}');
 }
 
-static void service_json_endpoint(struct buf *b, const struct endpoint *ep)
-{
-	buf_lit(b, "{\"ip\":\"");
-	buf_ip(b, ep->addr, ep->ip_version);
-	buf_lit(b, "\",\"port\":");
-	buf_u64(b, ep->port);
-	buf_char(b, '}');
-}
-
 static void service_json_owners(struct report *out, const struct usage_socket *us)
 {
 	struct buf *b = &out->b;
@@ -120,10 +111,10 @@ static void service_json_socket(struct report *out, const struct usage_socket *u
 	buf_str(b, sock->local.ip_version == 6 ? "ipv6\"" : "ipv4\"");
 	json_member_true(b, &first, "takes_ipv4", sock->takes_ipv4);
 	buf_lit(b, ",\"local\":");
-	service_json_endpoint(b, &sock->local);
+	json_endpoint(b, &sock->local, true, UINT64_MAX);
 	if (sock->remote.port) {
 		buf_lit(b, ",\"remote\":");
-		service_json_endpoint(b, &sock->remote);
+		json_endpoint(b, &sock->remote, true, UINT64_MAX);
 	}
 	if (sock->state == SOCKDIAG_LISTEN) {
 		json_member_u64(b, &first, "backlog", sock->backlog);

@@ -18,10 +18,12 @@
 #include "../attach.h"
 #include "../capture.h"
 #include "../child.h"
-#include "../netns.h"
+#include "../clock.h"
 #include "../cleanup.h"
+#include "../netns.h"
 #include "../pipeline.h"
 #include "../version.h"
+#include "help.h"
 #include "trace.h"
 #include "trace_ledger.h"
 
@@ -52,25 +54,17 @@ static volatile sig_atomic_t trace_child_ended;
 static volatile sig_atomic_t trace_spared; /* the next Ctrl-C is for the traced command alone */
 static volatile sig_atomic_t trace_interrupted; /* it came */
 
-static uint64_t trace_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 /* Ends the run; a second Ctrl-C ends it at once. timeout(1) sends its signal twice in a row, which is one. */
 static void trace_on_stop(int signal_number)
 {
 	static uint64_t first_ns;
 
-	if (trace_stop && signal_number == SIGINT && trace_now_ns() - first_ns > 100000000) {
+	if (trace_stop && signal_number == SIGINT && clock_now_ns(CLOCK_MONOTONIC) - first_ns > 100000000) {
 		signal(SIGINT, SIG_DFL);
 		raise(SIGINT);
 	}
 	if (!trace_stop)
-		first_ns = trace_now_ns();
+		first_ns = clock_now_ns(CLOCK_MONOTONIC);
 	trace_stop = 1;
 	alarm(1); /* again and again: interrupts writes that take nothing */
 }
@@ -103,25 +97,17 @@ static void trace_catch_signals(bool command)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-/* --netns: a process id or a path such as /run/netns/blue -> inode and cookie of the namespace. */
+/* --netns -> inode and cookie of the namespace. */
 static int trace_resolve_netns(const char *text, struct filter *filter, char *err)
 {
 	char path[PATH_MAX];
-	struct statfs fs;
-	struct stat st;
-	int r;
+	int r = netns_resolve(text, &filter->netns_inum, path, sizeof(path));
 
-	if (text[strspn(text, "0123456789")] == '\0')
-		snprintf(path, sizeof(path), "/proc/%s/ns/net", text);
-	else
-		snprintf(path, sizeof(path), "%s", text);
-	r = stat(path, &st) || statfs(path, &fs) ? -errno : fs.f_type == NSFS_MAGIC ? 0 : -EINVAL;
 	if (r < 0) {
 		snprintf(err, CLI_ERR_SIZE, "option '--netns': %.120s: %s", text,
 			 r == -EINVAL ? "not a network namespace" : strerror(-r));
 		return r;
 	}
-	filter->netns_inum = (uint32_t)st.st_ino;
 	filter->netns_cookie = netns_cookie_at(path);
 	return 0;
 }
@@ -288,13 +274,13 @@ static bool trace_is_over(struct trace *tr)
 		return true;
 	if (tr->opts.count && tr->pipeline.shown >= tr->opts.count)
 		return true;
-	return tr->end_ns && trace_now_ns() >= tr->end_ns;
+	return tr->end_ns && clock_now_ns(CLOCK_MONOTONIC) >= tr->end_ns;
 }
 
 /* Reads and writes out what there is. Number of records. */
 static int trace_batch(struct trace *tr)
 {
-	uint64_t now = trace_now_ns();
+	uint64_t now = clock_now_ns(CLOCK_MONOTONIC);
 	int n;
 
 	decode_sync_clock(&tr->pipeline.decode);
@@ -312,7 +298,7 @@ static int trace_batch(struct trace *tr)
 static int trace_wait_ms(const struct trace *tr, int records)
 {
 	int ms = records > 0 ? TRACE_POLL_BUSY_MS : TRACE_POLL_IDLE_MS;
-	uint64_t now = trace_now_ns();
+	uint64_t now = clock_now_ns(CLOCK_MONOTONIC);
 
 	if (tr->end_ns && tr->end_ns < now + (uint64_t)ms * 1000000)
 		ms = tr->end_ns > now ? (int)((tr->end_ns - now) / 1000000) + 1 : 0;
@@ -445,7 +431,7 @@ static int trace_start(struct trace *tr)
 	if (r < 0 && tr->opts.verbose)
 		fprintf(stderr, "porttrace: the sockets from before the start are not known: %s\n", strerror(-r));
 	if (tr->opts.duration_ns)
-		tr->end_ns = trace_now_ns() + tr->opts.duration_ns;
+		tr->end_ns = clock_now_ns(CLOCK_MONOTONIC) + tr->opts.duration_ns;
 	if (tr->opts.verbose)
 		fprintf(stderr, "porttrace: ready\n");
 	r = tr->child.pid ? child_start(&tr->child) : 0;
@@ -531,15 +517,6 @@ static int trace_run(struct trace *tr)
 	return trace_finish(tr);
 }
 
-static int trace_print_help(void)
-{
-	static char text[16384];
-	struct buf out = { .data = text, .size = sizeof(text) };
-
-	cli_help(&trace_command, &out);
-	return fwrite(text, 1, out.len, stdout) == out.len && !fflush(stdout) ? EXIT_STATUS_OK : EXIT_STATUS_FAILED;
-}
-
 /* Releases are events that the ledger needs; they are shown to whoever asked for them. */
 static void trace_set_filter(struct trace *tr)
 {
@@ -595,7 +572,7 @@ static int trace_main(int argc, char **argv)
 		return EXIT_STATUS_USAGE;
 	}
 	if (opts.help)
-		return trace_print_help();
+		return help_print(&trace_command);
 	if (opts.version) {
 		version_print(stdout);
 		return fflush(stdout) ? trace_fail_output(-errno) : EXIT_STATUS_OK;

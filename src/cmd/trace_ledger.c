@@ -1,25 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include "trace_ledger.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <sys/utsname.h>
 #include <time.h>
 
 #include "../capture.h"
+#include "../clock.h"
+#include "../human.h"
 
 #define TRACE_RECONCILE_NS (UINT64_C(10) * 1000000000)
 #define TRACE_SECOND_LOOK_NS (UINT64_C(500) * 1000000)
 /* A dump may take a 30th of the time at most. */
 #define TRACE_LOOK_SHARE 30
-
-static uint64_t trace_clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 /* Since 6.8 sock_diag lists TCP sockets that only have a port (inet_diag: 91051f003948). */
 static bool trace_kernel_lists_bound(void)
@@ -39,12 +32,12 @@ int trace_ledger_start(struct trace_ledger *tl)
 	int r;
 
 	tl->lists_bound = trace_kernel_lists_bound();
-	tl->next_ns = trace_clock_ns(CLOCK_MONOTONIC) +
+	tl->next_ns = clock_now_ns(CLOCK_MONOTONIC) +
 		      (tl->audit_every_ns ? tl->audit_every_ns : TRACE_RECONCILE_NS);
 	r = snapshot_take(&opts, &snap);
 	if (r < 0)
 		return r;
-	r = capture_snapshot(&snap, trace_clock_ns(CLOCK_REALTIME), tl->by_cookie, pipeline_socket, tl->pipeline);
+	r = capture_snapshot(&snap, clock_now_ns(CLOCK_REALTIME), tl->by_cookie, pipeline_socket, tl->pipeline);
 	snapshot_free(&snap);
 	return r;
 }
@@ -63,7 +56,7 @@ static void trace_gone(void *arg, const struct sockets_view *view)
 
 	if (!tl->pipeline->history)
 		return;
-	ev.time_ns = trace_clock_ns(CLOCK_REALTIME);
+	ev.time_ns = clock_now_ns(CLOCK_REALTIME);
 	ev.life_begin_ns = view->begin_ns;
 	ev.life_how = view->how;
 	ev.proto = view->proto;
@@ -77,10 +70,12 @@ static void trace_gone(void *arg, const struct sockets_view *view)
 
 static void trace_print_endpoint(const struct endpoint *end)
 {
-	char text[INET6_ADDRSTRLEN] = "?";
+	static const struct port_facts unknown;
+	char text[64] = "";
+	struct buf b = { .data = text, .size = sizeof(text) };
 
-	inet_ntop(end->ip_version == 6 ? AF_INET6 : AF_INET, end->addr, text, sizeof(text));
-	printf(end->ip_version == 6 ? " [%s]:%u" : " %s:%u", text, end->port);
+	human_endpoint(&b, end, &unknown);
+	printf(" %.*s", (int)b.len, text);
 }
 
 static void trace_print_difference(const struct audit_difference *d)
@@ -122,7 +117,7 @@ static void trace_print_round(struct trace_ledger *tl, const struct audit *a)
 /* Differences of one look may be under way: they count if a second look, after the ring was read, has them too. */
 static void trace_audit(struct trace_ledger *tl, const struct snapshot *snap)
 {
-	struct audit_options opts = { .now_ns = trace_clock_ns(CLOCK_REALTIME),
+	struct audit_options opts = { .now_ns = clock_now_ns(CLOCK_REALTIME),
 				      .by_cookie = tl->by_cookie,
 				      .lists_bound = tl->lists_bound };
 	struct audit now;
@@ -157,7 +152,7 @@ void trace_ledger_look(struct trace_ledger *tl, uint64_t now_ns)
 			tl->error = audit_reconcile(tl->pipeline->sockets, &snap, trace_gone, tl);
 		snapshot_free(&snap);
 	}
-	took_ns = trace_clock_ns(CLOCK_MONOTONIC) - now_ns;
+	took_ns = clock_now_ns(CLOCK_MONOTONIC) - now_ns;
 	if (!tl->audit_every_ns && every_ns < took_ns * TRACE_LOOK_SHARE)
 		every_ns = took_ns * TRACE_LOOK_SHARE;
 	tl->next_ns = now_ns + (tl->second ? TRACE_SECOND_LOOK_NS : every_ns);

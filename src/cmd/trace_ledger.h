@@ -10,7 +10,6 @@ struct trace_ledger {
 	struct pipeline *pipeline; /* not owned */
 	bool by_cookie; /* the backend tells namespaces by cookie (cgroup) */
 	bool lists_bound; /* the kernel lists TCP sockets that are only bound */
-	bool json; /* differences as JSON Lines */
 	uint64_t audit_every_ns; /* 0 = no audit */
 
 	uint64_t next_ns; /* CLOCK_MONOTONIC: of the next look */

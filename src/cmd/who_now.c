@@ -17,16 +17,6 @@ struct who_socket {
 	char texts[4][EVENT_PATH_SIZE]; /* executable, command line, container, unit */
 };
 
-static enum life_state who_state(const struct sockdiag_socket *sock)
-{
-	if (sock->waits || sock->state == SOCKDIAG_TIME_WAIT)
-		return LIFE_TIME_WAIT;
-	if (sock->state == SOCKDIAG_LISTEN)
-		return LIFE_LISTENING;
-	return sock->state == SOCKDIAG_CLOSE || sock->state == SOCKDIAG_BOUND || !sock->remote.port ? LIFE_BOUND :
-												       LIFE_CONNECTED;
-}
-
 static const char *who_copy(char *to, size_t size, const char *text)
 {
 	snprintf(to, size, "%s", text);
@@ -99,7 +89,7 @@ static void who_fill(struct who_socket *ws, const struct snapshot_socket *ss, co
 	*life = (struct history_life){
 		.proto = ss->sock.proto, .local = ss->sock.local, .remote = ss->sock.remote,
 		.cookie = ss->sock.cookie, .netns_inum = ss->netns_inum, .netns_cookie = ss->netns_cookie,
-		.state = who_state(&ss->sock), .pid = owner ? owner->pid : 0,
+		.state = snapshot_life_state(&ss->sock), .pid = owner ? owner->pid : 0,
 		.name = ws->name, .user = ws->user, .executable = "", .command_line = "", .container_id = "",
 		.unit = "", .boot_id = "",
 	};
@@ -140,7 +130,7 @@ static int who_show_all(struct who *who, struct who_socket *ws, const struct sna
 
 	for (size_t o = 0; o < sizeof(order) / sizeof(order[0]); o++)
 		for (size_t i = 0; i < snap->count && !r; i++)
-			if (who_state(&snap->sockets[i].sock) == order[o] &&
+			if (snapshot_life_state(&snap->sockets[i].sock) == order[o] &&
 			    who_is_meant(who, snap->sockets[i].sock.local.port, snap->sockets[i].sock.proto))
 				r = who_show_socket(who, ws, snap, &snap->sockets[i]);
 	return r;

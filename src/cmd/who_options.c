@@ -2,10 +2,11 @@
 #include "who_options.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "../netns.h"
 #include "../parse.h"
 
 /* Process ids end here (PID_MAX_LIMIT); inodes of namespaces are far above. */
@@ -57,34 +58,24 @@ static int who_clean(char *err)
 	return -EINVAL;
 }
 
-static int who_stat_netns(const char *path, uint32_t *ret_inum, char *err)
-{
-	struct stat st;
-
-	if (stat(path, &st) < 0) {
-		snprintf(err, CLI_ERR_SIZE, "no network namespace at %.120s: %s", path, strerrordesc_np(errno));
-		return who_clean(err);
-	}
-	*ret_inum = (uint32_t)st.st_ino;
-	return 0;
-}
-
 int who_parse_netns(const char *text, uint32_t *ret_inum, char *err)
 {
-	char path[64];
+	char path[PATH_MAX];
 	uint32_t number;
+	int r;
 
 	*ret_inum = 0;
 	if (!strcmp(text, "all"))
 		return 0;
-	if (parse_u32(text, 1, UINT32_MAX, &number) < 0)
-		return who_stat_netns(text, ret_inum, err);
-	if (number > WHO_PID_MAX) {
+	if (parse_u32(text, WHO_PID_MAX + 1, UINT32_MAX, &number) == 0) {
 		*ret_inum = number;
 		return 0;
 	}
-	snprintf(path, sizeof(path), "/proc/%u/ns/net", number);
-	return who_stat_netns(path, ret_inum, err);
+	r = netns_resolve(text, ret_inum, path, sizeof(path));
+	if (r == 0)
+		return 0;
+	snprintf(err, CLI_ERR_SIZE, "no network namespace at %.120s: %s", path, strerrordesc_np(-r));
+	return who_clean(err);
 }
 
 static int who_parse_at(struct who_options *opts, uint64_t now_ns, char *err)

@@ -9,8 +9,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "cache.h"
+#include "clock.h"
 #include "enrich.h"
 #include "netns.h"
 #include "owners.h"
@@ -85,14 +85,6 @@ static int enrich_holder_open(const struct enrich_options *opts, void **ret_stat
 
 /* ---- limits ---- */
 
-static uint64_t enrich_holder_now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec;
-}
-
 static bool enrich_holder_may(struct enrich_holder_budget *budget, unsigned int per_second, uint64_t now)
 {
 	uint64_t paid = (now - budget->debt_since_ns) / ENRICH_HOLDER_SHARE;
@@ -111,7 +103,7 @@ static bool enrich_holder_may(struct enrich_holder_budget *budget, unsigned int 
 
 static void enrich_holder_spend(struct enrich_holder_budget *budget, uint64_t since_ns)
 {
-	budget->debt_ns += enrich_holder_now_ns() - since_ns;
+	budget->debt_ns += clock_now_ns(CLOCK_MONOTONIC) - since_ns;
 }
 
 /* ---- what is asked ---- */
@@ -197,7 +189,7 @@ static bool enrich_holder_is_in_the_way(const struct enrich_holder_search *searc
 	if (sock->local.port != key->local.port || sock->state == SOCKDIAG_NEW_SYN_RECV ||
 	    (key->cookie && sock->cookie == key->cookie))
 		return false;
-	return sockets_share_device(key->device, sock->device) &&
+	return sockets_share_device(key->device, sock->ifindex) &&
 	       sockets_overlap(&key->local, key->v6only, &sock->local, !sock->takes_ipv4);
 }
 
@@ -244,7 +236,7 @@ static int enrich_holder_visit(struct enrich_holder_state *st, const struct even
 
 	for (size_t i = 0; i < 4 && r == -ESRCH; i++) {
 		if (i == 3) {
-			now = enrich_holder_now_ns();
+			now = clock_now_ns(CLOCK_MONOTONIC);
 			if (!enrich_holder_may(&st->scans, ENRICH_HOLDER_SCANS, now))
 				break;
 			pids[i] = netns_find_process(st->proc, ev->netns_inum);
@@ -269,7 +261,7 @@ static int enrich_holder_visit(struct enrich_holder_state *st, const struct even
 static bool enrich_holder_scan(struct enrich_holder_state *st, const struct sockdiag_socket *sock,
 			       const struct owner **ret)
 {
-	uint64_t now = enrich_holder_now_ns();
+	uint64_t now = clock_now_ns(CLOCK_MONOTONIC);
 	const struct owner *first;
 	struct owner *kept = NULL;
 	struct owners owners;
@@ -291,7 +283,7 @@ static bool enrich_holder_scan(struct enrich_holder_state *st, const struct sock
 
 static bool enrich_holder_has(struct enrich_holder_state *st, uint32_t pid, uint64_t start_ns, uint32_t inode)
 {
-	uint64_t now = enrich_holder_now_ns();
+	uint64_t now = clock_now_ns(CLOCK_MONOTONIC);
 	int r = owners_has(st->proc, pid, start_ns, inode);
 
 	enrich_holder_spend(&st->questions, now);
@@ -364,7 +356,7 @@ static void enrich_holder_ask(struct enrich_holder_state *st, const struct event
 			      struct enrich_holder_answer *answer)
 {
 	struct enrich_holder_search search = { .key = &answer->asked, .no_bound = answer->listen && !ev->cookie };
-	uint64_t now = enrich_holder_now_ns();
+	uint64_t now = clock_now_ns(CLOCK_MONOTONIC);
 
 	answer->found = enrich_holder_visit(st, ev, owner_pid, &search) == 0 && search.found;
 	enrich_holder_spend(&st->questions, now);
@@ -387,7 +379,7 @@ static const struct enrich_holder_answer *enrich_holder_answer(struct enrich_hol
 
 	if (!answer->read_ns || now - answer->read_ns >= ENRICH_HOLDER_EXPIRY_NS) {
 		if (!ev->netns_inum ||
-		    !enrich_holder_may(&st->questions, ENRICH_HOLDER_QUESTIONS, enrich_holder_now_ns()))
+		    !enrich_holder_may(&st->questions, ENRICH_HOLDER_QUESTIONS, clock_now_ns(CLOCK_MONOTONIC)))
 			return NULL;
 		memset(&answer->holder, 0, sizeof(answer->holder));
 		enrich_holder_ask(st, ev, memory ? memory->pid : 0, answer);

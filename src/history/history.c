@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "../cleanup.h"
+#include "../clock.h"
 #include "ring.h"
 #include "store.h"
 
@@ -65,14 +66,6 @@ struct history {
 	uint64_t sync_wanted, sync_done;
 	int sync_error;
 };
-
-static uint64_t history_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * HISTORY_SECOND_NS + (uint64_t)ts.tv_nsec;
-}
 
 /* ---- the thread that adds ---- */
 
@@ -263,7 +256,7 @@ static void history_evict(struct history *h, uint64_t now_ns)
 static int history_write(struct history *h, bool last)
 {
 	/* Events are told a little after they happened; only of before that it is certain that all are here. */
-	uint64_t now = history_now(), lag = last ? 0 : HISTORY_LAG_NS;
+	uint64_t now = clock_now_ns(CLOCK_REALTIME), lag = last ? 0 : HISTORY_LAG_NS;
 	int r, error = 0;
 
 	do {
@@ -276,7 +269,7 @@ static int history_write(struct history *h, bool last)
 		history_evict(h, now);
 		if (!short_of)
 			break;
-		now = history_now();
+		now = clock_now_ns(CLOCK_REALTIME);
 	} while (true);
 	return error;
 }
@@ -364,7 +357,7 @@ int history_open(const struct history_options *opts, struct history **ret, char 
 	if (r < 0)
 		history_say(err, r, "no memory for the history");
 	else
-		r = history_store_open(opts->path, history_now(), &h->store, err);
+		r = history_store_open(opts->path, clock_now_ns(CLOCK_REALTIME), &h->store, err);
 	if (!r) {
 		h->last_process = history_store_last_process(h->store);
 		h->epoch_process = h->last_process + 1;

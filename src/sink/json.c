@@ -212,30 +212,6 @@ static void json_network(struct buf *b, const struct event *ev, const char *dire
 	buf_lit(b, "\"}");
 }
 
-/* Of an endpoint, with what it sent; UINT64_MAX = not known. `zero_port`: port 0 is a fact, not the absence of one. */
-static void json_endpoint_bytes(struct buf *b, const struct endpoint *ep, bool zero_port, uint64_t bytes)
-{
-	bool first = true;
-
-	buf_char(b, '{');
-	if (ep->ip_version) {
-		json_key(b, &first, "ip");
-		buf_char(b, '"');
-		buf_ip(b, ep->addr, ep->ip_version);
-		buf_char(b, '"');
-	}
-	if (ep->has_port && (ep->port || zero_port))
-		json_member_u64(b, &first, "port", ep->port);
-	if (bytes != UINT64_MAX)
-		json_member_u64(b, &first, "bytes", bytes);
-	buf_char(b, '}');
-}
-
-static void json_endpoint(struct buf *b, const struct endpoint *ep, bool zero_port)
-{
-	json_endpoint_bytes(b, ep, zero_port, UINT64_MAX);
-}
-
 static uint64_t json_bytes_from(const struct event *ev, const struct endpoint *ep)
 {
 	if (!ev->has_bytes)
@@ -249,12 +225,12 @@ static void json_endpoints(struct buf *b, const struct event *ev, const struct j
 
 	if (src && (src->ip_version || (src->has_port && src->port))) {
 		buf_lit(b, ",\"source\":");
-		json_endpoint_bytes(b, src, false, json_bytes_from(ev, src));
+		json_endpoint(b, src, false, json_bytes_from(ev, src));
 	}
 	/* Port 0 of a peer is what a program really may have asked for. */
 	if (dst->ip_version || (dst->has_port && (dst->port || dst == &ev->remote))) {
 		buf_lit(b, ",\"destination\":");
-		json_endpoint_bytes(b, dst, dst == &ev->remote, json_bytes_from(ev, dst));
+		json_endpoint(b, dst, dst == &ev->remote, json_bytes_from(ev, dst));
 	}
 }
 
@@ -342,7 +318,7 @@ static void json_assignment(struct buf *b, const struct event *ev)
 	json_member_text(b, &first, "how", event_how_names[ev->how], 16);
 	if (ev->has_requested) {
 		json_key(b, &first, "requested");
-		json_endpoint(b, &ev->requested, true);
+		json_endpoint(b, &ev->requested, true, UINT64_MAX);
 	}
 	buf_char(b, '}');
 }
