@@ -148,7 +148,7 @@ void trace_ledger_look(struct trace_ledger *tl, uint64_t now_ns)
 	if (!tl->error) {
 		if (tl->audit_every_ns)
 			trace_audit(tl, &snap);
-		if (!tl->error)
+		if (!tl->error && !snap.torn) /* what is missing in a torn list may be there */
 			tl->error = audit_reconcile(tl->pipeline->sockets, &snap, trace_gone, tl);
 		snapshot_free(&snap);
 	}
