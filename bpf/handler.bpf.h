@@ -212,7 +212,9 @@ static __always_inline void handle_accept(struct sock *child, bool btf)
 	ev = handler_begin(child, RAW_ACCEPT, 0, btf);
 	if (!ev)
 		return;
-	ev->local_port = sock_local_port(child); /* a connection that was reset in the queue has no other */
+	if (!BPF_CORE_READ(child, __sk_common.skc_num) && ev->protocol == IPPROTO_TCP)
+		ev->after = RAW_AFTER_CLOSED; /* reset in the queue: its port was given back, but it still says which */
+	ev->local_port = sock_local_port(child);
 	ev->how = RAW_HOW_INHERITED;
 	ev->flags |= RAW_F_INGRESS;
 	handler_end(ev, child);

@@ -102,7 +102,7 @@ static __always_inline void handle_time_wait_end(struct inet_timewait_sock *tw)
 }
 
 /* udp_lib_unhash(): always by the process that closes or disconnects. */
-static __always_inline void handle_udp_release(struct sock *sk)
+static __always_inline void handle_udp_release(struct sock *sk, bool disconnects)
 {
 	struct raw_event *ev;
 
@@ -111,9 +111,21 @@ static __always_inline void handle_udp_release(struct sock *sk)
 	ev = handler_begin(sk, RAW_RELEASE, 0, true);
 	if (!ev)
 		return;
+	if (disconnects) {
+		ev->remote_port = 0;
+		__builtin_memset(ev->remote_addr, 0, sizeof(ev->remote_addr));
+	}
 	if (ev->remote_port)
 		ev->flags |= RAW_F_EGRESS;
 	handler_end(ev, sk);
+}
+
+/* __udp_disconnect() gives back a port that was not asked for by number. Up to 6.x through udp_lib_unhash(); since 7.1,
+ * without UDP-Lite, the compiler puts the best part of that function into this one. */
+static __always_inline void handle_udp_disconnect(struct sock *sk)
+{
+	if (!(BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & SOCK_BINDPORT_LOCK))
+		handle_udp_release(sk, true);
 }
 
 #endif

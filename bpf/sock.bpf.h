@@ -19,6 +19,7 @@
 #define TCP_LAST_ACK 9
 #define TCP_LISTEN 10
 #define TCP_CLOSING 11
+#define SOCK_BINDPORT_LOCK 8 /* include/net/sock.h: the port was asked for by number */
 #define SHUTDOWN_MASK 3 /* include/net/sock.h: __tcp_close() sets it first */
 #define SOCK_DEAD 0 /* bits of sk_flags, enum sock_flags in include/net/sock.h */
 #define SOCK_DONE 1

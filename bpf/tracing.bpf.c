@@ -361,7 +361,14 @@ int BPF_PROG(t_time_wait_end, struct inet_timewait_sock *tw)
 SEC("fentry/udp_lib_unhash")
 int BPF_PROG(t_udp_release, struct sock *sk)
 {
-	handle_udp_release(sk);
+	handle_udp_release(sk, false);
+	return 0;
+}
+
+SEC("fentry/__udp_disconnect")
+int BPF_PROG(t_udp_disconnect, struct sock *sk)
+{
+	handle_udp_disconnect(sk);
 	return 0;
 }
 

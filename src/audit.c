@@ -13,7 +13,8 @@ const char *const audit_fault_names[AUDIT_FAULT_COUNT] = {
 	[AUDIT_MISSING] = "missing",
 	[AUDIT_STALE] = "stale",
 	[AUDIT_STATE] = "state",
-	[AUDIT_OWNER] = "owner",
+	[AUDIT_UNSEEN] = "unseen",
+	[AUDIT_PASSED_ON] = "passed on",
 };
 
 /* One entry of the ledger, and whether the kernel has it. */
@@ -175,6 +176,7 @@ static void audit_add(struct audit_run *run, enum audit_fault fault, const struc
 		out->list = list;
 		out->room = out->room ? 2 * out->room : 64;
 	}
+	out->faults[fault]++;
 	list[out->count++] = (struct audit_difference){
 		.fault = fault,
 		.cookie = any->cookie,
@@ -209,6 +211,12 @@ static bool audit_is_ending(const struct sockdiag_socket *sock, const struct soc
 	return !sock->inode && ledger->state == LIFE_TIME_WAIT;
 }
 
+/* Nothing tells when connect(AF_UNSPEC) takes the peer from a UDP socket that keeps its port. */
+static bool audit_is_disconnected(const struct sockets_view *kernel, const struct sockets_view *ledger)
+{
+	return ledger->proto == PROTO_UDP && kernel->state == LIFE_BOUND && ledger->state == LIFE_CONNECTED;
+}
+
 static bool audit_is_owned(const struct snapshot *snap, const struct snapshot_socket *sock, uint32_t pid)
 {
 	for (size_t i = 0; i < sock->owner_count; i++)
@@ -237,10 +245,12 @@ static void audit_socket(struct audit_run *run, const struct snapshot_socket *so
 	}
 	entry->found = true;
 	run->out->compared++;
-	if (kernel.state != entry->view.state && !audit_is_ending(&sock->sock, &entry->view))
+	if (audit_is_disconnected(&kernel, &entry->view))
+		audit_add(run, AUDIT_UNSEEN, &kernel, &entry->view);
+	else if (kernel.state != entry->view.state && !audit_is_ending(&sock->sock, &entry->view))
 		audit_add(run, AUDIT_STATE, &kernel, &entry->view);
 	else if (!audit_is_owned(run->snap, sock, entry->view.pid))
-		audit_add(run, AUDIT_OWNER, &kernel, &entry->view);
+		audit_add(run, AUDIT_PASSED_ON, &kernel, &entry->view);
 }
 
 /* The kernel has it not. What no kernel lists, or no event could tell, is no difference. */
@@ -251,7 +261,7 @@ static void audit_leftover(struct audit_run *run, const struct sockets_view *vie
 	if (view->udplite || (waits && (view->unsure || view->until_ns <= run->opts->now_ns + UINT64_C(2500000000))))
 		return; /* the ledger keeps a TIME_WAIT a little longer than the kernel */
 	if (waits || view->proto == PROTO_UDP) {
-		run->out->unseen++;
+		audit_add(run, AUDIT_UNSEEN, NULL, view);
 		return;
 	}
 	if (((view->state == LIFE_BOUND && view->proto == PROTO_TCP) || audit_may_be_reset(view)) &&
@@ -348,10 +358,23 @@ void audit_intersect(struct audit *now, const struct audit *before)
 {
 	size_t kept = 0;
 
-	for (size_t i = 0; i < now->count; i++)
-		if (audit_has(before, &now->list[i]))
-			now->list[kept++] = now->list[i];
+	memset(now->faults, 0, sizeof(now->faults));
+	for (size_t i = 0; i < now->count; i++) {
+		if (!audit_has(before, &now->list[i]))
+			continue;
+		now->faults[now->list[i].fault]++;
+		now->list[kept++] = now->list[i];
+	}
 	now->count = kept;
+}
+
+size_t audit_differences(const struct audit *a)
+{
+	size_t sum = 0;
+
+	for (int i = 0; i < AUDIT_DIFFERENCE_COUNT; i++)
+		sum += a->faults[i];
+	return sum;
 }
 
 void audit_free(struct audit *a)

@@ -13,10 +13,13 @@ enum audit_fault {
 	AUDIT_MISSING, /* the kernel has the socket, the ledger has not */
 	AUDIT_STALE, /* the ledger has it, the kernel has not */
 	AUDIT_STATE, /* both have it, but one listens, is connected, bound or in TIME_WAIT and the other not */
-	AUDIT_OWNER, /* none of the processes that have it open is its owner in the ledger */
+	AUDIT_DIFFERENCE_COUNT,
+	/* what no event tells, and so is no difference */
+	AUDIT_UNSEEN = AUDIT_DIFFERENCE_COUNT, /* a UDP socket that was disconnected; a TIME_WAIT that ended early */
+	AUDIT_PASSED_ON, /* other processes have it open than the one that acted on it last: fork, SCM_RIGHTS */
 	AUDIT_FAULT_COUNT,
 };
-extern const char *const audit_fault_names[AUDIT_FAULT_COUNT]; /* "missing", "stale", "state", "owner" */
+extern const char *const audit_fault_names[AUDIT_FAULT_COUNT]; /* "missing", ... "unseen", "passed on" */
 
 struct audit_difference {
 	enum audit_fault fault;
@@ -32,9 +35,9 @@ struct audit_difference {
 struct audit {
 	struct audit_difference *list; /* owned; audit_free */
 	size_t count, room;
+	size_t faults[AUDIT_FAULT_COUNT]; /* of the list */
 	size_t compared; /* sockets that both have */
 	size_t unaccepted; /* of the kernel: wait for accept(), or for their last FIN; no process has them */
-	size_t unseen; /* of the ledger: UDP sockets and TIME_WAITs that ended, and no event told */
 	size_t hidden; /* of the ledger: bound TCP sockets, where the kernel does not list them (before 6.8) */
 };
 
@@ -55,6 +58,7 @@ int audit_reconcile(struct sockets *s, const struct snapshot *snap,
 		    void (*gone)(void *arg, const struct sockets_view *view), void *arg);
 /* Leaves in `now` only what `before` has too: what was under way at one look is not wrong. */
 void audit_intersect(struct audit *now, const struct audit *before);
+size_t audit_differences(const struct audit *a);
 void audit_free(struct audit *a);
 
 #endif

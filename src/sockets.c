@@ -519,7 +519,8 @@ static void sockets_remember(struct sockets *s, struct event *ev)
 	if (fresh)
 		sockets_begin(s, &s->entries[i], ev);
 	sockets_update(&s->entries[i], ev);
-	sockets_link_port(s, i);
+	if (ev->kind != EVENT_ACCEPT || ev->close_state != CLOSE_STATE_CLOSED) /* else it was reset in the queue */
+		sockets_link_port(s, i);
 	sockets_tell_life(&s->entries[i], ev);
 }
 

@@ -144,7 +144,7 @@ struct raw_event {
 	__u16 sock_range_low; /* IP_LOCAL_PORT_RANGE, clamped to the namespace's; 0 and 0 = not set */
 	__u16 sock_range_high;
 	__u8 closer; /* close: enum raw_closer */
-	__u8 after; /* close: enum raw_after */
+	__u8 after; /* close, and accept of what was reset in the queue: enum raw_after */
 	__u8 exit_signal; /* with RAW_F_EXITING */
 	__u8 reserved[3];
 	char comm[RAW_COMM_SIZE]; /* may hold any bytes; NUL terminated by the kernel */

@@ -44,6 +44,8 @@ static const struct tracing_row tracing_rows[] = {
 	{ "t_time_wait_end", "inet_twsk_bind_unhash", "release, TIME_WAIT", MODE_F | MODE_X | RELEASES, OPTIONAL,
 	  CARRIES, NULL },
 	{ "t_udp_release", "udp_lib_unhash", "release, UDP", MODE_F | MODE_X | RELEASES, OPTIONAL, CARRIES, NULL },
+	{ "t_udp_disconnect", "__udp_disconnect", "release, UDP", MODE_F | MODE_X | RELEASES, OPTIONAL, CARRIES,
+	  "udplite_rcv" },
 	{ "f_disconnect", "tcp_disconnect", "shutdown of listeners, connections never accepted", MODE_F, OPTIONAL,
 	  QUIET, NULL },
 	{ "f_release", "inet_release", "close", MODE_F, REQUIRED, CARRIES, NULL },

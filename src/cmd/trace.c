@@ -241,6 +241,7 @@ static int trace_open_pipeline(struct trace *tr)
 	tr->ledger.pipeline = p;
 	tr->ledger.by_cookie = tr->attach.ops->backend == BACKEND_CGROUP;
 	tr->ledger.audit_every_ns = tr->opts.audit_every_ns;
+	tr->ledger.verbose = tr->opts.verbose;
 	if (r == 0)
 		r = enrich_open(&opts, &p->enrich);
 	if (r == 0)

@@ -82,7 +82,7 @@ static void trace_print_difference(const struct audit_difference *d)
 {
 	static const char *const none = "not there";
 
-	printf("%-8s %s", audit_fault_names[d->fault], event_proto_names[d->proto]);
+	printf("%-9s %s", audit_fault_names[d->fault], event_proto_names[d->proto]);
 	trace_print_endpoint(&d->local);
 	if (d->remote.has_port && d->remote.port) {
 		printf(" ->");
@@ -105,13 +105,15 @@ static void trace_print_round(struct trace_ledger *tl, const struct audit *a)
 
 	strftime(text, sizeof(text), "%H:%M:%S", localtime(&now));
 	for (size_t i = 0; i < a->count; i++)
-		trace_print_difference(&a->list[i]);
-	printf("%s  %zu sockets alike, %zu differences; %zu ended unseen; not comparable: %zu that no process has, "
-	       "%zu bound that this kernel does not list\n",
-	       text, a->compared, a->count, a->unseen, a->unaccepted, a->hidden);
+		if (tl->verbose || a->list[i].fault < AUDIT_DIFFERENCE_COUNT)
+			trace_print_difference(&a->list[i]);
+	printf("%s  %zu sockets alike, %zu differences; that no event tells: %zu ended or disconnected, %zu passed on; "
+	       "not comparable: %zu that no process has, %zu bound that this kernel does not list\n",
+	       text, a->compared, audit_differences(a), a->faults[AUDIT_UNSEEN], a->faults[AUDIT_PASSED_ON],
+	       a->unaccepted, a->hidden);
 	fflush(stdout);
 	tl->rounds++;
-	tl->differences += a->count;
+	tl->differences += audit_differences(a);
 }
 
 /* Differences of one look may be under way: they count if a second look, after the ring was read, has them too. */
@@ -125,7 +127,7 @@ static void trace_audit(struct trace_ledger *tl, const struct snapshot *snap)
 	tl->error = audit_compare(tl->pipeline->sockets, snap, &opts, &now);
 	if (tl->error)
 		return;
-	if (now.count && !tl->second) {
+	if (audit_differences(&now) && !tl->second) {
 		audit_free(&tl->first);
 		tl->first = now;
 		tl->second = true;

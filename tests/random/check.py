@@ -668,7 +668,8 @@ class World:
             sock.holds = sock.holds and sock.locked
         else:
             self.expect(actor, sock, "connect", **more)
-            self.connected(rec, sock, rec.local, rec.peer)
+            # reset before the program asked: then only the attempt knows where to
+            self.connected(rec, sock, rec.local, rec.peer or more["remote"])
 
     # --- disconnect, shutdown ---
 

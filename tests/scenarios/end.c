@@ -390,6 +390,15 @@ void rec_release(const struct sock *s, struct ep remote, int64_t at_ns)
 	rec_event(&e);
 }
 
+/* Of a UDP socket that lost its port with its peer. Which address it had is gone by then on some kernels. */
+void rec_disconnected_release(const struct sock *s)
+{
+	struct expect e = release_of(s);
+
+	e.free |= F_LOCAL_IP;
+	rec_event(&e);
+}
+
 /* What was left of a closed socket, in TIME_WAIT or FIN_WAIT2, is gone. */
 void rec_port_back(const struct sock *was)
 {

@@ -640,6 +640,8 @@ int s_disconnect(struct sock *s)
 	s->role = ROLE_NONE;
 	s->remote = ep_none();
 	s->holds_port = s->explicit_port;
+	if (with_release && s->type == SOCK_DGRAM && !s->holds_port)
+		rec_disconnected_release(s);
 	return 0;
 }
 

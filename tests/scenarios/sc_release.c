@@ -61,6 +61,20 @@ static int release_udp_connected(const struct variant *v)
 	return s_close(s);
 }
 
+/* Disconnected, then used again: each port is given back once. */
+static int release_udp_disconnected(const struct variant *v)
+{
+	struct sock *s = s_open(v->family, SOCK_DGRAM);
+
+	WANT(s);
+	if (v->flags & V_EXPLICIT)
+		WANT(s_bind(s, v->ip, next_port()) == 0);
+	WANT(s_udp_connect(s, v->ip, next_port()) == 0);
+	WANT(s_disconnect(s) == 0);
+	WANT(s_udp_connect(s, v->ip, next_port()) == 0);
+	return s_close(s);
+}
+
 /* ---- the end of TIME_WAIT ---- */
 
 /* V_EXPLICIT: both clients, the one that leaves TIME_WAIT and the one that takes over, ask for it. */
@@ -148,6 +162,8 @@ const struct scenario release_scenarios[] = {
 	SC("release_listener", release_bound, NEED_RELEASE, TCP4, .flags = V_EXPLICIT, .n = 1),
 	SC("release_udp4", release_bound, NEED_RELEASE, UDP4, .flags = V_EXPLICIT),
 	SC("release_udp4_connected", release_udp_connected, NEED_RELEASE, UDP4),
+	SC("release_udp4_disconnected", release_udp_disconnected, NEED_RELEASE, UDP4),
+	SC("release_udp4_disconnected_bound", release_udp_disconnected, NEED_RELEASE, UDP4, .flags = V_EXPLICIT),
 	SC("release_shared_tcp4", release_shared, NEED_RELEASE, TCP4),
 	SC("release_shared_udp4", release_shared, NEED_RELEASE, UDP4),
 	SC("release_refused", release_refused, NEED_RELEASE, TCP4),

@@ -308,6 +308,7 @@ extern bool with_release;
 extern int (*close_by)(int fd);    /* close(), or what does the same */
 void rec_release(const struct sock *s, struct ep remote, int64_t at_ns);
 void rec_port_back(const struct sock *was);
+void rec_disconnected_release(const struct sock *s);
 bool s_wait_gone(const struct sock *was, int timeout_ms);
 int64_t s_send(struct sock *s, int n);
 int64_t s_recv(struct sock *s, int n);

@@ -89,7 +89,7 @@ static void test_differences_are_named(void **state)
 	list[1].sock.state = SOCKDIAG_LISTEN; /* state */
 	list[1].sock.remote.port = 0;
 	a = compare(s, list + 1, 2); /* 1 is stale, 3 is missing */
-	assert_int_equal(a.count, 3);
+	assert_int_equal(audit_differences(&a), 3);
 	assert_int_equal(a.list[0].fault, AUDIT_STATE);
 	assert_int_equal(a.list[1].fault, AUDIT_MISSING);
 	assert_int_equal(a.list[1].cookie, 3);
@@ -97,10 +97,39 @@ static void test_differences_are_named(void **state)
 	assert_int_equal(a.list[2].cookie, 1);
 	b = compare(s, list, 3); /* only what both looks have counts */
 	audit_intersect(&b, &a);
-	assert_int_equal(b.count, 2);
+	assert_int_equal(audit_differences(&b), 2);
 	assert_int_equal(b.list[1].fault, AUDIT_MISSING);
 	audit_free(&a);
 	audit_free(&b);
+	sockets_free(s);
+}
+
+/* A connected UDP socket whose peer is gone, and a connection that another process has now. */
+static void test_what_no_event_tells_is_no_difference(void **state)
+{
+	struct snapshot_socket list[] = { kernel_socket(1, SOCKDIAG_ESTABLISHED, 80, 4000),
+					  kernel_socket(2, SOCKDIAG_ESTABLISHED, 81, 4001) };
+	struct owner owners[] = { { .pid = 7 }, { .pid = 8 } };
+	struct snapshot snap = { .sockets = list, .count = 2, .owners = { .list = owners, .count = 2 } };
+	struct audit_options opts = { .now_ns = 10 * (uint64_t)SECOND };
+	struct sockets *s;
+	struct audit a;
+
+	(void)state;
+	list[0].sock.proto = PROTO_UDP;
+	list[1].owner_count = 1;
+	assert_int_equal(sockets_new(100, &s), 0);
+	assert_int_equal(capture_snapshot(&snap, 10 * (uint64_t)SECOND, false, adopt, s), 0);
+	list[0].sock.state = SOCKDIAG_CLOSE;
+	list[0].sock.remote.port = 0;
+	list[1].owner_first = 1;
+	assert_int_equal(audit_compare(s, &snap, &opts, &a), 0);
+	assert_int_equal(audit_differences(&a), 0);
+	assert_int_equal(a.faults[AUDIT_UNSEEN], 1);
+	assert_int_equal(a.faults[AUDIT_PASSED_ON], 1);
+	assert_int_equal(a.list[1].kernel_pid, 8);
+	assert_int_equal(a.list[1].ledger_pid, 7);
+	audit_free(&a);
 	sockets_free(s);
 }
 
@@ -132,6 +161,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_snapshot_equals_itself),
 		cmocka_unit_test(test_differences_are_named),
+		cmocka_unit_test(test_what_no_event_tells_is_no_difference),
 		cmocka_unit_test(test_what_no_event_tells_is_forgotten),
 	};
 
