@@ -160,6 +160,13 @@ static struct audit_entry *audit_find(const struct audit_run *run, const struct 
 
 /* ---- differences ---- */
 
+static int audit_sort_numbers(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
 static void audit_add(struct audit_run *run, enum audit_fault fault, const struct sockets_view *kernel,
 		      const struct sockets_view *ledger)
 {
@@ -225,6 +232,25 @@ static bool audit_is_owned(const struct snapshot *snap, const struct snapshot_so
 	return !sock->owner_count;
 }
 
+/* Of a TIME_WAIT the kernel does not tell the cgroup. */
+static bool audit_is_outside(const struct audit_options *opts, const struct sockdiag_socket *sock)
+{
+	return opts->cgroups && !bsearch(&sock->cgroup_id, opts->cgroups, opts->cgroup_count, sizeof(sock->cgroup_id),
+					 audit_sort_numbers);
+}
+
+/* The ledger has it not. */
+static void audit_not_there(struct audit_run *run, const struct sockdiag_socket *sock,
+			    const struct sockets_view *kernel)
+{
+	if (audit_is_outside(run->opts, sock))
+		run->out->outside++;
+	else if (!sock->inode && !sock->waits)
+		run->out->unaccepted++;
+	else
+		audit_add(run, AUDIT_MISSING, kernel, NULL);
+}
+
 static void audit_socket(struct audit_run *run, const struct snapshot_socket *sock)
 {
 	struct sockets_view kernel = audit_view_of(run, sock);
@@ -235,12 +261,8 @@ static void audit_socket(struct audit_run *run, const struct snapshot_socket *so
 	if (sock->owner_count)
 		kernel.pid = run->snap->owners.list[sock->owner_first].pid;
 	entry = audit_find(run, &kernel);
-	if (!entry && !sock->sock.inode && !sock->sock.waits) {
-		run->out->unaccepted++;
-		return;
-	}
 	if (!entry) {
-		audit_add(run, AUDIT_MISSING, &kernel, NULL);
+		audit_not_there(run, &sock->sock, &kernel);
 		return;
 	}
 	entry->found = true;
@@ -257,19 +279,16 @@ static void audit_socket(struct audit_run *run, const struct snapshot_socket *so
 static void audit_leftover(struct audit_run *run, const struct sockets_view *view)
 {
 	bool waits = view->state == LIFE_TIME_WAIT;
+	bool may_hide = (view->state == LIFE_BOUND && view->proto == PROTO_TCP) || audit_may_be_reset(view);
 
 	if (view->udplite || (waits && (view->unsure || view->until_ns <= run->opts->now_ns + UINT64_C(2500000000))))
 		return; /* the ledger keeps a TIME_WAIT a little longer than the kernel */
-	if (waits || view->proto == PROTO_UDP) {
-		audit_add(run, AUDIT_UNSEEN, NULL, view);
-		return;
-	}
-	if (((view->state == LIFE_BOUND && view->proto == PROTO_TCP) || audit_may_be_reset(view)) &&
-	    !run->opts->lists_bound) {
+	if (may_hide && !run->opts->lists_bound)
 		run->out->hidden++;
-		return;
-	}
-	audit_add(run, AUDIT_STALE, NULL, view);
+	else if (waits || view->proto == PROTO_UDP || run->opts->by_cookie)
+		audit_add(run, AUDIT_UNSEEN, NULL, view);
+	else
+		audit_add(run, AUDIT_STALE, NULL, view);
 }
 
 int audit_compare(struct sockets *s, const struct snapshot *snap, const struct audit_options *opts, struct audit *ret)
@@ -298,22 +317,17 @@ int audit_compare(struct sockets *s, const struct snapshot *snap, const struct a
 struct audit_known {
 	uint64_t *cookies; /* of the kernel's sockets, sorted */
 	size_t count;
+	const struct audit_options *opts;
 	void (*gone)(void *arg, const struct sockets_view *view);
 	void *arg;
 };
 
-static int audit_sort_numbers(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
 static bool audit_keep(void *arg, const struct sockets_view *view)
 {
 	struct audit_known *known = arg;
-
-	bool doubtful = view->adopted || view->state == LIFE_TIME_WAIT || view->proto == PROTO_UDP;
+	bool may_hide = view->proto == PROTO_TCP && view->state == LIFE_BOUND && !known->opts->lists_bound;
+	bool doubtful = view->adopted || view->state == LIFE_TIME_WAIT || view->proto == PROTO_UDP ||
+			(known->opts->by_cookie && !may_hide);
 
 	if (!doubtful || !view->cookie || view->mptcp || view->udplite ||
 	    bsearch(&view->cookie, known->cookies, known->count, sizeof(view->cookie), audit_sort_numbers))
@@ -323,10 +337,10 @@ static bool audit_keep(void *arg, const struct sockets_view *view)
 	return false;
 }
 
-int audit_reconcile(struct sockets *s, const struct snapshot *snap,
+int audit_reconcile(struct sockets *s, const struct snapshot *snap, const struct audit_options *opts,
 		    void (*gone)(void *arg, const struct sockets_view *view), void *arg)
 {
-	struct audit_known known = { .gone = gone, .arg = arg };
+	struct audit_known known = { .opts = opts, .gone = gone, .arg = arg };
 
 	known.cookies = calloc(snap->count + 1, sizeof(*known.cookies));
 	if (!known.cookies)

@@ -38,6 +38,7 @@ struct audit {
 	size_t faults[AUDIT_FAULT_COUNT]; /* of the list */
 	size_t compared; /* sockets that both have */
 	size_t unaccepted; /* of the kernel: wait for accept(), or for their last FIN; no process has them */
+	size_t outside; /* of the kernel: made in other cgroups than those that events are wanted of */
 	size_t hidden; /* of the ledger: bound TCP sockets, where the kernel does not list them (before 6.8) */
 };
 
@@ -45,19 +46,23 @@ struct audit_options {
 	uint64_t now_ns; /* CLOCK_REALTIME of the snapshot */
 	bool by_cookie; /* as in capture_snapshot */
 	bool lists_bound; /* the kernel lists TCP sockets that are only bound (6.8) */
+	const uint64_t *cgroups; /* sorted ids: only sockets made there can be in the ledger; NULL = all */
+	size_t cgroup_count;
 };
 
 /* 0 or -ENOMEM. The caller ends *ret with audit_free. */
 int audit_compare(struct sockets *s, const struct snapshot *snap, const struct audit_options *opts, struct audit *ret);
 /*
- * Forgets what the ledger has and the kernel has not any more, where events do not always tell: sockets of a snapshot
- * with the cgroup backend, UDP sockets that were disconnected (7.x), and TIME_WAIT that ended early. The events of
- * before the snapshot have to be read. `gone` (NULL: none) gets each of them. 0 or -ENOMEM.
+ * Forgets what the ledger has and the kernel has not any more, where events do not always tell: UDP sockets, TIME_WAIT
+ * that ended early, and with the cgroup backend (by_cookie) all: no hook of it shows that a connect which fails, or
+ * connect(AF_UNSPEC), gives a port back. The events of before the snapshot have to be read. `gone` (NULL: none) gets
+ * each of them. 0 or -ENOMEM.
  */
-int audit_reconcile(struct sockets *s, const struct snapshot *snap,
+int audit_reconcile(struct sockets *s, const struct snapshot *snap, const struct audit_options *opts,
 		    void (*gone)(void *arg, const struct sockets_view *view), void *arg);
 /* Leaves in `now` only what `before` has too: what was under way at one look is not wrong. */
 void audit_intersect(struct audit *now, const struct audit *before);
+/* How many of the list are differences. */
 size_t audit_differences(const struct audit *a);
 void audit_free(struct audit *a);
 

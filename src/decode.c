@@ -312,6 +312,14 @@ static void decode_close(const struct raw_event *raw, struct event *ev)
 	ev->port_free = raw->flags & RAW_F_PORT_FREE;
 }
 
+/* tcp_set_state() to CLOSE, from SYN_SENT. The cgroup backend is told of that change alone. */
+static bool decode_gave_back(const struct raw_event *raw, enum event_backend backend)
+{
+	if (raw->kind != RAW_CONNECT || !(raw->error || (raw->flags & (RAW_F_FAILED | RAW_F_ABORTED))))
+		return false;
+	return backend == BACKEND_CGROUP ? !(raw->flags & RAW_F_NO_ROUTE_HINT) : raw->flags & RAW_F_SYN_SENT;
+}
+
 static enum event_outcome decode_outcome(const struct raw_event *raw)
 {
 	if (raw->flags & RAW_F_UNKNOWN)
@@ -361,6 +369,7 @@ int decode_event(const struct decode *dec, const void *record, size_t size, stru
 	decode_kernel_truth(raw, ret);
 	decode_options(raw, ret);
 	decode_close(raw, ret);
+	ret->gave_back = ret->proto == PROTO_TCP && decode_gave_back(raw, dec->backend);
 	ret->cause = decode_cause(raw);
 	snprintf(ret->reason, sizeof(ret->reason), "%s", decode_reason(raw, ret->cause));
 	return 0;

@@ -176,6 +176,9 @@ struct event {
 	bool has_fd;
 	int fd; /* in the process that called */
 
+	/* connect that failed, of TCP: the kernel took back the socket's port, unless it was asked for by number */
+	bool gave_back;
+
 	/* close only */
 	enum event_closer closer;
 	enum close_state close_state;

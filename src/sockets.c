@@ -17,6 +17,8 @@
 /* How much of a chain is looked at: many connections of one port, all at other addresses. */
 #define SOCKETS_SEARCH_MAX 1024
 #define SOCKETS_OWNER_SEARCH_MAX 65536
+/* A socket that has lost its port may get another, but if not, no close will tell of its end. */
+#define SOCKETS_PORTLESS_MAX 1024
 
 enum sockets_class { SOCKETS_RESTING, SOCKETS_CONNECTED, SOCKETS_CLOSED, SOCKETS_CLASS_COUNT };
 
@@ -35,7 +37,7 @@ struct socket_entry {
 	struct sockets_process creator, owner; /* who acted on it first, and last */
 	struct endpoint local, remote;
 	uint32_t next; /* of the chain by id; closed: the next to be forgotten; unused: the next unused */
-	uint32_t next_port, prev_port;
+	uint32_t next_port, prev_port; /* of the chain by port, or of the list of those without one */
 	uint32_t device; /* SO_BINDTODEVICE; 0 = none, or not known */
 	uint8_t role; /* enum event_role */
 	uint8_t kind; /* enum holder_kind */
@@ -46,6 +48,7 @@ struct socket_entry {
 	bool unsure : 1; /* closed: nobody has told that it still holds the port */
 	bool doubted : 1; /* sockets_each was told once, since its last event, that it is gone */
 	bool adopted : 1; /* from a snapshot, and no event has come: socket_id is the cookie */
+	bool portless : 1; /* in the list of those: alive, but it has given back its port */
 	uint8_t how; /* enum event_how: the assignment of its port */
 };
 _Static_assert(sizeof(struct socket_entry) <= 200, "what sockets.h promises");
@@ -56,7 +59,8 @@ struct sockets {
 	size_t size; /* power of two; of entries too */
 	uint32_t used, unused; /* entries that were ever taken; the first that was given back */
 	uint32_t held_first, held_last;
-	size_t count, held, limit;
+	uint32_t portless_first, portless_last; /* live sockets that have given back their port */
+	size_t count, held, portless, limit;
 	size_t adopted; /* of `count` */
 	uint64_t adopted_ns; /* when the last snapshot was taken */
 	uint64_t lives, evicted;
@@ -141,10 +145,28 @@ static void sockets_link_port(struct sockets *s, uint32_t i)
 	*chain = i;
 }
 
+static void sockets_unlink_portless(struct sockets *s, uint32_t i)
+{
+	struct socket_entry *entry = &s->entries[i];
+
+	if (entry->prev_port)
+		s->entries[entry->prev_port].next_port = entry->next_port;
+	else
+		s->portless_first = entry->next_port;
+	if (entry->next_port)
+		s->entries[entry->next_port].prev_port = entry->prev_port;
+	else
+		s->portless_last = entry->prev_port;
+	entry->portless = false;
+	s->portless--;
+}
+
 static void sockets_unlink_port(struct sockets *s, uint32_t i)
 {
 	struct socket_entry *entry = &s->entries[i];
 
+	if (entry->portless)
+		sockets_unlink_portless(s, i);
 	if (!entry->indexed)
 		return;
 	if (entry->prev_port)
@@ -213,6 +235,24 @@ static void sockets_forget(struct sockets *s, uint32_t i)
 	s->adopted -= s->entries[i].adopted;
 	s->count--;
 	sockets_give_back(s, i);
+}
+
+/* A live socket has given back its port. Of too many such the first is forgotten. */
+static void sockets_lose_port(struct sockets *s, uint32_t i)
+{
+	struct socket_entry *entry = &s->entries[i];
+
+	sockets_unlink_port(s, i);
+	entry->portless = true;
+	entry->next_port = 0;
+	entry->prev_port = s->portless_last;
+	if (s->portless_last)
+		s->entries[s->portless_last].next_port = i;
+	else
+		s->portless_first = i;
+	s->portless_last = i;
+	if (++s->portless > SOCKETS_PORTLESS_MAX)
+		sockets_forget(s, s->portless_first);
 }
 
 /* One that has been there for long: entries are taken and given back in a ring, more or less. */
@@ -389,6 +429,30 @@ static bool sockets_may_hold(const struct event *ev)
 	return ev->proto == PROTO_TCP && ev->remote.has_port && ev->close_state != CLOSE_STATE_CLOSED;
 }
 
+/*
+ * A connection whose end no event has told. Shut down both ways, it may have gone into TIME_WAIT while the program had
+ * it open; then connect(AF_UNSPEC) makes the socket forget it, so that a close tells of no connection, or, if the port
+ * went too, there is none.
+ */
+static bool sockets_is_dropped(const struct socket_entry *entry)
+{
+	return entry->proto == PROTO_TCP && entry->kind == HOLDER_CONNECTION && !entry->portless &&
+	       entry->remote.port;
+}
+
+/* Before the socket, or one at the same address, begins another life. */
+static void sockets_hold_dropped(struct sockets *s, uint32_t i, const struct event *ev)
+{
+	uint32_t held = sockets_is_dropped(&s->entries[i]) ? sockets_take(s) : 0;
+
+	if (!held)
+		return;
+	s->entries[held] = s->entries[i];
+	s->entries[held].indexed = false;
+	sockets_hold(s, held, ev);
+	s->entries[held].unsure = true;
+}
+
 /* ---- is it this one? ---- */
 
 static struct sockets_key sockets_key_of(const struct event *ev)
@@ -509,17 +573,23 @@ static void sockets_remember(struct sockets *s, struct event *ev)
 
 	if (!fresh)
 		sockets_tell_creator(&s->entries[i].creator, ev);
+	if (i && ev->gave_back && !s->entries[i].locked)
+		sockets_lose_port(s, i);
 	if (ev->outcome == OUTCOME_FAILURE || (ev->kind == EVENT_BIND && ev->outcome == OUTCOME_UNKNOWN))
 		return; /* no port: if the socket gets none later, there will be no close to forget it at */
 	if (!i)
 		i = sockets_add(s, ev);
 	if (!i)
 		return;
+	if (ev->how != HOW_NONE)
+		sockets_hold_dropped(s, i, ev);
 	sockets_unlink_port(s, i);
 	if (fresh)
 		sockets_begin(s, &s->entries[i], ev);
 	sockets_update(&s->entries[i], ev);
-	if (ev->kind != EVENT_ACCEPT || ev->close_state != CLOSE_STATE_CLOSED) /* else it was reset in the queue */
+	if (ev->kind == EVENT_ACCEPT && ev->close_state == CLOSE_STATE_CLOSED)
+		sockets_lose_port(s, i); /* reset in the queue */
+	else
 		sockets_link_port(s, i);
 	sockets_tell_life(&s->entries[i], ev);
 }
@@ -542,7 +612,9 @@ static bool sockets_lives_on(struct sockets *s, uint32_t i, const struct event *
 /* The end of a socket: forgotten, or kept as one that may hold its port. */
 static void sockets_end(struct sockets *s, uint32_t i, struct event *ev)
 {
-	if (!sockets_may_hold(ev)) {
+	bool dropped = !ev->remote.port && sockets_is_dropped(&s->entries[i]);
+
+	if (!dropped && !sockets_may_hold(ev)) {
 		sockets_tell_life(&s->entries[i], ev);
 		ev->life_state = LIFE_OVER;
 		sockets_forget(s, i);
@@ -551,9 +623,10 @@ static void sockets_end(struct sockets *s, uint32_t i, struct event *ev)
 	sockets_unlink_port(s, i);
 	sockets_unlink_id(s, i);
 	s->count--;
-	if (ev->local.has_port)
+	if (ev->local.has_port && !dropped)
 		s->entries[i].local = ev->local;
-	s->entries[i].remote = ev->remote;
+	if (!dropped)
+		s->entries[i].remote = ev->remote;
 	if (ev->cookie)
 		s->entries[i].cookie = ev->cookie;
 	sockets_hold(s, i, ev);
@@ -753,7 +826,7 @@ static void sockets_released_alive(struct sockets *s, uint32_t i, struct event *
 	if (ev->proto == PROTO_UDP)
 		sockets_forget(s, i);
 	else
-		sockets_unlink_port(s, i);
+		sockets_lose_port(s, i);
 }
 
 /* The kernel took the port back: whoever closed it holds it no more. The entry itself waits for its turn. */

@@ -242,6 +242,7 @@ static int trace_open_pipeline(struct trace *tr)
 	tr->ledger.by_cookie = tr->attach.ops->backend == BACKEND_CGROUP;
 	tr->ledger.audit_every_ns = tr->opts.audit_every_ns;
 	tr->ledger.verbose = tr->opts.verbose;
+	tr->ledger.cgroup = tr->opts.cgroup;
 	if (r == 0)
 		r = enrich_open(&opts, &p->enrich);
 	if (r == 0)

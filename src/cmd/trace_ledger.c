@@ -6,6 +6,8 @@
 #include <time.h>
 
 #include "../capture.h"
+#include "../cgroup_tree.h"
+#include "../cleanup.h"
 #include "../clock.h"
 #include "../human.h"
 
@@ -108,23 +110,26 @@ static void trace_print_round(struct trace_ledger *tl, const struct audit *a)
 		if (tl->verbose || a->list[i].fault < AUDIT_DIFFERENCE_COUNT)
 			trace_print_difference(&a->list[i]);
 	printf("%s  %zu sockets alike, %zu differences; that no event tells: %zu ended or disconnected, %zu passed on; "
-	       "not comparable: %zu that no process has, %zu bound that this kernel does not list\n",
+	       "not comparable: %zu that no process has, %zu bound that this kernel does not list, %zu of other "
+	       "cgroups\n",
 	       text, a->compared, audit_differences(a), a->faults[AUDIT_UNSEEN], a->faults[AUDIT_PASSED_ON],
-	       a->unaccepted, a->hidden);
+	       a->unaccepted, a->hidden, a->outside);
 	fflush(stdout);
 	tl->rounds++;
 	tl->differences += audit_differences(a);
 }
 
 /* Differences of one look may be under way: they count if a second look, after the ring was read, has them too. */
-static void trace_audit(struct trace_ledger *tl, const struct snapshot *snap)
+static void trace_audit(struct trace_ledger *tl, const struct snapshot *snap, const struct audit_options *how)
 {
-	struct audit_options opts = { .now_ns = clock_now_ns(CLOCK_REALTIME),
-				      .by_cookie = tl->by_cookie,
-				      .lists_bound = tl->lists_bound };
+	struct audit_options opts = *how;
+	_free_ uint64_t *cgroups = NULL;
 	struct audit now;
 
-	tl->error = audit_compare(tl->pipeline->sockets, snap, &opts, &now);
+	tl->error = tl->cgroup ? cgroup_tree_ids(tl->cgroup, &cgroups, &opts.cgroup_count) : 0;
+	opts.cgroups = cgroups;
+	if (!tl->error)
+		tl->error = audit_compare(tl->pipeline->sockets, snap, &opts, &now);
 	if (tl->error)
 		return;
 	if (audit_differences(&now) && !tl->second) {
@@ -148,10 +153,14 @@ void trace_ledger_look(struct trace_ledger *tl, uint64_t now_ns)
 
 	tl->error = snapshot_take(&opts, &snap);
 	if (!tl->error) {
+		struct audit_options how = { .now_ns = clock_now_ns(CLOCK_REALTIME),
+					     .by_cookie = tl->by_cookie,
+					     .lists_bound = tl->lists_bound };
+
 		if (tl->audit_every_ns)
-			trace_audit(tl, &snap);
+			trace_audit(tl, &snap, &how);
 		if (!tl->error && !snap.torn) /* what is missing in a torn list may be there */
-			tl->error = audit_reconcile(tl->pipeline->sockets, &snap, trace_gone, tl);
+			tl->error = audit_reconcile(tl->pipeline->sockets, &snap, &how, trace_gone, tl);
 		snapshot_free(&snap);
 	}
 	took_ns = clock_now_ns(CLOCK_MONOTONIC) - now_ns;

@@ -11,6 +11,7 @@ struct trace_ledger {
 	bool by_cookie; /* the backend tells namespaces by cookie (cgroup) */
 	bool lists_bound; /* the kernel lists TCP sockets that are only bound */
 	uint64_t audit_every_ns; /* 0 = no audit */
+	const char *cgroup; /* audit: events are of this cgroup only; NULL = all */
 	bool verbose; /* audit: tell what no event tells, too */
 
 	uint64_t next_ns; /* CLOCK_MONOTONIC: of the next look */

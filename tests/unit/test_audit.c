@@ -145,13 +145,14 @@ static void test_what_no_event_tells_is_forgotten(void **state)
 					  kernel_socket(2, SOCKDIAG_LISTEN, 81, 0) };
 	struct snapshot now = { .sockets = list, .count = 1 };
 	struct sockets *s = ledger_of(list, 2);
+	struct audit_options opts = { .lists_bound = true };
 	size_t gone = 0;
 
 	(void)state;
-	assert_int_equal(audit_reconcile(s, &now, count_gone, &gone), 0);
+	assert_int_equal(audit_reconcile(s, &now, &opts, count_gone, &gone), 0);
 	assert_int_equal(gone, 1);
 	assert_int_equal(sockets_count(s), 1);
-	assert_int_equal(audit_reconcile(s, &now, count_gone, &gone), 0);
+	assert_int_equal(audit_reconcile(s, &now, &opts, count_gone, &gone), 0);
 	assert_int_equal(gone, 1);
 	sockets_free(s);
 }

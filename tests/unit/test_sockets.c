@@ -497,6 +497,86 @@ static void test_shutdown_leaves_a_bound_socket(void **state)
 	sockets_free(s);
 }
 
+/* Shut down both ways, then connect(AF_UNSPEC): its close, if there is one, tells of no connection. */
+static void test_dropped_connections_are_remembered(void **state)
+{
+	struct sockets_key key = key_of("10.0.0.1", 4000);
+	struct event ev = connection(1, EVENT_CONNECT, 1000, "10.0.0.1", 4000, 977, "app");
+	struct holder holder;
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	key.remote = ev.remote;
+	for (int again = 0; again < 2; again++) { /* its address is used again; its own close */
+		ev.how = HOW_CONNECT;
+		track(s, ev);
+		assert_int_equal(sockets_held(s), 0);
+		if (again)
+			track(s, socket_event(1, EVENT_CLOSE, 2000, "0.0.0.0", 4000, 977, "app"));
+		else
+			track(s, socket_event(1, EVENT_BIND, 2000, "0.0.0.0", 80, 978, "other"));
+		assert_true(sockets_find_owner(s, &key, &holder));
+		assert_int_equal(holder.pid, 977);
+		assert_int_equal(sockets_held(s), 1);
+		assert_int_equal(sockets_count(s), !again);
+		sockets_free(s);
+		assert_int_equal(sockets_new(100, &s), 0);
+	}
+	sockets_free(s);
+}
+
+/* A connect that came as far as a SYN gives back what bind(0) had got, but not a port that was asked for. */
+static void test_failed_connect_gives_back(void **state)
+{
+	struct event ev = socket_event(1, EVENT_BIND, 1000, "0.0.0.0", 40000, 977, "app");
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	ev.how = HOW_BIND0;
+	track(s, ev);
+	track(s, socket_event(2, EVENT_BIND, 1000, "0.0.0.0", 80, 977, "app"));
+	for (uint64_t id = 1; id <= 2; id++) {
+		ev = connection(id, EVENT_CONNECT, 2000, "10.0.0.1", id == 1 ? 40000 : 80, 977, "app");
+		ev.how = HOW_NONE;
+		ev.outcome = OUTCOME_FAILURE;
+		track(s, ev); /* no route: nothing was sent */
+		assert_int_equal(holder_of(s, "0.0.0.0", id == 1 ? 40000 : 80), 977);
+		ev.gave_back = true;
+		track(s, ev);
+		assert_int_equal(holder_of(s, "0.0.0.0", id == 1 ? 40000 : 80), id == 1 ? 0 : 977);
+	}
+	assert_int_equal(sockets_count(s), 2);
+	sockets_free(s);
+}
+
+/* No close tells of a socket without a port: such are forgotten in turn, and those that get a port again are not. */
+static void test_portless_are_bounded(void **state)
+{
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(100000, &s), 0);
+	for (uint64_t id = 1; id <= 5000; id++) {
+		struct event ev = socket_event(id, EVENT_BIND, 1000, "0.0.0.0", 4000, (uint32_t)id, "app");
+
+		ev.how = HOW_BIND0;
+		track(s, ev);
+		ev.kind = EVENT_CONNECT;
+		ev.how = HOW_NONE;
+		ev.outcome = OUTCOME_FAILURE;
+		ev.gave_back = true;
+		track(s, ev);
+		if (id == 1)
+			track(s, socket_event(id, EVENT_BIND, 3000, "0.0.0.0", 80, 977, "app"));
+	}
+	assert_int_equal(sockets_count(s), 1025);
+	assert_int_equal(holder_of(s, "0.0.0.0", 80), 977);
+	assert_int_equal(holder_of(s, "0.0.0.0", 4000), 0);
+	sockets_free(s);
+}
+
 static void test_held_are_bounded(void **state)
 {
 	struct sockets *s;
@@ -520,7 +600,7 @@ static void test_holders_like_an_array(void **state)
 
 	(void)state;
 	assert_non_null(life);
-	assert_int_equal(sockets_new(100000, &s), 0);
+	assert_int_equal(sockets_new(200000, &s), 0);
 	srand(11);
 	for (uint64_t step = 1; step <= STEPS; step++) {
 		int port = 1 + rand() % PORTS;
@@ -786,6 +866,9 @@ int main(void)
 		cmocka_unit_test(test_owner_by_cookie),
 		cmocka_unit_test(test_release_frees_the_port),
 		cmocka_unit_test(test_shutdown_leaves_a_bound_socket),
+		cmocka_unit_test(test_dropped_connections_are_remembered),
+		cmocka_unit_test(test_failed_connect_gives_back),
+		cmocka_unit_test(test_portless_are_bounded),
 		cmocka_unit_test(test_held_are_bounded),
 		cmocka_unit_test(test_holders_like_an_array),
 		cmocka_unit_test(test_creator_of_a_passed_listener),

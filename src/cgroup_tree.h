@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A cgroup v2 directory and all below it. */
+#ifndef PORTTRACE_CGROUP_TREE_H
+#define PORTTRACE_CGROUP_TREE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The ids of the cgroup at `path` and of all below it, sorted upwards: a cgroup's id is its directory's inode (64 bit,
+ * kernfs since 5.5). 0 or -errno. The caller frees *ret.
+ */
+int cgroup_tree_ids(const char *path, uint64_t **ret, size_t *ret_count);
+
+#endif
