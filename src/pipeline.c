@@ -3,6 +3,9 @@
 
 #include <errno.h>
 
+/* Sockets of a snapshot that the history takes without being waited for. */
+#define PIPELINE_BURST 32768
+
 /* A signal may interrupt a write; the sink has not taken the event then. */
 static void pipeline_write(struct pipeline *p, struct event *ev)
 {
@@ -59,6 +62,8 @@ void pipeline_socket(void *arg, struct event *ev, uint64_t until_ns)
 		return;
 	enrich_event(p->enrich, ev);
 	history_add(p->history, ev);
+	if (++p->adopted % PIPELINE_BURST == 0)
+		history_sync(p->history);
 }
 
 int pipeline_record(void *arg, const void *record, size_t size)

@@ -28,6 +28,7 @@ struct pipeline {
 	const volatile sig_atomic_t *give_up; /* not 0: an interrupted write is not tried again */
 	bool track; /* keep the ledger: closes are among the records, else it would never forget */
 	struct history *history; /* not owned; NULL = none is kept */
+	uint64_t adopted; /* sockets of snapshots that were told to the history */
 	uint64_t limit; /* stop after so many shown; 0 = no limit */
 
 	/* -errno once the output has failed, -EINTR if the run ended while it took nothing: no more is written */
