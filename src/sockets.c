@@ -383,9 +383,14 @@ static void sockets_hold(struct sockets *s, uint32_t i, const struct event *ev)
 		sockets_drop_held(s);
 }
 
-/* A TCP connection whose close does not say that the port is free: in TIME_WAIT, on the way there, or not known. */
+/*
+ * A TCP connection whose close does not say that the port is free: in TIME_WAIT, on the way there, or not known. Who
+ * closes after the peer does not come to TIME_WAIT.
+ */
 static bool sockets_may_hold(const struct event *ev)
 {
+	if (ev->close_state == CLOSE_STATE_NONE && ev->closer == CLOSER_REMOTE)
+		return false;
 	return ev->proto == PROTO_TCP && ev->remote.has_port && ev->close_state != CLOSE_STATE_CLOSED;
 }
 
