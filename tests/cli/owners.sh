@@ -9,8 +9,9 @@
 
 beside=$(dirname "$PORTTRACE")
 lives=$(ls "$beside/owners-lives" "$beside/tests/owners-lives" 2>/dev/null | head -1)
-if [ -z "$lives" ] || ! has_program python3 || ! has_program ss; then
-	skip owners "needs owners-lives beside $PORTTRACE, python3 and ss"
+waits=$(ls "$beside/owners-waits" "$beside/tests/owners-waits" 2>/dev/null | head -1)
+if [ -z "$lives" ] || [ -z "$waits" ] || ! has_program python3 || ! has_program ss || ! has_program nsenter; then
+	skip owners "needs owners-lives and owners-waits beside $PORTTRACE, python3, ss and nsenter"
 	exit 0
 fi
 cli_need_backend
@@ -77,6 +78,41 @@ if [ -z "$problems" ]; then
 else
 	verdict owners/questions
 fi
+stop TERM
+
+# ---- TIME_WAIT of processes that have exited ----
+
+# Has the last FIN been answered?
+all_wait() { ! nsenter -t "$pid" -n ss -tanH | grep -qvE '^(LISTEN|TIME-WAIT) '; }
+
+processes=200 connections=50
+least=$((processes * connections * 95 / 100))
+began=$(now_ms)
+db=$T/waits.db
+daemon
+load '20000 60999' "$waits" "$T/waits" $processes $connections
+until_true 20 said END
+read -r _ end pid <<<"$(grep '^END' "$T/said")"
+until_true 10 covers "${end:-0}" || wrong "the history does not come up to the end of the load: $(cat "$T/load.err")"
+until_true 5 all_wait || wrong "connections are left"
+nsenter -t "$pid" -n ss -tanH state time-wait >"$T/ss"
+"$PORTTRACE" list --history "$db" --netns "$pid" -s time-wait --json >"$T/list" 2>"$T/list.err"
+"$cli_root/tests/owners/waits.py" "$T/waits" "$T/ss" "$T/list" $least >"$T/answers" 2>&1 || wrong "$(tail -1 "$T/answers")"
+took=$(($(now_ms) - began))
+[ $took -lt $((45000 * patience)) ] || wrong "it took $took ms"
+echo "# $(tail -1 "$T/answers"); in $took ms"
+verdict owners/time_wait_of_exited_processes
+
+# The check must be able to fail.
+awk 'NR == 4321 { $3++ } 1' "$T/waits" >"$T/waits.pid"
+awk 'NR == 1234 { $4 = "waits-x" } 1' "$T/waits" >"$T/waits.name"
+sed 77d "$T/list" >"$T/list.less"
+for with in "$T/waits.pid $T/list" "$T/waits.name $T/list" "$T/waits $T/list.less"; do
+	"$cli_root/tests/owners/waits.py" "${with% *}" "$T/ss" "${with#* }" $least >"$T/answers" 2>&1 &&
+		wrong "$with: $(tail -1 "$T/answers")"
+	grep -q '[1-9][0-9]* sockets in TIME_WAIT' "$T/answers" || wrong "$with: $(tail -1 "$T/answers")"
+done
+verdict owners/a_false_log_is_found
 stop TERM
 
 exit $failed

@@ -189,7 +189,10 @@ class Judge:
         if now[1] and state != now[1]:
             return f"state {state}, not {now[1]}"
         self.states[now[1]] = self.states.get(now[1], 0) + 1
-        return f"address {local_end(row)['ip']}, not {now[2]}" if now[2] and local_end(row)["ip"] != now[2] else None
+        address = local_end(row)["ip"]
+        # the cgroup backend does not see which address a connect of UDP chose
+        fine = address == now[2] or (s.proto == "udp" and address == s.spans[0][3])
+        return f"address {address}, not {now[2]}" if now[2] and not fine else None
 
     def compare(self, rows, want, maybe):
         rows = {row["porttrace"]["socket"].get("cookie"): row for row in rows}
