@@ -18,12 +18,15 @@ cli_need_backend
 db=$T/history.db
 now_ns() { date +%s%N; }
 
-# load RANGE COMMAND...: in a network namespace of its own; its standard output is $T/said, first "NETNS INODE"
+# load RANGE COMMAND...: in a network namespace of its own; its standard output is $T/said, first "NETNS INODE".
+# There TIME_WAIT lasts: no connect takes it over (tcp_tw_reuse), and no reset ends it (tcp_rfc1337), such as one that
+# answers an acknowledgement that was sent twice on a busy machine. No hook of the cgroup backend would tell.
 load()
 {
+	: >"$T/said"
 	# shellcheck disable=SC2016 # for the shell inside
 	within unshare -n bash -c 'ip link set lo up && cd /proc/sys/net/ipv4 && echo 0 >tcp_tw_reuse &&
-		echo "$1" >ip_local_port_range && echo 100000 >tcp_max_tw_buckets && cd - >/dev/null && shift &&
+		echo 1 >tcp_rfc1337 && echo "$1" >ip_local_port_range && echo 100000 >tcp_max_tw_buckets && cd - >/dev/null && shift &&
 		echo "NETNS $(stat -Lc %i /proc/self/ns/net)" && exec "$@"' - "$@" >"$T/said" 2>"$T/load.err" &
 	loader=$!
 }

@@ -2,7 +2,7 @@
 /*
  * Connections that wait in TIME_WAIT when their processes have exited:  owners-waits LOG PROCESSES CONNECTIONS
  * Each process has a name of its own, "waits-N", and closes each of its connections first. Lines of the log:
- * "PORT REMOTE_PORT PID NAME". Prints "END NS PID" when all of them have exited (CLOCK_REALTIME, its own pid), and stays
+ * "PORT REMOTE_PORT PID NAME". Prints "END NS PID" when all of them have exited (CLOCK_REALTIME; its own pid) and stays
  * for a minute, so that the network namespace does.
  */
 #include <arpa/inet.h>
