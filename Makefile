@@ -43,11 +43,11 @@ LDFLAGS += $(SANITIZE)
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v2 -D__TARGET_ARCH_$(ARCH) -Iinclude -Ibpf -Ivmlinux/$(ARCH) \
 	$(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH)) -Wall -Wextra -Wno-unused-parameter
 
-BPF_OBJECTS := tracing cgroup probe
+BPF_OBJECTS := tracing cgroup probe bucket
 SKELETONS := $(BPF_OBJECTS:%=$(BUILD)/skel/%.skel.h)
 
 PURE_COMMAND_SOURCES := src/cmd/trace_options.c src/cmd/service_options.c src/cmd/service_text.c src/cmd/service_json.c \
-	src/cmd/filter_options.c src/cmd/list_options.c src/cmd/list_text.c src/cmd/who_options.c \
+	src/cmd/filter_options.c src/cmd/free_options.c src/cmd/free_text.c src/cmd/free_json.c src/cmd/list_options.c src/cmd/list_text.c src/cmd/who_options.c \
 	src/cmd/history_options.c src/cmd/history_text.c src/cmd/history_json.c
 
 # Everything from decode on needs no libbpf: that is what the unit tests link.

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What bpf/bucket.bpf.c tells of TCP's bind buckets: one bucket a port and network namespace, in which all sockets of
+ * that port are, whatever they do. Shared by the BPF program and src/attach/bucket.c. Numbers in host byte order.
+ */
+#ifndef PORTTRACE_PORTTRACE_BUCKET_H
+#define PORTTRACE_PORTTRACE_BUCKET_H
+
+#include <linux/types.h>
+
+#define BUCKET_CHAIN 1024 /* buckets of all namespaces in one slot of the kernel's table that are looked at */
+#define BUCKET_OWNERS 512 /* sockets of one port that are looked at: their records have to fit into 32 KiB */
+
+enum bucket_what {
+	BUCKET_PORT, /* the port has a bucket */
+	BUCKET_SOCKET, /* a socket of it that is bound and no more: before 6.8 the kernel's list has no such ones */
+	BUCKET_CUT, /* the port's bucket, or its sockets, could not be read to the end */
+};
+
+struct bucket_record {
+	__u64 cookie; /* BUCKET_SOCKET: 0 = it has none yet */
+	__u32 ifindex; /* BUCKET_SOCKET: SO_BINDTODEVICE */
+	__u16 port;
+	__u8 what; /* enum bucket_what */
+	__u8 blocks; /* BUCKET_PORT: fastreuse or fastreuseport is 0 or more, so connect() may not share the port */
+	__u8 is_ipv6, v6only; /* BUCKET_SOCKET */
+	__u8 pad[6];
+	__u8 addr[16]; /* BUCKET_SOCKET: network order; IPv4 in the first four bytes */
+};
+
+#endif
