@@ -2,7 +2,6 @@
 #include "pool_read.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/utsname.h>
 
@@ -58,40 +57,6 @@ static int pool_read_list(struct pool_state *s, enum event_proto proto, uint8_t 
 	return r;
 }
 
-/* A number of /proc/sys/net/ipv4; `missing` where the kernel has no such file. */
-static int pool_read_number(int dir_fd, const char *name, int missing, int *ret)
-{
-	char text[32];
-	ssize_t n = proc_read(dir_fd, name, text, sizeof(text));
-
-	*ret = missing;
-	if (n == -ENOENT)
-		return 0;
-	if (n < 0)
-		return (int)n;
-	return sscanf(text, "%d", ret) == 1 ? 0 : -EINVAL;
-}
-
-static int pool_read_reuse(const char *proc, struct pool_state *s)
-{
-	int timestamps = 0, delay = 0, r;
-	_close_ int fd = -1;
-	char path[256];
-
-	snprintf(path, sizeof(path), "%s/sys/net/ipv4", proc);
-	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	r = pool_read_number(fd, "tcp_tw_reuse", 0, &s->tw_reuse);
-	if (r == 0)
-		r = pool_read_number(fd, "tcp_timestamps", 1, &timestamps);
-	if (r == 0)
-		r = pool_read_number(fd, "tcp_tw_reuse_delay", 0, &delay);
-	s->timestamps = timestamps != 0;
-	s->tw_reuse_delay_ms = (uint32_t)delay;
-	return r;
-}
-
 static int pool_read_sysctls(const char *proc, struct pool_state *s)
 {
 	_free_ struct netns_facts *facts = calloc(1, sizeof(*facts));
@@ -103,7 +68,10 @@ static int pool_read_sysctls(const char *proc, struct pool_state *s)
 	s->range_low = facts->range_low;
 	s->range_high = facts->range_high;
 	memcpy(s->reserved, facts->reserved, sizeof(s->reserved));
-	return pool_read_reuse(proc, s);
+	s->tw_reuse = facts->tw_reuse;
+	s->timestamps = facts->timestamps;
+	s->tw_reuse_delay_ms = facts->tw_reuse_delay_ms;
+	return 0;
 }
 
 int pool_read(const char *proc, struct pool_state *ret)
