@@ -77,6 +77,8 @@ struct state {
 	__u8 accepted; /* accept has been told */
 	__u8 watched; /* its changes of state are told to us */
 	__u8 released; /* closed by the program; its connection may live on */
+	__u8 met_late; /* its close is the first that is seen of it */
+	__u8 reserved[3];
 	__u32 role; /* RAW_F_EGRESS, RAW_F_INGRESS or 0 */
 	char comm[RAW_COMM_SIZE];
 };
@@ -232,6 +234,15 @@ static __always_inline void tell_connect(struct state *st, __u64 cookie, __u32 e
 	}
 }
 
+/* Not MPTCP: asking for its storage or cookie would make accepted sockets share the listener's. */
+static __always_inline bool sock_is_traced(const struct bpf_sock *ctx)
+{
+	if (ctx->family != AF_INET && ctx->family != AF_INET6)
+		return false;
+	return (ctx->type == SOCK_STREAM && ctx->protocol == IPPROTO_TCP) ||
+	       (ctx->type == SOCK_DGRAM && (ctx->protocol == IPPROTO_UDP || ctx->protocol == IPPROTO_UDPLITE));
+}
+
 /* --- creation, bind ------------------------------------------------------------------------------------------- */
 
 SEC("cgroup/sock_create")
@@ -239,11 +250,7 @@ int c_create(struct bpf_sock *ctx)
 {
 	struct state *st;
 
-	/* not MPTCP: asking for its storage or cookie would make accepted sockets share the listener's */
-	if ((ctx->family != AF_INET && ctx->family != AF_INET6) ||
-	    !((ctx->type == SOCK_STREAM && ctx->protocol == IPPROTO_TCP) ||
-	      (ctx->type == SOCK_DGRAM &&
-	       (ctx->protocol == IPPROTO_UDP || ctx->protocol == IPPROTO_UDPLITE))))
+	if (!sock_is_traced(ctx))
 		return 1;
 	st = bpf_sk_storage_get(&states, ctx, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!st)
@@ -639,6 +646,34 @@ int c_send6(struct bpf_sock_addr *ctx)
 	return udp_send(ctx);
 }
 
+/*
+ * Of a socket that is older than us and that no hook has met, this one shows the far end only: the near one is in the
+ * snapshot of user space. Whether its changes of state are told to us is not known, but to be hoped for: a porttrace
+ * that ran before has asked for them.
+ */
+static __always_inline struct state *release_unmet(struct bpf_sock *ctx)
+{
+	__u32 ip4 = FIELD(ctx->dst_ip4), ip6[4] = FIELD4(ctx->dst_ip6);
+	__u16 port = *(volatile __u16 *)&ctx->dst_port;
+	struct state *st;
+
+	if (!sock_is_traced(ctx))
+		return NULL;
+	st = bpf_sk_storage_get(&states, ctx, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!st)
+		return NULL;
+	st->family = ctx->family;
+	st->protocol = ctx->protocol;
+	st->netns_cookie = bpf_get_netns_cookie(ctx);
+	st->remote_port = bpf_ntohs(port);
+	if (st->family == AF_INET6)
+		__builtin_memcpy(st->remote_addr, ip6, 16);
+	else
+		*(__u32 *)st->remote_addr = ip4;
+	st->met_late = st->watched = 1;
+	return st;
+}
+
 SEC("cgroup/sock_release")
 int c_release(struct bpf_sock *ctx)
 {
@@ -648,6 +683,8 @@ int c_release(struct bpf_sock *ctx)
 	__u64 cookie;
 
 	if (!st)
+		st = release_unmet(ctx);
+	if (!st)
 		return 1;
 	cookie = bpf_get_socket_cookie(ctx);
 	tell_pending_bind(st, cookie, false);
@@ -656,7 +693,7 @@ int c_release(struct bpf_sock *ctx)
 			     st->started ? RAW_F_FAILED | RAW_F_ABORTED :
 					   RAW_F_FAILED | RAW_F_LATE | RAW_F_NO_ROUTE_HINT);
 	tell_accept(st, cookie, RAW_F_LATE);
-	if (!st->local_port && (st->protocol == IPPROTO_TCP || !st->role))
+	if (!st->local_port && !st->met_late && (st->protocol == IPPROTO_TCP || !st->role))
 		return 1;
 	state_set_process(st);
 	st->released = 1;

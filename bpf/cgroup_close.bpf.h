@@ -141,8 +141,10 @@ static __always_inline void end_note(struct bpf_sock_ops *ctx, struct state *st,
 {
 	struct end *end = &st->end;
 
-	end_note_received(ctx, st, old, new);
-	end_note_sent(ctx, st, new);
+	if (!st->met_late) { /* else it is not known what the counters had counted before */
+		end_note_received(ctx, st, old, new);
+		end_note_sent(ctx, st, new);
+	}
 	if (new == BPF_TCP_ESTABLISHED || new == BPF_TCP_CLOSE_WAIT)
 		end->bare_segments = ops_bare_segments(ctx);
 	if (new != BPF_TCP_CLOSE)

@@ -66,6 +66,12 @@ void pipeline_socket(void *arg, struct event *ev, uint64_t until_ns)
 		history_sync(p->history);
 }
 
+/* The close of a socket that is older than us and had no port, as far as anybody knows. */
+static bool pipeline_tells_nothing(const struct event *ev)
+{
+	return ev->kind == EVENT_CLOSE && !ev->local.has_port && !ev->remote.has_port;
+}
+
 int pipeline_record(void *arg, const void *record, size_t size)
 {
 	struct pipeline *p = arg;
@@ -84,6 +90,10 @@ int pipeline_record(void *arg, const void *record, size_t size)
 		return 0;
 	}
 	sockets_lend(p->sockets, &ev);
+	if (pipeline_tells_nothing(&ev)) {
+		p->filtered++;
+		return 0;
+	}
 	enrich_event(p->enrich, &ev);
 	if (p->track)
 		sockets_track(p->sockets, &ev);

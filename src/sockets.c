@@ -423,9 +423,14 @@ static void sockets_hold(struct sockets *s, uint32_t i, const struct event *ev)
 		sockets_drop_held(s);
 }
 
-/* A TCP connection whose close does not say that the port is free: in TIME_WAIT, on the way there, or not known. */
+/*
+ * A TCP connection whose close does not say that the port is free: in TIME_WAIT, on the way there, or not known. Who
+ * closes after the peer does not come to TIME_WAIT.
+ */
 static bool sockets_may_hold(const struct event *ev)
 {
+	if (ev->close_state == CLOSE_STATE_NONE && ev->closer == CLOSER_REMOTE)
+		return false;
 	return ev->proto == PROTO_TCP && ev->remote.has_port && ev->close_state != CLOSE_STATE_CLOSED;
 }
 
@@ -851,11 +856,21 @@ static void sockets_released(struct sockets *s, struct event *ev)
 	sockets_unlink_port(s, i);
 }
 
+/* The close of a socket that is older than us may show no near end, but the snapshot did. */
+static void sockets_lend_ends(const struct socket_entry *entry, struct event *ev)
+{
+	if (ev->kind != EVENT_CLOSE || ev->local.has_port || !entry->local.has_port)
+		return;
+	ev->local = entry->local;
+	ev->remote = entry->remote;
+}
+
 void sockets_lend(const struct sockets *s, struct event *ev)
 {
 	const struct socket_entry *entry = &s->entries[ev->socket_id ? sockets_find(s, ev->socket_id) : 0];
 	const struct sockets_process *owner = &entry->owner;
 
+	sockets_lend_ends(entry, ev);
 	if ((ev->pid && ev->confidence != CONFIDENCE_KERNEL) || !owner->pid)
 		return;
 	if (ev->role == ROLE_UNKNOWN && ev->remote.has_port)

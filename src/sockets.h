@@ -28,7 +28,8 @@ void sockets_free(struct sockets *s);
 void sockets_track(struct sockets *s, struct event *ev);
 /*
  * What a timer, an answer from the network or a kernel thread did to a socket, it did for the socket's owner: gives the
- * event that process, if its own is not known. Before enrich, which looks up the rest of the process.
+ * event that process, if its own is not known; and a close that shows no ends those of its socket. Before enrich, which
+ * looks up the rest of the process.
  */
 void sockets_lend(const struct sockets *s, struct event *ev);
 /*

@@ -29,7 +29,8 @@ enum life_state history_state_at(const struct history_life *life, const struct h
 
 	if (!view->at_ns)
 		return life->state;
-	if (life->end_ns && at >= life->end_ns && life->end_ns != life->since_ns)
+	/* of what was first seen at its end, that moment shows what ended */
+	if (life->end_ns && at >= life->end_ns + (life->end_ns == life->since_ns))
 		return life->free_ns && at >= life->free_ns ? LIFE_OVER : LIFE_TIME_WAIT;
 	if (life->held != LIFE_BOUND && at < life->held_since_ns)
 		return LIFE_BOUND;

@@ -762,6 +762,52 @@ static struct event there(uint64_t cookie, enum event_kind kind, const char *add
 	return ev;
 }
 
+/* The cgroup backend sees no near end at the close of a socket that is older than it. */
+static void test_close_is_lent_its_ends(void **state)
+{
+	struct event ev = there(42, EVENT_CONNECT, "10.0.0.1", 4000), end;
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	ev.remote = (struct endpoint){ { 10, 0, 0, 9 }, 4, true, 443 };
+	assert_true(sockets_adopt(s, &ev, 0));
+	end = socket_event(42, EVENT_CLOSE, 2000, "0.0.0.0", 0, 5, "old");
+	end.cookie = 42;
+	end.local.has_port = false;
+	sockets_lend(s, &end);
+	assert_int_equal(end.local.port, 4000);
+	assert_int_equal(end.remote.port, 443);
+	/* of one that nobody told of, nothing is said */
+	end.socket_id = end.cookie = 43;
+	end.local = end.remote = (struct endpoint){ 0 };
+	sockets_lend(s, &end);
+	assert_false(end.local.has_port);
+	sockets_free(s);
+}
+
+/* What became of the port is not known; but who closes after the peer does not come to TIME_WAIT. */
+static void test_who_closes_last_holds_no_port(void **state)
+{
+	struct event ev = there(42, EVENT_CONNECT, "10.0.0.1", 4000), end;
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	ev.remote = (struct endpoint){ { 10, 0, 0, 9 }, 4, true, 443 };
+	for (enum event_closer closer = CLOSER_LOCAL; closer <= CLOSER_REMOTE; closer++) {
+		ev.cookie = 40 + closer;
+		assert_true(sockets_adopt(s, &ev, 0));
+		end = ev;
+		end.kind = EVENT_CLOSE;
+		end.socket_id = ev.cookie;
+		end.closer = closer;
+		sockets_track(s, &end);
+		assert_int_equal(end.life_state, closer == CLOSER_LOCAL ? LIFE_TIME_WAIT : LIFE_OVER);
+	}
+	sockets_free(s);
+}
+
 static bool count_one(void *arg, const struct sockets_view *view)
 {
 	(void)view;
@@ -846,6 +892,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_release_is_the_owners),
+		cmocka_unit_test(test_close_is_lent_its_ends),
+		cmocka_unit_test(test_who_closes_last_holds_no_port),
 		cmocka_unit_test(test_adopted_is_joined_by_cookie),
 		cmocka_unit_test(test_event_of_before_the_snapshot),
 		cmocka_unit_test(test_adopted_time_wait_ends),

@@ -288,6 +288,9 @@ static void a_state_is_of_its_moment(void **state)
 	life.state = LIFE_TIME_WAIT;
 	life.end_ns = NOW_NS - 75 * SECOND;
 	assert_int_equal(history_state_at(&life, &view), LIFE_TIME_WAIT);
+	/* it was in TIME_WAIT when it was first seen */
+	life.since_ns = life.held_since_ns = life.end_ns;
+	assert_int_equal(history_state_at(&life, &view), LIFE_TIME_WAIT);
 	view.at_ns = 0;
 	life.state = LIFE_OVER;
 	assert_int_equal(history_state_at(&life, &view), LIFE_OVER);
