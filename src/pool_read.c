@@ -33,15 +33,20 @@ static enum pool_answer pool_read_v6only(const struct sockdiag_socket *sock)
 	return sock->v6only ? POOL_YES : POOL_NO;
 }
 
-static int pool_read_socket(void *arg, const struct sockdiag_socket *sock)
+int pool_read_add(struct pool_state *s, const struct sockdiag_socket *sock, enum event_how how)
 {
 	struct pool_socket to = {
 		.proto = sock->proto, .state = sock->state, .waits = sock->waits, .expires_ms = sock->expires_ms,
 		.local = sock->local, .remote = sock->remote, .is_ipv6 = sock->is_ipv6,
-		.v6only = pool_read_v6only(sock), .ifindex = sock->ifindex, .cookie = sock->cookie,
+		.v6only = pool_read_v6only(sock), .how = how, .ifindex = sock->ifindex, .cookie = sock->cookie,
 	};
 
-	return sock->local.port ? pool_add(arg, &to) : 0;
+	return pool_add(s, &to);
+}
+
+static int pool_read_socket(void *arg, const struct sockdiag_socket *sock)
+{
+	return sock->local.port ? pool_read_add(arg, sock, HOW_NONE) : 0;
 }
 
 static int pool_read_list(struct pool_state *s, enum event_proto proto, uint8_t ip_version)
@@ -57,6 +62,18 @@ static int pool_read_list(struct pool_state *s, enum event_proto proto, uint8_t 
 	return r;
 }
 
+void pool_read_facts(const struct netns_facts *facts, struct pool_state *ret)
+{
+	ret->netns_inum = facts->inum;
+	ret->range_low = facts->range_low;
+	ret->range_high = facts->range_high;
+	memcpy(ret->reserved, facts->reserved, sizeof(ret->reserved));
+	ret->tw_reuse = facts->tw_reuse;
+	ret->timestamps = facts->timestamps;
+	ret->tw_reuse_delay_ms = facts->tw_reuse_delay_ms;
+	ret->shows_bound = pool_read_shows_bound();
+}
+
 static int pool_read_sysctls(const char *proc, struct pool_state *s)
 {
 	_free_ struct netns_facts *facts = calloc(1, sizeof(*facts));
@@ -64,13 +81,7 @@ static int pool_read_sysctls(const char *proc, struct pool_state *s)
 
 	if (r < 0)
 		return r;
-	s->netns_inum = facts->inum;
-	s->range_low = facts->range_low;
-	s->range_high = facts->range_high;
-	memcpy(s->reserved, facts->reserved, sizeof(s->reserved));
-	s->tw_reuse = facts->tw_reuse;
-	s->timestamps = facts->timestamps;
-	s->tw_reuse_delay_ms = facts->tw_reuse_delay_ms;
+	pool_read_facts(facts, s);
 	return 0;
 }
 
@@ -80,7 +91,6 @@ int pool_read(const char *proc, struct pool_state *ret)
 
 	memset(ret, 0, sizeof(*ret));
 	r = pool_read_sysctls(proc ? proc : "/proc", ret);
-	ret->shows_bound = pool_read_shows_bound();
 	if (r == 0)
 		r = pool_read_list(ret, PROTO_TCP, 0);
 	for (uint8_t version = 4; version <= 6 && r == 0; version += 2) {

@@ -11,5 +11,8 @@
  * sockets changes too fast to be read. The caller ends *ret with pool_free.
  */
 int pool_read(const char *proc, struct pool_state *ret);
+/* The same in pieces, for who has read them already: into a cleared state; 0 or -ENOMEM. */
+void pool_read_facts(const struct netns_facts *facts, struct pool_state *ret);
+int pool_read_add(struct pool_state *s, const struct sockdiag_socket *sock, enum event_how how);
 
 #endif

@@ -10,7 +10,7 @@
 
 #define PRESSURE_OWNERS 3 /* that are named; the rest is summed */
 #define PRESSURE_SECONDS 64 /* of releases that are known ahead: TIME_WAIT lasts 60 s, and a little */
-#define PRESSURE_NAME_SIZE 32 /* of a namespace or a process */
+#define PRESSURE_NAME_SIZE 64 /* of a namespace or a process */
 #define PRESSURE_POOLS_MAX 64 /* that are measured in one namespace: those with the most ports */
 
 /* What the sockets of a pool do with its ports. */
