@@ -127,6 +127,11 @@ $(BUILD)/tests/cli-load: tests/cli/load.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $<
 
+$(BUILD)/tests/free: $(wildcard tests/free/*.c) $(wildcard tests/free/*.h)
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $(filter %.c,$^)
+
 HISTORY_PARTS := $(wildcard src/history/*.c) src/buf.c src/proc.c
 
 $(BUILD)/tests/history-make: tests/history/generate.c $(HISTORY_PARTS) $(wildcard src/history/*.h) src/history.h
@@ -147,7 +152,8 @@ $(BUILD)/tests/list-load: tests/list/load.c
 
 unit-tests: $(UNIT_TESTS)
 test-programs: $(BUILD)/porttrace $(BUILD)/tests/workload $(NARROW) $(BUILD)/tests/stress $(BUILD)/tests/process \
-	$(BUILD)/tests/random $(BUILD)/tests/cli-load $(BUILD)/tests/list-load $(BUILD)/tests/history-make
+	$(BUILD)/tests/random $(BUILD)/tests/cli-load $(BUILD)/tests/list-load $(BUILD)/tests/history-make \
+	$(BUILD)/tests/free
 
 # The same sources with the sanitizers, in a build folder of their own.
 asan:

@@ -8,7 +8,7 @@
 
 #include <linux/types.h>
 
-#define BUCKET_CHAIN 1024 /* buckets of all namespaces in one slot of the kernel's table that are looked at */
+#define BUCKET_CHAIN 256 /* buckets of all namespaces in one slot of the kernel's table that are looked at */
 #define BUCKET_OWNERS 512 /* sockets of one port that are looked at: their records have to fit into 32 KiB */
 
 enum bucket_what {
@@ -23,9 +23,11 @@ struct bucket_record {
 	__u16 port;
 	__u8 what; /* enum bucket_what */
 	__u8 blocks; /* BUCKET_PORT: fastreuse or fastreuseport is 0 or more, so connect() may not share the port */
-	__u8 is_ipv6, v6only; /* BUCKET_SOCKET */
-	__u8 pad[6];
-	__u8 addr[16]; /* BUCKET_SOCKET: network order; IPv4 in the first four bytes */
+	__u16 family; /* BUCKET_SOCKET: AF_INET, AF_INET6 */
+	__u8 v6only; /* BUCKET_SOCKET */
+	__u8 pad;
+	__u8 addr4[4], addr6[16]; /* BUCKET_SOCKET: network order; of the two the family's */
+	__u8 pad2[4];
 };
 
 #endif
