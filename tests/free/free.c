@@ -3,9 +3,10 @@
  * Does `porttrace free` tell the truth? Makes a namespace full of sockets by chance, asks, then opens connections (or
  * binds) until the kernel refuses, and counts.
  *
- *   free PORTTRACE [--seed N] [--mixes N] [--mix N] [--seen]
+ *   free PORTTRACE [--seed N] [--mixes N] [--mix N] [--seen] [--inside]
  *
- * --mix N: only this one. --seen: only sockets that sock_diag tells all about, as without BPF.
+ * --mix N: only this one. --seen: only sockets that sock_diag tells all about, as without BPF. --inside: never ask from
+ * another namespace.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -48,12 +49,10 @@ static int free_home; /* the first namespace */
 
 /* ---- asking ---- */
 
-static void free_words(const struct free_ask *ask, bool outside, char words[8][64], int *ret_count)
+static void free_words(const struct free_ask *ask, char words[8][64], int *ret_count)
 {
 	int n = 0;
 
-	if (outside)
-		snprintf(words[n++], 64, "--netns=%d", (int)getpid());
 	if (ask->kind == FREE_BIND || ask->kind == FREE_UDP_BIND)
 		snprintf(words[n++], 64, "--bind");
 	if (ask->kind == FREE_UDP || ask->kind == FREE_UDP_BIND)
@@ -73,8 +72,7 @@ static void free_exec(const struct free_ask *ask, bool outside, int out, pid_t p
 	const char *argv[12] = { free_porttrace, "free", "--json" };
 	int n;
 
-	(void)pid;
-	free_words(ask, false, words, &n);
+	free_words(ask, words, &n);
 	for (int i = 0; i < n; i++)
 		argv[3 + i] = words[i];
 	if (outside) {
@@ -200,7 +198,7 @@ static void free_tell(const struct free_ask *ask, const struct free_told *told, 
 	char words[8][64];
 	int n;
 
-	free_words(ask, false, words, &n);
+	free_words(ask, words, &n);
 	printf("    free");
 	for (int i = 0; i < n; i++)
 		printf(" %s", words[i]);
@@ -220,7 +218,7 @@ static void free_ask(struct mix *m, struct free_sum *sum)
 	if (m->tw_reuse && m->time_waits && !m->only_seen)
 		nanosleep(&(struct timespec){ 1, 150000000 }, NULL);
 	m->time_waits = false;
-	ok = free_told(&ask, mix_random(m, 4) == 0, &told);
+	ok = free_told(&ask, mix_random(m, 4) == 0 && !m->inside, &told);
 	count = free_count(m, &ask, &error);
 	ok = ok && free_is_exhausted(ask.kind, error) && count >= told.min && count <= told.max;
 	sum->asks++;
@@ -230,13 +228,13 @@ static void free_ask(struct mix *m, struct free_sum *sum)
 		free_tell(&ask, &told, count, error);
 }
 
-static void free_mix(uint64_t seed, unsigned int number, bool only_seen, int out)
+static void free_mix(uint64_t seed, unsigned int number, const struct mix *how, int out)
 {
 	static struct mix m;
 	struct free_sum sum = { .mixes = 1 };
 
+	m = *how;
 	m.random = seed * 1000003 + number;
-	m.only_seen = only_seen;
 	if (mix_begin(&m) < 0) {
 		perror("free: cannot make a namespace");
 		sum.wrong++;
@@ -257,7 +255,7 @@ static void free_mix(uint64_t seed, unsigned int number, bool only_seen, int out
 }
 
 /* In a process of its own: its namespace goes with it. */
-static void free_run(uint64_t seed, unsigned int number, bool only_seen, struct free_sum *total)
+static void free_run(uint64_t seed, unsigned int number, const struct mix *how, struct free_sum *total)
 {
 	struct free_sum sum = { 0 };
 	int fds[2];
@@ -268,7 +266,7 @@ static void free_run(uint64_t seed, unsigned int number, bool only_seen, struct 
 	fflush(stdout);
 	pid = fork();
 	if (pid == 0)
-		free_mix(seed, number, only_seen, fds[1]);
+		free_mix(seed, number, how, fds[1]);
 	close(fds[1]);
 	if (read(fds[0], &sum, sizeof(sum)) != sizeof(sum))
 		sum = (struct free_sum){ 1, 0, 0, 1 };
@@ -285,14 +283,16 @@ int main(int argc, char **argv)
 	struct free_sum sum = { 0 };
 	unsigned int first = 0, mixes = 150;
 	uint64_t seed = (uint64_t)time(NULL);
-	bool only_seen = false;
+	static struct mix how;
 
 	if (argc < 2)
 		return 2;
 	free_porttrace = argv[1];
 	for (int i = 2; i < argc; i++) {
 		if (!strcmp(argv[i], "--seen")) {
-			only_seen = true;
+			how.only_seen = true;
+		} else if (!strcmp(argv[i], "--inside")) {
+			how.inside = true;
 		} else if (i + 1 < argc && !strcmp(argv[i], "--seed")) {
 			seed = strtoull(argv[++i], NULL, 10);
 		} else if (i + 1 < argc && !strcmp(argv[i], "--mixes")) {
@@ -305,7 +305,7 @@ int main(int argc, char **argv)
 	free_home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	printf("seed %llu\n", (unsigned long long)seed);
 	for (unsigned int i = first; i < first + mixes; i++)
-		free_run(seed, i, only_seen, &sum);
+		free_run(seed, i, &how, &sum);
 	printf("%u mixes, %u questions, %u told exactly, %u mismatches\n", sum.mixes, sum.asks, sum.exact, sum.wrong);
 	return sum.wrong != 0;
 }

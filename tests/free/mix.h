@@ -26,6 +26,7 @@ struct mix {
 	bool has_range_option; /* IP_LOCAL_PORT_RANGE */
 	bool time_waits; /* there are some */
 	bool only_seen; /* only what sock_diag shows: nothing that is unknown without BPF */
+	bool inside; /* never ask from another namespace */
 	int servers[2 * MIX_SERVERS];
 	int fds[MIX_MAX_FDS]; /* the program's sockets */
 	int fd_count;
