@@ -100,6 +100,8 @@ static int bucket_take(struct pool_state *s, const struct bucket_record *record)
 		s->explicit[record->port] = record->blocks ? POOL_YES : POOL_NO;
 		return 0;
 	case BUCKET_SOCKET:
+		if (record->state != SOCKDIAG_CLOSE)
+			return 0; /* sock_diag has it */
 		sock = bucket_socket(record);
 		return pool_add(s, &sock);
 	default:
