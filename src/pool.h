@@ -60,7 +60,7 @@ struct pool_state {
 	 * or more). POOL_UNKNOWN: not read; then the sockets tell what they can.
 	 */
 	uint8_t explicit[POOL_PORTS];
-	uint8_t hidden[POOL_PORTS / 8]; /* ports of which `sockets` may lack some in spite of shows_bound, one bit each */
+	uint8_t hidden[POOL_PORTS / 8]; /* one bit a port: `sockets` may lack some of it in spite of shows_bound */
 	struct pool_socket *sockets;
 	size_t count, room;
 };

@@ -124,7 +124,7 @@ static bool free_told(const struct free_ask *ask, bool outside, struct free_told
 /* One more. 0 or -errno. */
 static int free_open(struct mix *m, const struct free_ask *ask)
 {
-	const char *first = ask->kind == FREE_BIND || ask->kind == FREE_UDP_BIND || !ask->host ? ask->source : ask->host;
+	const char *first = ask->host ? ask->host : ask->source;
 	int type = ask->kind == FREE_UDP || ask->kind == FREE_UDP_BIND ? SOCK_DGRAM : SOCK_STREAM;
 	union mix_address from, to;
 	socklen_t len = mix_address(&to, first, ask->port);

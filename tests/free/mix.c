@@ -373,8 +373,9 @@ static void mix_step_forget(struct mix *m)
 void mix_step(struct mix *m)
 {
 	static void (*const steps[])(struct mix *m) = {
-		mix_step_bind,	  mix_step_listen, mix_step_udp, mix_step_bind_connect, mix_step_connect, mix_step_connect,
-		mix_step_connect, mix_step_close,  mix_step_close, mix_step_accepted,	 mix_step_forget,
+		mix_step_bind,	  mix_step_listen,  mix_step_udp,   mix_step_bind_connect,
+		mix_step_connect, mix_step_connect, mix_step_connect, mix_step_close,
+		mix_step_close,	  mix_step_accepted, mix_step_forget,
 	};
 
 	steps[mix_random(m, m->only_seen ? 3 : sizeof(steps) / sizeof(steps[0]))](m);

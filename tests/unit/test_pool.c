@@ -89,7 +89,9 @@ static struct pool_measure measure(const struct pool_key *key)
 
 static struct pool_measure connects(const char *source, const char *host, uint16_t port)
 {
-	return measure(&(struct pool_key){ .kind = POOL_CONNECT, .source = at(source, 0), .destination = at(host, port) });
+	return measure(&(struct pool_key){ .kind = POOL_CONNECT,
+					   .source = at(source, 0),
+					   .destination = at(host, port) });
 }
 
 static struct pool_measure binds(const char *source)
@@ -269,7 +271,8 @@ static void test_udp(void **state)
 	assert_int_equal(netns_parse_reserved("40010-40019", s.reserved), 0);
 	expect(udp("0.0.0.0").free, 91, 91);
 	s.no_udp = true;
-	assert_int_equal(pool_measure(&s, &(struct pool_key){ .kind = POOL_UDP }, &(struct pool_measure){ 0 }), -ENOENT);
+	assert_int_equal(pool_measure(&s, &(struct pool_key){ .kind = POOL_UDP }, &(struct pool_measure){ 0 }),
+			 -ENOENT);
 }
 
 /* T21: an end outside of the namespace's range does not count. */
