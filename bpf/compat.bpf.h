@@ -109,6 +109,13 @@ static __always_inline __u32 compat_options(struct sock *sk)
 	return options;
 }
 
+static __always_inline bool compat_is_v6only(struct sock *sk)
+{
+	struct sock_common___bits *common = (struct sock_common___bits *)sk; /* struct sock begins with it */
+
+	return BPF_CORE_READ_BITFIELD_PROBED(common, skc_ipv6only);
+}
+
 /* Who holds a port hangs on struct inet_bind_bucket up to 6.7; from 6.8 on, on its inet_bind2_buckets. */
 struct inet_bind_bucket___owners {
 	struct hlist_head owners;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * TCP's bind buckets, out of the kernel's memory: which ports connect() may not share, whatever sock_diag shows of their
- * sockets; and before 6.8 the sockets that are bound and no more. A BPF iterator: it takes what the tracing backend
- * takes, CAP_BPF, CAP_PERFMON and the kernel's type information (BTF), and Linux 5.9.
+ * TCP's bind buckets, out of the kernel's memory: which ports connect() may not share, whatever sock_diag shows of
+ * their sockets; and before 6.8 the sockets that are bound and no more. A BPF iterator: it takes what the tracing
+ * backend takes, CAP_BPF, CAP_PERFMON and the kernel's type information (BTF), and Linux 5.9.
  */
 #ifndef PORTTRACE_BUCKET_H
 #define PORTTRACE_BUCKET_H

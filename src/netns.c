@@ -72,7 +72,7 @@ static int netns_read_number(int dir_fd, const char *name, int missing, int *ret
 	ssize_t n = proc_read(dir_fd, name, text, sizeof(text));
 
 	*ret = missing;
-	if (n == -ENOENT)
+	if (n == -ENOENT || n == -ESRCH) /* proc_read takes it for a process that has gone */
 		return 0;
 	if (n < 0)
 		return (int)n;

@@ -54,6 +54,11 @@ void pool_free(struct pool_state *s)
 	s->count = s->room = 0;
 }
 
+bool pool_is_hidden(const struct pool_state *s, uint16_t port)
+{
+	return s->hidden[port / 8] >> (port % 8) & 1;
+}
+
 void pool_range(const struct pool_state *s, const struct pool_key *key, uint16_t *ret_low, uint16_t *ret_high)
 {
 	bool low_counts = key->range_low >= s->range_low && key->range_low <= s->range_high;
@@ -97,8 +102,8 @@ static enum pool_answer pool_not(enum pool_answer answer)
 }
 
 /*
- * An IPv4 address against a socket of IPv6 that talks IPv6: its IPv4 address is the wildcard, or LOOPBACK4_IPV6, which is
- * 127.0.0.6. Whether the latter is compared depends on the kernel: not any more where bind() uses bhash2 (6.1).
+ * An IPv4 address against a socket of IPv6 that talks IPv6: its IPv4 address is the wildcard, or LOOPBACK4_IPV6, which
+ * is 127.0.0.6. Whether the latter is compared depends on the kernel: not any more where bind() uses bhash2 (6.1).
  */
 static enum pool_answer pool_conflicts_4_6(const struct endpoint *address, const struct pool_socket *sock)
 {
@@ -205,7 +210,7 @@ static enum pool_answer pool_is_explicit(const struct pool_state *s, uint16_t po
 	if (marks & POOL_MARKS_BIND)
 		return POOL_YES;
 	/* A socket of a connect() says nothing about who had the port bound beside it: a phantom is not seen. */
-	return s->shows_bound && !(marks & (POOL_MARK_UNTOLD)) ? POOL_NO : POOL_UNKNOWN;
+	return s->shows_bound && !pool_is_hidden(s, port) && !(marks & POOL_MARK_UNTOLD) ? POOL_NO : POOL_UNKNOWN;
 }
 
 static enum pool_port pool_why_blocked(uint8_t marks)
@@ -247,20 +252,23 @@ static enum pool_port pool_port(const struct pool_state *s, const struct pool_ke
 	if (marks & POOL_MARK_MAYBE)
 		return POOL_PORT_UNKNOWN;
 	/* UDP shows all its sockets; TCP those that are only bound not always. */
-	return key->kind == POOL_UDP || s->shows_bound ? POOL_PORT_FREE : POOL_PORT_UNKNOWN;
+	if (key->kind == POOL_UDP || (s->shows_bound && !pool_is_hidden(s, port)))
+		return POOL_PORT_FREE;
+	return POOL_PORT_UNKNOWN;
 }
 
 int pool_map(const struct pool_state *s, const struct pool_key *key, uint8_t *ret)
 {
-	_free_ uint8_t *marks = calloc(POOL_PORTS, 1);
+	_free_ uint8_t *marks = NULL;
 	uint16_t low, high;
 
-	if (!marks)
-		return -ENOMEM;
 	if (key->kind == POOL_CONNECT && key->source.ip_version != key->destination.ip_version)
 		return -EINVAL;
 	if (key->kind == POOL_UDP && s->no_udp)
 		return -ENOENT;
+	marks = calloc(POOL_PORTS, 1);
+	if (!marks)
+		return -ENOMEM;
 	for (size_t i = 0; i < s->count; i++)
 		marks[s->sockets[i].local.port] |= pool_mark_socket(s, key, &s->sockets[i]);
 	pool_range(s, key, &low, &high);

@@ -60,6 +60,7 @@ struct pool_state {
 	 * or more). POOL_UNKNOWN: not read; then the sockets tell what they can.
 	 */
 	uint8_t explicit[POOL_PORTS];
+	uint8_t hidden[POOL_PORTS / 8]; /* one bit a port: `sockets` may lack some of it in spite of shows_bound */
 	struct pool_socket *sockets;
 	size_t count, room;
 };
@@ -67,6 +68,7 @@ struct pool_state {
 /* 0 or -ENOMEM. The caller ends a state that has sockets with pool_free. */
 int pool_add(struct pool_state *s, const struct pool_socket *sock);
 void pool_free(struct pool_state *s);
+bool pool_is_hidden(const struct pool_state *s, uint16_t port);
 
 /* Which pool is meant. */
 struct pool_key {

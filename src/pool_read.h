@@ -6,9 +6,9 @@
 #include "pool.h"
 
 /*
- * Fills *ret for the calling thread's network namespace. What bind() keeps away is known only where a socket of the port
- * shows it: bucket.h tells the rest. `proc` NULL = /proc. 0 or -errno: -ENOENT without tcp_diag, -EINTR if the list of
- * sockets changes too fast to be read. The caller ends *ret with pool_free.
+ * Fills *ret for the calling thread's network namespace. What bind() keeps away is known only where a socket of the
+ * port shows it: bucket.h tells the rest. `proc` NULL = /proc. 0 or -errno: -ENOENT without tcp_diag, -EINTR if the
+ * list of sockets changes too fast to be read. The caller ends *ret with pool_free.
  */
 int pool_read(const char *proc, struct pool_state *ret);
 /* The same in pieces, for who has read them already: into a cleared state; 0 or -ENOMEM. */

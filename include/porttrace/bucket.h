@@ -8,12 +8,12 @@
 
 #include <linux/types.h>
 
-#define BUCKET_CHAIN 1024 /* buckets of all namespaces in one slot of the kernel's table that are looked at */
-#define BUCKET_OWNERS 512 /* sockets of one port that are looked at: their records have to fit into 32 KiB */
+#define BUCKET_CHAIN 64 /* buckets of all namespaces in one slot of the kernel's table that are looked at */
+#define BUCKET_OWNERS 32 /* sockets of one port that are looked at; the verifier looks at each by itself */
 
 enum bucket_what {
 	BUCKET_PORT, /* the port has a bucket */
-	BUCKET_SOCKET, /* a socket of it that is bound and no more: before 6.8 the kernel's list has no such ones */
+	BUCKET_SOCKET, /* a socket of it. Before 6.8 the kernel's list lacks those that are bound and no more */
 	BUCKET_CUT, /* the port's bucket, or its sockets, could not be read to the end */
 };
 
@@ -23,9 +23,11 @@ struct bucket_record {
 	__u16 port;
 	__u8 what; /* enum bucket_what */
 	__u8 blocks; /* BUCKET_PORT: fastreuse or fastreuseport is 0 or more, so connect() may not share the port */
-	__u8 is_ipv6, v6only; /* BUCKET_SOCKET */
-	__u8 pad[6];
-	__u8 addr[16]; /* BUCKET_SOCKET: network order; IPv4 in the first four bytes */
+	__u16 family; /* BUCKET_SOCKET: AF_INET, AF_INET6 */
+	__u8 v6only; /* BUCKET_SOCKET */
+	__u8 state; /* BUCKET_SOCKET: enum sockdiag_state */
+	__u8 addr4[4], addr6[16]; /* BUCKET_SOCKET: network order; of the two the family's */
+	__u8 pad2[4];
 };
 
 #endif

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 #include "cleanup.h"
 #include "porttrace/bucket.h"
@@ -72,20 +73,25 @@ static int bucket_begin(struct bucket_bpf *skel, struct bpf_link **ret_link)
 static struct pool_socket bucket_socket(const struct bucket_record *from)
 {
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-	bool is_mapped = from->is_ipv6 && !memcmp(from->addr, mapped, sizeof(mapped));
-	struct pool_socket sock = { .proto = PROTO_TCP, .state = SOCKDIAG_CLOSE, .is_ipv6 = from->is_ipv6 };
+	struct pool_socket sock = { .proto = PROTO_TCP, .state = SOCKDIAG_CLOSE };
 
-	sock.local.ip_version = from->is_ipv6 && !is_mapped ? 6 : 4;
-	memcpy(sock.local.addr, is_mapped ? from->addr + 12 : from->addr, sock.local.ip_version == 6 ? 16 : 4);
+	sock.is_ipv6 = from->family == AF_INET6;
 	sock.local.has_port = true;
 	sock.local.port = from->port;
-	sock.v6only = from->v6only ? POOL_YES : POOL_NO;
+	if (!sock.is_ipv6 || !memcmp(from->addr6, mapped, sizeof(mapped))) {
+		sock.local.ip_version = 4;
+		memcpy(sock.local.addr, sock.is_ipv6 ? from->addr6 + 12 : from->addr4, 4);
+	} else {
+		sock.local.ip_version = 6;
+		memcpy(sock.local.addr, from->addr6, 16);
+	}
+	sock.v6only = sock.is_ipv6 && from->v6only ? POOL_YES : POOL_NO;
 	sock.ifindex = from->ifindex;
 	sock.cookie = from->cookie;
 	return sock;
 }
 
-static int bucket_take(struct pool_state *s, const struct bucket_record *record, bool *ret_cut)
+static int bucket_take(struct pool_state *s, const struct bucket_record *record)
 {
 	struct pool_socket sock;
 
@@ -94,15 +100,17 @@ static int bucket_take(struct pool_state *s, const struct bucket_record *record,
 		s->explicit[record->port] = record->blocks ? POOL_YES : POOL_NO;
 		return 0;
 	case BUCKET_SOCKET:
+		if (record->state != SOCKDIAG_CLOSE)
+			return 0; /* sock_diag has it */
 		sock = bucket_socket(record);
 		return pool_add(s, &sock);
 	default:
-		*ret_cut = true;
+		s->hidden[record->port / 8] |= (uint8_t)(1u << (record->port % 8));
 		return 0;
 	}
 }
 
-static int bucket_take_all(int fd, struct pool_state *s, bool *ret_cut)
+static int bucket_take_all(int fd, struct pool_state *s)
 {
 	_free_ char *buffer = malloc(BUCKET_BUFFER);
 	size_t have = 0, at;
@@ -112,7 +120,7 @@ static int bucket_take_all(int fd, struct pool_state *s, bool *ret_cut)
 	if (!buffer)
 		return -ENOMEM;
 	while ((n = read(fd, buffer + have, BUCKET_BUFFER - have)) != 0) {
-		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		if (n < 0 && (errno == EINTR || errno == EAGAIN)) /* EAGAIN: after a million elements without a word */
 			continue;
 		if (n < 0)
 			return -errno;
@@ -121,7 +129,7 @@ static int bucket_take_all(int fd, struct pool_state *s, bool *ret_cut)
 			struct bucket_record record;
 
 			memcpy(&record, buffer + at, sizeof(record));
-			r = bucket_take(s, &record, ret_cut);
+			r = bucket_take(s, &record);
 		}
 		if (r < 0)
 			return r;
@@ -136,19 +144,18 @@ int bucket_read(struct pool_state *s, uint16_t low, uint16_t high)
 	_cleanup_(bucket_destroy) struct bucket_bpf *skel = NULL;
 	_cleanup_(bucket_unlink) struct bpf_link *link = NULL;
 	_close_ int fd = -1;
-	bool cut = false;
 	int r = bucket_load(&skel, low, high);
 
 	if (r == 0)
 		r = fd = bucket_begin(skel, &link);
 	if (r < 0)
 		return r;
-	r = bucket_take_all(fd, s, &cut);
+	r = bucket_take_all(fd, s);
 	if (r < 0)
 		return r;
-	for (uint32_t port = low; port <= high && !cut; port++)
-		if (s->explicit[port] == POOL_UNKNOWN)
+	for (uint32_t port = low; port <= high; port++)
+		if (s->explicit[port] == POOL_UNKNOWN && !pool_is_hidden(s, (uint16_t)port))
 			s->explicit[port] = POOL_NO; /* no bucket */
-	s->shows_bound = !cut;
+	s->shows_bound = true;
 	return 0;
 }
