@@ -69,6 +69,14 @@ struct pressure_pool {
 	enum pressure_severity severity;
 };
 
+/* Counters of the kernel since the namespace was made. */
+struct pressure_counters {
+	uint64_t tw_recycled; /* TWRecycled, /proc/net/netstat */
+	uint64_t tw_overflow; /* TCPTimeWaitOverflow */
+	uint64_t syn_retrans; /* TCPSynRetrans */
+	uint64_t nat_failed; /* insert_failed of /proc/net/stat/nf_conntrack, all processors */
+};
+
 /* One network namespace, as somebody has read it. */
 struct pressure_input {
 	struct pool_state *pool; /* not owned */
@@ -78,6 +86,7 @@ struct pressure_input {
 	char name[PRESSURE_NAME_SIZE]; /* "blue"; "" = none */
 	uint32_t members; /* processes in it; 0 = not known */
 	int bucket_error; /* -errno: why the bind buckets could not be read; 0 = they were */
+	struct pressure_counters counters;
 };
 
 /* A pool of the look before. */

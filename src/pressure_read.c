@@ -2,11 +2,13 @@
 #include "pressure_read.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bucket.h"
+#include "cleanup.h"
 #include "pool_read.h"
 #include "proc.h"
 
@@ -82,31 +84,103 @@ static int pressure_add_netns(struct pressure_picture *p, size_t i, size_t socke
 	return 0;
 }
 
-struct pressure_buckets {
-	struct pool_state *pool;
+/* ---- what can only be read inside a namespace ---- */
+
+struct pressure_visit {
+	struct pressure_input *in;
+	bool no_bpf;
 };
 
-static int pressure_read_buckets_here(void *arg)
+/* Two lines of /proc/net/netstat: names, then numbers in the same places. */
+static uint64_t pressure_named(char *names, char *numbers, const char *wanted)
 {
-	struct pressure_buckets *b = arg;
+	char *next_name = NULL, *next_number = NULL;
+	char *name = strtok_r(names, " \n", &next_name), *number = strtok_r(numbers, " \n", &next_number);
 
-	return bucket_read(b->pool, b->pool->range_low, b->pool->range_high);
+	while (name && number && strcmp(name, wanted)) {
+		name = strtok_r(NULL, " \n", &next_name);
+		number = strtok_r(NULL, " \n", &next_number);
+	}
+	return name && number ? strtoull(number, NULL, 10) : 0;
 }
 
-/* The buckets of a namespace can only be read inside it. */
-static int pressure_read_buckets(struct pressure_picture *p, size_t i)
+static uint64_t pressure_counter(const char *names, const char *numbers, const char *wanted)
 {
-	struct pressure_buckets b = { .pool = &p->pools[i] };
-	uint32_t inum = p->pools[i].netns_inum, pid = i ? netns_find_process(NULL, inum) : 0;
-	size_t room = 0;
-	int r;
+	_free_ char *a = strdup(names), *b = strdup(numbers);
 
-	for (size_t k = 0; k < p->snap.count; k++)
-		room += p->snap.sockets[k].netns == i;
-	r = i ? netns_run(NULL, pid, inum, pressure_read_buckets_here, &b) : pressure_read_buckets_here(&b);
-	if (p->pools[i].count > 2 * room + POOL_PORTS)
-		p->pools[i].count = 2 * room + POOL_PORTS;
-	return r;
+	return a && b ? pressure_named(a, b, wanted) : 0;
+}
+
+static void pressure_read_netstat(struct pressure_counters *ret)
+{
+	_fclose_ FILE *f = fopen("/proc/thread-self/net/netstat", "re");
+	_free_ char *names = NULL, *numbers = NULL;
+	size_t room1 = 0, room2 = 0;
+
+	while (f && getline(&names, &room1, f) > 0 && getline(&numbers, &room2, f) > 0) {
+		if (strncmp(names, "TcpExt:", 7))
+			continue;
+		ret->tw_recycled = pressure_counter(names, numbers, "TWRecycled");
+		ret->tw_overflow = pressure_counter(names, numbers, "TCPTimeWaitOverflow");
+		ret->syn_retrans = pressure_counter(names, numbers, "TCPSynRetrans");
+	}
+}
+
+/* Hexadecimal, a line for each processor under a line of names. Not there without conntrack. */
+static void pressure_read_conntrack(struct pressure_counters *ret)
+{
+	_fclose_ FILE *f = fopen("/proc/thread-self/net/stat/nf_conntrack", "re");
+	_free_ char *names = NULL, *numbers = NULL;
+	size_t room1 = 0, room2 = 0;
+
+	if (!f || getline(&names, &room1, f) <= 0)
+		return;
+	while (getline(&numbers, &room2, f) > 0) {
+		_free_ char *a = strdup(names);
+		char *next_name = NULL, *next_number = NULL, *name, *number;
+
+		name = a ? strtok_r(a, " \n", &next_name) : NULL;
+		number = strtok_r(numbers, " \n", &next_number);
+		for (; name && number; name = strtok_r(NULL, " \n", &next_name),
+				       number = strtok_r(NULL, " \n", &next_number))
+			if (!strcmp(name, "insert_failed"))
+				ret->nat_failed += strtoull(number, NULL, 16);
+	}
+}
+
+static int pressure_visit_here(void *arg)
+{
+	struct pressure_visit *visit = arg;
+	struct pool_state *pool = visit->in->pool;
+
+	pressure_read_netstat(&visit->in->counters);
+	pressure_read_conntrack(&visit->in->counters);
+	return visit->no_bpf ? -ECANCELED : bucket_read(pool, pool->range_low, pool->range_high);
+}
+
+/* By a process of it, or by its name. 0 or -errno. */
+static int pressure_visit_netns(struct pressure_visit *visit)
+{
+	uint32_t inum = visit->in->pool->netns_inum, pid = netns_find_process(NULL, inum);
+	_close_ int fd = -1;
+	char path[128];
+
+	if (pid)
+		return netns_run(NULL, pid, inum, pressure_visit_here, visit);
+	snprintf(path, sizeof(path), "/run/netns/%s", visit->in->name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : netns_run_fd(fd, pressure_visit_here, visit);
+}
+
+static void pressure_visit(struct pressure_picture *p, const struct pressure_read_options *opts, size_t i, size_t room)
+{
+	struct pressure_visit visit = { .in = &p->inputs[i], .no_bpf = opts->no_bpf };
+	struct pool_state *pool = &p->pools[i];
+
+	if (pool->count)
+		p->inputs[i].bucket_error = pressure_visit_netns(&visit);
+	if (pool->count > room) /* sockets that the buckets alone tell: more than there is room for */
+		pool->count = room;
 }
 
 static int pressure_fill_picture(struct pressure_picture *p, const struct pressure_read_options *opts)
@@ -127,7 +201,7 @@ static int pressure_fill_picture(struct pressure_picture *p, const struct pressu
 	for (size_t i = 0; r == 0 && i < p->snap.count; i++)
 		r = pressure_add_socket(p, opts, &p->snap.sockets[i]);
 	for (size_t i = 0; r == 0 && i < n; i++)
-		p->inputs[i].bucket_error = p->pools[i].count ? pressure_read_buckets(p, i) : 0;
+		pressure_visit(p, opts, i, 2 * sockets[i] + POOL_PORTS);
 	free(sockets);
 	return r;
 }

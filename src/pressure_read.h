@@ -15,6 +15,7 @@ struct pressure_memory {
 
 struct pressure_read_options {
 	uint32_t netns_inum; /* only this network namespace; 0 = all that can be found */
+	bool no_bpf; /* leave out the bind buckets */
 	/* Fills in what is remembered of a socket; false = nothing. NULL = nobody remembers. */
 	bool (*recall)(void *arg, const struct snapshot_socket *sock, struct pressure_memory *ret);
 	void *arg;

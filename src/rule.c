@@ -474,20 +474,20 @@ static void rule_mend_storm(const struct rule_case *c, struct buf *b)
 
 static bool rule_is_unanswered(const struct rule_case *c)
 {
-	return rule_is_connect(c) && c->counters->known && c->counters->syn_retrans > 0 && !rule_is_pressed(c) &&
+	return rule_is_connect(c) && c->counters->known && c->counters->rose.syn_retrans > 0 && !rule_is_pressed(c) &&
 	       c->pool->ports[PRESSURE_SYN_SENT] >= 3 && rule_is_share(c, PRESSURE_SYN_SENT, 20) &&
 	       pressure_percent(c->pool->measure.used, pressure_capacity(c->pool)) < 50;
 }
 
 static bool rule_p18(const struct rule_case *c)
 {
-	return rule_is_unanswered(c) && c->counters->nat_failed > 0;
+	return rule_is_unanswered(c) && c->counters->rose.nat_failed > 0;
 }
 
 static void rule_say_nat(const struct rule_case *c, struct buf *b)
 {
 	rule_count(b, c->pool->ports[PRESSURE_SYN_SENT], " connections wait for an answer while this pool has ports; ");
-	rule_count(b, c->counters->nat_failed, " translations failed since the look before (insert_failed): the NAT of this "
+	rule_count(b, c->counters->rose.nat_failed, " translations failed since the look before (insert_failed): the NAT of this "
 					       "host has run out, not its ports\n");
 }
 
@@ -500,7 +500,7 @@ static void rule_mend_nat(const struct rule_case *c, struct buf *b)
 
 static bool rule_p19(const struct rule_case *c)
 {
-	return rule_is_unanswered(c) && !c->counters->nat_failed;
+	return rule_is_unanswered(c) && !c->counters->rose.nat_failed;
 }
 
 static void rule_say_far_nat(const struct rule_case *c, struct buf *b)
@@ -570,12 +570,12 @@ static void rule_mend_nothing(const struct rule_case *c, struct buf *b)
 
 static bool rule_p24(const struct rule_case *c)
 {
-	return c->counters->known && c->counters->tw_overflow > 0;
+	return c->counters->known && c->counters->rose.tw_overflow > 0;
 }
 
 static void rule_say_overflow(const struct rule_case *c, struct buf *b)
 {
-	rule_count(b, c->counters->tw_overflow, " sockets went without TIME_WAIT since the look before: there are more than "
+	rule_count(b, c->counters->rose.tw_overflow, " sockets went without TIME_WAIT since the look before: there are more than "
 						"tcp_max_tw_buckets\n");
 }
 

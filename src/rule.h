@@ -13,10 +13,7 @@
 struct rule_counters {
 	bool known; /* there were two looks */
 	double seconds; /* between them */
-	uint64_t tw_recycled; /* TWRecycled, /proc/net/netstat */
-	uint64_t tw_overflow; /* TCPTimeWaitOverflow */
-	uint64_t syn_retrans; /* TCPSynRetrans */
-	uint64_t nat_failed; /* insert_failed of /proc/net/stat/nf_conntrack */
+	struct pressure_counters rose;
 };
 
 struct rule_case {
