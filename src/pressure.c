@@ -12,9 +12,12 @@
 #define PRESSURE_SMOOTH_S 10.0
 
 const char *const pressure_state_names[PRESSURE_STATE_COUNT] = {
-	[PRESSURE_ESTABLISHED] = "established", [PRESSURE_SYN_SENT] = "syn-sent",
-	[PRESSURE_CLOSE_WAIT] = "close-wait",	[PRESSURE_FIN_WAIT2] = "fin-wait-2",
-	[PRESSURE_TIME_WAIT] = "time-wait",	[PRESSURE_CLOSING] = "closing",
+	[PRESSURE_ESTABLISHED] = "established",
+	[PRESSURE_SYN_SENT] = "syn-sent",
+	[PRESSURE_CLOSE_WAIT] = "close-wait",
+	[PRESSURE_FIN_WAIT2] = "fin-wait-2",
+	[PRESSURE_TIME_WAIT] = "time-wait",
+	[PRESSURE_CLOSING] = "closing",
 	[PRESSURE_BOUND] = "bound",
 };
 
@@ -36,12 +39,18 @@ struct pressure_run {
 static enum pressure_state pressure_state_of(const struct pool_socket *sock)
 {
 	static const enum pressure_state states[SOCKDIAG_STATE_COUNT] = {
-		[SOCKDIAG_ESTABLISHED] = PRESSURE_ESTABLISHED, [SOCKDIAG_SYN_SENT] = PRESSURE_SYN_SENT,
-		[SOCKDIAG_SYN_RECV] = PRESSURE_ESTABLISHED,    [SOCKDIAG_FIN_WAIT1] = PRESSURE_CLOSING,
-		[SOCKDIAG_FIN_WAIT2] = PRESSURE_FIN_WAIT2,     [SOCKDIAG_TIME_WAIT] = PRESSURE_TIME_WAIT,
-		[SOCKDIAG_CLOSE] = PRESSURE_BOUND,	       [SOCKDIAG_CLOSE_WAIT] = PRESSURE_CLOSE_WAIT,
-		[SOCKDIAG_LAST_ACK] = PRESSURE_CLOSING,	       [SOCKDIAG_LISTEN] = PRESSURE_BOUND,
-		[SOCKDIAG_CLOSING] = PRESSURE_CLOSING,	       [SOCKDIAG_NEW_SYN_RECV] = PRESSURE_ESTABLISHED,
+		[SOCKDIAG_ESTABLISHED] = PRESSURE_ESTABLISHED,
+		[SOCKDIAG_SYN_SENT] = PRESSURE_SYN_SENT,
+		[SOCKDIAG_SYN_RECV] = PRESSURE_ESTABLISHED,
+		[SOCKDIAG_FIN_WAIT1] = PRESSURE_CLOSING,
+		[SOCKDIAG_FIN_WAIT2] = PRESSURE_FIN_WAIT2,
+		[SOCKDIAG_TIME_WAIT] = PRESSURE_TIME_WAIT,
+		[SOCKDIAG_CLOSE] = PRESSURE_BOUND,
+		[SOCKDIAG_CLOSE_WAIT] = PRESSURE_CLOSE_WAIT,
+		[SOCKDIAG_LAST_ACK] = PRESSURE_CLOSING,
+		[SOCKDIAG_LISTEN] = PRESSURE_BOUND,
+		[SOCKDIAG_CLOSING] = PRESSURE_CLOSING,
+		[SOCKDIAG_NEW_SYN_RECV] = PRESSURE_ESTABLISHED,
 	};
 
 	if (sock->proto == PROTO_UDP)
@@ -50,7 +59,8 @@ static enum pressure_state pressure_state_of(const struct pool_socket *sock)
 }
 
 /* Does it take a port from this pool: its own, or any that is in the way of one? */
-static bool pressure_takes(const struct pressure_pool *pool, uint32_t place, uint32_t of, const struct pool_socket *sock)
+static bool pressure_takes(const struct pressure_pool *pool, uint32_t place, uint32_t of,
+			   const struct pool_socket *sock)
 {
 	if (pool->key.kind == POOL_CONNECT)
 		return place == of;
@@ -75,6 +85,17 @@ static void pressure_release(struct pressure_pool *pool, const struct pool_socke
 struct pressure_share {
 	uint32_t ports, time_wait, opened;
 };
+
+struct pressure_tally {
+	uint8_t map[POOL_PORTS]; /* enum pool_port of each port of the range */
+	uint8_t seen[POOL_PORTS / 8];
+	struct pressure_share shares[];
+};
+
+static struct pressure_tally *pressure_new_tally(const struct pressure_run *run)
+{
+	return calloc(1, sizeof(struct pressure_tally) + (run->in->process_count + 1) * sizeof(struct pressure_share));
+}
 
 static bool pressure_is_new(const struct pressure_run *run, uint64_t cookie)
 {
@@ -162,18 +183,16 @@ static void pressure_fill_owners(struct pressure_pool *pool, const struct pressu
 static int pressure_fill(const struct pressure_run *run, const struct pressure_found *found, uint32_t place,
 			 struct pressure_pool *pool)
 {
-	_free_ struct pressure_share *shares = calloc(run->in->process_count + 1, sizeof(*shares));
-	_free_ uint8_t *seen = calloc(POOL_PORTS / 8, 1);
-	int r;
+	_free_ struct pressure_tally *tally = pressure_new_tally(run);
+	int r = tally ? 0 : -ENOMEM;
 
 	*pool = (struct pressure_pool){ .key = found->key, .id = found->id, .next_ms = UINT32_MAX };
-	if (!shares || !seen)
-		return -ENOMEM;
-	r = pool_measure(run->in->pool, &pool->key, &pool->measure);
+	if (r == 0)
+		r = pool_measure(run->in->pool, &pool->key, &pool->measure);
 	if (r < 0)
 		return r;
-	pressure_count(run, pool, place, shares, seen);
-	pressure_fill_owners(pool, shares, run->in->process_count);
+	pressure_count(run, pool, place, tally->shares, tally->seen);
+	pressure_fill_owners(pool, tally->shares, run->in->process_count);
 	return 0;
 }
 
@@ -201,8 +220,7 @@ static void pressure_flow(const struct pressure_past *past, const struct pressur
 
 	*ret_opened = *ret_freed = 0;
 	while (a < past->socket_count || b < now_count) {
-		bool was = b == now_count ||
-			   (a < past->socket_count && past->sockets[a].cookie < now[b].cookie);
+		bool was = b == now_count || (a < past->socket_count && past->sockets[a].cookie < now[b].cookie);
 		bool is = a == past->socket_count || (b < now_count && now[b].cookie < past->sockets[a].cookie);
 
 		*ret_freed += was && past->sockets[a].pool == id;
@@ -218,8 +236,8 @@ static void pressure_rates(struct pressure_pool *pool, const struct pressure_pas
 	struct pressure_past_pool key = { .id = pool->id }, *before;
 	double share = seconds / PRESSURE_SMOOTH_S;
 
-	before = past->pool_count ?
-			 bsearch(&key, past->pools, past->pool_count, sizeof(key), pressure_compare_pools) : NULL;
+	before = past->pool_count ? bsearch(&key, past->pools, past->pool_count, sizeof(key), pressure_compare_pools) :
+				    NULL;
 	pool->has_rates = true;
 	pool->opens_per_s = opened / seconds;
 	pool->frees_per_s = freed / seconds;
@@ -301,14 +319,13 @@ static void pressure_note_server_waits(const struct pressure_run *run)
 static int pressure_fill_blocked(struct pressure_run *run)
 {
 	struct pool_key nowhere = { .kind = POOL_CONNECT, .source.ip_version = 4, .destination.ip_version = 4 };
-	_free_ struct pressure_share *shares = calloc(run->in->process_count + 1, sizeof(*shares));
+	_free_ struct pressure_tally *tally = pressure_new_tally(run);
 	const struct pool_state *s = run->in->pool;
-	_free_ uint8_t *map = calloc(POOL_PORTS, 1);
 	struct pool_measure m;
-	int r = shares && map ? pool_measure(s, &nowhere, &m) : -ENOMEM;
+	int r = tally ? pool_measure(s, &nowhere, &m) : -ENOMEM;
 
 	if (r == 0)
-		r = pool_map(s, &nowhere, map);
+		r = pool_map(s, &nowhere, tally->map);
 	if (r < 0)
 		return r;
 	for (int p = POOL_PORT_LISTEN; p <= POOL_PORT_BLOCKED; p++)
@@ -319,10 +336,10 @@ static int pressure_fill_blocked(struct pressure_run *run)
 		uint16_t port = s->sockets[i].local.port;
 
 		if (s->sockets[i].proto == PROTO_TCP && port >= m.low && port <= m.high &&
-		    map[port - m.low] >= POOL_PORT_BOUND && map[port - m.low] <= POOL_PORT_BLOCKED)
-			shares[run->in->process[i]].ports++;
+		    tally->map[port - m.low] >= POOL_PORT_BOUND && tally->map[port - m.low] <= POOL_PORT_BLOCKED)
+			tally->shares[run->in->process[i]].ports++;
 	}
-	run->out->blocker_count = pressure_rank(shares, run->in->process_count, run->out->blockers);
+	run->out->blocker_count = pressure_rank(tally->shares, run->in->process_count, run->out->blockers);
 	return 0;
 }
 

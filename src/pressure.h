@@ -59,7 +59,7 @@ struct pressure_pool {
 	uint32_t owner_count; /* in owners[] */
 	uint32_t others, other_ports; /* owners that are not named, and what they have */
 	uint32_t unattributed; /* ports of which no owner is known */
-	uint32_t releases[PRESSURE_SECONDS]; /* [n]: ports that TIME_WAIT and FIN_WAIT2 give back in second n from now */
+	uint32_t releases[PRESSURE_SECONDS]; /* [n]: ports that TIME_WAIT, FIN_WAIT2 give back in second n from now */
 	uint32_t next_ms; /* until the first of them; UINT32_MAX = none is known */
 	bool has_rates; /* there was a look before */
 	double opens_per_s, frees_per_s;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* The rules P01 to P24; the first that holds explains a pool. Numbers are the shares at which one cause is the cause. */
+/* The rules P01 to P24; the first that holds explains a pool. Numbers: the shares at which one cause is the cause. */
 #include "rule.h"
 
 #include <stdio.h>
@@ -121,8 +121,9 @@ static bool rule_is_waiting(const struct rule_case *c)
 static void rule_say_waits(const struct rule_case *c, struct buf *b)
 {
 	rule_count(b, c->pool->ports[PRESSURE_TIME_WAIT], " of ");
-	rule_count(b, c->pool->measure.used, " used ports are in TIME_WAIT: this side closes first, and each port rests"
-					     " for 60 s");
+	rule_count(b, c->pool->measure.used,
+		   " used ports are in TIME_WAIT: this side closes first, and each port rests"
+		   " for 60 s");
 	if (c->pool->owner_count) {
 		buf_lit(b, "; opened by ");
 		rule_owner(c, b);
@@ -225,8 +226,9 @@ static void rule_mend_bound_first(const struct rule_case *c, struct buf *b)
 {
 	buf_lit(b, "In ");
 	rule_owner(c, b);
-	buf_lit(b, ": setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1) before bind(), so that connect() picks the "
-		   "port; or do not bind if there is one source address\n");
+	buf_lit(b,
+		": setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1) before bind(), so that connect() picks the "
+		"port; or do not bind if there is one source address\n");
 }
 
 static bool rule_p04(const struct rule_case *c)
@@ -238,8 +240,9 @@ static bool rule_p04(const struct rule_case *c)
 static void rule_say_blocked(const struct rule_case *c, struct buf *b)
 {
 	rule_count(b, rule_blocked(c), " of ");
-	rule_count(b, rule_range(c), " ports are kept from every connect() of this namespace by sockets that were bound "
-				     "first");
+	rule_count(b, rule_range(c),
+		   " ports are kept from every connect() of this namespace by sockets that were bound "
+		   "first");
 	if (c->netns->blocker_count) {
 		buf_lit(b, ", most of them of ");
 		rule_blocker(c, b);
@@ -261,8 +264,9 @@ static bool rule_p05(const struct rule_case *c)
 
 static void rule_say_forgotten(const struct rule_case *c, struct buf *b)
 {
-	rule_count(b, c->netns->blocked[POOL_PORT_BOUND], " ports of the range are bound by sockets that neither listen nor "
-							  "are connected; ss -tan does not show them\n");
+	rule_count(b, c->netns->blocked[POOL_PORT_BOUND],
+		   " ports of the range are bound by sockets that neither listen nor "
+		   "are connected; ss -tan does not show them\n");
 }
 
 static void rule_mend_forgotten(const struct rule_case *c, struct buf *b)
@@ -286,7 +290,8 @@ static void rule_say_services(const struct rule_case *c, struct buf *b)
 static void rule_mend_services(const struct rule_case *c, struct buf *b)
 {
 	(void)c;
-	buf_lit(b, "Move the services or the range (net.ipv4.ip_local_port_range): porttrace list -l, porttrace doctor\n");
+	buf_lit(b,
+		"Move the services or the range (net.ipv4.ip_local_port_range): porttrace list -l, porttrace doctor\n");
 }
 
 static bool rule_p07(const struct rule_case *c)
@@ -296,9 +301,10 @@ static bool rule_p07(const struct rule_case *c)
 
 static void rule_say_phantoms(const struct rule_case *c, struct buf *b)
 {
-	rule_count(b, c->netns->blocked[POOL_PORT_PHANTOM],
-		   " ports are kept from connect() by a bind() whose socket has gone: until the last connection on them "
-		   "ends (kernels before 6.18)\n");
+	rule_count(
+		b, c->netns->blocked[POOL_PORT_PHANTOM],
+		" ports are kept from connect() by a bind() whose socket has gone: until the last connection on them "
+		"ends (kernels before 6.18)\n");
 }
 
 static void rule_mend_phantoms(const struct rule_case *c, struct buf *b)
@@ -316,7 +322,8 @@ static bool rule_p08(const struct rule_case *c)
 
 static void rule_say_close_wait(const struct rule_case *c, struct buf *b)
 {
-	rule_count(b, c->pool->ports[PRESSURE_CLOSE_WAIT], " connections are in CLOSE_WAIT: the other side has closed, ");
+	rule_count(b, c->pool->ports[PRESSURE_CLOSE_WAIT],
+		   " connections are in CLOSE_WAIT: the other side has closed, ");
 	rule_owner(c, b);
 	buf_lit(b, " has not\n");
 }
@@ -352,7 +359,8 @@ static bool rule_p10(const struct rule_case *c)
 
 static void rule_say_syn_sent(const struct rule_case *c, struct buf *b)
 {
-	rule_count(b, c->pool->ports[PRESSURE_SYN_SENT], " connections wait for a first answer: nobody answers there\n");
+	rule_count(b, c->pool->ports[PRESSURE_SYN_SENT],
+		   " connections wait for a first answer: nobody answers there\n");
 }
 
 static void rule_mend_syn_sent(const struct rule_case *c, struct buf *b)
@@ -383,8 +391,9 @@ static void rule_say_established(const struct rule_case *c, struct buf *b)
 static void rule_mend_established(const struct rule_case *c, struct buf *b)
 {
 	(void)c;
-	buf_lit(b, "More source addresses (bind() with IP_BIND_ADDRESS_NO_PORT), or more addresses or ports on the other "
-		   "side; or a wider net.ipv4.ip_local_port_range, with the services in it reserved\n");
+	buf_lit(b,
+		"More source addresses (bind() with IP_BIND_ADDRESS_NO_PORT), or more addresses or ports on the other "
+		"side; or a wider net.ipv4.ip_local_port_range, with the services in it reserved\n");
 }
 
 static bool rule_p12(const struct rule_case *c)
@@ -487,8 +496,9 @@ static bool rule_p18(const struct rule_case *c)
 static void rule_say_nat(const struct rule_case *c, struct buf *b)
 {
 	rule_count(b, c->pool->ports[PRESSURE_SYN_SENT], " connections wait for an answer while this pool has ports; ");
-	rule_count(b, c->counters->rose.nat_failed, " translations failed since the look before (insert_failed): the NAT of this "
-					       "host has run out, not its ports\n");
+	rule_count(b, c->counters->rose.nat_failed,
+		   " translations failed since the look before (insert_failed): the NAT of this "
+		   "host has run out, not its ports\n");
 }
 
 static void rule_mend_nat(const struct rule_case *c, struct buf *b)
@@ -505,8 +515,9 @@ static bool rule_p19(const struct rule_case *c)
 
 static void rule_say_far_nat(const struct rule_case *c, struct buf *b)
 {
-	rule_count(b, c->pool->ports[PRESSURE_SYN_SENT], " connections to one destination wait for an answer while this pool "
-							 "has ports: it is not the ports of this host\n");
+	rule_count(b, c->pool->ports[PRESSURE_SYN_SENT],
+		   " connections to one destination wait for an answer while this pool "
+		   "has ports: it is not the ports of this host\n");
 }
 
 static void rule_mend_far_nat(const struct rule_case *c, struct buf *b)
@@ -537,15 +548,17 @@ static bool rule_p22(const struct rule_case *c)
 static void rule_say_self(const struct rule_case *c, struct buf *b)
 {
 	(void)c;
-	buf_lit(b, "a socket is connected to itself: it asked for a port of the ephemeral range that nobody listened on, and "
+	buf_lit(b, "a socket is connected to itself: it asked for a port of the ephemeral range that nobody listened "
+		   "on, and "
 		   "the kernel picked that very port for it\n");
 }
 
 static void rule_mend_self(const struct rule_case *c, struct buf *b)
 {
 	(void)c;
-	buf_lit(b, "A service port outside the range, or in net.ipv4.ip_local_reserved_ports; compare getsockname() with "
-		   "getpeername() after connect()\n");
+	buf_lit(b,
+		"A service port outside the range, or in net.ipv4.ip_local_reserved_ports; compare getsockname() with "
+		"getpeername() after connect()\n");
 }
 
 static bool rule_p23(const struct rule_case *c)
@@ -558,8 +571,9 @@ static bool rule_p23(const struct rule_case *c)
 
 static void rule_say_harmless(const struct rule_case *c, struct buf *b)
 {
-	rule_count(b, c->netns->server_waits, " sockets are in TIME_WAIT on ports that are listened on: they take nothing from "
-					      "any pool\n");
+	rule_count(b, c->netns->server_waits,
+		   " sockets are in TIME_WAIT on ports that are listened on: they take nothing from "
+		   "any pool\n");
 }
 
 static void rule_mend_nothing(const struct rule_case *c, struct buf *b)
@@ -575,8 +589,9 @@ static bool rule_p24(const struct rule_case *c)
 
 static void rule_say_overflow(const struct rule_case *c, struct buf *b)
 {
-	rule_count(b, c->counters->rose.tw_overflow, " sockets went without TIME_WAIT since the look before: there are more than "
-						"tcp_max_tw_buckets\n");
+	rule_count(b, c->counters->rose.tw_overflow,
+		   " sockets went without TIME_WAIT since the look before: there are more than "
+		   "tcp_max_tw_buckets\n");
 }
 
 static void rule_mend_overflow(const struct rule_case *c, struct buf *b)
@@ -585,8 +600,8 @@ static void rule_mend_overflow(const struct rule_case *c, struct buf *b)
 	buf_char(b, '\n');
 }
 
-#define RULE_WAITS_WRONG                                                                                             \
-	"tcp_fin_timeout (does not touch TIME_WAIT), tcp_tw_recycle (gone since 4.12), a lower tcp_max_tw_buckets, "  \
+#define RULE_WAITS_WRONG                                                                                               \
+	"tcp_fin_timeout (does not touch TIME_WAIT), tcp_tw_recycle (gone since 4.12), a lower tcp_max_tw_buckets, "   \
 	"SO_LINGER 0 (loses data)"
 
 static const struct rule rule_rows[] = {

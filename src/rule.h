@@ -28,7 +28,7 @@ struct rule {
 	bool of_pool; /* else of a namespace */
 	bool harmless; /* nothing has to be done: no pressure */
 	bool (*holds)(const struct rule_case *c);
-	void (*evidence)(const struct rule_case *c, struct buf *b); /* what was seen; NULL: the numbers of the pool do */
+	void (*evidence)(const struct rule_case *c, struct buf *b); /* what was seen; lines, each ended */
 	void (*remedy)(const struct rule_case *c, struct buf *b); /* lines, each ended */
 	const char *wrong; /* what does not help; NULL = nothing is worth a warning */
 };

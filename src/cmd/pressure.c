@@ -41,12 +41,18 @@ static const struct cli_option pressure_rows[] = {
 		"a time such as 1, 0.5s or 1m"),
 	CLI_FLAG("Show:", 'j', "json", cli_set_true, PRESSURE_AT(json), "JSON Lines, one object a pool"),
 	CLI_ARG("Other:", 0, "history", "PATH", cli_set_text, PRESSURE_AT(history),
-		"the history that tells who opened what is in TIME_WAIT\n(/var/lib/porttrace/history.db, if it is there)",
+		"the history that tells who opened what is in TIME_WAIT\n(/var/lib/porttrace/history.db, if it is "
+		"there)",
 		"a file of porttrace --history"),
 	CLI_FLAG("Other:", 0, "no-bpf", cli_set_true, PRESSURE_AT(no_bpf),
 		 "sock_diag and /proc alone; what bind() keeps from connect()\nis then a guess"),
-	{ .group = "Other:", .short_name = 'h', .long_name = "help", .set = cli_set_true, .offset = PRESSURE_AT(help),
-	  .help = "this text", .final = true },
+	{ .group = "Other:",
+	  .short_name = 'h',
+	  .long_name = "help",
+	  .set = cli_set_true,
+	  .offset = PRESSURE_AT(help),
+	  .help = "this text",
+	  .final = true },
 };
 
 static const struct cli_command pressure_command = {

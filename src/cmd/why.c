@@ -39,11 +39,17 @@ static const struct cli_option why_rows[] = {
 	CLI_ARG("Options:", 0, "netns", "PID|PATH", cli_set_text, WHY_AT(netns), "in this network namespace (all)",
 		"a process id, or a path such as /run/netns/blue"),
 	CLI_ARG("Options:", 0, "history", "PATH", cli_set_text, WHY_AT(history),
-		"the history that tells who opened what is in TIME_WAIT\n(/var/lib/porttrace/history.db, if it is there)",
+		"the history that tells who opened what is in TIME_WAIT\n(/var/lib/porttrace/history.db, if it is "
+		"there)",
 		"a file of porttrace --history"),
 	CLI_FLAG("Options:", 0, "no-bpf", cli_set_true, WHY_AT(no_bpf), "sock_diag and /proc alone"),
-	{ .group = "Options:", .short_name = 'h', .long_name = "help", .set = cli_set_true, .offset = WHY_AT(help),
-	  .help = "this text", .final = true },
+	{ .group = "Options:",
+	  .short_name = 'h',
+	  .long_name = "help",
+	  .set = cli_set_true,
+	  .offset = WHY_AT(help),
+	  .help = "this text",
+	  .final = true },
 };
 
 static const struct cli_command why_command = {
@@ -59,10 +65,10 @@ static const struct cli_command why_command = {
 
 /* What is asked for. */
 struct why_question {
-	uint32_t pid; /* 0 = of any process */
+	uint32_t pid;	       /* 0 = of any process */
 	struct endpoint to[8]; /* addresses of the destination */
-	size_t to_count; /* 0 = any */
-	uint16_t port; /* 0 = any */
+	size_t to_count;       /* 0 = any */
+	uint16_t port;	       /* 0 = any */
 };
 
 struct why {
@@ -100,8 +106,10 @@ static int why_resolve(struct why_question *q, const char *host)
 
 static int why_bad(const char *text)
 {
-	fprintf(stderr, "porttrace: '%.60s' is neither a process nor a destination: 4312, 10.0.3.9, [::1]:8080, "
-			"db.example:5432\n", text);
+	fprintf(stderr,
+		"porttrace: '%.60s' is neither a process nor a destination: 4312, 10.0.3.9, [::1]:8080, "
+		"db.example:5432\n",
+		text);
 	return -EINVAL;
 }
 
@@ -172,7 +180,7 @@ static bool why_is_meant(const struct why_question *q, const struct pressure_net
 static void why_lines(struct buf *b, const char *word, void (*write)(const struct rule_case *, struct buf *),
 		      const struct rule_case *c)
 {
-	char text[2048];
+	char text[2048] = "";
 	struct buf part = { .data = text, .size = sizeof(text) };
 	const char *line = text;
 
@@ -193,8 +201,7 @@ static void why_rule(struct buf *b, const struct rule *rule, const struct rule_c
 	buf_lit(b, "  ");
 	buf_str(b, rule->words);
 	buf_char(b, '\n');
-	if (rule->evidence)
-		why_lines(b, "  SEEN    ", rule->evidence, c);
+	why_lines(b, "  SEEN    ", rule->evidence, c);
 	why_lines(b, rule->harmless ? "  DO      " : "  FIX     ", rule->remedy, c);
 	if (rule->wrong) {
 		buf_lit(b, "  NOT     ");
@@ -275,8 +282,9 @@ static void why_answer(struct why *why, const struct pressure_view *view)
 
 		for (size_t k = 0; k < ns->count; k++) {
 			const struct pressure_pool *pool = &ns->pools[k];
-			int status = !pool->measure.free.max ? WHY_EXHAUSTED :
-				     pool->severity > PRESSURE_OK ? WHY_PRESSURE : WHY_HEALTHY;
+			int status = !pool->measure.free.max	  ? WHY_EXHAUSTED :
+				     pool->severity > PRESSURE_OK ? WHY_PRESSURE :
+								    WHY_HEALTHY;
 
 			if (!why_is_meant(&why->question, ns, pool) ||
 			    (status == WHY_HEALTHY && !pressure_view_rule(view, i, pool)))
