@@ -304,7 +304,8 @@ static void decode_options(const struct raw_event *raw, struct event *ev)
 static void decode_close(const struct raw_event *raw, struct event *ev)
 {
 	ev->closer = decode_closers[raw->closer];
-	ev->close_state = decode_states[raw->after];
+	if (raw->kind != RAW_ACCEPT)
+		ev->close_state = decode_states[raw->after];
 	ev->has_bytes = raw->flags & RAW_F_BYTES;
 	ev->bytes_sent = raw->bytes_sent;
 	ev->bytes_received = raw->bytes_received;
@@ -315,6 +316,8 @@ static void decode_close(const struct raw_event *raw, struct event *ev)
 /* tcp_set_state() to CLOSE, from SYN_SENT. The cgroup backend is told of that change alone. */
 static bool decode_gave_back(const struct raw_event *raw, enum event_backend backend)
 {
+	if (raw->kind == RAW_ACCEPT)
+		return raw->after == RAW_AFTER_CLOSED;
 	if (raw->kind != RAW_CONNECT || !(raw->error || (raw->flags & (RAW_F_FAILED | RAW_F_ABORTED))))
 		return false;
 	return backend == BACKEND_CGROUP ? !(raw->flags & RAW_F_NO_ROUTE_HINT) : raw->flags & RAW_F_SYN_SENT;

@@ -176,7 +176,10 @@ struct event {
 	bool has_fd;
 	int fd; /* in the process that called */
 
-	/* connect that failed, of TCP: the kernel took back the socket's port, unless it was asked for by number */
+	/*
+	 * TCP. A connect that failed: the kernel took back the socket's port, unless it was asked for by number. An accept:
+	 * the connection was reset while it waited, and has no port any more.
+	 */
 	bool gave_back;
 
 	/* close only */

@@ -592,7 +592,7 @@ static void sockets_remember(struct sockets *s, struct event *ev)
 	if (fresh)
 		sockets_begin(s, &s->entries[i], ev);
 	sockets_update(&s->entries[i], ev);
-	if (ev->kind == EVENT_ACCEPT && ev->close_state == CLOSE_STATE_CLOSED)
+	if (ev->kind == EVENT_ACCEPT && ev->gave_back)
 		sockets_lose_port(s, i); /* reset in the queue */
 	else
 		sockets_link_port(s, i);
