@@ -382,6 +382,11 @@ static int pressure_measure(struct pressure_run *run)
 	return r;
 }
 
+void pressure_sort(struct pressure_netns *netns)
+{
+	qsort(netns->pools, netns->count, sizeof(*netns->pools), pressure_compare_severity);
+}
+
 int pressure_look(const struct pressure_input *in, struct pressure_past *past, uint64_t now_ns,
 		  struct pressure_netns *ret)
 {
@@ -400,7 +405,7 @@ int pressure_look(const struct pressure_input *in, struct pressure_past *past, u
 		pressure_note_server_waits(&run);
 		for (size_t i = 0; i < ret->count; i++)
 			pressure_judge(&ret->pools[i]);
-		qsort(ret->pools, ret->count, sizeof(*ret->pools), pressure_compare_severity);
+		pressure_sort(ret);
 	}
 	pressure_find_free(&run.pools);
 	if (r < 0)

@@ -63,7 +63,7 @@ struct pressure_pool {
 	uint32_t next_ms; /* until the first of them; UINT32_MAX = none is known */
 	bool has_rates; /* there was a look before */
 	double opens_per_s, frees_per_s;
-	uint32_t failures; /* for want of a port, since the look before; 0 also if nobody counts them */
+	uint32_t failures; /* for want of a port, in the last 10 s; 0 also if nobody counts them */
 	enum pressure_course course, next_course; /* next_course: after the wall comes the end, perhaps */
 	uint32_t seconds, next_seconds;
 	enum pressure_severity severity;
@@ -134,6 +134,8 @@ void pressure_forget(struct pressure_past *past);
 uint64_t pressure_pool_id(uint32_t netns_inum, const struct pool_key *key);
 /* Sets course and severity from the rest: again after `failures` or the rates have been filled in from elsewhere. */
 void pressure_judge(struct pressure_pool *pool);
+/* The worst first: again after that. */
+void pressure_sort(struct pressure_netns *netns);
 /* The ports that are taken, in percent of the capacity, rounded down. 100 only if none is free. */
 uint32_t pressure_percent(uint32_t used, uint32_t capacity);
 /* The ports that may be used: in use and free; where a bind could not be seen, the larger number. */

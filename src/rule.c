@@ -466,12 +466,12 @@ static void rule_mend_wall(const struct rule_case *c, struct buf *b)
 
 static bool rule_p17(const struct rule_case *c)
 {
-	return c->counters->seconds > 0 && c->pool->failures > 20 * c->counters->seconds;
+	return c->pool->failures > 200; /* of 10 s */
 }
 
 static void rule_say_storm(const struct rule_case *c, struct buf *b)
 {
-	rule_count(b, c->pool->failures, " attempts failed since the look before: each burns 3 to 18 ms of CPU\n");
+	rule_count(b, c->pool->failures, " attempts failed in the last 10 s: each burns 3 to 18 ms of CPU\n");
 }
 
 static void rule_mend_storm(const struct rule_case *c, struct buf *b)

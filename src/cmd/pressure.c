@@ -15,6 +15,7 @@
 #include "../clock.h"
 #include "../cmd.h"
 #include "help.h"
+#include "trace.h"
 
 #define PRESSURE_EVERY_NS UINT64_C(1000000000)
 #define PRESSURE_MOST 20
@@ -24,7 +25,8 @@
 struct pressure_options {
 	bool once, json, all, no_bpf, help;
 	uint64_t most, every_ns;
-	const char *netns, *history;
+	const char *netns, *history, *cgroup;
+	enum trace_backend backend;
 };
 
 #define PRESSURE_AT(field) offsetof(struct pressure_options, field)
@@ -44,6 +46,10 @@ static const struct cli_option pressure_rows[] = {
 		"the history that tells who opened what is in TIME_WAIT\n(/var/lib/porttrace/history.db, if it is "
 		"there)",
 		"a file of porttrace --history"),
+	CLI_ARG("Other:", 0, "backend", "NAME", trace_set_backend, PRESSURE_AT(backend), "auto (default), tracing, cgroup",
+		"auto, tracing or cgroup"),
+	CLI_ARG("Other:", 0, "cgroup", "PATH", cli_set_text, PRESSURE_AT(cgroup), "events of processes of this cgroup",
+		"a cgroup v2 directory such as /sys/fs/cgroup/system.slice"),
 	CLI_FLAG("Other:", 0, "no-bpf", cli_set_true, PRESSURE_AT(no_bpf),
 		 "sock_diag and /proc alone; what bind() keeps from connect()\nis then a guess"),
 	{ .group = "Other:",
@@ -72,6 +78,9 @@ struct pressure_cmd {
 	struct pressure_options opts;
 	struct pressure_session session;
 	struct report out;
+	struct trace_watch watch;
+	bool looked; /* at least once, by a run with events */
+	int error; /* -errno that ended it */
 };
 
 static int pressure_fail(int error, const char *what)
@@ -94,6 +103,17 @@ static int pressure_wait(uint64_t ns)
 		r = sigtimedwait(&ends, NULL, &time);
 	while (r < 0 && errno == EINTR);
 	return r < 0 ? 0 : -EINTR;
+}
+
+/* They end a wait, and nothing else. */
+static void pressure_block_signals(void)
+{
+	sigset_t ends;
+
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGTERM);
+	sigprocmask(SIG_BLOCK, &ends, NULL);
 }
 
 static int pressure_worst(const struct pressure_view *view)
@@ -130,8 +150,10 @@ static int pressure_write(struct pressure_cmd *cmd)
 static int pressure_once(struct pressure_cmd *cmd)
 {
 	struct pressure_view view;
-	int r = pressure_session_look(&cmd->session, &view), status;
+	int r, status;
 
+	pressure_block_signals();
+	r = pressure_session_look(&cmd->session, &view);
 	if (r == 0) {
 		pressure_view_free(&view);
 		r = pressure_wait(cmd->opts.every_ns);
@@ -161,27 +183,69 @@ static int pressure_round(struct pressure_cmd *cmd)
 	return pressure_write(cmd);
 }
 
-/* Again and again, in place. */
+/* How long until the next look: such that looks take a small part of the time. */
+static uint64_t pressure_pause_ns(const struct pressure_cmd *cmd)
+{
+	uint64_t least_ns = cmd->session.took_ns * PRESSURE_SHARE;
+
+	return cmd->opts.every_ns < least_ns ? least_ns : cmd->opts.every_ns;
+}
+
+/* Again and again, in place: by sock_diag and /proc alone. */
 static int pressure_watch(struct pressure_cmd *cmd)
 {
 	int r;
 
+	pressure_block_signals();
 	do {
-		uint64_t every_ns = cmd->opts.every_ns;
-
 		r = pressure_round(cmd);
-		if (every_ns < cmd->session.took_ns * PRESSURE_SHARE)
-			every_ns = cmd->session.took_ns * PRESSURE_SHARE;
 		if (r == 0)
-			r = pressure_wait(every_ns);
+			r = pressure_wait(pressure_pause_ns(cmd));
 	} while (r == 0);
 	return r == -EINTR || r == -EPIPE ? EXIT_STATUS_OK : pressure_fail(r, "cannot go on");
+}
+
+static void pressure_on_event(void *arg, const struct event *ev)
+{
+	struct pressure_cmd *cmd = arg;
+
+	pressure_session_event(&cmd->session, ev);
+}
+
+static int pressure_on_look(void *arg, const struct sockets *ledger, bool by_cookie)
+{
+	struct pressure_cmd *cmd = arg;
+
+	cmd->session.ledger = ledger;
+	cmd->session.by_cookie = by_cookie;
+	cmd->error = pressure_round(cmd);
+	cmd->session.ledger = NULL;
+	cmd->watch.every_ns = pressure_pause_ns(cmd);
+	cmd->looked = true;
+	return cmd->error;
+}
+
+/* The same with a ledger that events feed: owners of TIME_WAIT, and what failed. Without the right to trace, without. */
+static int pressure_live(struct pressure_cmd *cmd)
+{
+	static struct trace_options opts; /* large: port sets */
+	int status;
+
+	trace_options_init(&opts);
+	opts.no_output = opts.quiet = true;
+	opts.backend = cmd->opts.backend;
+	opts.cgroup = cmd->opts.cgroup;
+	cmd->watch = (struct trace_watch){ cmd->opts.every_ns, pressure_on_event, pressure_on_look, cmd };
+	opts.watch = &cmd->watch;
+	status = trace_execute(&opts);
+	if (!cmd->looked && status != EXIT_STATUS_OK)
+		return pressure_watch(cmd);
+	return cmd->error && cmd->error != -EPIPE ? pressure_fail(cmd->error, "cannot go on") : EXIT_STATUS_OK;
 }
 
 static int pressure_run(struct pressure_cmd *cmd)
 {
 	char path[PATH_MAX];
-	sigset_t ends;
 	int r = cmd->opts.netns ? netns_resolve(cmd->opts.netns, &cmd->session.netns_inum, path, sizeof(path)) : 0;
 
 	if (r < 0) {
@@ -191,11 +255,9 @@ static int pressure_run(struct pressure_cmd *cmd)
 	}
 	cmd->session.no_bpf = cmd->opts.no_bpf;
 	cmd->session.history_path = cmd->opts.history;
-	sigemptyset(&ends);
-	sigaddset(&ends, SIGINT);
-	sigaddset(&ends, SIGTERM);
-	sigprocmask(SIG_BLOCK, &ends, NULL);
-	return cmd->opts.once || !isatty(STDOUT_FILENO) ? pressure_once(cmd) : pressure_watch(cmd);
+	if (cmd->opts.once || !isatty(STDOUT_FILENO))
+		return pressure_once(cmd);
+	return cmd->opts.no_bpf ? pressure_watch(cmd) : pressure_live(cmd);
 }
 
 static int pressure_main(int argc, char **argv)

@@ -17,11 +17,27 @@ struct pressure_before {
 	struct pressure_counters counters;
 };
 
+#define PRESSURE_FAILURES_MAX 256 /* pools whose failures are counted at a time */
+#define PRESSURE_FAILURES_S 10 /* how long a failure counts */
+
+/* Assignments that failed for want of a port, as events told. */
+struct pressure_failure {
+	uint32_t netns_inum; /* 0 = unknown */
+	uint64_t netns_cookie; /* 0 = unknown */
+	struct pool_key key;
+	uint64_t total;
+	uint32_t in_second[PRESSURE_FAILURES_S]; /* a ring: [second % PRESSURE_FAILURES_S] */
+	uint64_t second; /* the last one, CLOCK_MONOTONIC; 0 = the place is free */
+};
+
 /* A cleared one with its options is ready. Ended with pressure_session_close. */
 struct pressure_session {
 	uint32_t netns_inum; /* 0 = all */
 	bool no_bpf;
 	const char *history_path; /* NULL = the usual one, if it is there */
+	const struct sockets *ledger; /* of a run whose events feed it; NULL = none. Not owned */
+	bool by_cookie; /* the ledger tells namespaces by cookie */
+	struct pressure_failure failures[PRESSURE_FAILURES_MAX];
 	struct pressure_before *before;
 	size_t before_count;
 	uint64_t took_ns; /* the last look */
@@ -33,13 +49,16 @@ struct pressure_view {
 	struct pressure_netns *netns; /* those of the picture that have sockets */
 	struct rule_counters *counters; /* of each */
 	size_t count;
-	bool remembers; /* a history tells of what is not open any more */
+	bool remembers; /* a history or a ledger tells of what is not open any more */
+	bool counts_failures; /* events told of them */
 	uint64_t time_ns; /* CLOCK_REALTIME */
 };
 
 /* 0 or -errno as snapshot_take; the caller ends *ret with pressure_view_free. Tells on stderr if the history that was
  * asked for cannot be read (-EIO then). */
 int pressure_session_look(struct pressure_session *session, struct pressure_view *ret);
+/* An event of the run that feeds the session. */
+void pressure_session_event(struct pressure_session *session, const struct event *ev);
 void pressure_view_free(struct pressure_view *view);
 void pressure_session_close(struct pressure_session *session);
 

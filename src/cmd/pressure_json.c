@@ -84,7 +84,7 @@ static void pressure_json_owners(struct buf *b, const struct pressure_netns *ns,
 	pressure_json_number(b, "unattributed", pool->unattributed);
 }
 
-static void pressure_json_course(struct buf *b, const struct pressure_pool *pool)
+static void pressure_json_course(struct buf *b, const struct pressure_view *view, const struct pressure_pool *pool)
 {
 	uint32_t wall = pool->course == PRESSURE_WALL ? pool->seconds : 0;
 	uint32_t full = pool->course == PRESSURE_FULL ? pool->seconds :
@@ -98,6 +98,8 @@ static void pressure_json_course(struct buf *b, const struct pressure_pool *pool
 		pressure_json_number(b, "wall_in_s", wall);
 	if (full)
 		pressure_json_number(b, "full_in_s", full);
+	if (view->counts_failures)
+		pressure_json_number(b, "failures_10s", pool->failures);
 	if (pool->next_ms != UINT32_MAX)
 		pressure_json_number(b, "next_release_ms", pool->next_ms);
 }
@@ -132,7 +134,7 @@ static void pressure_json_pool(struct buf *b, const struct pressure_view *view, 
 		buf_u64(b, pool->ports[p]);
 	}
 	buf_char(b, '}');
-	pressure_json_course(b, pool);
+	pressure_json_course(b, view, pool);
 	pressure_json_owners(b, &view->netns[i], pool);
 	if (rule) {
 		buf_lit(b, ",\"rule\":\"");

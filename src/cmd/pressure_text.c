@@ -110,12 +110,22 @@ static void pressure_text_in(struct buf *b, enum pressure_course course, uint32_
 	human_duration(b, (uint64_t)seconds * 1000000000);
 }
 
+static void pressure_text_failures(struct buf *b, const struct pressure_pool *pool)
+{
+	if (!pool->failures)
+		return;
+	buf_lit(b, ", ");
+	rule_number(b, pool->failures);
+	buf_lit(b, " failed");
+}
+
 void pressure_text_course(struct buf *b, const struct pressure_pool *pool)
 {
 	const struct pool_measure *m = &pool->measure;
 
 	if (!m->free.max) {
 		buf_lit(b, "full");
+		pressure_text_failures(b, pool);
 		if (pool->next_ms != UINT32_MAX) {
 			buf_lit(b, ", next in ");
 			human_duration(b, (uint64_t)pool->next_ms * 1000000);
@@ -267,6 +277,8 @@ static void pressure_text_remarks(struct buf *b, const struct pressure_view *vie
 		buf_str(b, error == -ECANCELED ? "no BPF was asked for" : strerrordesc_np(-error));
 		buf_lit(b, "): capacities with a ? are at most that.\n");
 	}
+	if (!view->counts_failures)
+		buf_lit(b, "Not visible: attempts that failed. It takes a run as root that goes on: porttrace pressure.\n");
 	if (!view->remembers)
 		buf_lit(b, "Not visible: who opened what is in TIME_WAIT. It takes a history: porttrace daemon.\n");
 	if (view->picture.snap.hidden_namespaces) {
