@@ -46,8 +46,8 @@ static const struct cli_option pressure_rows[] = {
 		"the history that tells who opened what is in TIME_WAIT\n(/var/lib/porttrace/history.db, if it is "
 		"there)",
 		"a file of porttrace --history"),
-	CLI_ARG("Other:", 0, "backend", "NAME", trace_set_backend, PRESSURE_AT(backend), "auto (default), tracing, cgroup",
-		"auto, tracing or cgroup"),
+	CLI_ARG("Other:", 0, "backend", "NAME", trace_set_backend, PRESSURE_AT(backend),
+		"auto (default), tracing, cgroup", "auto, tracing or cgroup"),
 	CLI_ARG("Other:", 0, "cgroup", "PATH", cli_set_text, PRESSURE_AT(cgroup), "events of processes of this cgroup",
 		"a cgroup v2 directory such as /sys/fs/cgroup/system.slice"),
 	CLI_FLAG("Other:", 0, "no-bpf", cli_set_true, PRESSURE_AT(no_bpf),
@@ -80,7 +80,7 @@ struct pressure_cmd {
 	struct report out;
 	struct trace_watch watch;
 	bool looked; /* at least once, by a run with events */
-	int error; /* -errno that ended it */
+	int error;   /* -errno that ended it */
 };
 
 static int pressure_fail(int error, const char *what)
@@ -88,32 +88,6 @@ static int pressure_fail(int error, const char *what)
 	if (error != -EIO)
 		fprintf(stderr, "porttrace: %s: %s\n", what, strerrordesc_np(-error));
 	return EXIT_STATUS_FAILED;
-}
-
-static int pressure_wait(uint64_t ns)
-{
-	struct timespec time = { (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
-	sigset_t ends;
-	int r;
-
-	sigemptyset(&ends);
-	sigaddset(&ends, SIGINT);
-	sigaddset(&ends, SIGTERM);
-	do
-		r = sigtimedwait(&ends, NULL, &time);
-	while (r < 0 && errno == EINTR);
-	return r < 0 ? 0 : -EINTR;
-}
-
-/* They end a wait, and nothing else. */
-static void pressure_block_signals(void)
-{
-	sigset_t ends;
-
-	sigemptyset(&ends);
-	sigaddset(&ends, SIGINT);
-	sigaddset(&ends, SIGTERM);
-	sigprocmask(SIG_BLOCK, &ends, NULL);
 }
 
 static int pressure_worst(const struct pressure_view *view)
@@ -152,11 +126,11 @@ static int pressure_once(struct pressure_cmd *cmd)
 	struct pressure_view view;
 	int r, status;
 
-	pressure_block_signals();
+	pressure_session_begin();
 	r = pressure_session_look(&cmd->session, &view);
 	if (r == 0) {
 		pressure_view_free(&view);
-		r = pressure_wait(cmd->opts.every_ns);
+		r = pressure_session_wait(cmd->opts.every_ns);
 	}
 	if (r == 0)
 		r = pressure_session_look(&cmd->session, &view);
@@ -196,11 +170,11 @@ static int pressure_watch(struct pressure_cmd *cmd)
 {
 	int r;
 
-	pressure_block_signals();
+	pressure_session_begin();
 	do {
 		r = pressure_round(cmd);
 		if (r == 0)
-			r = pressure_wait(pressure_pause_ns(cmd));
+			r = pressure_session_wait(pressure_pause_ns(cmd));
 	} while (r == 0);
 	return r == -EINTR || r == -EPIPE ? EXIT_STATUS_OK : pressure_fail(r, "cannot go on");
 }

@@ -57,6 +57,10 @@ struct pressure_view {
 /* 0 or -errno as snapshot_take; the caller ends *ret with pressure_view_free. Tells on stderr if the history that was
  * asked for cannot be read (-EIO then). */
 int pressure_session_look(struct pressure_session *session, struct pressure_view *ret);
+/* From here on SIGINT and SIGTERM end a wait, and nothing else. */
+void pressure_session_begin(void);
+/* Between two looks. 0, or -EINTR if a signal to end came. */
+int pressure_session_wait(uint64_t ns);
 /* An event of the run that feeds the session. */
 void pressure_session_event(struct pressure_session *session, const struct event *ev);
 void pressure_view_free(struct pressure_view *view);
@@ -75,6 +79,8 @@ void pressure_text_pool(struct buf *b, const struct pool_key *key);
 void pressure_text_netns(struct buf *b, const struct pressure_netns *netns);
 /* "full in 42s", "wall in 12s, full in 42s", "steady"; nothing if it is not known. */
 void pressure_text_course(struct buf *b, const struct pressure_pool *pool);
+/* "api[4312] 99%, cron[991] (exited) 1%" */
+void pressure_text_owners(struct buf *b, const struct pressure_netns *ns, const struct pressure_pool *pool);
 /* Namespaces with at most `most` pools each, and what could not be seen. `all`: those without pressure too. */
 void pressure_text(struct report *out, const struct pressure_view *view, size_t most, bool all);
 void pressure_json(struct report *out, const struct pressure_view *view, size_t most, bool all);

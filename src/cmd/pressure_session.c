@@ -2,6 +2,7 @@
 #include "pressure.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -261,6 +262,31 @@ int pressure_session_look(struct pressure_session *session, struct pressure_view
 		pressure_view_free(ret);
 	session->took_ns = clock_now_ns(CLOCK_MONOTONIC) - begin_ns;
 	return r;
+}
+
+void pressure_session_begin(void)
+{
+	sigset_t ends;
+
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGTERM);
+	sigprocmask(SIG_BLOCK, &ends, NULL);
+}
+
+int pressure_session_wait(uint64_t ns)
+{
+	struct timespec time = { (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
+	sigset_t ends;
+	int r;
+
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGTERM);
+	do
+		r = sigtimedwait(&ends, NULL, &time);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? 0 : -EINTR;
 }
 
 void pressure_view_free(struct pressure_view *view)

@@ -146,8 +146,8 @@ void pressure_text_course(struct buf *b, const struct pressure_pool *pool)
 
 static void pressure_text_states(struct buf *b, const struct pressure_pool *pool)
 {
-	static const enum pressure_state shown[] = { PRESSURE_ESTABLISHED, PRESSURE_SYN_SENT, PRESSURE_CLOSE_WAIT,
-						     PRESSURE_FIN_WAIT2, PRESSURE_TIME_WAIT, PRESSURE_BOUND };
+	static const enum pressure_state shown[] = { PRESSURE_ESTABLISHED, PRESSURE_SYN_SENT,  PRESSURE_CLOSE_WAIT,
+						     PRESSURE_FIN_WAIT2,   PRESSURE_TIME_WAIT, PRESSURE_BOUND };
 	size_t from = b->len;
 
 	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
@@ -167,7 +167,7 @@ static void pressure_text_rates(struct buf *b, const struct pressure_pool *pool)
 	buf_u64(b, (uint64_t)(pool->frees_per_s + 0.5));
 }
 
-static void pressure_text_owners(struct buf *b, const struct pressure_netns *ns, const struct pressure_pool *pool)
+void pressure_text_owners(struct buf *b, const struct pressure_netns *ns, const struct pressure_pool *pool)
 {
 	uint32_t sum = pool->other_ports + pool->unattributed;
 
@@ -278,7 +278,8 @@ static void pressure_text_remarks(struct buf *b, const struct pressure_view *vie
 		buf_lit(b, "): capacities with a ? are at most that.\n");
 	}
 	if (!view->counts_failures)
-		buf_lit(b, "Not visible: attempts that failed. It takes a run as root that goes on: porttrace pressure.\n");
+		buf_lit(b, "Not visible: attempts that failed. It takes a run as root that goes on: porttrace "
+			   "pressure.\n");
 	if (!view->remembers)
 		buf_lit(b, "Not visible: who opened what is in TIME_WAIT. It takes a history: porttrace daemon.\n");
 	if (view->picture.snap.hidden_namespaces) {

@@ -14,13 +14,13 @@
 #include "../cli.h"
 #include "../clock.h"
 #include "../cmd.h"
-#include "../human.h"
 #include "../parse.h"
+#include "explain.h"
 #include "free_options.h"
 #include "help.h"
 #include "pressure.h"
 
-#define WHY_APART_NS 1000000000L
+#define WHY_APART_NS 1000000000
 
 enum why_status {
 	WHY_HEALTHY = 0,
@@ -176,88 +176,6 @@ static bool why_is_meant(const struct why_question *q, const struct pressure_net
 	return to && (!q->port || q->port == pool->key.destination.port);
 }
 
-/* Lines of `text`, each behind a word or as far to the right. */
-static void why_lines(struct buf *b, const char *word, void (*write)(const struct rule_case *, struct buf *),
-		      const struct rule_case *c)
-{
-	char text[2048] = "";
-	struct buf part = { .data = text, .size = sizeof(text) };
-	const char *line = text;
-
-	write(c, &part);
-	for (size_t i = 0; i < part.len; i++) {
-		if (text[i] != '\n')
-			continue;
-		buf_str(b, line == text ? word : "          ");
-		buf_bytes(b, line, (size_t)(text + i + 1 - line));
-		line = text + i + 1;
-	}
-}
-
-static void why_rule(struct buf *b, const struct rule *rule, const struct rule_case *c)
-{
-	buf_lit(b, "  CAUSE   ");
-	buf_str(b, rule->id);
-	buf_lit(b, "  ");
-	buf_str(b, rule->words);
-	buf_char(b, '\n');
-	why_lines(b, "  SEEN    ", rule->evidence, c);
-	why_lines(b, rule->harmless ? "  DO      " : "  FIX     ", rule->remedy, c);
-	if (rule->wrong) {
-		buf_lit(b, "  NOT     ");
-		buf_str(b, rule->wrong);
-		buf_char(b, '\n');
-	}
-}
-
-static void why_states(struct buf *b, const struct pressure_pool *pool)
-{
-	const char *between = "          ";
-
-	for (int i = 0; i < PRESSURE_STATE_COUNT; i++) {
-		if (!pool->ports[i])
-			continue;
-		buf_str(b, between);
-		rule_number(b, pool->ports[i]);
-		buf_char(b, ' ');
-		buf_str(b, pressure_state_names[i]);
-		between = ", ";
-	}
-	if (between[0] == ',')
-		buf_char(b, '\n');
-}
-
-static void why_pool(struct why *why, const struct pressure_view *view, size_t i, const struct pressure_pool *pool)
-{
-	struct rule_case c = { .netns = &view->netns[i], .pool = pool, .counters = &view->counters[i] };
-	const struct rule *rule = pressure_view_rule(view, i, pool);
-	struct buf *b = &why->out.b;
-
-	buf_str(b, pool->measure.free.max ? "PRESSURE  " : "EXHAUSTED ");
-	pressure_text_pool(b, &pool->key);
-	buf_lit(b, ": ");
-	rule_number(b, pool->measure.used);
-	buf_lit(b, " of ");
-	rule_number(b, pressure_capacity(pool));
-	buf_lit(b, " ports used");
-	if (pool->measure.free.max) {
-		buf_lit(b, ", ");
-		rule_number(b, pool->measure.free.max);
-		buf_lit(b, " free");
-	}
-	buf_lit(b, "  ");
-	pressure_text_course(b, pool);
-	buf_lit(b, "\n          ");
-	pressure_text_netns(b, &view->netns[i]);
-	why_states(b, pool);
-	if (rule)
-		why_rule(b, rule, &c);
-	else
-		buf_lit(b, "  CAUSE   not known\n");
-	buf_char(b, '\n');
-	why->told++;
-}
-
 static void why_netns(struct why *why, const struct pressure_view *view, size_t i)
 {
 	struct rule_case c = { .netns = &view->netns[i], .counters = &view->counters[i] };
@@ -266,7 +184,7 @@ static void why_netns(struct why *why, const struct pressure_view *view, size_t 
 	for (size_t n = 0; (rule = rule_of_netns(&view->netns[i], &view->counters[i], n)); n++) {
 		buf_str(&why->out.b, rule->harmless ? "HARMLESS  " : "NOTE      ");
 		pressure_text_netns(&why->out.b, &view->netns[i]);
-		why_rule(&why->out.b, rule, &c);
+		explain_rule(&why->out.b, rule, &c);
 		buf_char(&why->out.b, '\n');
 		report_flush(&why->out);
 		if (!rule->harmless && why->status == WHY_HEALTHY)
@@ -292,7 +210,9 @@ static void why_answer(struct why *why, const struct pressure_view *view)
 			why->status = status > why->status ? status : why->status;
 			if (status == WHY_HEALTHY)
 				why->status = why->status ? why->status : WHY_PRESSURE;
-			why_pool(why, view, i, pool);
+			explain_pool(&why->out.b, view, i, pool);
+			buf_char(&why->out.b, '\n');
+			why->told++;
 			report_flush(&why->out);
 		}
 		if (!why->question.pid && !why->question.to_count)
@@ -306,14 +226,15 @@ static void why_answer(struct why *why, const struct pressure_view *view)
 
 static int why_look(struct why *why, struct pressure_view *view)
 {
-	struct timespec apart = { 0, WHY_APART_NS - 1 };
-	int r = pressure_session_look(&why->session, view);
+	int r;
 
+	pressure_session_begin();
+	r = pressure_session_look(&why->session, view);
 	if (r < 0)
 		return r;
 	pressure_view_free(view);
-	nanosleep(&apart, NULL);
-	return pressure_session_look(&why->session, view);
+	r = pressure_session_wait(WHY_APART_NS);
+	return r < 0 ? r : pressure_session_look(&why->session, view);
 }
 
 /* The exit status. */
@@ -331,6 +252,8 @@ static int why_run(struct why *why)
 	why->session.no_bpf = why->opts.no_bpf;
 	why->session.history_path = why->opts.history;
 	r = why_look(why, &view);
+	if (r == -EINTR)
+		return EXIT_STATUS_OK;
 	if (r < 0) {
 		if (r != -EIO)
 			fprintf(stderr, "porttrace: cannot read the sockets: %s\n", strerrordesc_np(-r));
