@@ -81,10 +81,11 @@ struct pressure_counters {
 struct pressure_input {
 	struct pool_state *pool; /* not owned */
 	const uint32_t *process; /* of each socket of pool->sockets: in `processes`; 0 = not known */
-	const struct pressure_process *processes; /* [0] is nobody */
+	const struct pressure_process *processes; /* [0]: who is taken for one that is not known; pid 0 = nobody */
 	size_t process_count;
 	char name[PRESSURE_NAME_SIZE]; /* "blue"; "" = none */
 	uint32_t members; /* processes in it; 0 = not known */
+	size_t place; /* among the namespaces of whoever read it */
 	int bucket_error; /* -errno: why the bind buckets could not be read; 0 = they were */
 	struct pressure_counters counters;
 };

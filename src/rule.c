@@ -23,7 +23,7 @@ void rule_process(struct buf *b, const struct pressure_netns *netns, uint32_t pr
 {
 	const struct pressure_process *p = &netns->in.processes[process];
 
-	if (!process) {
+	if (!p->pid) {
 		buf_lit(b, "a process that is not known");
 		return;
 	}

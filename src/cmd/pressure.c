@@ -199,7 +199,7 @@ static int pressure_on_look(void *arg, const struct sockets *ledger, bool by_coo
 	return cmd->error;
 }
 
-/* The same with a ledger that events feed: owners of TIME_WAIT, and what failed. Without the right to trace, without. */
+/* The same with a ledger that events feed: owners of TIME_WAIT, and what failed. It takes the right to trace. */
 static int pressure_live(struct pressure_cmd *cmd)
 {
 	static struct trace_options opts; /* large: port sets */

@@ -61,6 +61,8 @@ int pressure_session_look(struct pressure_session *session, struct pressure_view
 void pressure_session_begin(void);
 /* Between two looks. 0, or -EINTR if a signal to end came. */
 int pressure_session_wait(uint64_t ns);
+/* From which pool the port of a failed assignment was asked for. */
+struct pool_key pressure_key_of_failure(const struct event *ev);
 /* An event of the run that feeds the session. */
 void pressure_session_event(struct pressure_session *session, const struct event *ev);
 void pressure_view_free(struct pressure_view *view);

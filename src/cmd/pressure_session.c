@@ -98,8 +98,7 @@ static struct rule_counters pressure_rise(const struct pressure_before *before, 
 
 /* ---- failures ---- */
 
-/* From which pool a port was asked for. */
-static struct pool_key pressure_key_of_failure(const struct event *ev)
+struct pool_key pressure_key_of_failure(const struct event *ev)
 {
 	struct pool_key key = { .kind = POOL_BIND, .source = ev->local };
 

@@ -26,6 +26,7 @@
 #include "help.h"
 #include "trace.h"
 #include "trace_ledger.h"
+#include "trace_verdict.h"
 
 #define TRACE_POLL_BUSY_MS 20
 #define TRACE_POLL_IDLE_MS 100
@@ -40,6 +41,7 @@ struct trace {
 	struct capture *capture;
 	struct pipeline pipeline;
 	struct trace_ledger ledger;
+	struct trace_verdict *verdict; /* NULL = nothing is shown */
 	struct history *history;
 	struct child child;
 	char hostname[HOST_NAME_MAX + 1];
@@ -226,6 +228,20 @@ static int trace_open_sink(struct trace *tr)
 	return tr->pipeline.sink->open(&opts, &tr->pipeline.sink_state);
 }
 
+static void trace_explain(void *arg, struct event *ev)
+{
+	trace_verdict_fill(arg, ev);
+}
+
+static int trace_open_verdict(struct trace *tr)
+{
+	int r = trace_verdict_open(tr->pipeline.sockets, tr->ledger.by_cookie, &tr->verdict);
+
+	tr->pipeline.explain = trace_explain;
+	tr->pipeline.explain_arg = tr->verdict;
+	return r;
+}
+
 static int trace_open_pipeline(struct trace *tr)
 {
 	struct pipeline *p = &tr->pipeline;
@@ -248,6 +264,8 @@ static int trace_open_pipeline(struct trace *tr)
 	tr->ledger.cgroup = tr->opts.cgroup;
 	if (r == 0)
 		r = enrich_open(&opts, &p->enrich);
+	if (r == 0 && !tr->opts.no_output)
+		r = trace_open_verdict(tr);
 	if (r == 0)
 		r = capture_open_ring(tr->attach.ring_fd, pipeline_record, p, &tr->capture);
 	return r;
@@ -260,6 +278,7 @@ static void trace_close(struct trace *tr)
 		tr->pipeline.sink->close(tr->pipeline.sink_state);
 	history_close(tr->history);
 	trace_ledger_close(&tr->ledger);
+	trace_verdict_close(tr->verdict);
 	enrich_close(tr->pipeline.enrich);
 	sockets_free(tr->pipeline.sockets);
 	attach_close(&tr->attach);
