@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bucket.h"
 #include "cleanup.h"
 #include "pool_read.h"
 #include "proc.h"
@@ -89,7 +88,7 @@ static int pressure_add_netns(struct pressure_picture *p, size_t i, size_t socke
 
 struct pressure_visit {
 	struct pressure_input *in;
-	bool no_bpf;
+	const struct pressure_read_options *opts;
 };
 
 /* Two lines of /proc/net/netstat: names, then numbers in the same places. */
@@ -156,7 +155,9 @@ static int pressure_visit_here(void *arg)
 
 	pressure_read_netstat(&visit->in->counters);
 	pressure_read_conntrack(&visit->in->counters);
-	return visit->no_bpf ? -ECANCELED : bucket_read(pool, pool->range_low, pool->range_high);
+	if (!visit->opts->read_buckets)
+		return -ECANCELED;
+	return visit->opts->read_buckets(pool, pool->range_low, pool->range_high);
 }
 
 /* By a process of it, or by its name. 0 or -errno. */
@@ -175,7 +176,7 @@ static int pressure_visit_netns(struct pressure_visit *visit)
 
 static void pressure_visit(struct pressure_picture *p, const struct pressure_read_options *opts, size_t i, size_t room)
 {
-	struct pressure_visit visit = { .in = &p->inputs[i], .no_bpf = opts->no_bpf };
+	struct pressure_visit visit = { .in = &p->inputs[i], .opts = opts };
 	struct pool_state *pool = &p->pools[i];
 
 	if (pool->count)

@@ -15,7 +15,8 @@ struct pressure_memory {
 
 struct pressure_read_options {
 	uint32_t netns_inum; /* only this network namespace; 0 = all that can be found */
-	bool no_bpf; /* leave out the bind buckets */
+	/* bucket_read(), which takes libbpf; NULL = leave out the bind buckets: bucket_error is -ECANCELED then. */
+	int (*read_buckets)(struct pool_state *s, uint16_t low, uint16_t high);
 	/* Fills in what is remembered of a socket; false = nothing. NULL = nobody remembers. */
 	bool (*recall)(void *arg, const struct snapshot_socket *sock, struct pressure_memory *ret);
 	void *arg;

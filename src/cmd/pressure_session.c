@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../bucket.h"
 #include "../clock.h"
 #include "../sockets.h"
 
@@ -242,7 +243,7 @@ int pressure_session_look(struct pressure_session *session, struct pressure_view
 {
 	struct pressure_recall recall = { .session = session, .now_ns = clock_now_ns(CLOCK_REALTIME) };
 	struct pressure_read_options opts = { .netns_inum = session->netns_inum,
-					      .no_bpf = session->no_bpf,
+					      .read_buckets = session->no_bpf ? NULL : bucket_read,
 					      .recall = pressure_recall,
 					      .arg = &recall };
 	uint64_t begin_ns = clock_now_ns(CLOCK_MONOTONIC);

@@ -86,7 +86,7 @@ static void trace_verdict_say(struct trace_verdict *v, const struct pressure_vie
 					  .text_len = b.len };
 }
 
-/* Where the hook did not see the source address, nor that ports were lacking: a pool to that destination that is full. */
+/* Where the hook saw neither the source address nor that ports were lacking: a pool to that destination, if full. */
 static bool trace_verdict_is_meant(const struct pressure_pool *pool, const struct pool_key *key, uint64_t id,
 				   bool nothing_sent)
 {

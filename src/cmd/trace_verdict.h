@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * An assignment failed for want of a port: looks at its network namespace and says which pool that was, who holds it, and
- * what helps. At most once a second for a pool, and so that looks take a small part of the time.
+ * An assignment failed for want of a port: looks at its network namespace and says which pool that was, who holds it,
+ * and what helps. At most once a second for a pool, and so that looks take a small part of the time.
  */
 #ifndef PORTTRACE_CMD_TRACE_VERDICT_H
 #define PORTTRACE_CMD_TRACE_VERDICT_H
