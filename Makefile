@@ -43,11 +43,11 @@ LDFLAGS += $(SANITIZE)
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v2 -D__TARGET_ARCH_$(ARCH) -Iinclude -Ibpf -Ivmlinux/$(ARCH) \
 	$(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH)) -Wall -Wextra -Wno-unused-parameter
 
-BPF_OBJECTS := tracing cgroup probe
+BPF_OBJECTS := tracing cgroup probe bucket
 SKELETONS := $(BPF_OBJECTS:%=$(BUILD)/skel/%.skel.h)
 
 PURE_COMMAND_SOURCES := src/cmd/trace_options.c src/cmd/service_options.c src/cmd/service_text.c src/cmd/service_json.c \
-	src/cmd/filter_options.c src/cmd/list_options.c src/cmd/list_text.c src/cmd/who_options.c \
+	src/cmd/filter_options.c src/cmd/free_options.c src/cmd/free_text.c src/cmd/free_json.c src/cmd/list_options.c src/cmd/list_text.c src/cmd/who_options.c \
 	src/cmd/history_options.c src/cmd/history_text.c src/cmd/history_json.c
 
 # Everything from decode on needs no libbpf: that is what the unit tests link.
@@ -127,6 +127,11 @@ $(BUILD)/tests/cli-load: tests/cli/load.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $<
 
+$(BUILD)/tests/free: $(wildcard tests/free/*.c) $(wildcard tests/free/*.h)
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $(filter %.c,$^)
+
 HISTORY_PARTS := $(wildcard src/history/*.c) src/buf.c src/proc.c
 
 $(BUILD)/tests/history-make: tests/history/generate.c $(HISTORY_PARTS) $(wildcard src/history/*.h) src/history.h
@@ -153,7 +158,7 @@ $(BUILD)/tests/owners-%: tests/owners/%.c
 unit-tests: $(UNIT_TESTS)
 test-programs: $(BUILD)/porttrace $(BUILD)/tests/workload $(NARROW) $(BUILD)/tests/stress $(BUILD)/tests/process \
 	$(BUILD)/tests/random $(BUILD)/tests/cli-load $(BUILD)/tests/list-load $(BUILD)/tests/history-make \
-	$(BUILD)/tests/owners-lives $(BUILD)/tests/owners-waits
+	$(BUILD)/tests/owners-lives $(BUILD)/tests/owners-waits $(BUILD)/tests/free
 
 # The same sources with the sanitizers, in a build folder of their own.
 asan:
@@ -210,7 +215,7 @@ help:
 	@echo 'sudo make deps           installs what the build needs (Debian packages)'
 	@echo 'sudo make demo           installs, builds, and shows every kind of event on a workload of its own'
 	@echo 'sudo make test           installs, builds, and runs all tests'
-	@echo 'make check SUITES="unit cli"   some suites: unit scenarios cli list lint docs strace kernels public'
+	@echo 'make check SUITES="unit cli"   some suites: unit scenarios cli list free lint docs strace kernels public'
 	@echo 'make check-vm KERNEL=6.1 the tests of one kernel of tests/vm/kernels.list'
 	@echo 'make coverage            docs/coverage.md from the results of the tests'
 	@echo 'make soak                a million sockets on each kernel: minutes (SOAK_KERNELS=6.1)'

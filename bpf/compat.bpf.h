@@ -109,6 +109,13 @@ static __always_inline __u32 compat_options(struct sock *sk)
 	return options;
 }
 
+static __always_inline bool compat_is_v6only(struct sock *sk)
+{
+	struct sock_common___bits *common = (struct sock_common___bits *)sk; /* struct sock begins with it */
+
+	return BPF_CORE_READ_BITFIELD_PROBED(common, skc_ipv6only);
+}
+
 /* Who holds a port hangs on struct inet_bind_bucket up to 6.7; from 6.8 on, on its inet_bind2_buckets. */
 struct inet_bind_bucket___owners {
 	struct hlist_head owners;
@@ -148,6 +155,34 @@ static __always_inline __u32 compat_port_after(struct inet_bind_bucket *bucket)
 			 compat_is_single(__builtin_preserve_access_index(&second->owners));
 	}
 	return single ? RAW_F_PORT_FREE : RAW_F_PORT_SHARED;
+}
+
+/* Whether a bucket tells all of its sockets; from 6.8 on those that are only bound are in sock_diag's list. */
+static __always_inline bool compat_has_owners(void)
+{
+	return bpf_core_field_exists(struct inet_bind_bucket___owners, owners);
+}
+
+/* The first of them, by its skc_bind_node; NULL = none, or not told. */
+static __always_inline struct hlist_node *compat_bucket_owners(struct inet_bind_bucket *bucket)
+{
+	return compat_has_owners() ? BPF_CORE_READ((struct inet_bind_bucket___owners *)bucket, owners.first) : NULL;
+}
+
+/* A part of struct netns_ipv4, but from 5.18 to 6.0, when it was a pointer. */
+struct netns_ipv4___row {
+	struct inet_timewait_death_row tcp_death_row;
+} __attribute__((preserve_access_index));
+
+/* Where TCP's tables are. */
+static __always_inline struct inet_hashinfo *compat_tcp_hashinfo(struct net *net)
+{
+	struct netns_ipv4___row *ipv4 = (void *)__builtin_preserve_access_index(&net->ipv4);
+	struct inet_timewait_death_row *row = __builtin_preserve_access_index(&ipv4->tcp_death_row);
+
+	if (bpf_core_field_size(ipv4->tcp_death_row) == sizeof(void *))
+		bpf_probe_read_kernel(&row, sizeof(row), row);
+	return BPF_CORE_READ(row, hashinfo);
 }
 
 /* The registers with which the running thread entered the kernel. Their place on the stack has a helper from 5.15

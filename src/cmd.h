@@ -18,7 +18,8 @@ struct command {
 	int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns the exit status */
 };
 
-extern const struct command cmd_trace, cmd_list, cmd_who, cmd_history, cmd_service, cmd_doctor, cmd_audit, cmd_daemon;
+extern const struct command cmd_trace, cmd_list, cmd_who, cmd_history, cmd_service, cmd_doctor, cmd_audit, cmd_daemon,
+	cmd_free, cmd_pressure, cmd_why;
 
 /* Exit status for a negative errno of attach_open() and the like. */
 int cmd_exit_status(int error);

@@ -373,6 +373,7 @@ int decode_event(const struct decode *dec, const void *record, size_t size, stru
 	decode_options(raw, ret);
 	decode_close(raw, ret);
 	ret->gave_back = ret->proto == PROTO_TCP && decode_gave_back(raw, dec->backend);
+	ret->nothing_sent = raw->flags & RAW_F_NO_ROUTE_HINT;
 	ret->cause = decode_cause(raw);
 	snprintf(ret->reason, sizeof(ret->reason), "%s", decode_reason(raw, ret->cause));
 	return 0;

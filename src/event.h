@@ -136,6 +136,17 @@ struct holder {
 	uint32_t expires_s; /* seconds left of TIME_WAIT, rounded up; valid with has_expires */
 };
 
+/* What was found of a pool that had no port left. */
+struct event_verdict {
+	uint32_t used, capacity; /* ports */
+	uint32_t reserved, blocked; /* ports of the range: by the admin, by bind() */
+	uint32_t next_ms; /* until TIME_WAIT gives one back; UINT32_MAX = not known */
+	const char *rule, *cause; /* "P01", in words; NULL = not known */
+	uint32_t more; /* failures of this pool since the last verdict on it */
+	const char *text; /* lines for people, each ended; text_len bytes */
+	size_t text_len;
+};
+
 struct event {
 	enum event_kind kind;
 	enum event_outcome outcome;
@@ -222,6 +233,9 @@ struct event {
 	char creator_name[EVENT_NAME_SIZE]; /* any bytes; "" = unknown */
 	bool has_holder;
 	struct holder holder;
+
+	bool nothing_sent; /* connect that failed before a SYN was sent, and the backend does not see why */
+	const struct event_verdict *verdict; /* of a failure for want of a port; NULL = none. Not owned */
 
 	/* given by the ledger: which life of a socket this belongs to, from 1; 0 = none. Never printed. */
 	uint64_t life;

@@ -65,6 +65,35 @@ static int netns_read_reserved(int dir_fd, struct netns_facts *facts)
 	return n < 0 ? (int)n : netns_parse_reserved(text, facts->reserved);
 }
 
+/* A number of /proc/sys/net/ipv4; `missing` where the kernel has no such file. */
+static int netns_read_number(int dir_fd, const char *name, int missing, int *ret)
+{
+	char text[32];
+	ssize_t n = proc_read(dir_fd, name, text, sizeof(text));
+
+	*ret = missing;
+	if (n == -ENOENT || n == -ESRCH) /* proc_read takes it for a process that has gone */
+		return 0;
+	if (n < 0)
+		return (int)n;
+	return sscanf(text, "%d", ret) == 1 ? 0 : -EINVAL;
+}
+
+/* What decides whether connect() takes over a TIME_WAIT. */
+static int netns_read_reuse(int dir_fd, struct netns_facts *facts)
+{
+	int timestamps = 0, delay = 0;
+	int r = netns_read_number(dir_fd, "tcp_tw_reuse", 0, &facts->tw_reuse);
+
+	if (r == 0)
+		r = netns_read_number(dir_fd, "tcp_timestamps", 1, &timestamps);
+	if (r == 0)
+		r = netns_read_number(dir_fd, "tcp_tw_reuse_delay", 0, &delay);
+	facts->timestamps = timestamps != 0;
+	facts->tw_reuse_delay_ms = (uint32_t)delay;
+	return r;
+}
+
 /* The calling thread's namespace: /proc/sys/net shows everyone their own. */
 static int netns_read_own(const char *proc, struct netns_facts *facts)
 {
@@ -92,7 +121,8 @@ static int netns_read_own(const char *proc, struct netns_facts *facts)
 	facts->range_high = (uint16_t)high;
 	facts->unprivileged_start = (uint16_t)unprivileged;
 	facts->cookie = netns_cookie();
-	return netns_read_reserved(fd, facts);
+	n = netns_read_reuse(fd, facts);
+	return n < 0 ? (int)n : netns_read_reserved(fd, facts);
 }
 
 uint64_t netns_cookie(void)

@@ -13,6 +13,9 @@ struct netns_facts {
 	uint16_t range_low, range_high; /* ip_local_port_range, both ends included */
 	uint16_t unprivileged_start;	/* ip_unprivileged_port_start */
 	uint8_t reserved[65536 / 8];	/* ip_local_reserved_ports, one bit each */
+	int tw_reuse; /* tcp_tw_reuse: 0 off, 1 on, 2 for loopback */
+	bool timestamps; /* tcp_timestamps is not 0 */
+	uint32_t tw_reuse_delay_ms; /* tcp_tw_reuse_delay; 0 = this kernel has none, or it is off: whole seconds */
 };
 
 /*

@@ -99,6 +99,10 @@ int pipeline_record(void *arg, const void *record, size_t size)
 		sockets_track(p->sockets, &ev);
 	if (p->history)
 		history_add(p->history, &ev);
+	if (p->watch)
+		p->watch(p->watch_arg, &ev);
+	if (p->explain && filter_match(p->filter, &ev))
+		p->explain(p->explain_arg, &ev);
 	if (!filter_match(p->filter, &ev)) {
 		p->filtered++;
 		return 0;

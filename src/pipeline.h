@@ -29,6 +29,10 @@ struct pipeline {
 	bool track; /* keep the ledger: closes are among the records, else it would never forget */
 	struct history *history; /* not owned; NULL = none is kept */
 	uint64_t adopted; /* sockets of snapshots that were told to the history */
+	void (*watch)(void *arg, const struct event *ev); /* sees each event after the ledger; NULL = nobody */
+	void *watch_arg;
+	void (*explain)(void *arg, struct event *ev); /* adds to what is shown; NULL = nobody does */
+	void *explain_arg;
 	uint64_t limit; /* stop after so many shown; 0 = no limit */
 
 	/* -errno once the output has failed, -EINTR if the run ended while it took nothing: no more is written */

@@ -109,6 +109,7 @@ static void sockdiag_attribute(uint16_t type, const uint8_t *value, size_t len, 
 	switch (type) {
 	case INET_DIAG_SKV6ONLY:
 		sock->takes_ipv4 = len && !value[0];
+		sock->v6only = len && value[0];
 		break;
 	case INET_DIAG_INFO:
 		sockdiag_tcp_info(value, len, sock);

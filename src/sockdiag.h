@@ -36,6 +36,7 @@ struct sockdiag_socket {
 	enum sockdiag_state state;
 	struct endpoint local, remote; /* v4-mapped addresses have been turned into IPv4 */
 	bool takes_ipv4; /* an IPv6 socket on [::] that gets IPv4 too */
+	bool v6only; /* IPV6_V6ONLY; told of IPv6 sockets in SOCKDIAG_LISTEN and SOCKDIAG_CLOSE */
 	uint32_t inode; /* that /proc/PID/fd shows; 0 = no process has it open */
 	uint32_t uid; /* of whoever created it */
 	uint32_t queue; /* listening: connections waiting for accept(); else bytes to read */

@@ -766,20 +766,37 @@ bool sockets_find_holder(const struct sockets *s, const struct sockets_key *key,
 	return entry;
 }
 
-bool sockets_find_owner(const struct sockets *s, const struct sockets_key *key, struct holder *ret)
+static const struct socket_entry *sockets_find_meant(const struct sockets *s, const struct sockets_key *key)
 {
 	for (enum sockets_class class = 0; class < SOCKETS_CLASS_COUNT; class++) {
 		uint32_t i = *sockets_port_chain(s, key->netns, key->proto, key->local.port, class);
 
-		for (int n = 0; i && n < SOCKETS_OWNER_SEARCH_MAX; i = s->entries[i].next_port, n++) {
-			if (!sockets_has_port(&s->entries[i], key) || !s->entries[i].owner.pid ||
-			    !sockets_is_meant(&s->entries[i], key))
-				continue;
-			sockets_describe(&s->entries[i], ret);
-			return true;
-		}
+		for (int n = 0; i && n < SOCKETS_OWNER_SEARCH_MAX; i = s->entries[i].next_port, n++)
+			if (sockets_has_port(&s->entries[i], key) && s->entries[i].owner.pid &&
+			    sockets_is_meant(&s->entries[i], key))
+				return &s->entries[i];
 	}
-	return false;
+	return NULL;
+}
+
+bool sockets_find_owner(const struct sockets *s, const struct sockets_key *key, struct holder *ret)
+{
+	const struct socket_entry *entry = sockets_find_meant(s, key);
+
+	if (entry)
+		sockets_describe(entry, ret);
+	return entry;
+}
+
+bool sockets_find_life(const struct sockets *s, const struct sockets_key *key, struct holder *ret, enum event_how *how)
+{
+	const struct socket_entry *entry = sockets_find_meant(s, key);
+
+	if (!entry)
+		return false;
+	sockets_describe(entry, ret);
+	*how = entry->how;
+	return true;
 }
 
 /* ---- whose listener has accepted? ---- */

@@ -107,4 +107,7 @@ bool sockets_find_holder(const struct sockets *s, const struct sockets_key *key,
  */
 bool sockets_find_owner(const struct sockets *s, const struct sockets_key *key, struct holder *ret);
 
+/* The same, and how its port was assigned. */
+bool sockets_find_life(const struct sockets *s, const struct sockets_key *key, struct holder *ret, enum event_how *how);
+
 #endif

@@ -156,6 +156,7 @@ make_shims()
 	cat >"$tmp/bin/porttrace" <<-END
 	#!/bin/bash
 	case "\${1-}" in
+	pressure | why) exec "$binary" "\$@" --no-bpf ;;
 	$(commands | paste -sd'|') | --help | --version) exec "$binary" "\$@" ;;
 	esac
 	exec "$binary" --backend cgroup --cgroup "$cgroup" "\$@"

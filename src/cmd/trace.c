@@ -26,6 +26,7 @@
 #include "help.h"
 #include "trace.h"
 #include "trace_ledger.h"
+#include "trace_verdict.h"
 
 #define TRACE_POLL_BUSY_MS 20
 #define TRACE_POLL_IDLE_MS 100
@@ -40,11 +41,13 @@ struct trace {
 	struct capture *capture;
 	struct pipeline pipeline;
 	struct trace_ledger ledger;
+	struct trace_verdict *verdict; /* NULL = nothing is shown */
 	struct history *history;
 	struct child child;
 	char hostname[HOST_NAME_MAX + 1];
 	uint64_t end_ns; /* CLOCK_MONOTONIC; 0 = no limit */
 	uint64_t settled_ns; /* CLOCK_MONOTONIC */
+	uint64_t watch_ns; /* CLOCK_MONOTONIC: of the next look of whoever watches */
 };
 
 /* What signal handlers may touch. */
@@ -134,7 +137,7 @@ static int trace_check_cgroup(const char *path, char *err)
 /* The ledger is looked at by itself: it has to be whole, whatever is shown. */
 static bool trace_keeps(const struct trace *tr)
 {
-	return tr->opts.history || tr->opts.audit_every_ns;
+	return tr->opts.history || tr->opts.audit_every_ns || tr->opts.watch;
 }
 
 static bool trace_tracks(const struct trace *tr)
@@ -225,6 +228,20 @@ static int trace_open_sink(struct trace *tr)
 	return tr->pipeline.sink->open(&opts, &tr->pipeline.sink_state);
 }
 
+static void trace_explain(void *arg, struct event *ev)
+{
+	trace_verdict_fill(arg, ev);
+}
+
+static int trace_open_verdict(struct trace *tr)
+{
+	int r = trace_verdict_open(tr->pipeline.sockets, tr->ledger.by_cookie, &tr->verdict);
+
+	tr->pipeline.explain = trace_explain;
+	tr->pipeline.explain_arg = tr->verdict;
+	return r;
+}
+
 static int trace_open_pipeline(struct trace *tr)
 {
 	struct pipeline *p = &tr->pipeline;
@@ -236,6 +253,8 @@ static int trace_open_pipeline(struct trace *tr)
 	p->give_up = &trace_give_up;
 	p->track = trace_tracks(tr);
 	p->history = tr->history;
+	p->watch = tr->opts.watch ? tr->opts.watch->event : NULL;
+	p->watch_arg = tr->opts.watch ? tr->opts.watch->arg : NULL;
 	p->decode.backend = tr->attach.ops->backend;
 	opts.sockets = p->sockets;
 	tr->ledger.pipeline = p;
@@ -245,6 +264,8 @@ static int trace_open_pipeline(struct trace *tr)
 	tr->ledger.cgroup = tr->opts.cgroup;
 	if (r == 0)
 		r = enrich_open(&opts, &p->enrich);
+	if (r == 0 && !tr->opts.no_output)
+		r = trace_open_verdict(tr);
 	if (r == 0)
 		r = capture_open_ring(tr->attach.ring_fd, pipeline_record, p, &tr->capture);
 	return r;
@@ -257,6 +278,7 @@ static void trace_close(struct trace *tr)
 		tr->pipeline.sink->close(tr->pipeline.sink_state);
 	history_close(tr->history);
 	trace_ledger_close(&tr->ledger);
+	trace_verdict_close(tr->verdict);
 	enrich_close(tr->pipeline.enrich);
 	sockets_free(tr->pipeline.sockets);
 	attach_close(&tr->attach);
@@ -279,6 +301,15 @@ static bool trace_is_over(struct trace *tr)
 	return tr->end_ns && clock_now_ns(CLOCK_MONOTONIC) >= tr->end_ns;
 }
 
+static void trace_look(struct trace *tr, uint64_t now_ns)
+{
+	const struct trace_watch *watch = tr->opts.watch;
+
+	if (watch->look(watch->arg, tr->pipeline.sockets, tr->ledger.by_cookie))
+		trace_stop = 1;
+	tr->watch_ns = now_ns + watch->every_ns;
+}
+
 /* Reads and writes out what there is. Number of records. */
 static int trace_batch(struct trace *tr)
 {
@@ -294,6 +325,8 @@ static int trace_batch(struct trace *tr)
 	pipeline_flush(&tr->pipeline);
 	if (trace_tracks(tr) && trace_ledger_is_due(&tr->ledger, now))
 		trace_ledger_look(&tr->ledger, now);
+	if (tr->opts.watch && now >= tr->watch_ns)
+		trace_look(tr, now);
 	return n;
 }
 
@@ -404,8 +437,10 @@ static void trace_tell_tables(const struct trace *tr)
 	fprintf(stderr, "\n");
 }
 
-static int trace_fail(int error, const char *text)
+static int trace_fail(const struct trace *tr, int error, const char *text)
 {
+	if (tr->opts.watch)
+		return cmd_exit_status(error);
 	if ((error == -EPERM || error == -EACCES) && geteuid() != 0)
 		fprintf(stderr, "porttrace: not permitted: tracing needs root (or CAP_BPF with CAP_PERFMON). "
 				"Run: sudo porttrace ...\n");
@@ -427,7 +462,7 @@ static int trace_start(struct trace *tr)
 	int r = attach_arm(&tr->attach);
 
 	if (r < 0)
-		return trace_fail(r, "cannot read the programs' counters");
+		return trace_fail(tr, r, "cannot read the programs' counters");
 	if (trace_tracks(tr)) /* without it nothing is known of what was there before: less, but not wrong */
 		r = trace_ledger_start(&tr->ledger);
 	if (r < 0 && tr->opts.verbose)
@@ -494,7 +529,7 @@ static int trace_run(struct trace *tr)
 	int r = trace_attach(tr, err, sizeof(err));
 
 	if (r < 0)
-		return trace_fail(r, err);
+		return trace_fail(tr, r, err);
 	trace_tell_backend(tr);
 	if (tr->attach.ops->backend == BACKEND_TRACING && (tr->child.pid || tr->filter.pid_count) &&
 	    trace_ids_are_local()) {
@@ -504,7 +539,7 @@ static int trace_run(struct trace *tr)
 	}
 	r = trace_open_pipeline(tr);
 	if (r < 0)
-		return trace_fail(r, strerror(-r));
+		return trace_fail(tr, r, strerror(-r));
 	trace_catch_signals(tr->child.pid != 0);
 	r = trace_open_sink(tr);
 	if (r == -EPIPE && !tr->child.pid)

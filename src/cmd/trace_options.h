@@ -13,6 +13,17 @@ enum trace_backend { TRACE_BACKEND_AUTO, TRACE_BACKEND_TRACING, TRACE_BACKEND_CG
 enum trace_attach_mode { TRACE_MODE_AUTO, TRACE_MODE_F, TRACE_MODE_X };
 enum trace_color { TRACE_COLOR_AUTO, TRACE_COLOR_ALWAYS, TRACE_COLOR_NEVER };
 
+struct event;
+struct sockets;
+
+/* Another command, whose view the events and the ledger feed. */
+struct trace_watch {
+	uint64_t every_ns; /* between two looks; the look itself may raise it */
+	void (*event)(void *arg, const struct event *ev); /* each one, after the ledger */
+	int (*look)(void *arg, const struct sockets *ledger, bool by_cookie); /* not 0: the run ends */
+	void *arg;
+};
+
 struct trace_options {
 	/* Complete but for the namespace: whoever opens files resolves `netns`. */
 	struct filter filter;
@@ -27,6 +38,7 @@ struct trace_options {
 	const char *history; /* path of the file to keep; NULL = none */
 	bool no_output; /* events are kept, not shown: porttrace daemon, audit */
 	uint64_t audit_every_ns; /* compare the ledger with the kernel's tables; 0 = never */
+	const struct trace_watch *watch; /* NULL = none. A start that fails is not told then: the exit status says it */
 
 	uint64_t duration_ns; /* 0 = no limit */
 	uint64_t count;	      /* events shown; 0 = no limit */

@@ -71,8 +71,12 @@ void output_commit(struct output *out, const struct buf *line)
 size_t output_pending(const struct output *out)
 {
 	size_t lines = 0;
+	bool own = true; /* it does not belong to the line above */
 
-	for (size_t i = 0; i < out->buf.len; i++)
-		lines += out->buf.data[i] == '\n';
+	for (size_t i = 0; i < out->buf.len; i++) {
+		if (i == 0 || out->buf.data[i - 1] == '\n')
+			own = out->buf.data[i] != ' ';
+		lines += own && out->buf.data[i] == '\n';
+	}
 	return lines;
 }

@@ -33,7 +33,7 @@ void output_commit(struct output *out, const struct buf *line);
  */
 int output_flush(struct output *out);
 
-/* Lines that are not written out whole. */
+/* Lines that are not written out whole. What begins with a space belongs to the line above. */
 size_t output_pending(const struct output *out);
 
 #endif

@@ -16,6 +16,7 @@
 #include "output.h"
 
 #define TABLE_LINE_MAX 4096
+#define TABLE_VERDICT_MAX 16384
 #define TABLE_SERVICE_MAX 64
 
 struct table {
@@ -390,17 +391,37 @@ static int table_open(const struct sink_options *opts, void **ret_state)
 	return err;
 }
 
+/* Below the line, a little to the right. */
+static void table_verdict(struct buf *b, const struct event_verdict *verdict)
+{
+	const char *line = verdict->text, *end = line + verdict->text_len, *next;
+
+	for (; line < end; line = next) {
+		next = (const char *)memchr(line, '\n', (size_t)(end - line)) + 1;
+		buf_lit(b, "    ");
+		buf_bytes(b, line, (size_t)(next - line));
+	}
+	if (!verdict->more)
+		return;
+	buf_lit(b, "              ");
+	buf_u64(b, verdict->more);
+	buf_lit(b, " more have failed since this was told last\n");
+}
+
 static int table_event(void *state, const struct event *ev)
 {
+	size_t room = TABLE_LINE_MAX + (ev->verdict ? TABLE_VERDICT_MAX : 0);
 	struct table *t = state;
 	struct buf line;
-	int err = output_reserve(&t->out, TABLE_LINE_MAX);
+	int err = output_reserve(&t->out, room);
 
 	if (err)
 		return err;
-	line = output_line(&t->out, TABLE_LINE_MAX);
+	line = output_line(&t->out, room);
 	table_line(&line, t, ev);
 	buf_char(&line, '\n');
+	if (ev->verdict)
+		table_verdict(&line, ev->verdict);
 	if (line.overflow)
 		return -EMSGSIZE;
 	output_commit(&t->out, &line);

@@ -211,6 +211,16 @@ list()
 	cp "/tmp/$1.log" "/results/$1/log"
 }
 
+# Is what porttrace free tells what then really can be opened? Random mixes of sockets, each in a namespace of its own.
+# FREE_SEED and FREE_MIXES in the file random.conf.
+free()
+{
+	dir=/results/$1
+	mkdir -p "$dir"
+	[ ! -e /test/random.conf ] || . /test/random.conf
+	/test/free /test/porttrace --seed "${FREE_SEED:-1}" --mixes "${FREE_MIXES:-150}" >"$dir/log" 2>&1
+}
+
 uname -r >/results/release
 soak=0
 if [ "$1" = --soak ]; then

@@ -40,6 +40,7 @@ struct netns_ipv4 {
 
 struct net {
 	struct ns_common ns;
+	__u32 hash_mix;
 	struct netns_ipv4 ipv4;
 };
 
@@ -51,6 +52,10 @@ struct in6_addr {
 	union {
 		__u8 u6_addr8[16];
 	} in6_u;
+};
+
+struct hlist_node {
+	struct hlist_node *next;
 };
 
 struct sock_common {
@@ -65,6 +70,7 @@ struct sock_common {
 	struct in6_addr skc_v6_rcv_saddr;
 	atomic64_t skc_cookie;
 	int skc_bound_dev_if;
+	struct hlist_node skc_bind_node;
 	unsigned long skc_flags;
 };
 
@@ -114,12 +120,43 @@ struct inet_timewait_sock {
 	struct inet_bind_bucket *tw_tb;
 };
 
-struct hlist_node {
-	struct hlist_node *next;
-};
-
 struct hlist_head {
 	struct hlist_node *first;
+};
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__bpf_map_elem {
+	struct bpf_iter_meta *meta;
+	void *key;
+};
+
+struct inet_bind_bucket {
+	possible_net_t ib_net;
+	int l3mdev;
+	__u16 port;
+	char fastreuse;
+	char fastreuseport;
+	struct hlist_node node;
+};
+
+struct inet_bind_hashbucket {
+	struct hlist_head chain;
+};
+
+struct inet_hashinfo {
+	struct inet_bind_hashbucket *bhash;
+	__u32 bhash_size;
+};
+
+struct inet_timewait_death_row {
+	struct inet_hashinfo *hashinfo;
+};
+
+struct nsproxy {
+	struct net *net_ns;
 };
 
 struct upid {
@@ -203,6 +240,7 @@ struct task_struct {
 	char comm[16];
 	struct mm_struct *mm;
 	struct files_struct *files;
+	struct nsproxy *nsproxy;
 };
 
 struct trace_entry {

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* porttrace pressure: how close each pool of ephemeral ports is to running out. */
+#include "pressure.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../cleanup.h"
+#include "../cli.h"
+#include "../clock.h"
+#include "../cmd.h"
+#include "help.h"
+#include "trace.h"
+
+#define PRESSURE_EVERY_NS UINT64_C(1000000000)
+#define PRESSURE_MOST 20
+/* A look takes at most this part of the time: 3 %. */
+#define PRESSURE_SHARE 30
+
+struct pressure_options {
+	bool once, json, all, no_bpf, help;
+	uint64_t most, every_ns;
+	const char *netns, *history, *cgroup;
+	enum trace_backend backend;
+};
+
+#define PRESSURE_AT(field) offsetof(struct pressure_options, field)
+
+static const struct cli_option pressure_rows[] = {
+	CLI_ARG("Which:", 0, "netns", "PID|PATH", cli_set_text, PRESSURE_AT(netns), "of this network namespace (all)",
+		"a process id, or a path such as /run/netns/blue"),
+	CLI_FLAG("Which:", 'a', "all", cli_set_true, PRESSURE_AT(all), "pools that are under no pressure, too"),
+	CLI_ARG("Which:", 'n', "top", "N", cli_set_count, PRESSURE_AT(most), "at most so many of a namespace (20)",
+		"a number of pools, 1 or more"),
+	CLI_FLAG("Show:", 0, "once", cli_set_true, PRESSURE_AT(once),
+		 "two looks, a moment apart, and one answer (not on a terminal:\nalways)"),
+	CLI_ARG("Show:", 0, "every", "TIME", cli_set_duration, PRESSURE_AT(every_ns), "time between looks (1 s)",
+		"a time such as 1, 0.5s or 1m"),
+	CLI_FLAG("Show:", 'j', "json", cli_set_true, PRESSURE_AT(json), "JSON Lines, one object a pool"),
+	CLI_ARG("Other:", 0, "history", "PATH", cli_set_text, PRESSURE_AT(history),
+		"the history that tells who opened what is in TIME_WAIT\n(/var/lib/porttrace/history.db, if it is "
+		"there)",
+		"a file of porttrace --history"),
+	CLI_ARG("Other:", 0, "backend", "NAME", trace_set_backend, PRESSURE_AT(backend),
+		"auto (default), tracing, cgroup", "auto, tracing or cgroup"),
+	CLI_ARG("Other:", 0, "cgroup", "PATH", cli_set_text, PRESSURE_AT(cgroup), "events of processes of this cgroup",
+		"a cgroup v2 directory such as /sys/fs/cgroup/system.slice"),
+	CLI_FLAG("Other:", 0, "no-bpf", cli_set_true, PRESSURE_AT(no_bpf),
+		 "sock_diag and /proc alone; what bind() keeps from connect()\nis then a guess"),
+	{ .group = "Other:",
+	  .short_name = 'h',
+	  .long_name = "help",
+	  .set = cli_set_true,
+	  .offset = PRESSURE_AT(help),
+	  .help = "this text",
+	  .final = true },
+};
+
+static const struct cli_command pressure_command = {
+	.name = "porttrace pressure",
+	.usage = "[OPTIONS]",
+	.summary = "Shows how close each pool of ephemeral ports is to running out, who holds it, and when\n"
+		   "that will be. A pool is what one more port can come from: for connect() the source\n"
+		   "address, the destination and its port.",
+	.options = pressure_rows,
+	.option_count = sizeof(pressure_rows) / sizeof(pressure_rows[0]),
+	.epilog = "Exit status of --once: 0 no pressure, 1 pressure, 2 a pool is exhausted.\n"
+		  "porttrace why says what to do.\n",
+};
+
+/* One run. */
+struct pressure_cmd {
+	struct pressure_options opts;
+	struct pressure_session session;
+	struct report out;
+	struct trace_watch watch;
+	bool looked; /* at least once, by a run with events */
+	int error;   /* -errno that ended it */
+};
+
+static int pressure_fail(int error, const char *what)
+{
+	if (error != -EIO)
+		fprintf(stderr, "porttrace: %s: %s\n", what, strerrordesc_np(-error));
+	return EXIT_STATUS_FAILED;
+}
+
+static int pressure_worst(const struct pressure_view *view)
+{
+	int worst = 0;
+
+	for (size_t i = 0; i < view->count; i++)
+		for (size_t k = 0; k < view->netns[i].count; k++) {
+			const struct pressure_pool *pool = &view->netns[i].pools[k];
+			int status = !pool->measure.free.max && pool->measure.used ? 2 : pool->severity > PRESSURE_OK;
+
+			worst = status > worst ? status : worst;
+		}
+	return worst;
+}
+
+static void pressure_show(struct pressure_cmd *cmd, const struct pressure_view *view)
+{
+	if (cmd->opts.json)
+		pressure_json(&cmd->out, view, cmd->opts.most, cmd->opts.all);
+	else
+		pressure_text(&cmd->out, view, cmd->opts.most, cmd->opts.all);
+}
+
+/* Writes what has been said so far. 0 or -errno. */
+static int pressure_write(struct pressure_cmd *cmd)
+{
+	int r = report_end(&cmd->out);
+
+	return r < 0 ? r : 0;
+}
+
+/* The exit status. */
+static int pressure_once(struct pressure_cmd *cmd)
+{
+	struct pressure_view view;
+	int r, status;
+
+	pressure_session_begin();
+	r = pressure_session_look(&cmd->session, &view);
+	if (r == 0) {
+		pressure_view_free(&view);
+		r = pressure_session_wait(cmd->opts.every_ns);
+	}
+	if (r == 0)
+		r = pressure_session_look(&cmd->session, &view);
+	if (r < 0)
+		return r == -EINTR ? EXIT_STATUS_OK : pressure_fail(r, "cannot read the sockets");
+	pressure_show(cmd, &view);
+	status = pressure_worst(&view);
+	pressure_view_free(&view);
+	r = pressure_write(cmd);
+	return r == 0 || r == -EPIPE ? status : pressure_fail(r, "cannot write the output");
+}
+
+static int pressure_round(struct pressure_cmd *cmd)
+{
+	struct pressure_view view;
+	int r = pressure_session_look(&cmd->session, &view);
+
+	if (r < 0)
+		return r;
+	if (!cmd->opts.json)
+		buf_lit(&cmd->out.b, "\033[H\033[2J");
+	pressure_show(cmd, &view);
+	pressure_view_free(&view);
+	return pressure_write(cmd);
+}
+
+/* How long until the next look: such that looks take a small part of the time. */
+static uint64_t pressure_pause_ns(const struct pressure_cmd *cmd)
+{
+	uint64_t least_ns = cmd->session.took_ns * PRESSURE_SHARE;
+
+	return cmd->opts.every_ns < least_ns ? least_ns : cmd->opts.every_ns;
+}
+
+/* Again and again, in place: by sock_diag and /proc alone. */
+static int pressure_watch(struct pressure_cmd *cmd)
+{
+	int r;
+
+	pressure_session_begin();
+	do {
+		r = pressure_round(cmd);
+		if (r == 0)
+			r = pressure_session_wait(pressure_pause_ns(cmd));
+	} while (r == 0);
+	return r == -EINTR || r == -EPIPE ? EXIT_STATUS_OK : pressure_fail(r, "cannot go on");
+}
+
+static void pressure_on_event(void *arg, const struct event *ev)
+{
+	struct pressure_cmd *cmd = arg;
+
+	pressure_session_event(&cmd->session, ev);
+}
+
+static int pressure_on_look(void *arg, const struct sockets *ledger, bool by_cookie)
+{
+	struct pressure_cmd *cmd = arg;
+
+	cmd->session.ledger = ledger;
+	cmd->session.by_cookie = by_cookie;
+	cmd->error = pressure_round(cmd);
+	cmd->session.ledger = NULL;
+	cmd->watch.every_ns = pressure_pause_ns(cmd);
+	cmd->looked = true;
+	return cmd->error;
+}
+
+/* The same with a ledger that events feed: owners of TIME_WAIT, and what failed. It takes the right to trace. */
+static int pressure_live(struct pressure_cmd *cmd)
+{
+	static struct trace_options opts; /* large: port sets */
+	int status;
+
+	trace_options_init(&opts);
+	opts.no_output = opts.quiet = true;
+	opts.backend = cmd->opts.backend;
+	opts.cgroup = cmd->opts.cgroup;
+	cmd->watch = (struct trace_watch){ cmd->opts.every_ns, pressure_on_event, pressure_on_look, cmd };
+	opts.watch = &cmd->watch;
+	status = trace_execute(&opts);
+	if (!cmd->looked && status != EXIT_STATUS_OK)
+		return pressure_watch(cmd);
+	return cmd->error && cmd->error != -EPIPE ? pressure_fail(cmd->error, "cannot go on") : EXIT_STATUS_OK;
+}
+
+static int pressure_run(struct pressure_cmd *cmd)
+{
+	char path[PATH_MAX];
+	int r = cmd->opts.netns ? netns_resolve(cmd->opts.netns, &cmd->session.netns_inum, path, sizeof(path)) : 0;
+
+	if (r < 0) {
+		fprintf(stderr, "porttrace: option '--netns': %.200s: %s\n", cmd->opts.netns,
+			r == -EINVAL ? "this is no network namespace" : strerrordesc_np(-r));
+		return EXIT_STATUS_USAGE;
+	}
+	cmd->session.no_bpf = cmd->opts.no_bpf;
+	cmd->session.history_path = cmd->opts.history;
+	if (cmd->opts.once || !isatty(STDOUT_FILENO))
+		return pressure_once(cmd);
+	return cmd->opts.no_bpf ? pressure_watch(cmd) : pressure_live(cmd);
+}
+
+static int pressure_main(int argc, char **argv)
+{
+	_free_ struct pressure_cmd *cmd = calloc(1, sizeof(*cmd));
+	char err[CLI_ERR_SIZE];
+	int status;
+
+	if (!cmd)
+		return pressure_fail(-ENOMEM, "cannot start");
+	signal(SIGPIPE, SIG_IGN);
+	report_init(&cmd->out, STDOUT_FILENO);
+	cmd->opts.most = PRESSURE_MOST;
+	cmd->opts.every_ns = PRESSURE_EVERY_NS;
+	if (cli_parse(&pressure_command, &cmd->opts, argc, argv, err) < 0) {
+		fprintf(stderr, "porttrace: %s\nTry 'porttrace pressure --help'.\n", err);
+		return EXIT_STATUS_USAGE;
+	}
+	if (cmd->opts.help)
+		return help_print(&pressure_command);
+	status = pressure_run(cmd);
+	pressure_session_close(&cmd->session);
+	return status;
+}
+
+const struct command cmd_pressure = { "pressure", "how close each pool of ports is to running out", pressure_main };

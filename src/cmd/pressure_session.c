@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "pressure.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../bucket.h"
+#include "../clock.h"
+#include "../sockets.h"
+
+/* ---- what the history knows ---- */
+
+struct pressure_recall {
+	const struct pressure_session *session;
+	struct list_history *history;
+	uint64_t now_ns;
+};
+
+static bool pressure_recall_ledger(const struct pressure_session *s, const struct snapshot_socket *sock,
+				   struct pressure_memory *ret)
+{
+	struct sockets_key key = { .netns = s->by_cookie && sock->netns_cookie ? sock->netns_cookie : sock->netns_inum,
+				   .proto = sock->sock.proto,
+				   .local = sock->sock.local,
+				   .remote = sock->sock.remote,
+				   .cookie = sock->sock.cookie };
+	struct holder holder;
+
+	key.remote.has_port = key.remote.port != 0;
+	if (!s->ledger || !sockets_find_life(s->ledger, &key, &holder, &ret->how))
+		return false;
+	ret->pid = holder.pid;
+	snprintf(ret->name, sizeof(ret->name), "%s", holder.name);
+	return true;
+}
+
+static bool pressure_recall(void *arg, const struct snapshot_socket *sock, struct pressure_memory *ret)
+{
+	struct pressure_recall *recall = arg;
+	struct event ev = { .cookie = sock->sock.cookie, .netns_cookie = sock->netns_cookie };
+
+	if (pressure_recall_ledger(recall->session, sock, ret) && ret->how != HOW_NONE)
+		return true;
+	if (!recall->history)
+		return ret->pid;
+	list_history_fill(recall->history, recall->now_ns, &ev);
+	ret->pid = ev.pid;
+	ret->how = ev.how;
+	snprintf(ret->name, sizeof(ret->name), "%s", ev.name);
+	return ev.pid || ev.how != HOW_NONE;
+}
+
+static int pressure_open_history(const struct pressure_session *s, struct pressure_recall *recall)
+{
+	const char *path = s->history_path ? s->history_path : HISTORY_DEFAULT_PATH;
+	char err[HISTORY_ERR_SIZE] = "";
+	int r = list_history_open(path, recall->now_ns, &recall->history, err);
+
+	if (r == 0 || !s->history_path)
+		return 0;
+	fprintf(stderr, "porttrace: history %s: %s\n", path, err[0] ? err : strerrordesc_np(-r));
+	return -EIO;
+}
+
+/* ---- looks ---- */
+
+static struct pressure_before *pressure_before_of(struct pressure_session *s, uint32_t netns_inum)
+{
+	struct pressure_before *grown;
+
+	for (size_t i = 0; i < s->before_count; i++)
+		if (s->before[i].netns_inum == netns_inum)
+			return &s->before[i];
+	grown = reallocarray(s->before, s->before_count + 1, sizeof(*grown));
+	if (!grown)
+		return NULL;
+	s->before = grown;
+	grown[s->before_count] = (struct pressure_before){ .netns_inum = netns_inum };
+	return &grown[s->before_count++];
+}
+
+static struct rule_counters pressure_rise(const struct pressure_before *before, const struct pressure_counters *now,
+					  uint64_t now_ns)
+{
+	struct rule_counters rise = { .known = before->time_ns != 0 };
+
+	if (!rise.known)
+		return rise;
+	rise.seconds = (double)(now_ns - before->time_ns) / 1e9;
+	rise.rose.tw_recycled = now->tw_recycled - before->counters.tw_recycled;
+	rise.rose.tw_overflow = now->tw_overflow - before->counters.tw_overflow;
+	rise.rose.syn_retrans = now->syn_retrans - before->counters.syn_retrans;
+	rise.rose.nat_failed = now->nat_failed - before->counters.nat_failed;
+	return rise;
+}
+
+/* ---- failures ---- */
+
+struct pool_key pressure_key_of_failure(const struct event *ev)
+{
+	struct pool_key key = { .kind = POOL_BIND, .source = ev->local };
+
+	if (ev->proto == PROTO_UDP) {
+		key.kind = POOL_UDP;
+		key.source = (struct endpoint){ .ip_version = 4 };
+	} else if (ev->kind == EVENT_CONNECT) {
+		key.kind = POOL_CONNECT;
+		key.destination = ev->remote;
+	} else if (!key.source.ip_version) {
+		key.source = ev->requested;
+	}
+	key.source.port = 0;
+	return key;
+}
+
+/* Its place: a pool that is known, a free place, or the one that has been quiet for longest. */
+static struct pressure_failure *pressure_place_of(struct pressure_session *s, uint32_t netns_inum,
+						  const struct pool_key *key)
+{
+	uint64_t id = pressure_pool_id(netns_inum, key);
+	struct pressure_failure *oldest = &s->failures[0];
+
+	for (size_t i = 0; i < PRESSURE_FAILURES_MAX; i++) {
+		struct pressure_failure *f = &s->failures[i];
+
+		if (f->second && f->netns_inum == netns_inum && pressure_pool_id(netns_inum, &f->key) == id)
+			return f;
+		if (f->second < oldest->second)
+			oldest = f;
+	}
+	*oldest = (struct pressure_failure){ .netns_inum = netns_inum, .key = *key };
+	return oldest;
+}
+
+/* Seconds that have gone by without one count nothing. */
+static void pressure_age_failure(struct pressure_failure *f, uint64_t second)
+{
+	for (uint64_t i = f->second + 1; f->second && i <= second && i <= f->second + PRESSURE_FAILURES_S; i++)
+		f->in_second[i % PRESSURE_FAILURES_S] = 0;
+}
+
+void pressure_session_event(struct pressure_session *session, const struct event *ev)
+{
+	uint64_t second = clock_now_ns(CLOCK_MONOTONIC) / 1000000000;
+	struct pool_key key = pressure_key_of_failure(ev);
+	struct pressure_failure *f;
+
+	if (ev->cause != CAUSE_PORT_EXHAUSTED)
+		return;
+	f = pressure_place_of(session, ev->netns_inum, &key);
+	f->netns_cookie = ev->netns_cookie;
+	pressure_age_failure(f, second);
+	f->second = second;
+	f->in_second[second % PRESSURE_FAILURES_S]++;
+	f->total++;
+}
+
+static uint32_t pressure_recent(struct pressure_failure *f, uint64_t second)
+{
+	uint32_t sum = 0;
+
+	pressure_age_failure(f, second);
+	for (int i = 0; i < PRESSURE_FAILURES_S && f->second + PRESSURE_FAILURES_S > second; i++)
+		sum += f->in_second[i];
+	return sum;
+}
+
+static void pressure_fill_failures(struct pressure_session *s, const struct snapshot_netns *facts,
+				   struct pressure_netns *ns)
+{
+	uint64_t second = clock_now_ns(CLOCK_MONOTONIC) / 1000000000;
+
+	for (size_t k = 0; k < PRESSURE_FAILURES_MAX; k++) {
+		struct pressure_failure *f = &s->failures[k];
+		bool here = f->netns_inum ? f->netns_inum == facts->facts.inum :
+					    f->netns_cookie == facts->facts.cookie;
+
+		for (size_t i = 0; f->second && here && i < ns->count; i++) {
+			if (ns->pools[i].id != pressure_pool_id(facts->facts.inum, &f->key))
+				continue;
+			ns->pools[i].failures = pressure_recent(f, second);
+			pressure_judge(&ns->pools[i]);
+		}
+	}
+	pressure_sort(ns);
+}
+
+static int pressure_look_netns(struct pressure_session *s, struct pressure_view *view, size_t i, uint64_t now_ns)
+{
+	struct pressure_input *in = &view->picture.inputs[i];
+	struct pressure_before *before = pressure_before_of(s, in->pool->netns_inum);
+	int r;
+
+	if (!before)
+		return -ENOMEM;
+	before->seen = true;
+	r = pressure_look(in, &before->past, now_ns, &view->netns[view->count]);
+	if (r < 0)
+		return r;
+	pressure_fill_failures(s, &view->picture.snap.netns[i], &view->netns[view->count]);
+	view->counters[view->count++] = pressure_rise(before, &in->counters, now_ns);
+	before->counters = in->counters;
+	before->time_ns = now_ns;
+	return 0;
+}
+
+/* Namespaces that have gone. */
+static void pressure_forget_gone(struct pressure_session *s)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < s->before_count; i++) {
+		if (!s->before[i].seen) {
+			pressure_forget(&s->before[i].past);
+			continue;
+		}
+		s->before[kept] = s->before[i];
+		s->before[kept++].seen = false;
+	}
+	s->before_count = kept;
+}
+
+static int pressure_look_all(struct pressure_session *s, struct pressure_view *view)
+{
+	uint64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
+	int r = 0;
+
+	view->netns = calloc(view->picture.count + 1, sizeof(*view->netns));
+	view->counters = calloc(view->picture.count + 1, sizeof(*view->counters));
+	if (!view->netns || !view->counters)
+		return -ENOMEM;
+	for (size_t i = 0; r == 0 && i < view->picture.count; i++)
+		if (view->picture.pools[i].count)
+			r = pressure_look_netns(s, view, i, now_ns);
+	pressure_forget_gone(s);
+	return r;
+}
+
+int pressure_session_look(struct pressure_session *session, struct pressure_view *ret)
+{
+	struct pressure_recall recall = { .session = session, .now_ns = clock_now_ns(CLOCK_REALTIME) };
+	struct pressure_read_options opts = { .netns_inum = session->netns_inum,
+					      .read_buckets = session->no_bpf ? NULL : bucket_read,
+					      .recall = pressure_recall,
+					      .arg = &recall };
+	uint64_t begin_ns = clock_now_ns(CLOCK_MONOTONIC);
+	int r;
+
+	*ret = (struct pressure_view){ .time_ns = recall.now_ns };
+	r = pressure_open_history(session, &recall);
+	if (r == 0)
+		r = pressure_read(&opts, &ret->picture);
+	ret->remembers = recall.history || session->ledger;
+	ret->counts_failures = session->ledger;
+	list_history_close(recall.history);
+	if (r == 0)
+		r = pressure_look_all(session, ret);
+	if (r < 0)
+		pressure_view_free(ret);
+	session->took_ns = clock_now_ns(CLOCK_MONOTONIC) - begin_ns;
+	return r;
+}
+
+void pressure_session_begin(void)
+{
+	sigset_t ends;
+
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGTERM);
+	sigprocmask(SIG_BLOCK, &ends, NULL);
+}
+
+int pressure_session_wait(uint64_t ns)
+{
+	struct timespec time = { (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
+	sigset_t ends;
+	int r;
+
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGTERM);
+	do
+		r = sigtimedwait(&ends, NULL, &time);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? 0 : -EINTR;
+}
+
+void pressure_view_free(struct pressure_view *view)
+{
+	for (size_t i = 0; i < view->count; i++)
+		pressure_free(&view->netns[i]);
+	free(view->netns);
+	free(view->counters);
+	pressure_read_free(&view->picture);
+	*view = (struct pressure_view){ 0 };
+}
+
+void pressure_session_close(struct pressure_session *session)
+{
+	for (size_t i = 0; i < session->before_count; i++)
+		pressure_forget(&session->before[i].past);
+	free(session->before);
+	session->before = NULL;
+	session->before_count = 0;
+}

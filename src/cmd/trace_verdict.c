@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "trace_verdict.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../clock.h"
+#include "explain.h"
+
+#define TRACE_VERDICT_POOLS 64 /* of which is remembered when they were looked at */
+#define TRACE_VERDICT_EVERY_NS UINT64_C(1000000000)
+#define TRACE_VERDICT_SHARE 30 /* a look takes at most this part of the time */
+
+struct trace_verdict_pool {
+	uint64_t id;
+	uint64_t told_ns; /* CLOCK_MONOTONIC; 0 = never */
+	uint32_t more;
+	bool inferred;
+};
+
+#define TRACE_VERDICT_INFERRED "no free port in the ephemeral range (inferred: all ports to this destination are taken)"
+
+struct trace_verdict {
+	struct pressure_session session;
+	const struct sockets *ledger;
+	uint64_t next_ns; /* CLOCK_MONOTONIC: no look of any pool before */
+	struct trace_verdict_pool pools[TRACE_VERDICT_POOLS];
+	struct event_verdict last;
+	char text[8192];
+};
+
+int trace_verdict_open(const struct sockets *ledger, bool by_cookie, struct trace_verdict **ret)
+{
+	struct trace_verdict *v = calloc(1, sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	v->ledger = ledger;
+	v->session.by_cookie = by_cookie;
+	v->session.no_bpf = by_cookie; /* the cgroup backend is there because the kernel takes no other programs */
+	*ret = v;
+	return 0;
+}
+
+/* Its place, or that of the pool that was told longest ago. */
+static struct trace_verdict_pool *trace_verdict_place(struct trace_verdict *v, uint64_t id)
+{
+	struct trace_verdict_pool *oldest = &v->pools[0];
+
+	for (size_t i = 0; i < TRACE_VERDICT_POOLS; i++) {
+		if (v->pools[i].id == id)
+			return &v->pools[i];
+		if (v->pools[i].told_ns < oldest->told_ns)
+			oldest = &v->pools[i];
+	}
+	*oldest = (struct trace_verdict_pool){ .id = id };
+	return oldest;
+}
+
+static uint32_t trace_verdict_blocked(const struct pressure_netns *ns)
+{
+	uint32_t sum = 0;
+
+	for (int p = POOL_PORT_LISTEN; p <= POOL_PORT_BLOCKED; p++)
+		sum += ns->blocked[p];
+	return sum;
+}
+
+static void trace_verdict_say(struct trace_verdict *v, const struct pressure_view *view, size_t i,
+			      const struct pressure_pool *pool)
+{
+	const struct rule *rule = pressure_view_rule(view, i, pool);
+	struct buf b = { .data = v->text, .size = sizeof(v->text) };
+
+	explain_pool(&b, view, i, pool);
+	v->last = (struct event_verdict){ .used = pool->measure.used,
+					  .capacity = pressure_capacity(pool),
+					  .reserved = view->netns[i].reserved,
+					  .blocked = trace_verdict_blocked(&view->netns[i]),
+					  .next_ms = pool->next_ms,
+					  .rule = rule ? rule->id : NULL,
+					  .cause = rule ? rule->words : NULL,
+					  .text = v->text,
+					  .text_len = b.len };
+}
+
+/* Where the hook saw neither the source address nor that ports were lacking: a pool to that destination, if full. */
+static bool trace_verdict_is_meant(const struct pressure_pool *pool, const struct pool_key *key, uint64_t id,
+				   bool nothing_sent)
+{
+	const struct endpoint *a = &pool->key.destination, *b = &key->destination;
+
+	if (pool->id == id)
+		return !nothing_sent || !pool->measure.free.max;
+	return nothing_sent && pool->key.kind == POOL_CONNECT && !pool->measure.free.max && a->port == b->port &&
+	       a->ip_version == b->ip_version && !memcmp(a->addr, b->addr, sizeof(a->addr));
+}
+
+static bool trace_verdict_is_here(const struct snapshot_netns *facts, const struct event *ev)
+{
+	if (ev->netns_inum)
+		return facts->facts.inum == ev->netns_inum;
+	return !ev->netns_cookie || !facts->facts.cookie || facts->facts.cookie == ev->netns_cookie;
+}
+
+/* The namespace of the event, and the pool in it. */
+static bool trace_verdict_find(struct trace_verdict *v, const struct pressure_view *view, const struct event *ev)
+{
+	struct pool_key key = pressure_key_of_failure(ev);
+
+	for (size_t i = 0; i < view->count; i++) {
+		const struct pressure_netns *ns = &view->netns[i];
+		uint64_t id = pressure_pool_id(ns->in.pool->netns_inum, &key);
+
+		if (!trace_verdict_is_here(&view->picture.snap.netns[ns->in.place], ev))
+			continue;
+		for (size_t k = 0; k < ns->count; k++)
+			if (trace_verdict_is_meant(&ns->pools[k], &key, id, ev->nothing_sent)) {
+				trace_verdict_say(v, view, i, &ns->pools[k]);
+				return true;
+			}
+	}
+	return false;
+}
+
+static bool trace_verdict_look(struct trace_verdict *v, const struct event *ev, uint64_t now_ns)
+{
+	struct pressure_view view;
+	bool found;
+
+	v->session.netns_inum = ev->netns_inum;
+	v->session.ledger = v->ledger;
+	if (pressure_session_look(&v->session, &view) < 0)
+		return false;
+	v->next_ns = now_ns + v->session.took_ns * TRACE_VERDICT_SHARE;
+	view.picture.processes[0].pid = ev->pid; /* whoever is not known: it wants ports of this pool too */
+	snprintf(view.picture.processes[0].name, sizeof(view.picture.processes[0].name), "%s", ev->name);
+	found = trace_verdict_find(v, &view, ev);
+	pressure_view_free(&view);
+	return found;
+}
+
+static void trace_verdict_tell(struct trace_verdict *v, struct trace_verdict_pool *pool, struct event *ev,
+			       uint64_t now_ns)
+{
+	if (!trace_verdict_look(v, ev, now_ns))
+		return;
+	v->last.more = pool->more;
+	pool->more = 0;
+	pool->inferred = ev->nothing_sent;
+	ev->verdict = &v->last;
+}
+
+void trace_verdict_fill(struct trace_verdict *v, struct event *ev)
+{
+	uint64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
+	struct trace_verdict_pool *pool;
+	struct pool_key key;
+
+	if (ev->cause != CAUSE_PORT_EXHAUSTED && !ev->nothing_sent)
+		return;
+	key = pressure_key_of_failure(ev);
+	pool = trace_verdict_place(v, pressure_pool_id(ev->netns_inum, &key) ^ ev->netns_cookie);
+	if (pool->told_ns && now_ns < pool->told_ns + TRACE_VERDICT_EVERY_NS) {
+		pool->more++;
+	} else if (now_ns >= v->next_ns) {
+		pool->told_ns = now_ns;
+		pool->inferred = false;
+		trace_verdict_tell(v, pool, ev, now_ns);
+	}
+	if (pool->inferred && ev->nothing_sent) {
+		ev->cause = CAUSE_PORT_EXHAUSTED;
+		snprintf(ev->reason, sizeof(ev->reason), TRACE_VERDICT_INFERRED);
+	}
+	pressure_session_event(&v->session, ev);
+}
+
+void trace_verdict_close(struct trace_verdict *v)
+{
+	if (!v)
+		return;
+	pressure_session_close(&v->session);
+	free(v);
+}
