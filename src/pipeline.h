@@ -2,7 +2,7 @@
 /*
  * The way of an event through user space, on one screen (pipeline.c):
  *
- *     capture -> decode -> enrich -> sockets -> history -> filter -> sink
+ *     capture -> decode -> enrich -> sockets -> history -> filter -> wall -> sink
  */
 #ifndef PORTTRACE_PIPELINE_H
 #define PORTTRACE_PIPELINE_H
@@ -17,6 +17,7 @@
 #include "history.h"
 #include "sink.h"
 #include "sockets.h"
+#include "wall.h"
 
 struct pipeline {
 	struct decode decode;
@@ -29,6 +30,7 @@ struct pipeline {
 	bool track; /* keep the ledger: closes are among the records, else it would never forget */
 	struct history *history; /* not owned; NULL = none is kept */
 	uint64_t adopted; /* sockets of snapshots that were told to the history */
+	struct wall *wall; /* not owned; NULL = full halves are not announced */
 	uint64_t limit; /* stop after so many shown; 0 = no limit */
 
 	/* -errno once the output has failed, -EINTR if the run ended while it took nothing: no more is written */

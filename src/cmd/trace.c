@@ -244,6 +244,8 @@ static int trace_open_pipeline(struct trace *tr)
 	tr->ledger.verbose = tr->opts.verbose;
 	tr->ledger.cgroup = tr->opts.cgroup;
 	if (r == 0)
+		r = wall_new(WALL_MAX_POOLS, &p->wall);
+	if (r == 0)
 		r = enrich_open(&opts, &p->enrich);
 	if (r == 0)
 		r = capture_open_ring(tr->attach.ring_fd, pipeline_record, p, &tr->capture);
@@ -258,6 +260,7 @@ static void trace_close(struct trace *tr)
 	history_close(tr->history);
 	trace_ledger_close(&tr->ledger);
 	enrich_close(tr->pipeline.enrich);
+	wall_free(tr->pipeline.wall);
 	sockets_free(tr->pipeline.sockets);
 	attach_close(&tr->attach);
 	child_done(&tr->child);
