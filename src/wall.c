@@ -14,7 +14,14 @@
 #define WALL_FALL_PART 10
 
 /* Which pool: namespace, range, kind, device, source address, and of connect the destination. */
-enum { WALL_NETNS, WALL_RANGE, WALL_KIND, WALL_SOURCE, WALL_DESTINATION = WALL_SOURCE + 2, WALL_WORDS = WALL_DESTINATION + 2 };
+enum {
+	WALL_NETNS,
+	WALL_RANGE,
+	WALL_KIND,
+	WALL_SOURCE, /* two words each */
+	WALL_DESTINATION = WALL_SOURCE + 2,
+	WALL_WORDS = WALL_DESTINATION + 2,
+};
 
 struct wall_key {
 	uint64_t words[WALL_WORDS];
@@ -113,7 +120,8 @@ static void wall_announce(struct event *ev)
 
 	ev->wall = true;
 	snprintf(ev->reason + len, sizeof(ev->reason) - len,
-		 "%swall: the first half (%u %s ports) has none free for this %s; %s now searches it in vain each time%s",
+		 "%swall: the first half (%u %s ports) has none free for this %s; "
+		 "%s now searches it in vain each time%s",
 		 len ? "; " : "", pool_kind_first_count(ev), first_is_odd ? "odd" : "even",
 		 ev->pool == EVENT_POOL_CONNECT ? "pair" : "address", wall_call(ev),
 		 ev->has_options ? "" : " (unless IP_LOCAL_PORT_RANGE is set)");

@@ -114,8 +114,8 @@ struct raw_event {
 	__u64 process_start_ns; /* start of the process (thread group leader) since boot */
 	union {
 		__u64 bytes_sent; /* close, with RAW_F_BYTES: payload that the program wrote */
-		/* bind, listen, connect, with RAW_F_SEARCH: how long the kernel looked for the port that it picked, or for
-		 * none (tracing backend only) */
+		/* bind, listen, connect, with RAW_F_SEARCH: how long the kernel looked for a port to pick, also in vain
+		 * (tracing backend only) */
 		__u64 search_ns;
 	};
 	__u64 bytes_received; /* close, with RAW_F_BYTES: payload that arrived in order for it */

@@ -192,9 +192,9 @@ static void test_wall_is_announced_to_who_sees_it(void **state)
 	assert_true(n > 0);
 	assert_int_equal(occurrences(text, "\n"), 3);
 	assert_int_equal(occurrences(text, "\"reason\":\"wall: "), 1);
-	assert_non_null(strstr(text, "\"pool\":{\"kind\":\"connect\",\"half\":\"first\",\"search_us\":5}"));
-	assert_non_null(strstr(text, "\"pool\":{\"kind\":\"connect\",\"half\":\"second\",\"search_us\":5,\"wall\":true}"));
-	assert_non_null(strstr(text, "\"pool\":{\"kind\":\"connect\",\"half\":\"second\",\"search_us\":5}"));
+	assert_non_null(strstr(text, "{\"kind\":\"connect\",\"half\":\"first\",\"search_us\":5}"));
+	assert_non_null(strstr(text, "{\"kind\":\"connect\",\"half\":\"second\",\"search_us\":5,\"wall\":true}"));
+	assert_non_null(strstr(text, "{\"kind\":\"connect\",\"half\":\"second\",\"search_us\":5}"));
 	run_close(&run);
 }
 
