@@ -171,6 +171,10 @@ static void test_past_first(void **state)
 	assert_true(is_past_first(ev));
 	ev.local.port = 40048;
 	assert_false(is_past_first(ev));
+	ev.range_high = 40101; /* the lower part is the smaller one, and even */
+	ev.local.port = 40050;
+	assert_true(is_past_first(ev));
+	ev.local.port = 40048;
 	ev.range_low = 40048; /* three ports are not divided */
 	ev.range_high = 40050;
 	assert_true(is_past_first(ev));

@@ -115,6 +115,9 @@ static void test_again_after_a_fall(void **state)
 	for (int i = 0; i < 9; i++)
 		assert_false(says(*state, connected(40002)));
 	assert_false(says(*state, connected(40003)));
+	for (int i = 0; i < 9; i++)
+		assert_false(says(*state, connected(40002)));
+	assert_false(says(*state, connected(40003)));
 	for (int i = 0; i < 10; i++)
 		assert_false(says(*state, connected(40002)));
 	assert_true(says(*state, connected(40003)));
