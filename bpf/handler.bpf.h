@@ -123,9 +123,9 @@ static __always_inline void handle_bind(struct sock *sk, const struct request *r
 	struct raw_event *ev;
 	__u64 searched_ns;
 
+	searched_ns = req && !req->port ? search_take(sk) : 0;
 	if (!sock_is_traced(sk) || sock_is_second_path(sk))
 		return;
-	searched_ns = req && !req->port ? search_take(sk) : 0;
 	ev = handler_begin(sk, RAW_BIND, -ret, btf);
 	if (!ev)
 		return;

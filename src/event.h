@@ -196,8 +196,8 @@ struct event {
 	int fd; /* in the process that called */
 
 	/*
-	 * TCP. A connect that failed: the kernel took back the socket's port, unless it was asked for by number. An accept:
-	 * the connection was reset while it waited, and has no port any more.
+	 * TCP. A connect that failed: the kernel took back the socket's port, unless it was asked for by number. An
+	 * accept: the connection was reset while it waited, and has no port any more.
 	 */
 	bool gave_back;
 
