@@ -157,7 +157,7 @@ static __always_inline void handle_state(struct sock *sk, int old, int new, bool
 	if (!at)
 		return;
 	if (new == TCP_SYN_SENT)
-		at->ev.flags |= RAW_F_SYN_SENT;
+		attempt_syn_sent(at);
 	if (new == TCP_SYN_SENT || (at->in_call && new == TCP_CLOSE)) /* fails at once: handle_connect_exit tells */
 		return;
 	if (new == TCP_CLOSE)

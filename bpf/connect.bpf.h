@@ -8,6 +8,7 @@
  * handle_release. An entry outlives its socket only where our programs were skipped: handle_connect_enter finds it. */
 struct attempt {
 	struct raw_event ev;
+	__u64 search_from_ns; /* the kernel began to look for a port; 0 = it has one, or looks for none */
 	__u32 error; /* reported by the kernel before the state changed; 0 = none yet */
 	__u8 in_call; /* tcp_v*_connect() has not returned: 1; nested in tcp_v6_connect() (v4-mapped): 2 */
 	__u8 reserved[3];
@@ -24,6 +25,7 @@ static __always_inline void attempt_fill(struct attempt *at, struct sock *sk, co
 {
 	struct raw_event *ev = &at->ev;
 
+	at->search_from_ns = 0;
 	at->error = 0;
 	at->in_call = 1;
 	handler_fill(ev, sk, RAW_CONNECT, 0, btf);
@@ -96,6 +98,26 @@ static __always_inline void handle_connect_exit(struct sock *sk, int ret)
 		return;
 	}
 	sock_fill_addresses(&at->ev, sk);
+}
+
+/* tcp_v*_connect() sets SYN_SENT right before inet_hash_connect(). In mode X the later of the twins counts. */
+static __always_inline void attempt_syn_sent(struct attempt *at)
+{
+	at->ev.flags |= RAW_F_SYN_SENT;
+	if (at->ev.how == RAW_HOW_CONNECT)
+		at->search_from_ns = bpf_ktime_get_boot_ns();
+}
+
+/* inet_hash_connect() or inet6_hash_connect() returned, with a port or without. */
+static __always_inline void handle_connect_search(struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+	struct attempt *at = bpf_map_lookup_elem(&attempts, &key);
+
+	if (!at || !at->search_from_ns)
+		return;
+	search_fill(&at->ev, bpf_ktime_get_boot_ns() - at->search_from_ns);
+	at->search_from_ns = 0;
 }
 
 /* A cgroup/connect program refused: the protocol's connect was not called. */

@@ -121,7 +121,9 @@ static __always_inline void handler_request(struct raw_event *ev, const struct r
 static __always_inline void handle_bind(struct sock *sk, const struct request *req, int ret, __u32 flags, bool btf)
 {
 	struct raw_event *ev;
+	__u64 searched_ns;
 
+	searched_ns = req && !req->port ? search_take(sk) : 0;
 	if (!sock_is_traced(sk) || sock_is_second_path(sk))
 		return;
 	ev = handler_begin(sk, RAW_BIND, -ret, btf);
@@ -129,6 +131,7 @@ static __always_inline void handle_bind(struct sock *sk, const struct request *r
 		return;
 	if (req)
 		handler_request(ev, req);
+	search_fill(ev, searched_ns);
 	ev->flags |= flags;
 	sock_fill_options(ev, sk);
 	ev->how = !req ? RAW_HOW_NONE : req->port ? RAW_HOW_EXPLICIT : RAW_HOW_BIND0;
@@ -161,12 +164,15 @@ static __always_inline void handle_bind_early(struct sock *sk, const struct requ
 static __always_inline void handle_autobind(struct sock *sk, int ret, bool btf)
 {
 	struct raw_event *ev;
+	__u64 searched_ns;
 
 	if (!sock_is_traced(sk))
 		return;
+	searched_ns = search_take(sk);
 	ev = handler_begin(sk, RAW_BIND, -ret, btf);
 	if (!ev)
 		return;
+	search_fill(ev, searched_ns);
 	ev->flags |= RAW_F_REQUESTED;
 	ev->requested_family = ev->family;
 	ev->how = RAW_HOW_AUTOBIND;
@@ -184,9 +190,11 @@ static __always_inline void handle_listen_exit(struct sock *sk, int ret, bool bt
 {
 	bool autobind = mark_take(MARK_LISTEN_UNBOUND);
 	struct raw_event *ev;
+	__u64 searched_ns;
 
 	if (!sock_is_traced(sk))
 		return;
+	searched_ns = autobind ? search_take(sk) : 0;
 	/* 5.10's get_port() fails with 1, which reaches the program as EADDRINUSE (inet_csk_listen_start()) */
 	ev = handler_begin(sk, RAW_LISTEN, ret > 0 ? EADDRINUSE : -ret, btf);
 	if (!ev)
@@ -195,6 +203,7 @@ static __always_inline void handle_listen_exit(struct sock *sk, int ret, bool bt
 	ev->flags |= RAW_F_BACKLOG;
 	sock_fill_options(ev, sk);
 	if (autobind) {
+		search_fill(ev, searched_ns);
 		ev->how = RAW_HOW_AUTOBIND;
 		ev->flags |= RAW_F_REQUESTED;
 		ev->requested_family = ev->family;

@@ -45,7 +45,7 @@ static __always_inline void release_of_attempt(struct raw_event *ev, const struc
 {
 	*ev = at->ev;
 	ev->kind = RAW_RELEASE;
-	ev->flags = (ev->flags & ~(RAW_F_OPTIONS | RAW_F_FD | RAW_F_REQUESTED)) | RAW_F_EGRESS;
+	ev->flags = (ev->flags & ~(RAW_F_OPTIONS | RAW_F_FD | RAW_F_REQUESTED | RAW_F_SEARCH)) | RAW_F_EGRESS;
 	ev->time_ns = 0;
 	ev->how = RAW_HOW_NONE;
 	sock_fill_addresses(ev, sk);

@@ -23,6 +23,7 @@
 #include "sock.bpf.h"
 #include "prefilter.bpf.h"
 #include "process.bpf.h"
+#include "search.bpf.h"
 #include "handler.bpf.h"
 #include "connect.bpf.h"
 #include "release.bpf.h"
@@ -165,6 +166,50 @@ SEC("fexit/tcp_v6_connect")
 int BPF_PROG(f_connect6, struct sock *sk, void *uaddr, int addr_len, int ret)
 {
 	handle_connect_exit(sk, ret);
+	return 0;
+}
+
+SEC("fexit/inet_hash_connect")
+int BPF_PROG(f_search4, void *row, struct sock *sk)
+{
+	handle_connect_search(sk);
+	return 0;
+}
+
+SEC("fexit/inet6_hash_connect")
+int BPF_PROG(f_search6, void *row, struct sock *sk)
+{
+	handle_connect_search(sk);
+	return 0;
+}
+
+SEC("fentry/inet_csk_get_port")
+int BPF_PROG(f_get_port_enter, struct sock *sk, unsigned short port)
+{
+	search_begin(sk, port);
+	return 0;
+}
+
+SEC("fexit/inet_csk_get_port")
+int BPF_PROG(f_get_port, struct sock *sk, unsigned short port)
+{
+	if (!port)
+		search_end();
+	return 0;
+}
+
+SEC("fentry/udp_lib_get_port")
+int BPF_PROG(f_udp_get_port_enter, struct sock *sk, unsigned short port)
+{
+	search_begin(sk, port);
+	return 0;
+}
+
+SEC("fexit/udp_lib_get_port")
+int BPF_PROG(f_udp_get_port, struct sock *sk, unsigned short port)
+{
+	if (!port)
+		search_end();
 	return 0;
 }
 
@@ -590,6 +635,57 @@ int BPF_KRETPROBE(x_connect6, int ret)
 
 	if (call_leave(CALL_CONNECT6, &call))
 		handle_connect_exit((struct sock *)call.sk, ret);
+	return 0;
+}
+
+/* The calls around these say of which socket. */
+static __always_inline int x_search_return(enum call_fn fn)
+{
+	struct call_key key = { bpf_get_current_pid_tgid(), fn };
+	struct call *call = bpf_map_lookup_elem(&calls, &key);
+
+	if (call)
+		handle_connect_search((struct sock *)call->sk);
+	return 0;
+}
+
+SEC("kretprobe/inet_hash_connect")
+int BPF_KRETPROBE(x_search4)
+{
+	return x_search_return(CALL_CONNECT4);
+}
+
+SEC("kretprobe/inet6_hash_connect")
+int BPF_KRETPROBE(x_search6)
+{
+	return x_search_return(CALL_CONNECT6);
+}
+
+SEC("kprobe/inet_csk_get_port")
+int BPF_KPROBE(x_get_port_enter, struct sock *sk, unsigned short port)
+{
+	search_begin(sk, port);
+	return 0;
+}
+
+SEC("kretprobe/inet_csk_get_port")
+int BPF_KRETPROBE(x_get_port)
+{
+	search_end();
+	return 0;
+}
+
+SEC("kprobe/udp_lib_get_port")
+int BPF_KPROBE(x_udp_get_port_enter, struct sock *sk, unsigned short port)
+{
+	search_begin(sk, port);
+	return 0;
+}
+
+SEC("kretprobe/udp_lib_get_port")
+int BPF_KRETPROBE(x_udp_get_port)
+{
+	search_end();
 	return 0;
 }
 

@@ -307,10 +307,21 @@ static void decode_close(const struct raw_event *raw, struct event *ev)
 	if (raw->kind != RAW_ACCEPT)
 		ev->close_state = decode_states[raw->after];
 	ev->has_bytes = raw->flags & RAW_F_BYTES;
-	ev->bytes_sent = raw->bytes_sent;
-	ev->bytes_received = raw->bytes_received;
+	if (ev->has_bytes) {
+		ev->bytes_sent = raw->bytes_sent;
+		ev->bytes_received = raw->bytes_received;
+	}
 	ev->has_port_free = raw->flags & (RAW_F_PORT_FREE | RAW_F_PORT_SHARED);
 	ev->port_free = raw->flags & RAW_F_PORT_FREE;
+}
+
+static void decode_search(const struct raw_event *raw, struct event *ev)
+{
+	bool picked = raw->how == RAW_HOW_BIND0 || raw->how == RAW_HOW_CONNECT || raw->how == RAW_HOW_AUTOBIND;
+
+	ev->has_search = picked && (raw->flags & RAW_F_SEARCH) && !(raw->flags & RAW_F_BYTES);
+	if (ev->has_search)
+		ev->search_ns = raw->search_ns;
 }
 
 /* tcp_set_state() to CLOSE, from SYN_SENT. The cgroup backend is told of that change alone. */
@@ -372,6 +383,7 @@ int decode_event(const struct decode *dec, const void *record, size_t size, stru
 	decode_kernel_truth(raw, ret);
 	decode_options(raw, ret);
 	decode_close(raw, ret);
+	decode_search(raw, ret);
 	ret->gave_back = ret->proto == PROTO_TCP && decode_gave_back(raw, dec->backend);
 	ret->nothing_sent = raw->flags & RAW_F_NO_ROUTE_HINT;
 	ret->cause = decode_cause(raw);

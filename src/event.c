@@ -15,6 +15,17 @@ const char *const event_how_names[HOW_COUNT] = {
 	[HOW_NONE] = "",	    [HOW_EXPLICIT] = "explicit", [HOW_BIND0] = "bind0",
 	[HOW_CONNECT] = "connect", [HOW_AUTOBIND] = "autobind", [HOW_INHERITED] = "inherited",
 };
+const char *const event_pool_names[EVENT_POOL_COUNT] = {
+	[EVENT_POOL_NONE] = "",
+	[EVENT_POOL_CONNECT] = "connect",
+	[EVENT_POOL_BIND] = "bind",
+	[EVENT_POOL_UDP] = "udp",
+};
+const char *const event_half_names[EVENT_HALF_COUNT] = {
+	[EVENT_HALF_UNKNOWN] = "",
+	[EVENT_HALF_FIRST] = "first",
+	[EVENT_HALF_SECOND] = "second",
+};
 const char *const event_role_names[ROLE_COUNT] = {
 	[ROLE_UNKNOWN] = "",
 	[ROLE_EGRESS] = "egress",

@@ -25,6 +25,16 @@ enum event_how {
 	HOW_INHERITED,
 	HOW_COUNT,
 };
+/* The pool that the kernel picked a port from, or found none free in. */
+enum event_pool {
+	EVENT_POOL_NONE, /* it picked none: asked for by number, or inherited */
+	EVENT_POOL_CONNECT, /* one for each source address, destination address and destination port */
+	EVENT_POOL_BIND, /* one for each source address: bind() to port 0, listen() without bind() */
+	EVENT_POOL_UDP,
+	EVENT_POOL_COUNT,
+};
+/* The kernel looks through the ports of one parity first, and through the others only when none of those is free. */
+enum event_half { EVENT_HALF_UNKNOWN, EVENT_HALF_FIRST, EVENT_HALF_SECOND, EVENT_HALF_COUNT };
 enum event_role { ROLE_UNKNOWN, ROLE_EGRESS /* it connected */, ROLE_INGRESS /* it was accepted */, ROLE_COUNT };
 enum event_proto { PROTO_TCP, PROTO_UDP, PROTO_COUNT };
 enum event_backend { BACKEND_TRACING, BACKEND_CGROUP, BACKEND_COUNT };
@@ -86,6 +96,8 @@ enum life_state {
 extern const char *const event_kind_names[EVENT_KIND_COUNT];
 extern const char *const event_outcome_names[OUTCOME_COUNT];
 extern const char *const event_how_names[HOW_COUNT]; /* [HOW_NONE] is "" */
+extern const char *const event_pool_names[EVENT_POOL_COUNT]; /* "connect"; [EVENT_POOL_NONE] is "" */
+extern const char *const event_half_names[EVENT_HALF_COUNT]; /* "first"; [EVENT_HALF_UNKNOWN] is "" */
 extern const char *const event_role_names[ROLE_COUNT]; /* [ROLE_UNKNOWN] is "" */
 extern const char *const event_proto_names[PROTO_COUNT];
 extern const char *const event_backend_names[BACKEND_COUNT];
@@ -117,7 +129,7 @@ struct port_facts {
 #define EVENT_NAME_SIZE 16
 #define EVENT_PATH_SIZE 256
 #define EVENT_ID_SIZE 80
-#define EVENT_REASON_SIZE 128
+#define EVENT_REASON_SIZE 256
 
 /* Who has the port that an event asked for in vain: one socket, and the process that it belongs to. */
 struct holder {
@@ -159,7 +171,7 @@ struct event {
 	int error; /* positive errno; 0 = none, or not seen */
 	bool aborted; /* connect given up by the program */
 	enum event_cause cause;
-	char reason[EVENT_REASON_SIZE]; /* words for a failure or an unknown outcome; "" = none */
+	char reason[EVENT_REASON_SIZE]; /* words for a failure, an unknown outcome, a wall; "" = none */
 
 	enum event_proto proto;
 	uint8_t ip_version; /* 4 or 6, after un-mapping */
@@ -173,6 +185,13 @@ struct event {
 	enum event_how how;
 	bool has_requested;
 	struct endpoint requested; /* the local endpoint that was asked for */
+
+	/* where the kernel looked for a port that it picked: pool_kind.c; its half says where the local port lies */
+	enum event_pool pool;
+	enum event_half half;
+	bool has_search;
+	uint64_t search_ns; /* how long it looked, also in vain; valid with has_search */
+	bool wall; /* the first event that shows the pool's first half full: wall.c */
 
 	uint64_t socket_id; /* same for all events of one socket while it lives; never printed */
 	uint64_t cookie; /* 0 = unknown */

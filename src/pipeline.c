@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "pool_kind.h"
+
 /* Sockets of a snapshot that the history takes without being waited for. */
 #define PIPELINE_BURST 32768
 
@@ -95,18 +97,21 @@ int pipeline_record(void *arg, const void *record, size_t size)
 		return 0;
 	}
 	enrich_event(p->enrich, &ev);
+	pool_kind_fill(&ev);
 	if (p->track)
 		sockets_track(p->sockets, &ev);
 	if (p->history)
 		history_add(p->history, &ev);
 	if (p->watch)
 		p->watch(p->watch_arg, &ev);
-	if (p->explain && filter_match(p->filter, &ev))
-		p->explain(p->explain_arg, &ev);
 	if (!filter_match(p->filter, &ev)) {
 		p->filtered++;
 		return 0;
 	}
+	if (p->wall)
+		wall_check(p->wall, &ev);
+	if (p->explain)
+		p->explain(p->explain_arg, &ev);
 	pipeline_write(p, &ev);
 	return 0;
 }

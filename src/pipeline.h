@@ -2,7 +2,7 @@
 /*
  * The way of an event through user space, on one screen (pipeline.c):
  *
- *     capture -> decode -> enrich -> sockets -> history -> filter -> sink
+ *     capture -> decode -> enrich -> sockets -> history -> filter -> wall -> sink
  */
 #ifndef PORTTRACE_PIPELINE_H
 #define PORTTRACE_PIPELINE_H
@@ -17,6 +17,7 @@
 #include "history.h"
 #include "sink.h"
 #include "sockets.h"
+#include "wall.h"
 
 struct pipeline {
 	struct decode decode;
@@ -33,6 +34,7 @@ struct pipeline {
 	void *watch_arg;
 	void (*explain)(void *arg, struct event *ev); /* adds to what is shown; NULL = nobody does */
 	void *explain_arg;
+	struct wall *wall; /* not owned; NULL = full halves are not announced */
 	uint64_t limit; /* stop after so many shown; 0 = no limit */
 
 	/* -errno once the output has failed, -EINTR if the run ended while it took nothing: no more is written */

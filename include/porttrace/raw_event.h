@@ -14,7 +14,7 @@
 #endif
 
 /* Raised by every change of struct raw_event; decode refuses any other. */
-#define RAW_EVENT_VERSION 2
+#define RAW_EVENT_VERSION 3
 /* "pt" : the first two bytes of each record, so that a torn or foreign record is told from a real one. */
 #define RAW_EVENT_MAGIC 0x7470
 
@@ -59,6 +59,7 @@ enum raw_flag {
 	RAW_F_TIMEOUT_HINT = 1 << 13, /* cgroup backend: retransmissions without an answer */
 	RAW_F_UNREACH_HINT = 1 << 14, /* cgroup backend: ended without answer and without retransmission */
 	RAW_F_BACKLOG = 1 << 12, /* listen: backlog is set */
+	RAW_F_SEARCH = 1 << 15, /* search_ns is set */
 	RAW_F_DENIED = 1 << 16, /* refused by an LSM or a cgroup program before the kernel's inet code */
 	RAW_F_OPTIONS = 1 << 17, /* options are set */
 	RAW_F_FD = 1 << 18, /* fd is set */
@@ -111,7 +112,12 @@ struct raw_event {
 	__u64 cgroup_id; /* cgroup v2 id of the process */
 	__u64 netns_cookie; /* SO_NETNS_COOKIE (cgroup backend only) */
 	__u64 process_start_ns; /* start of the process (thread group leader) since boot */
-	__u64 bytes_sent; /* close, with RAW_F_BYTES: payload that the program wrote */
+	union {
+		__u64 bytes_sent; /* close, with RAW_F_BYTES: payload that the program wrote */
+		/* bind, listen, connect, with RAW_F_SEARCH: how long the kernel looked for a port to pick, also in vain
+		 * (tracing backend only) */
+		__u64 search_ns;
+	};
 	__u64 bytes_received; /* close, with RAW_F_BYTES: payload that arrived in order for it */
 
 	__u32 netns_inum; /* inode of /proc/PID/ns/net (tracing backend only) */

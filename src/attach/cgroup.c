@@ -394,6 +394,6 @@ const struct attach_ops attach_cgroup = {
 	.leftover = cgroup_leftover,
 	.tables = cgroup_tables,
 	.blind_spots = "the errno of failed binds and of connects that fail at once, failed accepts, the local port "
-		       "and result of UDP connects, what broke a connection, most socket options, the end of a "
-		       "process, sockets that were there before",
+		       "and result of UDP connects, what broke a connection, most socket options, how long the kernel "
+		       "looked for a port, the end of a process, sockets that were there before",
 };

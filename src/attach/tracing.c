@@ -14,9 +14,17 @@
 #include "probe.skel.h"
 #include "tracing.skel.h"
 
-/* RENAMED: a kernel that lacks the function has it under another row's name. RELEASES,
- * SECCOMP: only where asked for. */
-enum { MODE_F = 1 << 0, MODE_X = 1 << 1, RENAMED = 1 << 2, RELEASES = 1 << 3, SECCOMP = 1 << 4 };
+/* RENAMED: a kernel that lacks the function has it under another row's name. RELEASES, SECCOMP: only where asked for.
+ * SEARCH_*: only where the events are wanted that say how long the kernel looked for a port. */
+enum {
+	MODE_F = 1 << 0,
+	MODE_X = 1 << 1,
+	RENAMED = 1 << 2,
+	RELEASES = 1 << 3,
+	SECCOMP = 1 << 4,
+	SEARCH_CONNECT = 1 << 5,
+	SEARCH_BIND = 1 << 6,
+};
 enum { OPTIONAL, REQUIRED };
 enum { QUIET, CARRIES };
 
@@ -72,6 +80,17 @@ static const struct tracing_row tracing_rows[] = {
 	{ "f_denied_connect", "security_socket_connect", "connect refused by an LSM", MODE_F, OPTIONAL, QUIET, NULL },
 	{ "f_pre_connect4", "tcp_v4_pre_connect", "connect refused by cgroup BPF", MODE_F, OPTIONAL, QUIET, NULL },
 	{ "f_pre_connect6", "tcp_v6_pre_connect", "connect refused by cgroup BPF", MODE_F, OPTIONAL, QUIET, NULL },
+	{ "f_search4", "inet_hash_connect", "port search of connect, IPv4", MODE_F | SEARCH_CONNECT, OPTIONAL,
+	  QUIET, NULL },
+	{ "f_search6", "inet6_hash_connect", "port search of connect, IPv6", MODE_F | SEARCH_CONNECT, OPTIONAL,
+	  QUIET, NULL },
+	{ "f_get_port_enter", "inet_csk_get_port", "port search of bind, TCP", MODE_F | SEARCH_BIND, OPTIONAL,
+	  QUIET, NULL },
+	{ "f_get_port", "inet_csk_get_port", "port search of bind, TCP", MODE_F | SEARCH_BIND, OPTIONAL, QUIET, NULL },
+	{ "f_udp_get_port_enter", "udp_lib_get_port", "port search of bind, UDP", MODE_F | SEARCH_BIND, OPTIONAL,
+	  QUIET, NULL },
+	{ "f_udp_get_port", "udp_lib_get_port", "port search of bind, UDP", MODE_F | SEARCH_BIND, OPTIONAL,
+	  QUIET, NULL },
 	{ "x_close_enter", "__tcp_close", "what a close leaves of the port", MODE_X, REQUIRED, QUIET, NULL },
 	{ "x_close", "__tcp_close", "what a close leaves of the port", MODE_X, REQUIRED, QUIET, NULL },
 	{ "x_time_wait", "inet_twsk_hashdance", "TIME_WAIT", MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
@@ -120,6 +139,17 @@ static const struct tracing_row tracing_rows[] = {
 	{ "x_pre_connect6_enter", "tcp_v6_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL,
 	  QUIET, NULL },
 	{ "x_pre_connect6", "tcp_v6_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL, QUIET, NULL },
+	{ "x_search4", "inet_hash_connect", "port search of connect, IPv4", MODE_X | SEARCH_CONNECT, OPTIONAL,
+	  QUIET, NULL },
+	{ "x_search6", "inet6_hash_connect", "port search of connect, IPv6", MODE_X | SEARCH_CONNECT, OPTIONAL,
+	  QUIET, NULL },
+	{ "x_get_port_enter", "inet_csk_get_port", "port search of bind, TCP", MODE_X | SEARCH_BIND, OPTIONAL,
+	  QUIET, NULL },
+	{ "x_get_port", "inet_csk_get_port", "port search of bind, TCP", MODE_X | SEARCH_BIND, OPTIONAL, QUIET, NULL },
+	{ "x_udp_get_port_enter", "udp_lib_get_port", "port search of bind, UDP", MODE_X | SEARCH_BIND, OPTIONAL,
+	  QUIET, NULL },
+	{ "x_udp_get_port", "udp_lib_get_port", "port search of bind, UDP", MODE_X | SEARCH_BIND, OPTIONAL,
+	  QUIET, NULL },
 };
 #define TRACING_ROW_COUNT (sizeof(tracing_rows) / sizeof(tracing_rows[0]))
 _Static_assert(TRACING_ROW_COUNT <= ATTACH_MAX_PROGRAMS, "attach.programs[] has room for all");
@@ -213,6 +243,16 @@ static void tracing_configure(struct tracing_bpf *skel, const struct attach_opti
 		bpf_map__set_max_entries(skel->maps.ring, opts->ring_bytes);
 }
 
+/* Is there an event wanted which says how long this search took? */
+static bool tracing_wants_search(const struct tracing_row *row, const struct bpf_config *config)
+{
+	__u32 wanted = config->kinds ? config->kinds : ~0u;
+
+	if (row->modes & SEARCH_CONNECT)
+		return wanted & 1u << RAW_CONNECT;
+	return !(row->modes & SEARCH_BIND) || wanted & (1u << RAW_BIND | 1u << RAW_LISTEN);
+}
+
 /* Does this run need the row, if the kernel has its function? */
 static bool tracing_wants(const struct tracing_row *row, const struct attach_options *opts, const struct attach *at,
 			  const struct btf *btf)
@@ -220,6 +260,8 @@ static bool tracing_wants(const struct tracing_row *row, const struct attach_opt
 	int mode_bit = at->mode == ATTACH_MODE_X ? MODE_X : MODE_F;
 
 	if (!(row->modes & mode_bit) || (row->unless && tracing_has(btf, row->unless)))
+		return false;
+	if (!tracing_wants_search(row, &opts->config))
 		return false;
 	return (opts->config.want_release || !(row->modes & RELEASES)) && (opts->seccomp || !(row->modes & SECCOMP));
 }
@@ -318,6 +360,7 @@ static size_t tracing_tables(const struct attach *at, struct attach_table *ret)
 		{ "attempts", skel->maps.attempts }, { "closes", skel->maps.closes },
 		{ "ends", skel->maps.ends },	     { "holders", skel->maps.holders },
 		{ "calls", skel->maps.calls },	     { "marks", skel->maps.marks },
+		{ "searches", skel->maps.searches },
 	};
 	size_t n = sizeof(tables) / sizeof(tables[0]);
 

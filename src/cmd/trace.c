@@ -263,6 +263,8 @@ static int trace_open_pipeline(struct trace *tr)
 	tr->ledger.verbose = tr->opts.verbose;
 	tr->ledger.cgroup = tr->opts.cgroup;
 	if (r == 0)
+		r = wall_new(WALL_MAX_POOLS, &p->wall);
+	if (r == 0)
 		r = enrich_open(&opts, &p->enrich);
 	if (r == 0 && !tr->opts.no_output)
 		r = trace_open_verdict(tr);
@@ -280,6 +282,7 @@ static void trace_close(struct trace *tr)
 	trace_ledger_close(&tr->ledger);
 	trace_verdict_close(tr->verdict);
 	enrich_close(tr->pipeline.enrich);
+	wall_free(tr->pipeline.wall);
 	sockets_free(tr->pipeline.sockets);
 	attach_close(&tr->attach);
 	child_done(&tr->child);

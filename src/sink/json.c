@@ -155,7 +155,7 @@ static void json_event_state(struct buf *b, const struct event *ev)
 	buf_char(b, '}');
 }
 
-static void json_event(struct buf *b, const struct event *ev)
+static void json_event(struct buf *b, const struct event *ev, enum json_detail detail)
 {
 	const char *reason = ev->reason[0] || !ev->aborted ? ev->reason : "given up by the program";
 	bool first = false;
@@ -172,7 +172,8 @@ static void json_event(struct buf *b, const struct event *ev)
 	buf_u64(b, ev->sequence);
 	if (ev->duration_ns)
 		json_member_u64(b, &first, "duration", ev->duration_ns);
-	json_member_text(b, &first, "reason", reason, sizeof(ev->reason));
+	if (detail > JSON_IDENTITY_ONLY)
+		json_member_text(b, &first, "reason", reason, sizeof(ev->reason));
 	buf_char(b, '}');
 }
 
@@ -320,6 +321,43 @@ static void json_assignment(struct buf *b, const struct event *ev)
 		json_key(b, &first, "requested");
 		json_endpoint(b, &ev->requested, true, UINT64_MAX);
 	}
+	buf_char(b, '}');
+}
+
+/* Microseconds are rounded up: a search that was seen took some time. */
+static void json_verdict(struct buf *b, const struct event_verdict *v)
+{
+	bool first = false;
+
+	json_member_u64(b, &first, "used", v->used);
+	json_member_u64(b, &first, "capacity", v->capacity);
+	json_member_u64(b, &first, "reserved", v->reserved);
+	json_member_u64(b, &first, "blocked", v->blocked);
+	if (v->next_ms != UINT32_MAX)
+		json_member_u64(b, &first, "next_free_ms", v->next_ms);
+	if (v->rule) {
+		json_member_text(b, &first, "rule", v->rule, 16);
+		json_member_text(b, &first, "why", v->cause, 128);
+	}
+	if (v->more)
+		json_member_u64(b, &first, "failed_before", v->more);
+}
+
+static void json_pool(struct buf *b, const struct event *ev)
+{
+	bool first = false;
+
+	if (!ev->pool)
+		return;
+	buf_lit(b, ",\"pool\":{\"kind\":\"");
+	buf_str(b, event_pool_names[ev->pool]);
+	buf_char(b, '"');
+	json_member_text(b, &first, "half", event_half_names[ev->half], 16);
+	if (ev->has_search)
+		json_member_u64(b, &first, "search_us", ev->search_ns / 1000 + (ev->search_ns % 1000 != 0));
+	json_member_true(b, &first, "wall", ev->wall);
+	if (ev->verdict)
+		json_verdict(b, ev->verdict);
 	buf_char(b, '}');
 }
 
@@ -513,6 +551,7 @@ static void json_porttrace(struct buf *b, const struct event *ev, const struct j
 		buf_str(b, ev->port_free ? "true}" : "false}");
 	}
 	json_assignment(b, ev);
+	json_pool(b, ev);
 	if (sides->source_facts)
 		json_facts(b, ",\"source\":{", sides->source_facts);
 	json_facts(b, ",\"destination\":{", sides->destination_facts);
@@ -536,7 +575,7 @@ static void json_line(struct buf *b, struct json *js, const struct event *ev,
 	if (ev->socket_state)
 		json_event_state(b, ev);
 	else
-		json_event(b, ev);
+		json_event(b, ev, detail);
 	json_error(b, ev);
 	json_network(b, ev, sides.direction);
 	json_endpoints(b, ev, &sides);

@@ -18,6 +18,8 @@
 #define TABLE_LINE_MAX 4096
 #define TABLE_VERDICT_MAX 16384
 #define TABLE_SERVICE_MAX 64
+/* In a pool with room a search takes some microseconds. */
+#define TABLE_SLOW_SEARCH_NS 100000
 
 struct table {
 	struct output out;
@@ -170,7 +172,7 @@ static void table_failure(struct table_line *line, const struct event *ev)
 		buf_lit(line->b, "failed");
 	if (ev->has_holder) {
 		table_holder(line, ev);
-	} else if (ev->reason[0] && !ev->aborted) {
+	} else if (ev->reason[0] && (!ev->aborted || ev->wall)) {
 		buf_char(line->b, ' ');
 		table_text(line, ev->reason, sizeof(ev->reason));
 	} else if (words && !ev->aborted) {
@@ -205,6 +207,22 @@ static void table_success(struct table_line *line, const struct event *ev)
 		buf_str(line->b, ev->port_free ? ", port free" : ", port still held by others");
 }
 
+/* ", connect pool, 2nd half, search 912us": only where the search was not as short as it can be. */
+static void table_pool(struct table_line *line, const struct event *ev)
+{
+	bool second = ev->half == EVENT_HALF_SECOND, slow = ev->has_search && ev->search_ns >= TABLE_SLOW_SEARCH_NS;
+
+	if (!ev->pool || (!second && !slow))
+		return;
+	buf_lit(line->b, ", ");
+	buf_str(line->b, event_pool_names[ev->pool]);
+	buf_str(line->b, second ? " pool, 2nd half" : " pool");
+	if (ev->has_search) {
+		buf_lit(line->b, ", search ");
+		human_duration(line->b, ev->search_ns);
+	}
+}
+
 static void table_result(struct table_line *line, const struct event *ev)
 {
 	if (ev->outcome == OUTCOME_SUCCESS) {
@@ -218,6 +236,8 @@ static void table_result(struct table_line *line, const struct event *ev)
 			table_text(line, ev->reason, sizeof(ev->reason));
 		}
 	}
+	if (line->t->wide)
+		table_pool(line, ev);
 }
 
 /* ---- columns ---- */

@@ -150,6 +150,10 @@ SOFT = {"tracing": {"ppid"},
                    "iana", "vpid", "port_free", "holder"}
         | set(OPTIONS) | set(BYTES) | set(CREATOR)}
 
+# Of the pool that the kernel picks a port from; see Expectation.pool_differences and wall_problems.
+PICKED = ("bind0", "connect", "autobind")
+FALL = 10  # a tenth of the range, all in the first half: the pool has fallen below
+
 MAX_LINE = 4096
 SECOND = 1_000_000_000
 
@@ -203,6 +207,8 @@ class Event:
         "vpid": "process.vpid", "port_free": "porttrace.port.free",
         "creator.pid": "porttrace.creator.pid", "creator.name": "porttrace.creator.name",
         "holder": "porttrace.holder", "confidence": "porttrace.process.confidence",
+        "pool": "porttrace.pool.kind", "half": "porttrace.pool.half",
+        "search_us": "porttrace.pool.search_us", "wall": "porttrace.pool.wall",
         "src.bytes": "source.bytes", "dst.bytes": "destination.bytes",
         **{name: f"porttrace.socket.{name}" for name in OPTIONS},
         "src.ip": "source.ip", "src.port": "source.port",
@@ -326,7 +332,7 @@ class Expectation:
             if want != got and not self.excused(field, got, backend):
                 out.append((field, want, got))
         return (out + self.duration_differences(ev) + self.reason_differences(ev)
-                + self.holder_differences(ev, backend))
+                + self.holder_differences(ev, backend) + self.pool_differences(ev, backend))
 
     def reason_differences(self, ev):
         """A cause is for programs; people get words beside it."""
@@ -349,6 +355,58 @@ class Expectation:
         if (most is None) != (left is None) or (most and not 0 <= left <= most):
             out.append(("holder.expires", f"0..{most}" if most else None, left))
         return out
+
+    def pool(self, ev):
+        """The kind of pool. A bind to port 0 of whose result nothing is known may have left the choice to connect."""
+        if self.x.get("how") not in PICKED:
+            return None
+        if self.x["transport"] == "udp":
+            return "udp"
+        if self.x["how"] == "bind0" and ev.f["outcome"] == "unknown":
+            return None
+        return "connect" if self.x["how"] == "connect" else "bind"
+
+    def span(self, backend):
+        """The range that the kernel picked from; the socket's own is told by no hook of the cgroup backend."""
+        return (backend == "tracing" and self.x.get("own_range")) or self.x.get("range")
+
+    def half(self, kind, backend):
+        """By the parity of the port that getsockname() told, and of the range's low end in /proc."""
+        port, span = self.f["local.port"], self.span(backend)
+        if kind not in ("connect", "bind") or not port or not span or not span[0] <= port <= span[1]:
+            return None
+        if kind == "connect" and self.x.get("own_range") and backend == "tracing":
+            return None
+        same = (port - span[0]) % 2 == 0
+        return "first" if span[0] == span[1] or same == (kind == "connect") else "second"
+
+    def pool_differences(self, ev, backend):
+        if "how" in self.blind:
+            return []
+        kind, out = self.pool(ev), []
+        if ev.f["pool"] != kind:
+            out.append(("pool", kind, ev.f["pool"]))
+        half = self.half(kind, backend)
+        soft = backend == "cgroup" and ev.f["half"] is None and not self.x["scenario"].startswith("pool_")
+        if "local.port" not in self.blind and self.x.get("range") and ev.f["half"] != half and not soft:
+            out.append(("half", half, ev.f["half"]))
+        # Without the options a bind does not say how the kernel went through the range.
+        if self.x.get("wall") and not ev.f["wall"] and (backend == "tracing" or kind == "connect"):
+            out.append(("wall", True, ev.f["wall"]))
+        return out + self.search_differences(ev, backend)
+
+    def search_differences(self, ev, backend):
+        """The kernel looked wherever it gave a port or had none; no longer than the call took."""
+        got, x = ev.f["search_us"], self.x
+        looked = backend == "tracing" and x.get("how") in PICKED and (
+            x["outcome"] == "success" or x.get("cause") in ("port_exhausted", "refused", "timed_out"))
+        if not looked:
+            may = backend == "tracing" and x.get("how") in PICKED
+            return [] if got is None or may else [("search_us", None, got)]
+        took = ev.f["duration"] if x["action"] == "connect" else None
+        if not isinstance(got, int) or got <= 0 or (took and (got - 1) * 1000 > took):
+            return [("search_us", f"1..{took}", got)]
+        return []
 
     def excused(self, field, got, backend):
         if field == "state" and got in self.states_under_way():
@@ -500,6 +558,40 @@ def closing_problems(path, shown):
     return out
 
 
+def pool_key(ev, span):
+    f, connect = ev.f, ev.f["pool"] == "connect"
+    return (f["netns"], f["pool"], f["device"], span, f["src.ip" if connect else "dst.ip"],
+            connect and (f["dst.ip"], f["dst.port"]))
+
+
+def is_past_first(ev, span):
+    """With SO_REUSEADDR, or where that is not known, only the upper part of the range shows it for a bind."""
+    if ev.f["half"] != "second":
+        return False
+    middle, size = span[0] + (span[1] - span[0] + 1) // 4 * 2, span[1] - span[0] + 1
+    if ev.f["pool"] == "connect" or ev.f["reuseaddr"] is False or size < 4:
+        return True
+    return ev.f["dst.port"] >= middle
+
+
+def wall_problems(events, backend):
+    """Of each pool the first event past the first half says so, and none else until it has fallen below."""
+    up, row = set(), collections.Counter()
+    for ev in sorted((e for e in events if e.match), key=lambda e: e.f["sequence"]):
+        span, half = ev.match.span(backend), ev.f["half"]
+        if not span or not half:
+            continue
+        key, size = pool_key(ev, tuple(span)), span[1] - span[0] + 1
+        row[key] = row[key] + 1 if half == "first" else 0
+        if row[key] * FALL >= size:
+            up.discard(key)
+        want = is_past_first(ev, span) and key not in up
+        if want:
+            up.add(key)
+        if bool(ev.f["wall"]) != want or want != ("wall: " in (ev.f["reason"] or "")):
+            yield ev.match.x["scenario"], f"wall: expected {want}, got {ev.f['wall']} {ev.f['reason']!r}: {ev}"
+
+
 def own_namespaces(expectations, main_pid):
     """Network namespaces in which nobody else is: there the kernel's own threads are judged too."""
     shared = {exp.x["netns"] for exp in expectations if exp.x["pid"] == main_pid}
@@ -521,6 +613,8 @@ def judge(expectations, events, scenarios, pids, backend):
         problems[exp.x["scenario"]] += expectation_problems(exp, backend)
         problems[exp.x["scenario"]] += time_problems(exp, scenarios, backend)
     for scenario, text in order_problems(expectations):
+        problems[scenario].append(text)
+    for scenario, text in wall_problems(events, backend):
         problems[scenario].append(text)
     main_pid = next(iter(pids), None)
     own = own_namespaces(expectations, main_pid)

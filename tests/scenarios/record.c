@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -11,6 +12,9 @@
 
 #ifndef IP_BIND_ADDRESS_NO_PORT
 #define IP_BIND_ADDRESS_NO_PORT 24
+#endif
+#ifndef IP_LOCAL_PORT_RANGE
+#define IP_LOCAL_PORT_RANGE 51
 #endif
 #ifndef SO_BINDTOIFINDEX
 #define SO_BINDTOIFINDEX 62
@@ -230,6 +234,35 @@ static void put_options(FILE *f, const struct expect *e)
 		fprintf(f, ",\"mark\":%d", mark);
 }
 
+/* ---- pools ---- */
+
+static bool in_own_netns(const struct sock *s)
+{
+	struct stat st = { 0 };
+
+	return stat("/proc/thread-self/ns/net", &st) == 0 && st.st_ino == s->netns;
+}
+
+/* The range that the kernel picks a port from, where it picks one. */
+static void put_pool(FILE *f, const struct expect *e)
+{
+	bool picked = e->how && strcmp(e->how, "explicit") && strcmp(e->how, "inherited");
+	unsigned int low, high, own = option(e->s, IPPROTO_IP, IP_LOCAL_PORT_RANGE);
+	FILE *range;
+
+	if (!picked)
+		return;
+	if (own)
+		fprintf(f, ",\"own_range\":[%u,%u]", own & 0xffff, own >> 16);
+	if (e->s->wall)
+		put_flag(f, "wall", true);
+	range = in_own_netns(e->s) ? fopen("/proc/sys/net/ipv4/ip_local_port_range", "re") : NULL;
+	if (range && fscanf(range, "%u %u", &low, &high) == 2)
+		fprintf(f, ",\"range\":[%u,%u]", low, high);
+	if (range)
+		fclose(range);
+}
+
 /* ---- causes, ends, holders ---- */
 
 static const char *bind_cause(const struct expect *e)
@@ -391,6 +424,7 @@ void rec_event(const struct expect *e)
 	put_socket(f, e);
 	if (names_options(e))
 		put_options(f, e);
+	put_pool(f, e);
 	put_end(f, e);
 	if (cause && !strcmp(cause, "in_use") && e->s->held.kind)
 		put_holder(f, &e->s->held);

@@ -11,7 +11,7 @@ cat >"$dir/expect" <<'END'
 {"meta":"process","scenario":"-","pid":100}
 {"scenario":"conn","action":"bind","outcome":"success","pid":100,"tid":100,"ppid":1,"uid":0,"comm":"workload","transport":"tcp","type":"ipv4","role":"none","local":{"ip":"127.0.0.1","port":20001},"requested":{"ip":"127.0.0.1","port":20001},"how":"explicit","cookie":11,"fd":5,"reuseaddr":false,"reuseport":false,"no_port":false,"freebind":false,"transparent":false,"netns":4026531840,"at":1}
 {"scenario":"conn","action":"listen","outcome":"success","pid":100,"tid":100,"ppid":1,"uid":0,"comm":"workload","transport":"tcp","type":"ipv4","role":"none","local":{"ip":"127.0.0.1","port":20001},"cookie":11,"fd":5,"reuseaddr":false,"reuseport":false,"no_port":false,"freebind":false,"transparent":false,"netns":4026531840,"backlog":8,"at":2}
-{"scenario":"conn","action":"connect","outcome":"success","pid":100,"tid":100,"ppid":1,"uid":0,"comm":"workload","transport":"tcp","type":"ipv4","role":"egress","local":{"ip":"127.0.0.1","port":40871},"remote":{"ip":"127.0.0.1","port":20001},"requested":{"port":0},"how":"connect","cookie":12,"fd":6,"reuseaddr":true,"reuseport":false,"no_port":false,"freebind":false,"transparent":false,"device":3,"mark":7,"netns":4026531840,"free":["requested.ip"],"at":3,"took":300000}
+{"scenario":"conn","action":"connect","outcome":"success","pid":100,"tid":100,"ppid":1,"uid":0,"comm":"workload","transport":"tcp","type":"ipv4","role":"egress","local":{"ip":"127.0.0.1","port":40871},"remote":{"ip":"127.0.0.1","port":20001},"requested":{"port":0},"how":"connect","range":[32768,60999],"wall":true,"cookie":12,"fd":6,"reuseaddr":true,"reuseport":false,"no_port":false,"freebind":false,"transparent":false,"device":3,"mark":7,"netns":4026531840,"free":["requested.ip"],"at":3,"took":300000}
 {"scenario":"conn","action":"accept","outcome":"success","pid":100,"tid":101,"ppid":1,"uid":0,"comm":"workload","transport":"tcp","type":"ipv4","role":"ingress","local":{"ip":"127.0.0.1","port":20001},"remote":{"ip":"127.0.0.1","port":40871},"how":"inherited","creator":{"pid":90,"name":"systemd"},"cookie":13,"netns":4026531840,"cookie_maybe":true,"at":4}
 {"scenario":"conn","action":"close","outcome":"success","pid":100,"tid":100,"ppid":1,"uid":0,"comm":"workload","transport":"tcp","type":"ipv4","role":"egress","local":{"ip":"127.0.0.1","port":40871},"remote":{"ip":"127.0.0.1","port":20001},"closed_by":"local","state":"time-wait","bytes":{"local":10,"remote":300},"cookie":12,"netns":4026531840,"at":5,"took":900000}
 {"scenario":"conn","action":"close","outcome":"failure","errno":"ECONNRESET","cause":"reset","pid":100,"tid":101,"ppid":1,"uid":0,"comm":"workload","transport":"tcp","type":"ipv4","role":"ingress","local":{"ip":"127.0.0.1","port":20001},"remote":{"ip":"127.0.0.1","port":40871},"closed_by":"remote","state":"closed","exit":"SIGKILL","vpid":7,"bytes":{"local":300,"remote":10},"cookie":13,"netns":4026531840,"at":6}
@@ -29,7 +29,7 @@ lb='{"ip":"127.0.0.1","port":20001,"bytes":300}' cb='{"ip":"127.0.0.1","port":40
 cat >"$dir/events" <<END
 {"@timestamp":"2027-01-15T08:00:00.100000001Z",$head,"action":"bind","outcome":"success","sequence":1},"network":{"transport":"tcp","type":"ipv4"},"destination":$l,"process":{"pid":100,"thread":{"id":100},$task,"porttrace":{"schema":1,"assignment":{"how":"explicit","requested":$l},"socket":{"cookie":11,"fd":5,"reuseaddr":false,"reuseport":false,"no_port":false,"freebind":false,"transparent":false,"netns":4026531840}}}
 {"@timestamp":"2027-01-15T08:00:00.200000001Z",$head,"action":"listen","outcome":"success","sequence":2},"network":{"transport":"tcp","type":"ipv4"},"destination":$l,"process":{"pid":100,"thread":{"id":100},$task,"porttrace":{"schema":1,"socket":{"cookie":11,"fd":5,"reuseaddr":false,"reuseport":false,"no_port":false,"freebind":false,"transparent":false,"netns":4026531840,"backlog":8}}}
-{"@timestamp":"2027-01-15T08:00:00.300000001Z",$head,"action":"connect","outcome":"success","sequence":3,"duration":200000},"network":{"transport":"tcp","type":"ipv4","direction":"egress"},"source":$c,"destination":$l,"process":{"pid":100,"thread":{"id":100},$task,"porttrace":{"schema":1,"assignment":{"how":"connect","requested":{"port":0}},"socket":{"cookie":12,"fd":6,"reuseaddr":true,"reuseport":false,"no_port":false,"freebind":false,"transparent":false,"device":3,"mark":7,"netns":4026531840}}}
+{"@timestamp":"2027-01-15T08:00:00.300000001Z",$head,"action":"connect","outcome":"success","sequence":3,"duration":200000,"reason":"wall: so"},"network":{"transport":"tcp","type":"ipv4","direction":"egress"},"source":$c,"destination":$l,"process":{"pid":100,"thread":{"id":100},$task,"porttrace":{"schema":1,"assignment":{"how":"connect","requested":{"port":0}},"pool":{"kind":"connect","half":"second","search_us":20,"wall":true},"socket":{"cookie":12,"fd":6,"reuseaddr":true,"reuseport":false,"no_port":false,"freebind":false,"transparent":false,"device":3,"mark":7,"netns":4026531840}}}
 {"@timestamp":"2027-01-15T08:00:00.400000001Z",$head,"action":"accept","outcome":"success","sequence":4},"network":{"transport":"tcp","type":"ipv4","direction":"ingress"},"source":$c,"destination":$l,"process":{"pid":100,"thread":{"id":101},$task,"porttrace":{"schema":1,"creator":{"pid":90,"name":"systemd"},"assignment":{"how":"inherited"},"socket":{"netns":4026531840}}}
 {"@timestamp":"2027-01-15T08:00:00.400000002Z",$head,"action":"bind","outcome":"success","sequence":5},"network":{"transport":"tcp","type":"ipv4"},"destination":{"ip":"10.0.0.1","port":99},"process":{"pid":555,"thread":{"id":555},"name":"stranger"},"porttrace":{"schema":1,"socket":{"cookie":99,"netns":4026531840}}}
 {"@timestamp":"2027-01-15T08:00:00.500000001Z",$head,"action":"close","outcome":"success","sequence":6},"network":{"transport":"tcp","type":"ipv4","direction":"egress"},"source":$cb,"destination":$lb,"process":{"pid":100,"thread":{"id":100},$task,"porttrace":{"schema":1,"socket":{"cookie":12,"closed_by":"local","state":"time-wait","netns":4026531840}}}
@@ -49,10 +49,10 @@ verdict() { # NAME ok|bad
 	[ "$2" = ok ] || { failed=1; cat "$dir/out"; }
 }
 
-passes() { # NAME OPTION...
+passes() { # NAME FILE OPTION...
 	name=$1
 	shift
-	if check "$dir/events" "$@" && grep -q '^4 passed, 0 failed, 1 skipped$' "$dir/out"; then
+	if check "$@" && grep -q '^4 passed, 0 failed, 1 skipped$' "$dir/out"; then
 		verdict "$name" ok
 	else
 		verdict "$name" bad
@@ -81,9 +81,15 @@ edit() { # LINE SED-EXPRESSION
 	sed "$1 $2" "$dir/events"
 }
 
-passes "the pair as it is"
-passes "with the closing line" --stderr "$dir/stderr"
-passes "as the cgroup backend" --backend cgroup
+passes "the pair as it is" "$dir/events"
+passes "with the closing line" "$dir/events" --stderr "$dir/stderr"
+sed 's/,"search_us":20//' "$dir/events" >"$dir/events_cgroup"
+passes "as the cgroup backend" "$dir/events_cgroup" --backend cgroup
+if check "$dir/events" --backend cgroup; then
+	verdict "a search that the cgroup backend cannot see" bad
+else
+	verdict "a search that the cgroup backend cannot see" ok
+fi
 
 sed 3d "$dir/events" | renumber | fails "a connect is missing" "conn: missing: connect"
 sed 8d "$dir/events" | renumber | fails "the failed bind is missing" "taken: missing: bind failure"
@@ -153,6 +159,18 @@ edit 8 's/"exited":true,//' | fails "a holder that lives" "taken: .*holder.exite
 edit 8 's/"expires":41/"expires":61/' | fails "a holder for too long" "taken: .*holder.expires"
 edit 8 's/,"expires":41//' | fails "a holder without end" "taken: .*holder.expires"
 edit 1 's/"schema":1/"schema":1,"holder":{"kind":"bound"}/' | fails "a holder too many" "conn: .*holder"
+edit 3 's/"kind":"connect"/"kind":"bind"/' | fails "another pool" "conn: .*pool: expected 'connect'"
+edit 3 's/"pool":{[^}]*},//' | fails "no pool" "conn: .*pool: expected 'connect', got None"
+edit 1 's/"schema":1/"schema":1,"pool":{"kind":"bind"}/' | fails "a pool too many" "conn: .*pool: expected None"
+edit 3 's/"half":"second"/"half":"first"/' | fails "the other half" "conn: .*half: expected 'second'"
+edit 3 's/"half":"second",//' | fails "no half" "conn: .*half: expected 'second', got None"
+edit 3 's/,"search_us":20//' | fails "no search" "conn: .*search_us"
+edit 3 's/"search_us":20/"search_us":0/' | fails "a search that took no time" "conn: .*search_us"
+edit 3 's/"search_us":20/"search_us":300/' | fails "a search longer than the call" "conn: .*search_us"
+edit 1 's/"schema":1/"schema":1,"pool":{"search_us":5}/' |
+	fails "a search for a port that was asked for" "conn: .*search_us: expected None"
+edit 3 's/,"wall":true//' | fails "a wall not announced" "conn: .*wall: expected True"
+edit 3 's/"wall: so"/"so"/' | fails "a wall without words" "conn: .*wall: expected True"
 edit 8 's/"udp"/"tcp"/' | fails "another transport" "taken: .*transport"
 edit 3 's/"duration":200000/"duration":9000000000/' | fails "too long a latency" "conn: .*duration"
 edit 3 's/,"duration":200000//' | fails "no latency" "conn: .*duration"

@@ -16,7 +16,7 @@
 
 static const struct scenario *const tables[] = {
 	bind_scenarios,	  listen_scenarios,  connect_scenarios, pending_scenarios, accept_scenarios,
-	udp_scenarios,	  exhaust_scenarios, life_scenarios,	noise_scenarios,
+	udp_scenarios,	  exhaust_scenarios, pool_scenarios, life_scenarios,	noise_scenarios,
 	ways_scenarios,	  end_scenarios,     mptcp_scenarios,	uring_scenarios,   pass_scenarios,
 	deny_scenarios,	  firewall_scenarios, cause_scenarios,	release_scenarios,
 };

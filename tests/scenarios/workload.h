@@ -89,6 +89,7 @@ extern const struct scenario pending_scenarios[];
 extern const struct scenario accept_scenarios[];
 extern const struct scenario udp_scenarios[];
 extern const struct scenario exhaust_scenarios[];
+extern const struct scenario pool_scenarios[];
 extern const struct scenario life_scenarios[];
 extern const struct scenario noise_scenarios[];
 extern const struct scenario ways_scenarios[];
@@ -183,6 +184,7 @@ struct sock {
 	int64_t sent, got; /* payload that the program itself wrote and read */
 	int unread;       /* what was there to read besides, when it was looked at */
 	const char *cause; /* of a failure to come; NULL: what its errno says */
+	bool wall;        /* the port it gets is the first that shows its pool's first half full */
 	struct holder held; /* by whom its port will be found in use */
 	struct who maker; /* who got the socket its port */
 	bool made;

@@ -325,6 +325,32 @@ static void test_name_is_always_ended(void **state)
 	assert_int_equal(strlen(ev.name), 15);
 }
 
+/* How long the kernel looked stands where a close has its bytes. */
+static void test_search(void **state)
+{
+	struct raw_event raw = raw_event(RAW_CONNECT, AF_INET);
+	struct event ev;
+
+	(void)state;
+	raw.how = RAW_HOW_CONNECT;
+	raw.search_ns = 912345;
+	assert_false(decoded(&raw).has_search);
+	raw.flags = RAW_F_SEARCH;
+	ev = decoded(&raw);
+	assert_true(ev.has_search);
+	assert_int_equal(ev.search_ns, 912345);
+	assert_false(ev.has_bytes);
+	assert_int_equal(ev.bytes_sent, 0);
+	raw.how = RAW_HOW_EXPLICIT;
+	assert_false(decoded(&raw).has_search);
+	raw.kind = RAW_CLOSE;
+	raw.how = RAW_HOW_NONE;
+	raw.flags = RAW_F_BYTES;
+	ev = decoded(&raw);
+	assert_true(ev.has_bytes && !ev.has_search);
+	assert_int_equal(ev.bytes_sent, 912345);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -339,6 +365,7 @@ int main(void)
 		cmocka_unit_test(test_process),
 		cmocka_unit_test(test_process_damaged),
 		cmocka_unit_test(test_process_of_anything),
+		cmocka_unit_test(test_search),
 		cmocka_unit_test(test_given_up_has_no_errno),
 		cmocka_unit_test(test_name_is_always_ended),
 	};

@@ -38,6 +38,7 @@ static void run_open(struct run *run, const struct sink_ops *sink)
 	unlink(path);
 	run->p = (struct pipeline){ .filter = &run->filter, .sink = sink, .give_up = &never };
 	assert_int_equal(sockets_new(1000, &run->p.sockets), 0);
+	assert_int_equal(wall_new(64, &run->p.wall), 0);
 	assert_int_equal(enrich_open(&opts, &run->p.enrich), 0);
 	assert_int_equal(sink->open(&out, &run->p.sink_state), 0);
 }
@@ -46,6 +47,7 @@ static void run_close(struct run *run)
 {
 	run->p.sink->close(run->p.sink_state);
 	enrich_close(run->p.enrich);
+	wall_free(run->p.wall);
 	sockets_free(run->p.sockets);
 	close(run->fd);
 }
@@ -146,6 +148,56 @@ static void test_every_record_is_counted_once(void **state)
 	run_close(&run);
 }
 
+/* A connect of a pool of 40000 to 40099. */
+static void connect_from(struct run *run, uint16_t port, uint32_t pid)
+{
+	struct raw_event raw = { .magic = RAW_EVENT_MAGIC, .version = RAW_EVENT_VERSION, .kind = RAW_CONNECT,
+				 .how = RAW_HOW_CONNECT, .family = AF_INET, .protocol = IPPROTO_TCP };
+
+	raw.flags = RAW_F_TRUTH | RAW_F_EGRESS | RAW_F_SEARCH;
+	raw.pid = pid;
+	raw.range_low = 40000;
+	raw.range_high = 40099;
+	raw.local_port = port;
+	raw.remote_port = 8080;
+	raw.search_ns = 4001;
+	assert_int_equal(pipeline_record(&run->p, &raw, sizeof(raw)), 0);
+}
+
+static size_t occurrences(const char *text, const char *part)
+{
+	size_t n = 0;
+
+	for (; (text = strstr(text, part)); text++)
+		n++;
+	return n;
+}
+
+/* What is not shown does not use up the announcement. */
+static void test_wall_is_announced_to_who_sees_it(void **state)
+{
+	static char text[64 * 1024];
+	struct run run;
+	ssize_t n;
+
+	(void)state;
+	run_open(&run, &sink_json);
+	run.filter.pids[run.filter.pid_count++] = 8;
+	connect_from(&run, 40000, 8);
+	connect_from(&run, 40001, 7);
+	connect_from(&run, 40003, 8);
+	connect_from(&run, 40005, 8);
+	assert_int_equal(run.p.sink->flush(run.p.sink_state), 0);
+	n = pread(run.fd, text, sizeof(text) - 1, 0);
+	assert_true(n > 0);
+	assert_int_equal(occurrences(text, "\n"), 3);
+	assert_int_equal(occurrences(text, "\"reason\":\"wall: "), 1);
+	assert_non_null(strstr(text, "{\"kind\":\"connect\",\"half\":\"first\",\"search_us\":5}"));
+	assert_non_null(strstr(text, "{\"kind\":\"connect\",\"half\":\"second\",\"search_us\":5,\"wall\":true}"));
+	assert_non_null(strstr(text, "{\"kind\":\"connect\",\"half\":\"second\",\"search_us\":5}"));
+	run_close(&run);
+}
+
 static void test_full_disk_is_an_error(void **state)
 {
 	struct raw_event raw;
@@ -176,6 +228,7 @@ int main(void)
 		cmocka_unit_test(test_json_of_anything),
 		cmocka_unit_test(test_table_of_anything),
 		cmocka_unit_test(test_every_record_is_counted_once),
+		cmocka_unit_test(test_wall_is_announced_to_who_sees_it),
 		cmocka_unit_test(test_full_disk_is_an_error),
 	};
 

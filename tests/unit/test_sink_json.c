@@ -388,6 +388,30 @@ static void test_bind_without_port_yet(void **state)
 	test_has_not(text, "\"class\"");
 }
 
+static void test_pool(void **state)
+{
+	struct event ev = events_connect();
+
+	(void)state;
+	test_has_not(test_json(&ev), "\"pool\"");
+	ev.has_search = true; /* of no pool */
+	test_has_not(test_json(&ev), "search_us");
+	ev.pool = EVENT_POOL_CONNECT;
+	ev.half = EVENT_HALF_SECOND;
+	ev.search_ns = 912000;
+	test_has(test_json(&ev), "},\"pool\":{\"kind\":\"connect\",\"half\":\"second\",\"search_us\":912},");
+	ev.wall = true;
+	ev.search_ns = 1; /* rounded up */
+	test_has(test_json(&ev), "\"half\":\"second\",\"search_us\":1,\"wall\":true}");
+	ev.pool = EVENT_POOL_UDP;
+	ev.half = EVENT_HALF_UNKNOWN;
+	ev.wall = ev.has_search = false;
+	test_has(test_json(&ev), "\"pool\":{\"kind\":\"udp\"},");
+	ev.pool = EVENT_POOL_BIND;
+	ev.half = EVENT_HALF_FIRST;
+	test_has(test_json(&ev), "\"pool\":{\"kind\":\"bind\",\"half\":\"first\"},");
+}
+
 static void test_aborted(void **state)
 {
 	struct event ev = events_connect();
@@ -986,6 +1010,7 @@ int main(void)
 		cmocka_unit_test(test_failed_bind0),
 		cmocka_unit_test(test_bind0_shows_both),
 		cmocka_unit_test(test_bind_without_port_yet),
+		cmocka_unit_test(test_pool),
 		cmocka_unit_test(test_aborted),
 		cmocka_unit_test(test_unknown_outcome),
 		cmocka_unit_test(test_strange_errno),

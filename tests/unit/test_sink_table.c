@@ -223,6 +223,45 @@ static void test_wide(void **state)
 }
 
 /* 132 columns are enough for IPv4 as it mostly is. */
+static void test_ends(struct event ev, bool wide, const char *want)
+{
+	const char *text = events_through(&sink_table, (struct sink_options){ .wide = wide }, &ev, 1);
+	size_t len = strlen(text), end = strlen(want);
+
+	assert_true(len > end + 1);
+	if (memcmp(text + len - end - 1, want, end))
+		print_error("no '%s' at the end of %s", want, text);
+	assert_memory_equal(text + len - end - 1, want, end);
+}
+
+/* Only in the wide table, and only where the search was long. */
+static void test_pool(void **state)
+{
+	struct event ev = events_connect();
+
+	(void)state;
+	ev.pool = EVENT_POOL_CONNECT;
+	ev.half = EVENT_HALF_FIRST;
+	ev.has_search = true;
+	ev.search_ns = 99999;
+	test_ends(ev, true, "ok 1.2ms");
+	ev.search_ns = 100000;
+	test_ends(ev, true, "ok 1.2ms, connect pool, search 100us");
+	test_ends(ev, false, "ok 1.2ms");
+	ev.half = EVENT_HALF_SECOND;
+	ev.search_ns = 912345;
+	test_ends(ev, true, "ok 1.2ms, connect pool, 2nd half, search 912us");
+	ev.has_search = false;
+	test_ends(ev, true, "ok 1.2ms, connect pool, 2nd half");
+	ev.wall = true;
+	strcpy(ev.reason, "wall: so");
+	test_ends(ev, false, "ok 1.2ms wall: so");
+	ev.outcome = OUTCOME_FAILURE;
+	ev.aborted = true;
+	ev.duration_ns = 0;
+	test_ends(ev, true, "aborted wall: so, connect pool, 2nd half");
+}
+
 static void test_width(void **state)
 {
 	struct event ev = events_listen();
@@ -521,6 +560,7 @@ int main(void)
 		cmocka_unit_test(test_ipv6),
 		cmocka_unit_test(test_long_addresses),
 		cmocka_unit_test(test_wide),
+		cmocka_unit_test(test_pool),
 		cmocka_unit_test(test_width),
 		cmocka_unit_test(test_service_side),
 		cmocka_unit_test(test_durations),
