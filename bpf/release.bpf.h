@@ -61,15 +61,16 @@ static __always_inline void release_move(struct sock *sk, struct inet_timewait_s
 	if (!config.want_release || !armed || !sock_is_traced(sk) || !prefilter_socket(sk))
 		return;
 	known = bpf_map_lookup_elem(&holders, &from);
-	if (known && !known->kind) /* by our twin of mode X */
+	if (known && !known->kind && known->socket_id == to) /* by our twin of mode X */
 		return;
-	if (known) {
+	if (known && known->kind) {
 		ev = *known;
 	} else { /* still open (shut down both ways), or closed before the start */
 		release_blank(&ev, sk);
 	}
 	bpf_map_update_elem(&holders, &to, &ev, BPF_ANY);
 	ev.kind = 0;
+	ev.socket_id = to; /* of an open socket it stays: another of its connections may follow */
 	bpf_map_update_elem(&holders, &from, &ev, BPF_ANY);
 }
 

@@ -140,13 +140,24 @@ static size_t audit_lower(struct audit_entry **sorted, size_t count, struct audi
 	return low;
 }
 
+/* TIME_WAIT has the cookie of its socket, which may be open still, with another connection: of several, the like. */
+static struct audit_entry *audit_choose(const struct audit_run *run, size_t first, const struct sockets_view *view)
+{
+	bool waits = view->state == LIFE_TIME_WAIT;
+
+	for (size_t i = first; i < run->count && run->by_cookie[i]->view.cookie == view->cookie; i++)
+		if (!run->by_cookie[i]->found && (run->by_cookie[i]->view.state == LIFE_TIME_WAIT) == waits)
+			return run->by_cookie[i];
+	return run->by_cookie[first];
+}
+
 static struct audit_entry *audit_find(const struct audit_run *run, const struct sockets_view *view)
 {
 	struct audit_entry key = { .view = *view };
 	size_t i = audit_lower(run->by_cookie, run->count, &key, audit_sort_cookies);
 
 	if (view->cookie && i < run->count && run->by_cookie[i]->view.cookie == view->cookie)
-		return run->by_cookie[i];
+		return audit_choose(run, i, view);
 	for (i = audit_lower(run->by_tuple, run->count, &key, audit_sort_tuples); i < run->count; i++) {
 		struct audit_entry *entry = run->by_tuple[i];
 

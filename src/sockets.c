@@ -578,15 +578,17 @@ static void sockets_remember(struct sockets *s, struct event *ev)
 
 	if (!fresh)
 		sockets_tell_creator(&s->entries[i].creator, ev);
-	if (i && ev->gave_back && !s->entries[i].locked)
+	if (i && ev->gave_back && !s->entries[i].locked) {
+		sockets_hold_dropped(s, i, ev);
 		sockets_lose_port(s, i);
+	}
 	if (ev->outcome == OUTCOME_FAILURE || (ev->kind == EVENT_BIND && ev->outcome == OUTCOME_UNKNOWN))
 		return; /* no port: if the socket gets none later, there will be no close to forget it at */
 	if (!i)
 		i = sockets_add(s, ev);
 	if (!i)
 		return;
-	if (ev->how != HOW_NONE)
+	if (ev->how != HOW_NONE || ev->kind == EVENT_CONNECT || ev->kind == EVENT_LISTEN)
 		sockets_hold_dropped(s, i, ev);
 	sockets_unlink_port(s, i);
 	if (fresh)
@@ -599,18 +601,24 @@ static void sockets_remember(struct sockets *s, struct event *ev)
 	sockets_tell_life(&s->entries[i], ev);
 }
 
-/* The end of listening or of a connection; the socket lives on, and so does a port that was asked for by number. */
-static bool sockets_lives_on(struct sockets *s, uint32_t i, const struct event *ev)
+/* The socket lives on, and so does its port. */
+static void sockets_rest(struct sockets *s, uint32_t i)
 {
 	struct socket_entry *entry = &s->entries[i];
 
-	if ((ev->cause != CAUSE_SHUT_DOWN && ev->cause != CAUSE_DISCONNECTED) || !entry->locked)
-		return false;
 	sockets_unlink_port(s, i);
 	entry->kind = HOLDER_BOUND;
 	entry->role = ROLE_UNKNOWN;
 	entry->remote = (struct endpoint){ 0 };
 	sockets_link_port(s, i);
+}
+
+/* The end of listening or of a connection of a socket with a port that was asked for by number. */
+static bool sockets_lives_on(struct sockets *s, uint32_t i, const struct event *ev)
+{
+	if ((ev->cause != CAUSE_SHUT_DOWN && ev->cause != CAUSE_DISCONNECTED) || !s->entries[i].locked)
+		return false;
+	sockets_rest(s, i);
 	return true;
 }
 
@@ -837,9 +845,19 @@ static void sockets_accepted(const struct sockets *s, struct event *ev)
 		sockets_tell_creator(creator, ev);
 }
 
+/* It may be of an earlier connection of the socket, whose TIME_WAIT ends while the socket has another port or peer. */
+static bool sockets_is_of(const struct socket_entry *entry, const struct event *ev)
+{
+	bool peer = ev->remote.has_port && ev->remote.port && entry->proto == PROTO_TCP;
+
+	return entry->local.port == ev->local.port &&
+	       (!peer || (entry->remote.port == ev->remote.port && sockets_is_address(&entry->remote, &ev->remote)));
+}
+
 /*
- * From a socket that is still open: UDP that was disconnected, which has no close before its next port; or a reset
- * connection, whose close is still to come.
+ * From a socket that is still open: UDP that was disconnected, which has no close before its next port; a reset
+ * connection, whose close is still to come; or TIME_WAIT of one that was shut down both ways: then a port that was
+ * asked for by number stays with the socket.
  */
 static void sockets_released_alive(struct sockets *s, uint32_t i, struct event *ev)
 {
@@ -847,6 +865,8 @@ static void sockets_released_alive(struct sockets *s, uint32_t i, struct event *
 	ev->life_state = LIFE_OVER;
 	if (ev->proto == PROTO_UDP)
 		sockets_forget(s, i);
+	else if (s->entries[i].locked)
+		sockets_rest(s, i);
 	else
 		sockets_lose_port(s, i);
 }
@@ -857,7 +877,7 @@ static void sockets_released(struct sockets *s, struct event *ev)
 	struct sockets_key key = sockets_key_of(ev);
 	uint32_t i = sockets_find_event(s, ev);
 
-	if (i) {
+	if (i && sockets_is_of(&s->entries[i], ev)) {
 		sockets_released_alive(s, i, ev);
 		return;
 	}
