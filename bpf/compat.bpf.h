@@ -205,6 +205,8 @@ struct compat_call {
 	long result; /* what it returns, once that is set; negative errno */
 };
 
+#define COMPAT_MSG_FASTOPEN 0x20000000 /* include/linux/socket.h */
+
 #ifdef __TARGET_ARCH_x86
 #define COMPAT_TS_COMPAT 2 /* in a 32-bit system call (arch/x86/include/asm/thread_info.h) */
 
@@ -255,6 +257,20 @@ static __always_inline bool compat_read_call(struct task_struct *task, struct co
 	call->result = BPF_CORE_READ(regs, ax);
 	return true;
 }
+/* False if it is not a 64-bit program's sendto() with MSG_FASTOPEN. */
+static __always_inline bool compat_read_fastopen(struct task_struct *task, struct compat_call *call)
+{
+	struct pt_regs *regs = compat_task_regs(task, bpf_core_type_size(struct pt_regs));
+	struct thread_info___x86 *info = (void *)&task->thread_info;
+
+	if (BPF_CORE_READ(regs, orig_ax) != 44 || BPF_CORE_READ(info, status) & COMPAT_TS_COMPAT ||
+	    !(BPF_CORE_READ(regs, r10) & COMPAT_MSG_FASTOPEN))
+		return false;
+	call->fd = (__u32)BPF_CORE_READ(regs, di);
+	call->addr = (const void *)BPF_CORE_READ(regs, r8);
+	call->addr_len = (int)BPF_CORE_READ(regs, r9);
+	return true;
+}
 #else
 /* arm64: registers are struct user_pt_regs, then orig_x0 and syscallno (arch/arm64/include/asm/ptrace.h). */
 struct pt_regs___arm64 {
@@ -302,6 +318,20 @@ static __always_inline bool compat_read_call(struct task_struct *task, struct co
 	call->addr = (const void *)BPF_CORE_READ(user, regs[1]);
 	call->addr_len = (int)BPF_CORE_READ(user, regs[2]);
 	call->result = (long)BPF_CORE_READ(user, regs[0]);
+	return true;
+}
+
+static __always_inline bool compat_read_fastopen(struct task_struct *task, struct compat_call *call)
+{
+	struct pt_regs___arm64 *regs = compat_task_regs(task, bpf_core_type_size(struct pt_regs___arm64));
+	struct user_pt_regs *user = (void *)regs; /* struct pt_regs begins with it */
+
+	if (BPF_CORE_READ(regs, syscallno) != 206 || !(BPF_CORE_READ(user, regs[3]) & COMPAT_MSG_FASTOPEN) ||
+	    BPF_CORE_READ(task, thread_info.flags) & (1UL << COMPAT_TIF_32BIT))
+		return false;
+	call->fd = (__u32)BPF_CORE_READ(regs, orig_x0);
+	call->addr = (const void *)BPF_CORE_READ(user, regs[4]);
+	call->addr_len = (int)BPF_CORE_READ(user, regs[5]);
 	return true;
 }
 #endif

@@ -80,4 +80,24 @@ static __always_inline void handle_seccomp(int ret)
 		seccomp_tell(sk, &call, (int)-call.result);
 }
 
+/*
+ * landlock_log_denial(): since 6.15, in the process, at each refusal. sendto() with MSG_FASTOPEN connects, and where
+ * Landlock refuses that (7.x) nothing else tells; its other refusals have hooks of their own.
+ */
+static __always_inline void handle_landlock_denial(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct compat_call call;
+	struct request req;
+	struct sock *sk;
+
+	if (!armed || !compat_read_fastopen(task, &call))
+		return;
+	sk = seccomp_socket(task, call.fd);
+	if (!sk || sock_is_udp(sk))
+		return;
+	seccomp_read_request(&req, call.addr, call.addr_len);
+	handle_connect_early(sk, &req, -EACCES, false);
+}
+
 #endif

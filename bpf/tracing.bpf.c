@@ -324,6 +324,13 @@ int f_seccomp(__u64 *ctx)
 	return 0;
 }
 
+SEC("fentry/landlock_log_denial")
+int BPF_PROG(f_landlock)
+{
+	handle_landlock_denial();
+	return 0;
+}
+
 /* --- both modes: the result of a TCP connect ------------------------------------------------------------------ */
 
 SEC("tp_btf/inet_sock_set_state")
@@ -807,6 +814,13 @@ SEC("kretprobe/__seccomp_filter")
 int BPF_KRETPROBE(x_seccomp, int ret)
 {
 	handle_seccomp(ret);
+	return 0;
+}
+
+SEC("kprobe/landlock_log_denial")
+int BPF_KPROBE(x_landlock)
+{
+	handle_landlock_denial();
 	return 0;
 }
 

@@ -13,7 +13,8 @@
 
 #define SOCKETS_FIRST_SIZE 1024
 /* TIME_WAIT lasts 60 s (TCP_TIMEWAIT_LEN) on all kernels; and a little for the way of an event. */
-#define SOCKETS_HELD_NS (UINT64_C(62) * 1000000000)
+#define SOCKETS_LATE_NS (UINT64_C(2) * 1000000000)
+#define SOCKETS_HELD_NS (UINT64_C(60) * 1000000000 + SOCKETS_LATE_NS)
 /* How much of a chain is looked at: many connections of one port, all at other addresses. */
 #define SOCKETS_SEARCH_MAX 1024
 #define SOCKETS_OWNER_SEARCH_MAX 65536
@@ -725,7 +726,7 @@ bool sockets_overlap(const struct endpoint *a, bool a_v6only, const struct endpo
 
 static bool sockets_is_out(const struct socket_entry *entry, const struct sockets_key *key)
 {
-	return entry->unsure || (entry->socket_id && entry->socket_id == key->other_than) ||
+	return (entry->unsure && !key->guess) || (entry->socket_id && entry->socket_id == key->other_than) ||
 	       (key->before_ns && entry->born_ns > key->before_ns);
 }
 
@@ -769,9 +770,15 @@ bool sockets_find_holder(const struct sockets *s, const struct sockets_key *key,
 
 	for (enum sockets_class class = 0; class < SOCKETS_CLASS_COUNT && !entry; class++)
 		entry = sockets_search(s, key, class);
-	if (entry)
-		sockets_describe(entry, ret);
-	return entry;
+	if (!entry)
+		return false;
+	sockets_describe(entry, ret);
+	if (entry->kind == HOLDER_TIME_WAIT && key->before_ns && entry->until_ns > key->before_ns + SOCKETS_LATE_NS) {
+		ret->has_expires = true;
+		ret->expires_s = (uint32_t)((entry->until_ns - SOCKETS_LATE_NS - key->before_ns + 999999999) /
+					    1000000000);
+	}
+	return true;
 }
 
 static const struct socket_entry *sockets_find_meant(const struct sockets *s, const struct sockets_key *key)

@@ -417,6 +417,11 @@ static void enrich_holder_fill(void *state, struct event *ev)
 		return;
 	key = enrich_holder_key(ev, wanted);
 	known = st->sockets && sockets_find_holder(st->sockets, &key, &memory);
+	if (!known && st->sockets && ev->error) { /* somebody was in the way */
+		key.guess = true;
+		known = sockets_find_holder(st->sockets, &key, &memory);
+		key.guess = false;
+	}
 	/* where the errno is not seen, a connection at the port may be no reason */
 	alive = known && (ev->error ? memory.kind != HOLDER_TIME_WAIT : memory.kind <= HOLDER_BOUND);
 	answer = enrich_holder_answer(st, ev, &key, known ? &memory : NULL);

@@ -60,6 +60,21 @@ static int landlock_bind(void *arg)
 	return 0;
 }
 
+/* Kernels before 7.x let it pass. */
+static int landlock_fastopen(void *arg)
+{
+	const struct variant *v = arg;
+	struct sock *l = s_listener(v->family, v->ip, 3), *c = s_open(v->family, SOCK_STREAM);
+	int rc;
+
+	WANT(l && c);
+	WANT(landlock(LANDLOCK_CONNECT_TCP) == 0);
+	c->cause = "denied";
+	rc = s_fastopen(c, v->ip, l->local.port);
+	WANT(rc == -EACCES || rc == 0);
+	return 0;
+}
+
 static int landlock_connect(void *arg)
 {
 	const struct variant *v = arg;
@@ -84,6 +99,13 @@ static int denied_connect(const struct variant *v)
 	if (!have_landlock())
 		return sc_skip(NO_LANDLOCK);
 	return reap(spawn(landlock_connect, (void *)v));
+}
+
+static int denied_fastopen(const struct variant *v)
+{
+	if (!have_landlock())
+		return sc_skip(NO_LANDLOCK);
+	return reap(spawn(landlock_fastopen, (void *)v));
 }
 
 /* ---- programs on a cgroup ---- */
@@ -340,6 +362,9 @@ const struct scenario deny_scenarios[] = {
 	{ .name = "landlock_bind", .fn = denied_bind, .v = { TCP4 }, .cgroup_blind = BEFORE_HOOK },
 	{ .name = "landlock_connect", .fn = denied_connect, .v = { TCP4 },
 	  .cgroup_blind = BEFORE_HOOK },
+	{ .name = "landlock_fastopen", .fn = denied_fastopen, .v = { TCP4 }, .cgroup_blind = BEFORE_HOOK },
+	{ .name = "landlock_fastopen_tcp6", .fn = denied_fastopen, .v = { TCP6 },
+	  .needs = NEED_IPV6, .cgroup_blind = BEFORE_HOOK },
 	{ .name = "landlock_connect_tcp6", .fn = denied_connect, .v = { TCP6 },
 	  .needs = NEED_IPV6, .cgroup_blind = BEFORE_HOOK },
 	{ .name = "cgroup_bind4", .fn = cgroup_bind, .needs = NEED_ROOT,
