@@ -262,6 +262,11 @@ static bool rule_p05(const struct rule_case *c)
 	return c->netns->blocked[POOL_PORT_BOUND] * 20 >= rule_range(c);
 }
 
+static bool rule_p05_pool(const struct rule_case *c)
+{
+	return c->pool->key.kind == POOL_BIND && rule_is_pressed(c) && rule_is_share(c, PRESSURE_BOUND, 50);
+}
+
 static void rule_say_forgotten(const struct rule_case *c, struct buf *b)
 {
 	rule_count(b, c->netns->blocked[POOL_PORT_BOUND],
@@ -624,6 +629,8 @@ static const struct rule rule_rows[] = {
 	  rule_say_waits, rule_mend_waits, RULE_WAITS_WRONG },
 	{ "P03", "bind() before connect()", true, false, rule_p03, rule_say_bound_first, rule_mend_bound_first,
 	  "SO_REUSEADDR, SO_REUSEPORT, tcp_tw_reuse (no effect on bind() to port 0)" },
+	{ "P05", "bound and forgotten sockets", true, false, rule_p05_pool, rule_say_forgotten, rule_mend_forgotten,
+	  "SO_REUSEADDR, SO_REUSEPORT (no effect on bind() to port 0)" },
 	{ "P04", "ports that others have bound", true, false, rule_p04, rule_say_blocked, rule_mend_blocked,
 	  "a wider range only puts it off; another source address does not help a plain connect()" },
 	{ "P12", "a small range", true, false, rule_p12, rule_say_range, rule_mend_range,
