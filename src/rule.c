@@ -377,10 +377,16 @@ static void rule_mend_syn_sent(const struct rule_case *c, struct buf *b)
 	buf_lit(b, " lets each go after 15 s, not 127\n");
 }
 
+/* Do its connections last for more than a minute, at the rate at which they are opened? */
+static bool rule_is_lasting(const struct rule_case *c)
+{
+	return !c->pool->has_rates || c->pool->opens_per_s * 60 <= c->pool->measure.used;
+}
+
 static bool rule_p11(const struct rule_case *c)
 {
 	return rule_is_connect(c) && rule_is_pressed(c) && rule_is_share(c, PRESSURE_ESTABLISHED, 70) &&
-	       rule_range(c) >= 20000;
+	       rule_range(c) >= 20000 && rule_is_lasting(c);
 }
 
 static void rule_say_established(const struct rule_case *c, struct buf *b)
