@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+#include "visible.h"
+
 #define RULE_TIME_WAIT_S 61.0 /* TCP_TIMEWAIT_LEN, and the slack of its timer */
 
 /* ---- words ---- */
@@ -27,8 +29,7 @@ void rule_process(struct buf *b, const struct pressure_netns *netns, uint32_t pr
 		buf_lit(b, "a process that is not known");
 		return;
 	}
-	for (const char *c = p->name; *c; c++)
-		buf_char(b, (unsigned char)*c < ' ' || *c == 127 ? '?' : *c);
+	visible_text(b, p->name, sizeof(p->name));
 	buf_char(b, '[');
 	buf_u64(b, p->pid);
 	buf_str(b, p->exited ? "] (exited)" : "]");
@@ -55,7 +56,7 @@ static void rule_sysctl(const struct rule_case *c, struct buf *b, const char *se
 {
 	if (c->netns->in.name[0]) {
 		buf_lit(b, "ip netns exec ");
-		buf_str(b, c->netns->in.name);
+		visible_text(b, c->netns->in.name, sizeof(c->netns->in.name));
 		buf_char(b, ' ');
 	}
 	buf_lit(b, "sysctl -w ");
