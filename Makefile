@@ -132,6 +132,11 @@ $(BUILD)/tests/free: $(wildcard tests/free/*.c) $(wildcard tests/free/*.h)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $(filter %.c,$^)
 
+$(BUILD)/tests/pressure-load: $(wildcard tests/pressure/*.c) $(wildcard tests/pressure/*.h)
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $(filter %.c,$^) -lpthread
+
 HISTORY_PARTS := $(wildcard src/history/*.c) src/buf.c src/proc.c
 
 $(BUILD)/tests/history-make: tests/history/generate.c $(HISTORY_PARTS) $(wildcard src/history/*.h) src/history.h
@@ -158,7 +163,8 @@ $(BUILD)/tests/owners-%: tests/owners/%.c
 unit-tests: $(UNIT_TESTS)
 test-programs: $(BUILD)/porttrace $(BUILD)/tests/workload $(NARROW) $(BUILD)/tests/stress $(BUILD)/tests/process \
 	$(BUILD)/tests/random $(BUILD)/tests/cli-load $(BUILD)/tests/list-load $(BUILD)/tests/history-make \
-	$(BUILD)/tests/owners-lives $(BUILD)/tests/owners-waits $(BUILD)/tests/free
+	$(BUILD)/tests/owners-lives $(BUILD)/tests/owners-waits $(BUILD)/tests/free \
+	$(BUILD)/tests/pressure-load
 
 # The same sources with the sanitizers, in a build folder of their own.
 asan:
@@ -215,7 +221,7 @@ help:
 	@echo 'sudo make deps           installs what the build needs (Debian packages)'
 	@echo 'sudo make demo           installs, builds, and shows every kind of event on a workload of its own'
 	@echo 'sudo make test           installs, builds, and runs all tests'
-	@echo 'make check SUITES="unit cli"   some suites: unit scenarios cli list free lint docs strace kernels public'
+	@echo 'make check SUITES="unit cli"   some suites: unit scenarios cli list free pressure lint docs strace kernels public'
 	@echo 'make check-vm KERNEL=6.1 the tests of one kernel of tests/vm/kernels.list'
 	@echo 'make coverage            docs/coverage.md from the results of the tests'
 	@echo 'make soak                a million sockets on each kernel: minutes (SOAK_KERNELS=6.1)'

@@ -12,8 +12,11 @@
 /*
  * Fills in, for the ports low to high of the calling thread's network namespace, `explicit`, and adds the sockets that
  * only the buckets tell, after which s->shows_bound holds. A port whose bucket could not be read to its end stays as it
- * was. 0 or -errno: -EPERM without the right to load it.
+ * was. 0 or -errno: -EPERM without the right to load it. Keeps what it has loaded for the next call; one thread at a
+ * time.
  */
 int bucket_read(struct pool_state *s, uint16_t low, uint16_t high);
+/* Gives back what is kept. */
+void bucket_end(void);
 
 #endif

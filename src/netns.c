@@ -307,12 +307,13 @@ int netns_read_sysctls(const char *proc, uint32_t pid, struct netns_facts *ret)
 
 int netns_resolve(const char *text, uint32_t *ret_inum, char *ret_path, size_t size)
 {
+	bool is_pid = !text[strspn(text, "0123456789")];
 	struct statfs fs;
 	struct stat st;
 
-	snprintf(ret_path, size, text[strspn(text, "0123456789")] ? "%s" : "/proc/%s/ns/net", text);
+	snprintf(ret_path, size, is_pid ? "/proc/%s/ns/net" : "%s", text);
 	if (stat(ret_path, &st) < 0 || statfs(ret_path, &fs) < 0)
-		return -errno;
+		return is_pid && errno == ENOENT ? -ESRCH : -errno;
 	if (fs.f_type != NSFS_MAGIC)
 		return -EINVAL;
 	*ret_inum = (uint32_t)st.st_ino;

@@ -230,10 +230,10 @@ static enum pool_port pool_port_of_connect(const struct pool_state *s, uint16_t 
 {
 	enum pool_answer explicit = pool_is_explicit(s, port, marks);
 
-	if (explicit == POOL_YES)
-		return pool_why_blocked(marks);
 	if (marks & POOL_MARK_TAKEN)
 		return POOL_PORT_USED;
+	if (explicit == POOL_YES)
+		return pool_why_blocked(marks);
 	if (explicit == POOL_UNKNOWN)
 		return POOL_PORT_UNKNOWN;
 	if (marks & POOL_MARK_MAYBE)

@@ -315,6 +315,23 @@ static void pressure_note_server_waits(const struct pressure_run *run)
 		run->out->server_waits += s->sockets[i].waits && !run->pools.of[i];
 }
 
+/* Has this socket bound a port that is kept from connect()? Of several, the first; of a phantom nobody. */
+static bool pressure_blocks(const struct pool_socket *sock, const struct pool_measure *m, struct pressure_tally *tally)
+{
+	uint16_t port = sock->local.port;
+	uint8_t bit = (uint8_t)(1 << port % 8), what;
+
+	if (sock->proto != PROTO_TCP || port < m->low || port > m->high || (tally->seen[port / 8] & bit))
+		return false;
+	what = tally->map[port - m->low];
+	if (what == POOL_PORT_BOUND ? sock->state != SOCKDIAG_CLOSE :
+				      what < POOL_PORT_BOUND || what > POOL_PORT_BLOCKED ||
+					      what == POOL_PORT_PHANTOM || sock->how == HOW_CONNECT)
+		return false;
+	tally->seen[port / 8] |= bit;
+	return true;
+}
+
 /* What no connect() of the namespace can have, whatever its addresses. */
 static int pressure_fill_blocked(struct pressure_run *run)
 {
@@ -332,13 +349,9 @@ static int pressure_fill_blocked(struct pressure_run *run)
 		run->out->blocked[p] = m.ports[p];
 	run->out->reserved = m.ports[POOL_PORT_RESERVED];
 	run->out->listening = m.ports[POOL_PORT_LISTEN];
-	for (size_t i = 0; i < s->count; i++) {
-		uint16_t port = s->sockets[i].local.port;
-
-		if (s->sockets[i].proto == PROTO_TCP && port >= m.low && port <= m.high &&
-		    tally->map[port - m.low] >= POOL_PORT_BOUND && tally->map[port - m.low] <= POOL_PORT_BLOCKED)
+	for (size_t i = 0; i < s->count; i++)
+		if (pressure_blocks(&s->sockets[i], &m, tally))
 			tally->shares[run->in->process[i]].ports++;
-	}
 	run->out->blocker_count = pressure_rank(tally->shares, run->in->process_count, run->out->blockers);
 	return 0;
 }

@@ -84,7 +84,7 @@ void pressure_judge(struct pressure_pool *pool)
 
 	pressure_foresee(pool);
 	pool->severity = PRESSURE_OK;
-	if (!m->used && !pool->failures)
+	if (!m->used && m->free.max && !pool->failures)
 		return;
 	if (pool->failures || percent >= 98 || !m->free.max)
 		pool->severity = PRESSURE_CRIT;

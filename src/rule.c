@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+#include "visible.h"
+
 #define RULE_TIME_WAIT_S 61.0 /* TCP_TIMEWAIT_LEN, and the slack of its timer */
 
 /* ---- words ---- */
@@ -27,8 +29,7 @@ void rule_process(struct buf *b, const struct pressure_netns *netns, uint32_t pr
 		buf_lit(b, "a process that is not known");
 		return;
 	}
-	for (const char *c = p->name; *c; c++)
-		buf_char(b, (unsigned char)*c < ' ' || *c == 127 ? '?' : *c);
+	visible_text(b, p->name, sizeof(p->name));
 	buf_char(b, '[');
 	buf_u64(b, p->pid);
 	buf_str(b, p->exited ? "] (exited)" : "]");
@@ -55,7 +56,7 @@ static void rule_sysctl(const struct rule_case *c, struct buf *b, const char *se
 {
 	if (c->netns->in.name[0]) {
 		buf_lit(b, "ip netns exec ");
-		buf_str(b, c->netns->in.name);
+		visible_text(b, c->netns->in.name, sizeof(c->netns->in.name));
 		buf_char(b, ' ');
 	}
 	buf_lit(b, "sysctl -w ");
@@ -262,6 +263,11 @@ static bool rule_p05(const struct rule_case *c)
 	return c->netns->blocked[POOL_PORT_BOUND] * 20 >= rule_range(c);
 }
 
+static bool rule_p05_pool(const struct rule_case *c)
+{
+	return c->pool->key.kind == POOL_BIND && rule_is_pressed(c) && rule_is_share(c, PRESSURE_BOUND, 50);
+}
+
 static void rule_say_forgotten(const struct rule_case *c, struct buf *b)
 {
 	rule_count(b, c->netns->blocked[POOL_PORT_BOUND],
@@ -372,10 +378,16 @@ static void rule_mend_syn_sent(const struct rule_case *c, struct buf *b)
 	buf_lit(b, " lets each go after 15 s, not 127\n");
 }
 
+/* Do its connections last for more than a minute, at the rate at which they are opened? */
+static bool rule_is_lasting(const struct rule_case *c)
+{
+	return !c->pool->has_rates || c->pool->opens_per_s * 60 <= c->pool->measure.used;
+}
+
 static bool rule_p11(const struct rule_case *c)
 {
 	return rule_is_connect(c) && rule_is_pressed(c) && rule_is_share(c, PRESSURE_ESTABLISHED, 70) &&
-	       rule_range(c) >= 20000;
+	       rule_range(c) >= 20000 && rule_is_lasting(c);
 }
 
 static void rule_say_established(const struct rule_case *c, struct buf *b)
@@ -624,6 +636,8 @@ static const struct rule rule_rows[] = {
 	  rule_say_waits, rule_mend_waits, RULE_WAITS_WRONG },
 	{ "P03", "bind() before connect()", true, false, rule_p03, rule_say_bound_first, rule_mend_bound_first,
 	  "SO_REUSEADDR, SO_REUSEPORT, tcp_tw_reuse (no effect on bind() to port 0)" },
+	{ "P05", "bound and forgotten sockets", true, false, rule_p05_pool, rule_say_forgotten, rule_mend_forgotten,
+	  "SO_REUSEADDR, SO_REUSEPORT (no effect on bind() to port 0)" },
 	{ "P04", "ports that others have bound", true, false, rule_p04, rule_say_blocked, rule_mend_blocked,
 	  "a wider range only puts it off; another source address does not help a plain connect()" },
 	{ "P12", "a small range", true, false, rule_p12, rule_say_range, rule_mend_range,

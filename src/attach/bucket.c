@@ -25,12 +25,6 @@ static int bucket_silent(enum libbpf_print_level level, const char *format, va_l
 	return 0;
 }
 
-static void bucket_destroy(struct bucket_bpf **skel)
-{
-	if (*skel)
-		bucket_bpf__destroy(*skel);
-}
-
 static void bucket_unlink(struct bpf_link **link)
 {
 	if (*link)
@@ -54,6 +48,33 @@ static int bucket_load(struct bucket_bpf **ret, uint16_t low, uint16_t high)
 	libbpf_set_print(before);
 	*ret = skel;
 	return r;
+}
+
+/* To load it takes longer than all that is read: the last one is kept, as most namespaces have the same range. */
+static struct bucket_bpf *bucket_kept;
+static uint16_t bucket_kept_low, bucket_kept_high;
+
+static int bucket_get(struct bucket_bpf **ret, uint16_t low, uint16_t high)
+{
+	int r = 0;
+
+	if (!bucket_kept || bucket_kept_low != low || bucket_kept_high != high) {
+		bucket_end();
+		r = bucket_load(&bucket_kept, low, high);
+		bucket_kept_low = low;
+		bucket_kept_high = high;
+	}
+	if (r < 0)
+		bucket_end();
+	*ret = bucket_kept;
+	return r;
+}
+
+void bucket_end(void)
+{
+	if (bucket_kept)
+		bucket_bpf__destroy(bucket_kept);
+	bucket_kept = NULL;
 }
 
 /* A descriptor to read from, or -errno. */
@@ -141,10 +162,10 @@ static int bucket_take_all(int fd, struct pool_state *s)
 
 int bucket_read(struct pool_state *s, uint16_t low, uint16_t high)
 {
-	_cleanup_(bucket_destroy) struct bucket_bpf *skel = NULL;
+	struct bucket_bpf *skel;
 	_cleanup_(bucket_unlink) struct bpf_link *link = NULL;
 	_close_ int fd = -1;
-	int r = bucket_load(&skel, low, high);
+	int r = bucket_get(&skel, low, high);
 
 	if (r == 0)
 		r = fd = bucket_begin(skel, &link);

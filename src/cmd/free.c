@@ -192,6 +192,7 @@ static void free_read_buckets(struct free_run *run)
 
 	if (run->key.kind != POOL_UDP)
 		run->bucket_error = bucket_read(s, s->range_low, s->range_high);
+	bucket_end();
 }
 
 /* Runs in the namespace. The exit status, or -errno. */

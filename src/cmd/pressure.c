@@ -97,7 +97,7 @@ static int pressure_worst(const struct pressure_view *view)
 	for (size_t i = 0; i < view->count; i++)
 		for (size_t k = 0; k < view->netns[i].count; k++) {
 			const struct pressure_pool *pool = &view->netns[i].pools[k];
-			int status = !pool->measure.free.max && pool->measure.used ? 2 : pool->severity > PRESSURE_OK;
+			int status = !pool->measure.free.max ? 2 : pool->severity > PRESSURE_OK;
 
 			worst = status > worst ? status : worst;
 		}

@@ -306,4 +306,5 @@ void pressure_session_close(struct pressure_session *session)
 	free(session->before);
 	session->before = NULL;
 	session->before_count = 0;
+	bucket_end();
 }

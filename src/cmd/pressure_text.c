@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "../human.h"
+#include "../visible.h"
 
 /* Columns of a pool's line, where they begin. */
 enum pressure_column {
@@ -81,7 +82,7 @@ void pressure_text_netns(struct buf *b, const struct pressure_netns *ns)
 	buf_u64(b, s->netns_inum);
 	if (ns->in.name[0]) {
 		buf_lit(b, " (");
-		buf_str(b, ns->in.name);
+		visible_text(b, ns->in.name, sizeof(ns->in.name));
 		buf_char(b, ')');
 	}
 	buf_lit(b, "  range ");

@@ -142,12 +142,12 @@ static int why_ask(struct why_question *q, const char *text)
 	char path[32];
 	struct stat st;
 
-	if (parse_u32(text, 1, UINT32_MAX, &q->pid) < 0)
+	if (!text[0] || text[strspn(text, "0123456789")])
 		return why_parse_destination(q, text);
-	snprintf(path, sizeof(path), "/proc/%u", q->pid);
-	if (stat(path, &st) == 0)
+	snprintf(path, sizeof(path), "/proc/%.20s", text);
+	if (parse_u32(text, 1, UINT32_MAX, &q->pid) == 0 && stat(path, &st) == 0)
 		return 0;
-	fprintf(stderr, "porttrace: there is no process %u\n", q->pid);
+	fprintf(stderr, "porttrace: there is no process %.20s\n", text);
 	return -ESRCH;
 }
 

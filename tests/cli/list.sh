@@ -134,7 +134,7 @@ as=(env)
 expect 'a misspelled column' 2 -o lokal <<<"did you mean 'local'?"
 expect 'a misspelled option' 2 --listning <<<"did you mean '--listening'?"
 expect 'an operand' 2 8080 <<<"unexpected argument '8080'"
-expect 'no such namespace' 2 --netns 0 <<<"option '--netns': No such file"
+expect 'no such namespace' 2 --netns 0 <<<"option '--netns': No such process"
 expect 'no network namespace' 2 --netns /etc/passwd <<<"this is no network namespace"
 expect 'no such history' 1 --history "$dir/none" <<<"porttrace: history $dir/none: "
 expect 'help' 0 --help <<<'Usage: porttrace list [OPTIONS]'
