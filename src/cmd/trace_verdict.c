@@ -39,7 +39,7 @@ int trace_verdict_open(const struct sockets *ledger, bool by_cookie, struct trac
 		return -ENOMEM;
 	v->ledger = ledger;
 	v->session.by_cookie = by_cookie;
-	v->session.no_bpf = true; /* to load a program takes longer than the events may wait; the ledger knows of binds */
+	v->session.no_bpf = true; /* loading one takes longer than events may wait; the ledger knows of binds */
 	*ret = v;
 	return 0;
 }
