@@ -50,17 +50,46 @@ static struct list_life *list_history_new(struct list_history *h)
 	return &h->lives[h->count++];
 }
 
+static uint64_t list_history_mix(uint64_t h, const void *bytes, size_t n)
+{
+	const uint8_t *at = bytes;
+
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ at[i]) * 0x100000001b3ull; /* FNV-1a */
+	return h;
+}
+
+/*
+ * Stands for a cookie that no event told (kprobe mode: the kernel gives a socket its cookie when somebody asks): by
+ * namespace and endpoints. With a bit that no cookie has.
+ */
+static uint64_t list_history_ends(uint32_t netns_inum, enum event_proto proto, const struct endpoint *local,
+				  const struct endpoint *remote)
+{
+	uint16_t ports[2] = { local->port, remote->has_port ? remote->port : 0 };
+	uint64_t h = list_history_mix(0xcbf29ce484222325ull, &netns_inum, sizeof(netns_inum));
+	uint8_t kind[2] = { (uint8_t)proto, local->ip_version };
+
+	h = list_history_mix(h, kind, sizeof(kind));
+	h = list_history_mix(h, ports, sizeof(ports));
+	h = list_history_mix(h, local->addr, sizeof(local->addr));
+	if (ports[1])
+		h = list_history_mix(h, remote->addr, sizeof(remote->addr));
+	return h | 1ull << 63;
+}
+
 static int list_history_add(void *arg, const struct history_life *from)
 {
 	struct list_history *h = arg;
 	struct list_life *life;
 
-	if (!from->cookie || (from->boot_id && from->boot_id[0] && strcmp(from->boot_id, h->boot_id)))
+	if ((!from->cookie && !from->netns_inum) || (from->boot_id && from->boot_id[0] && strcmp(from->boot_id, h->boot_id)))
 		return 0;
 	life = list_history_new(h);
 	if (!life)
 		return -ENOMEM;
-	life->cookie = from->cookie;
+	life->cookie = from->cookie ? from->cookie :
+				      list_history_ends(from->netns_inum, from->proto, &from->local, &from->remote);
 	life->netns_cookie = from->netns_cookie;
 	life->begin_ns = from->begin_ns;
 	life->process_start_ns = from->process_start_ns;
@@ -127,23 +156,33 @@ int list_history_open(const char *path, uint64_t now_ns, struct list_history **r
 }
 
 /* Cookies of kernels before 5.10 repeat in other namespaces. */
-static const struct list_life *list_history_look_up(const struct list_history *h, const struct event *ev)
+static const struct list_life *list_history_search(const struct list_history *h, const struct event *ev,
+						   uint64_t cookie)
 {
 	size_t low = 0, high = h->count;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (h->lives[middle].cookie < ev->cookie)
+		if (h->lives[middle].cookie < cookie)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	for (; low < h->count && h->lives[low].cookie == ev->cookie; low++)
+	for (; low < h->count && h->lives[low].cookie == cookie; low++)
 		if (!h->lives[low].netns_cookie || !ev->netns_cookie ||
 		    h->lives[low].netns_cookie == ev->netns_cookie)
 			return &h->lives[low];
 	return NULL;
+}
+
+static const struct list_life *list_history_look_up(const struct list_history *h, const struct event *ev)
+{
+	const struct list_life *life = list_history_search(h, ev, ev->cookie);
+
+	if (life || !ev->netns_inum)
+		return life;
+	return list_history_search(h, ev, list_history_ends(ev->netns_inum, ev->proto, &ev->local, &ev->remote));
 }
 
 /* Who had a socket that nobody has open. */

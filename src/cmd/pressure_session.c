@@ -40,8 +40,14 @@ static bool pressure_recall_ledger(const struct pressure_session *s, const struc
 static bool pressure_recall(void *arg, const struct snapshot_socket *sock, struct pressure_memory *ret)
 {
 	struct pressure_recall *recall = arg;
-	struct event ev = { .cookie = sock->sock.cookie, .netns_cookie = sock->netns_cookie };
+	struct event ev = { .cookie = sock->sock.cookie,
+			    .netns_inum = sock->netns_inum,
+			    .netns_cookie = sock->netns_cookie,
+			    .proto = sock->sock.proto,
+			    .local = sock->sock.local,
+			    .remote = sock->sock.remote };
 
+	ev.remote.has_port = ev.remote.port != 0;
 	if (pressure_recall_ledger(recall->session, sock, ret) && ret->how != HOW_NONE)
 		return true;
 	if (!recall->history)
