@@ -149,6 +149,8 @@ static __always_inline void handle_state(struct sock *sk, int old, int new, bool
 		close_state(sk, old);
 		return;
 	}
+	if (old == TCP_CLOSE && (new == TCP_SYN_SENT || new == TCP_LISTEN))
+		release_begin(sk);
 	/* SYN_SENT to SYN_RECV is a simultaneous open: no result yet */
 	if (!(old == TCP_CLOSE && new == TCP_SYN_SENT) &&
 	    ((old != TCP_SYN_SENT && old != TCP_SYN_RECV) || (new != TCP_ESTABLISHED && new != TCP_CLOSE)))

@@ -21,8 +21,11 @@ static __always_inline void release_remember(struct sock *sk, const struct raw_e
 	__u64 key = (__u64)sk;
 	struct raw_event *held;
 
-	if (!config.want_release || !ev->local_port || bpf_map_update_elem(&holders, &key, ev, BPF_ANY))
+	if (!config.want_release || !ev->local_port)
 		return;
+	held = bpf_map_lookup_elem(&holders, &key);
+	if ((held && !held->kind) || bpf_map_update_elem(&holders, &key, ev, BPF_ANY))
+		return; /* in TIME_WAIT since it was shut down both ways: the port is given back when that ends */
 	held = bpf_map_lookup_elem(&holders, &key);
 	if (!held)
 		return;
@@ -30,6 +33,15 @@ static __always_inline void release_remember(struct sock *sk, const struct raw_e
 	held->flags &= ~(RAW_F_BYTES | RAW_F_FAILED);
 	held->error = 0;
 	held->closer = held->after = 0;
+}
+
+/* An open socket connects or listens: what its last connection left in TIME_WAIT holds the port of that one alone. */
+static __always_inline void release_begin(struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+
+	if (config.want_release)
+		bpf_map_delete_elem(&holders, &key);
 }
 
 /* A socket whose process is not known here: user space may remember it. */
@@ -103,13 +115,13 @@ static __always_inline void handle_time_wait_end(struct inet_timewait_sock *tw)
 }
 
 /* udp_lib_unhash(): always by the process that closes or disconnects. */
-static __always_inline void handle_udp_release(struct sock *sk, bool disconnects)
+static __always_inline void handle_udp_release(struct sock *sk, bool disconnects, bool btf)
 {
 	struct raw_event *ev;
 
 	if (!sock_is_traced(sk) || !BPF_CORE_READ(sk, __sk_common.skc_num))
 		return;
-	ev = handler_begin(sk, RAW_RELEASE, 0, true);
+	ev = handler_begin(sk, RAW_RELEASE, 0, btf);
 	if (!ev)
 		return;
 	if (disconnects) {
@@ -123,10 +135,10 @@ static __always_inline void handle_udp_release(struct sock *sk, bool disconnects
 
 /* __udp_disconnect() gives back a port that was not asked for by number. Up to 6.x through udp_lib_unhash(); since 7.1,
  * without UDP-Lite, the compiler puts the best part of that function into this one. */
-static __always_inline void handle_udp_disconnect(struct sock *sk)
+static __always_inline void handle_udp_disconnect(struct sock *sk, bool btf)
 {
 	if (!(BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & SOCK_BINDPORT_LOCK))
-		handle_udp_release(sk, true);
+		handle_udp_release(sk, true, btf);
 }
 
 #endif

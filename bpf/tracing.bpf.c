@@ -324,6 +324,15 @@ int f_seccomp(__u64 *ctx)
 	return 0;
 }
 
+/* Before landlock_log_denial() there was: of bind, connect, and sendto with MSG_FASTOPEN. */
+SEC("fexit/current_check_access_socket")
+int f_landlock_check(__u64 *ctx)
+{
+	if ((int)slot(ctx, 4))
+		handle_landlock_denial();
+	return 0;
+}
+
 SEC("fentry/landlock_log_denial")
 int BPF_PROG(f_landlock)
 {
@@ -395,7 +404,7 @@ int BPF_KPROBE(x_time_wait2, struct inet_timewait_sock *tw, struct sock *sk)
 	return 0;
 }
 
-/* Only with -e release. In both modes by fentry: what it skips is counted. */
+/* Only with -e release. */
 SEC("fentry/inet_put_port")
 int BPF_PROG(t_put_port, struct sock *sk)
 {
@@ -413,14 +422,43 @@ int BPF_PROG(t_time_wait_end, struct inet_timewait_sock *tw)
 SEC("fentry/udp_lib_unhash")
 int BPF_PROG(t_udp_release, struct sock *sk)
 {
-	handle_udp_release(sk, false);
+	handle_udp_release(sk, false, true);
 	return 0;
 }
 
 SEC("fentry/__udp_disconnect")
 int BPF_PROG(t_udp_disconnect, struct sock *sk)
 {
-	handle_udp_disconnect(sk);
+	handle_udp_disconnect(sk, true);
+	return 0;
+}
+
+/* Mode X. */
+SEC("kprobe/inet_put_port")
+int BPF_KPROBE(x_put_port, struct sock *sk)
+{
+	handle_put_port(sk);
+	return 0;
+}
+
+SEC("kprobe/inet_twsk_bind_unhash")
+int BPF_KPROBE(x_time_wait_end, struct inet_timewait_sock *tw)
+{
+	handle_time_wait_end(tw);
+	return 0;
+}
+
+SEC("kprobe/udp_lib_unhash")
+int BPF_KPROBE(x_udp_release, struct sock *sk)
+{
+	handle_udp_release(sk, false, false);
+	return 0;
+}
+
+SEC("kprobe/__udp_disconnect")
+int BPF_KPROBE(x_udp_disconnect, struct sock *sk)
+{
+	handle_udp_disconnect(sk, false);
 	return 0;
 }
 
@@ -814,6 +852,14 @@ SEC("kretprobe/__seccomp_filter")
 int BPF_KRETPROBE(x_seccomp, int ret)
 {
 	handle_seccomp(ret);
+	return 0;
+}
+
+SEC("kretprobe/current_check_access_socket")
+int BPF_KRETPROBE(x_landlock_check, int ret)
+{
+	if (ret)
+		handle_landlock_denial();
 	return 0;
 }
 

@@ -773,10 +773,9 @@ bool sockets_find_holder(const struct sockets *s, const struct sockets_key *key,
 	if (!entry)
 		return false;
 	sockets_describe(entry, ret);
-	if (entry->kind == HOLDER_TIME_WAIT && key->before_ns && entry->until_ns > key->before_ns + SOCKETS_LATE_NS) {
+	if (entry->kind == HOLDER_TIME_WAIT && key->now_ns && entry->until_ns > key->now_ns + SOCKETS_LATE_NS) {
 		ret->has_expires = true;
-		ret->expires_s = (uint32_t)((entry->until_ns - SOCKETS_LATE_NS - key->before_ns + 999999999) /
-					    1000000000);
+		ret->expires_s = (uint32_t)((entry->until_ns - SOCKETS_LATE_NS - key->now_ns + 999999999) / 1000000000);
 	}
 	return true;
 }

@@ -91,6 +91,7 @@ struct sockets_key {
 	uint64_t cookie; /* sockets_find_owner only; 0 = unknown */
 	uint64_t other_than; /* sockets_find_holder only: socket_id of a socket that is not meant; 0 = none */
 	uint64_t before_ns; /* sockets_find_holder only: that held its port by then, CLOCK_REALTIME; 0 = any */
+	uint64_t now_ns; /* sockets_find_holder only: of the question, CLOCK_REALTIME; 0 = tell no expires */
 	bool guess; /* sockets_find_holder only: also a closed one of which nobody told that it holds the port still */
 };
 
@@ -99,7 +100,7 @@ uint64_t sockets_netns(const struct event *ev);
 /*
  * The socket that is in the way of key->local, as far as events told: a listener rather than a bound socket, that
  * rather than a connection, and one in TIME_WAIT last. False if none is known. User, container and exited are
- * not filled in; expires if before_ns is given.
+ * not filled in; expires if now_ns is given.
  */
 bool sockets_find_holder(const struct sockets *s, const struct sockets_key *key, struct holder *ret);
 /*

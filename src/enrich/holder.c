@@ -132,7 +132,8 @@ static struct sockets_key enrich_holder_key(const struct event *ev, const struct
 				     .device = ev->has_options ? ev->bound_ifindex : 0,
 				     .cookie = ev->kind == EVENT_LISTEN ? ev->cookie : 0,
 				     .other_than = ev->socket_id,
-				     .before_ns = ev->late ? ev->time_ns : 0 };
+				     .before_ns = ev->late ? ev->time_ns : 0,
+				     .now_ns = ev->time_ns };
 }
 
 static bool enrich_holder_is_same_question(const struct sockets_key *a, const struct sockets_key *b)
@@ -411,12 +412,13 @@ static void enrich_holder_fill(void *state, struct event *ev)
 	const struct enrich_holder_answer *answer;
 	struct sockets_key key;
 	struct holder memory;
-	bool known, alive;
+	bool known, sure, alive;
 
 	if (!wanted || !sockets_netns(ev))
 		return;
 	key = enrich_holder_key(ev, wanted);
 	known = st->sockets && sockets_find_holder(st->sockets, &key, &memory);
+	sure = known;
 	if (!known && st->sockets && ev->error) { /* somebody was in the way */
 		key.guess = true;
 		known = sockets_find_holder(st->sockets, &key, &memory);
@@ -426,7 +428,8 @@ static void enrich_holder_fill(void *state, struct event *ev)
 	alive = known && (ev->error ? memory.kind != HOLDER_TIME_WAIT : memory.kind <= HOLDER_BOUND);
 	answer = enrich_holder_answer(st, ev, &key, known ? &memory : NULL);
 	/* what the events told is of the moment; the kernel's tables are of now */
-	if (answer && !(alive && (answer->holder.kind > memory.kind || !answer->holder.pid))) {
+	if (answer && !(alive && answer->holder.kind > memory.kind) &&
+	    !(sure && memory.pid && !answer->holder.pid)) {
 		ev->holder = enrich_holder_of(answer);
 	} else if (known && (ev->error || alive)) {
 		ev->holder = memory;
