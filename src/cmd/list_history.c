@@ -83,7 +83,9 @@ static int list_history_add(void *arg, const struct history_life *from)
 	struct list_history *h = arg;
 	struct list_life *life;
 
-	if ((!from->cookie && !from->netns_inum) || (from->boot_id && from->boot_id[0] && strcmp(from->boot_id, h->boot_id)))
+	if (!from->cookie && !from->netns_inum)
+		return 0;
+	if (from->boot_id && from->boot_id[0] && strcmp(from->boot_id, h->boot_id))
 		return 0;
 	life = list_history_new(h);
 	if (!life)
