@@ -24,7 +24,8 @@ static __always_inline void release_remember(struct sock *sk, const struct raw_e
 	if (!config.want_release || !ev->local_port)
 		return;
 	held = bpf_map_lookup_elem(&holders, &key);
-	if ((held && !held->kind) || bpf_map_update_elem(&holders, &key, ev, BPF_ANY))
+	if ((held && !held->kind && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE) ||
+	    bpf_map_update_elem(&holders, &key, ev, BPF_ANY))
 		return; /* in TIME_WAIT since it was shut down both ways: the port is given back when that ends */
 	held = bpf_map_lookup_elem(&holders, &key);
 	if (!held)
