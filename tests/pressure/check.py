@@ -48,9 +48,6 @@ class Case:
         self.name, self.bpf = name, bpf
         self.kernel = tuple(int(n) for n in re.match(r"(\d+)\.(\d+)", release).groups())
         self.wrong, self.skipped = [], []
-        daemon = read(directory + "/daemon.err")
-        # Without socket cookies a history cannot tell of a socket that is in TIME_WAIT, nor how one got its port.
-        self.cookies = "cgroup backend" in daemon or ("kprobe mode" not in daemon and self.kernel >= (5, 12))
         lines = [json.loads(s) for s in read(f"{directory}/{name}.load").splitlines() if s.startswith("{")]
         self.load = lines[0] if lines else {}
         self.end = lines[1].get("facts", {}) if len(lines) > 1 else {}
@@ -119,11 +116,7 @@ class Case:
 
     def blocked(self, ports):
         """By sockets that were bound, then connected."""
-        if self.cookies:
-            self.netns(blocked_bind_connect=ports, blocked_blocked=0)
-        else:
-            self.netns(blocked_bind_connect=0, blocked_blocked=ports)
-            self.skip(f"{self.name}: why ports are blocked: the history has no socket cookies")
+        self.netns(blocked_bind_connect=ports, blocked_blocked=0)
 
     def why(self, status, *rules, notes=()):
         """The exit status, the rules of its pools, those of the namespace: these and no others."""
@@ -264,12 +257,7 @@ def waits(c, pool, rule, owner, exited=False):
     c.app("close", ok=100)
     c.app("again", ok=0, error=ERRORS)
     got = c.pool(pool, **FULL, states={"time-wait": 100})
-    if c.cookies:
-        c.pool(pool, rule=rule, owners=[owner], exited=[exited], unattributed=0)
-    else:
-        rule = "P01" if rule == "P02" else rule  # P02 is about an owner
-        c.pool(pool, rule=rule, owners=[], unattributed=100)
-        c.skip(f"{c.name}: the owner of TIME_WAIT: the history has no socket cookies")
+    c.pool(pool, rule=rule, owners=[owner], exited=[exited], unattributed=0)
     c.between("the next release", 1, 61500, got.get("next_release_ms"))
     c.why(2, rule)
 
@@ -280,7 +268,7 @@ def t10(c):
 
 def t10_exited(c):
     waits(c, D1, "P02", ("t10-client", c.facts.get("client_pid"), 100), exited=True)
-    if c.cookies and f't10-client[{c.facts.get("client_pid")}] (exited)' not in c.why_text:
+    if f't10-client[{c.facts.get("client_pid")}] (exited)' not in c.why_text:
         c.wrong.append("that the owner has exited is not said")
 
 
@@ -425,9 +413,6 @@ def t24_bound(c):
     c.app("second", ok=0, error=ERRORS)
     if not c.bpf and c.kernel < (6, 8):
         c.skip("T24-bound: sockets that are bound and no more, without BPF before Linux 6.8")
-        return
-    if not c.cookies:
-        c.skip("T24-bound: which sockets have bound a port: the history has no socket cookies")
         return
     c.pool(D1, **FULL)
     c.pool("bind 127.0.0.5", **FULL, rule="P05", states={"bound": 100})
