@@ -559,7 +559,9 @@ static uint32_t sockets_find_event(struct sockets *s, const struct event *ev)
  */
 static bool sockets_is_same(const struct socket_entry *entry, const struct event *ev)
 {
-	return ev->how == HOW_NONE || (entry->cookie && entry->cookie == ev->cookie);
+	if (entry->cookie && ev->cookie && !entry->mptcp)
+		return entry->cookie == ev->cookie;
+	return ev->how == HOW_NONE;
 }
 
 static void sockets_begin(struct sockets *s, struct socket_entry *entry, const struct event *ev)
@@ -589,14 +591,14 @@ static void sockets_remember(struct sockets *s, struct event *ev)
 		i = sockets_add(s, ev);
 	if (!i)
 		return;
-	if (ev->how != HOW_NONE || ev->kind == EVENT_CONNECT || ev->kind == EVENT_LISTEN)
+	if (fresh || ev->how != HOW_NONE || ev->kind == EVENT_CONNECT || ev->kind == EVENT_LISTEN)
 		sockets_hold_dropped(s, i, ev);
 	sockets_unlink_port(s, i);
 	if (fresh)
 		sockets_begin(s, &s->entries[i], ev);
 	sockets_update(&s->entries[i], ev);
-	if (ev->kind == EVENT_ACCEPT && ev->gave_back)
-		sockets_lose_port(s, i); /* reset in the queue */
+	if ((ev->kind == EVENT_ACCEPT && ev->gave_back) || (s->entries[i].netns && !s->entries[i].local.port))
+		sockets_lose_port(s, i); /* reset in the queue; or IP_BIND_ADDRESS_NO_PORT */
 	else
 		sockets_link_port(s, i);
 	sockets_tell_life(&s->entries[i], ev);

@@ -526,6 +526,26 @@ static void test_dropped_connections_are_remembered(void **state)
 	sockets_free(s);
 }
 
+/* Another socket at the same address, of which the first event assigns no port (IP_BIND_ADDRESS_NO_PORT). */
+static void test_another_cookie_is_another_socket(void **state)
+{
+	struct event ev = socket_event(1, EVENT_BIND, 1000, "10.0.0.1", 80, 977, "app");
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	ev.cookie = 1;
+	track(s, ev);
+	ev = socket_event(1, EVENT_BIND, 2000, "10.0.0.1", 0, 978, "other");
+	ev.cookie = 2;
+	ev.how = HOW_NONE;
+	ev.local.has_port = false;
+	track(s, ev);
+	assert_int_equal(holder_of(s, "10.0.0.1", 80), 0);
+	assert_int_equal(sockets_count(s), 1);
+	sockets_free(s);
+}
+
 /* A connect that came as far as a SYN gives back what bind(0) had got, but not a port that was asked for. */
 static void test_failed_connect_gives_back(void **state)
 {
@@ -915,6 +935,7 @@ int main(void)
 		cmocka_unit_test(test_release_frees_the_port),
 		cmocka_unit_test(test_shutdown_leaves_a_bound_socket),
 		cmocka_unit_test(test_dropped_connections_are_remembered),
+		cmocka_unit_test(test_another_cookie_is_another_socket),
 		cmocka_unit_test(test_failed_connect_gives_back),
 		cmocka_unit_test(test_portless_are_bounded),
 		cmocka_unit_test(test_held_are_bounded),
