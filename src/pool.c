@@ -89,7 +89,7 @@ static bool pool_same_address(const struct endpoint *a, const struct endpoint *b
 	return a->ip_version == b->ip_version && !memcmp(a->addr, b->addr, a->ip_version == 6 ? 16 : 4);
 }
 
-static bool pool_is_loopback(const struct endpoint *ep)
+bool pool_is_loopback(const struct endpoint *ep)
 {
 	static const uint8_t one[16] = { [15] = 1 };
 

@@ -132,4 +132,7 @@ enum pool_answer pool_can_reuse(const struct pool_state *s, const struct pool_so
 /* Is a socket in the way of bind(address, 0): inet_rcv_saddr_equal() with wildcards. Ports are not compared. */
 enum pool_answer pool_conflicts(const struct endpoint *address, const struct pool_socket *sock);
 
+/* 127.0.0.0/8, ::1 */
+bool pool_is_loopback(const struct endpoint *ep);
+
 #endif

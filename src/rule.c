@@ -92,16 +92,6 @@ static uint32_t rule_range(const struct rule_case *c)
 	return (uint32_t)rule_state(c)->range_high - rule_state(c)->range_low + 1;
 }
 
-static bool rule_is_loopback(const struct endpoint *ep)
-{
-	static const uint8_t one[16] = { [15] = 1 };
-	uint8_t diff = 0;
-
-	for (int i = 0; i < 16; i++)
-		diff |= ep->addr[i] ^ one[i];
-	return ep->ip_version == 6 ? !diff : ep->addr[0] == 127;
-}
-
 static bool rule_is_connect(const struct rule_case *c)
 {
 	return c->pool->key.kind == POOL_CONNECT;
@@ -143,7 +133,7 @@ static void rule_say_stop_gap(const struct rule_case *c, struct buf *b)
 {
 	const struct pool_state *s = rule_state(c);
 
-	if (s->tw_reuse == 1 || !s->timestamps || (s->tw_reuse == 2 && rule_is_loopback(&c->pool->key.destination)))
+	if (s->tw_reuse == 1 || !s->timestamps || (s->tw_reuse == 2 && pool_is_loopback(&c->pool->key.destination)))
 		return;
 	buf_lit(b, "Until then: ");
 	rule_sysctl(c, b, "net.ipv4.tcp_tw_reuse=1");
@@ -172,7 +162,7 @@ static bool rule_p02(const struct rule_case *c)
 	const struct pool_state *s = rule_state(c);
 	const struct pool_key *key = &c->pool->key;
 
-	if (!rule_is_waiting(c) || !rule_is_loopback(&key->destination) || !c->pool->owner_count)
+	if (!rule_is_waiting(c) || !pool_is_loopback(&key->destination) || !c->pool->owner_count)
 		return false;
 	for (size_t i = 0; i < s->count; i++)
 		if (s->sockets[i].state == SOCKDIAG_LISTEN && s->sockets[i].local.port == key->destination.port)
@@ -204,7 +194,7 @@ static void rule_mend_timestamps(const struct rule_case *c, struct buf *b)
 static bool rule_p14(const struct rule_case *c)
 {
 	return rule_is_waiting(c) && rule_state(c)->tw_reuse == 2 && rule_state(c)->timestamps &&
-	       !rule_is_loopback(&c->pool->key.destination);
+	       !pool_is_loopback(&c->pool->key.destination);
 }
 
 /* ---- P03, P04, P05, P06, P07: what bind() keeps away ---- */

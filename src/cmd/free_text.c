@@ -5,25 +5,15 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* 28232 -> 28,232 */
-static void free_number(struct buf *b, uint32_t n)
-{
-	if (n >= 1000) {
-		buf_u64(b, n / 1000);
-		buf_char(b, ',');
-		buf_u64_padded(b, n % 1000, 3);
-	} else {
-		buf_u64(b, n);
-	}
-}
+#include "../rule.h"
 
 static void free_bounds(struct buf *b, struct pool_bounds bounds)
 {
 	if (bounds.min != bounds.max) {
-		free_number(b, bounds.min);
+		rule_number(b, bounds.min);
 		buf_str(b, bounds.max == bounds.min + 1 ? " or " : " to ");
 	}
-	free_number(b, bounds.max);
+	rule_number(b, bounds.max);
 }
 
 static void free_endpoint(struct buf *b, const struct endpoint *ep, bool with_port)
@@ -63,21 +53,21 @@ static void free_text_first(struct buf *b, const struct free_facts *facts)
 
 	if (m->ports[POOL_PORT_UNKNOWN]) {
 		buf_lit(b, "at most ");
-		free_number(b, m->free.max);
+		rule_number(b, m->free.max);
 	} else {
 		free_bounds(b, m->free);
 	}
 	free_text_pool(b, facts);
 	buf_lit(b, " (");
-	free_number(b, m->used);
+	rule_number(b, m->used);
 	buf_lit(b, " of ");
-	free_number(b, m->capacity.max);
+	rule_number(b, m->capacity.max);
 	buf_lit(b, " used");
 	if (m->has_half) {
 		buf_lit(b, "; first half ");
-		free_number(b, m->half_used);
+		rule_number(b, m->half_used);
 		buf_lit(b, " of ");
-		free_number(b, m->half_capacity.max);
+		rule_number(b, m->half_capacity.max);
 	}
 	buf_lit(b, ")\n");
 }
@@ -100,7 +90,7 @@ static void free_text_away(struct buf *b, const struct pool_measure *m)
 			continue;
 		buf_str(b, any ? ", " : "Kept away: ");
 		any = true;
-		free_number(b, m->ports[p]);
+		rule_number(b, m->ports[p]);
 		buf_char(b, ' ');
 		buf_str(b, words[p]);
 	}
@@ -112,11 +102,11 @@ static void free_text_time_wait(struct buf *b, const struct pool_measure *m)
 {
 	if (m->ports[POOL_PORT_REUSABLE]) {
 		buf_lit(b, "Of the free ones ");
-		free_number(b, m->ports[POOL_PORT_REUSABLE]);
+		rule_number(b, m->ports[POOL_PORT_REUSABLE]);
 		buf_lit(b, " are in TIME_WAIT: tcp_tw_reuse lets connect() take them over.\n");
 	}
 	if (m->ports[POOL_PORT_SOON]) {
-		free_number(b, m->ports[POOL_PORT_SOON]);
+		rule_number(b, m->ports[POOL_PORT_SOON]);
 		buf_lit(b, " wait in TIME_WAIT or FIN_WAIT2, and connect() may or may not take them over yet.\n");
 	}
 }
@@ -128,7 +118,7 @@ static void free_text_unknown(struct buf *b, const struct free_facts *facts)
 	if (!n)
 		return;
 	buf_lit(b, "Of ");
-	free_number(b, n);
+	rule_number(b, n);
 	if (facts->key->kind == POOL_CONNECT)
 		buf_str(b, n == 1 ? " port it is not known whether a bind() keeps connect() away" :
 				    " ports it is not known whether a bind() keeps connect() away");

@@ -155,12 +155,13 @@ static void trace_verdict_tell(struct trace_verdict *v, struct trace_verdict_poo
 
 void trace_verdict_fill(struct trace_verdict *v, struct event *ev)
 {
-	uint64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
 	struct trace_verdict_pool *pool;
 	struct pool_key key;
+	uint64_t now_ns;
 
 	if (ev->cause != CAUSE_PORT_EXHAUSTED && !ev->nothing_sent)
 		return;
+	now_ns = clock_now_ns(CLOCK_MONOTONIC);
 	key = pressure_key_of_failure(ev);
 	pool = trace_verdict_place(v, pressure_pool_id(ev->netns_inum, &key) ^ ev->netns_cookie);
 	if (pool->told_ns && now_ns < pool->told_ns + TRACE_VERDICT_EVERY_NS) {
