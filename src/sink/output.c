@@ -20,8 +20,32 @@ static int output_wait(int fd)
 	return poll(&p, 1, -1) < 0 ? -errno : 0;
 }
 
+/* Ends of lines in the first `n` bytes, but for those that belong to the line above. `own`: is the last of them its own? */
+static size_t output_count(const struct output *out, size_t n, bool *own)
+{
+	size_t lines = 0;
+
+	*own = out->torn_own;
+	for (size_t i = 0; i < n; i++) {
+		if (i ? out->buf.data[i - 1] == '\n' : !out->torn)
+			*own = out->buf.data[i] != ' ';
+		lines += *own && out->buf.data[i] == '\n';
+	}
+	return lines;
+}
+
+/* Most often all of it. */
 static void output_drop(struct output *out, size_t n)
 {
+	bool own;
+
+	if (n == out->buf.len) {
+		out->torn = false;
+	} else if (n) {
+		output_count(out, n, &own);
+		out->torn_own = own;
+		out->torn = out->buf.data[n - 1] != '\n';
+	}
 	out->buf.len -= n;
 	memmove(out->buf.data, out->buf.data + n, out->buf.len);
 }
@@ -70,13 +94,7 @@ void output_commit(struct output *out, const struct buf *line)
 
 size_t output_pending(const struct output *out)
 {
-	size_t lines = 0;
-	bool own = true; /* it does not belong to the line above */
+	bool own;
 
-	for (size_t i = 0; i < out->buf.len; i++) {
-		if (i == 0 || out->buf.data[i - 1] == '\n')
-			own = out->buf.data[i] != ' ';
-		lines += own && out->buf.data[i] == '\n';
-	}
-	return lines;
+	return output_count(out, out->buf.len, &own);
 }

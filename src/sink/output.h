@@ -11,6 +11,8 @@
 struct output {
 	int fd;		/* not owned */
 	struct buf buf; /* lines not yet written; all but a torn first one are whole */
+	bool torn;	/* the first one's beginning has been written */
+	bool torn_own;	/* and it does not belong to the line above */
 	char room[OUTPUT_SIZE];
 };
 
