@@ -250,6 +250,15 @@ static bool audit_is_outside(const struct audit_options *opts, const struct sock
 					 audit_sort_numbers);
 }
 
+/*
+ * Cgroup programs run before the kernel connects a socket and before UDP's autobind: a TCP socket's port is told with
+ * the result, a UDP socket's at its close.
+ */
+static bool audit_is_untold(const struct audit_options *opts, const struct sockdiag_socket *sock)
+{
+	return opts->by_cookie && (sock->proto == PROTO_UDP || sock->state == SOCKDIAG_SYN_SENT);
+}
+
 /* The ledger has it not. */
 static void audit_not_there(struct audit_run *run, const struct sockdiag_socket *sock,
 			    const struct sockets_view *kernel)
@@ -259,7 +268,7 @@ static void audit_not_there(struct audit_run *run, const struct sockdiag_socket 
 	else if (!sock->inode && !sock->waits)
 		run->out->unaccepted++;
 	else
-		audit_add(run, AUDIT_MISSING, kernel, NULL);
+		audit_add(run, audit_is_untold(run->opts, sock) ? AUDIT_UNSEEN : AUDIT_MISSING, kernel, NULL);
 }
 
 static void audit_socket(struct audit_run *run, const struct snapshot_socket *sock)
@@ -279,6 +288,8 @@ static void audit_socket(struct audit_run *run, const struct snapshot_socket *so
 	entry->found = true;
 	run->out->compared++;
 	if (audit_is_disconnected(&kernel, &entry->view))
+		audit_add(run, AUDIT_UNSEEN, &kernel, &entry->view);
+	else if (kernel.state != entry->view.state && audit_is_untold(run->opts, &sock->sock))
 		audit_add(run, AUDIT_UNSEEN, &kernel, &entry->view);
 	else if (kernel.state != entry->view.state && !audit_is_ending(&sock->sock, &entry->view))
 		audit_add(run, AUDIT_STATE, &kernel, &entry->view);

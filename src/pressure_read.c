@@ -210,7 +210,9 @@ static int pressure_fill_picture(struct pressure_picture *p, const struct pressu
 
 int pressure_read(const struct pressure_read_options *opts, struct pressure_picture *ret)
 {
-	struct snapshot_options how = { .netns_inum = opts->netns_inum };
+	struct snapshot_options how = {
+		.netns_inum = opts->netns_inum, .has_owner = opts->has_owner, .arg = opts->arg
+	};
 	int r;
 
 	*ret = (struct pressure_picture){ 0 };

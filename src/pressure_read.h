@@ -17,6 +17,8 @@ struct pressure_read_options {
 	uint32_t netns_inum; /* only this network namespace; 0 = all that can be found */
 	/* bucket_read(), which takes libbpf; NULL = leave out the bind buckets: bucket_error is -ECANCELED then. */
 	int (*read_buckets)(struct pool_state *s, uint16_t low, uint16_t high);
+	/* Whether the owner of an open socket can be recalled, and need not be looked for in /proc. NULL = of none. */
+	bool (*has_owner)(void *arg, const struct snapshot_socket *sock);
 	/* Fills in what is remembered of a socket; false = nothing. NULL = nobody remembers. */
 	bool (*recall)(void *arg, const struct snapshot_socket *sock, struct pressure_memory *ret);
 	void *arg;

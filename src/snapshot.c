@@ -341,6 +341,11 @@ static int snapshot_compare_inode(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static bool snapshot_lacks_owner(const struct snapshot_walk *walk, const struct snapshot_socket *sock)
+{
+	return sock->sock.inode && !(walk->opts->has_owner && walk->opts->has_owner(walk->opts->arg, sock));
+}
+
 static int snapshot_find_owners(struct snapshot_walk *walk)
 {
 	struct snapshot *snap = walk->snap;
@@ -351,8 +356,10 @@ static int snapshot_find_owners(struct snapshot_walk *walk)
 	if (!inodes)
 		return -ENOMEM;
 	for (size_t i = 0; i < snap->count; i++)
-		if (snap->sockets[i].sock.inode)
+		if (snapshot_lacks_owner(walk, &snap->sockets[i]))
 			inodes[n++] = snap->sockets[i].sock.inode;
+	if (!n)
+		return 0;
 	qsort(inodes, n, sizeof(*inodes), snapshot_compare_inode);
 	r = owners_read(walk->proc, inodes, n, &snap->owners);
 	for (size_t i = 0; i < snap->count && r == 0; i++) {

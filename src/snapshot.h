@@ -48,6 +48,9 @@ struct snapshot_options {
 	uint32_t netns_inum; /* only this network namespace; 0 = all that can be found */
 	bool detail; /* bytes and MPTCP of TCP connections too */
 	bool no_owners; /* leave out the look at every process's descriptors */
+	/* Sockets whose owners need not be looked for; NULL = none. If it is all, no descriptor is looked at. */
+	bool (*has_owner)(void *arg, const struct snapshot_socket *sock);
+	void *arg;
 };
 
 /* 0 or -errno; -ENOMEM, -ENOENT if the kernel has no tcp_diag. The caller ends *ret with snapshot_free. */

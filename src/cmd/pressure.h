@@ -3,7 +3,7 @@
 #ifndef PORTTRACE_CMD_PRESSURE_H
 #define PORTTRACE_CMD_PRESSURE_H
 
-#include "../pressure_read.h"
+#include "../pressure_cache.h"
 #include "../report.h"
 #include "../rule.h"
 #include "list_history.h"
@@ -40,7 +40,11 @@ struct pressure_session {
 	struct pressure_failure failures[PRESSURE_FAILURES_MAX];
 	struct pressure_before *before;
 	size_t before_count;
-	uint64_t took_ns; /* the last look */
+	struct pressure_cache cache; /* what the look before has found */
+	bool patient; /* owners are looked for in /proc now and then only: it takes most of a look */
+	uint64_t search_ns; /* CLOCK_MONOTONIC: not before this, if patient */
+	bool remembers; /* there was a history or a ledger */
+	uint64_t took_ns; /* of the processor: the last look; if patient, the last that searched for no owners */
 };
 
 /* One look. */

@@ -11,12 +11,20 @@
 #include "../clock.h"
 #include "../sockets.h"
 
-/* ---- what the history knows ---- */
+/* Of the 3 % of the time that looks may take, the search for owners in /proc gets this part. */
+#define PRESSURE_SEARCH_SHARE 120
+/* An owner may pass a socket on: after so long all are looked for anew. */
+#define PRESSURE_CACHE_NS (UINT64_C(60) * 1000000000)
+
+/* ---- what is known of a socket already ---- */
 
 struct pressure_recall {
-	const struct pressure_session *session;
+	struct pressure_session *session;
 	struct list_history *history;
-	uint64_t now_ns;
+	bool may_search, searched; /* for owners in /proc */
+	bool opened; /* the history, if there is one */
+	uint64_t now_ns, cpu_ns; /* cpu_ns: of this process when the look began */
+	int error;
 };
 
 static bool pressure_recall_ledger(const struct pressure_session *s, const struct snapshot_socket *sock,
@@ -37,9 +45,23 @@ static bool pressure_recall_ledger(const struct pressure_session *s, const struc
 	return true;
 }
 
-static bool pressure_recall(void *arg, const struct snapshot_socket *sock, struct pressure_memory *ret)
+static int pressure_open_history(struct pressure_recall *recall)
 {
-	struct pressure_recall *recall = arg;
+	const struct pressure_session *s = recall->session;
+	const char *path = s->history_path ? s->history_path : HISTORY_DEFAULT_PATH;
+	char err[HISTORY_ERR_SIZE] = "";
+	int r = list_history_open(path, recall->now_ns, &recall->history, err);
+
+	recall->opened = true;
+	if (r == 0 || !s->history_path)
+		return 0;
+	fprintf(stderr, "porttrace: history %s: %s\n", path, err[0] ? err : strerrordesc_np(-r));
+	return -EIO;
+}
+
+static void pressure_recall_history(struct pressure_recall *recall, const struct snapshot_socket *sock,
+				    struct pressure_memory *ret)
+{
 	struct event ev = { .cookie = sock->sock.cookie,
 			    .netns_inum = sock->netns_inum,
 			    .netns_cookie = sock->netns_cookie,
@@ -47,28 +69,38 @@ static bool pressure_recall(void *arg, const struct snapshot_socket *sock, struc
 			    .local = sock->sock.local,
 			    .remote = sock->sock.remote };
 
-	ev.remote.has_port = ev.remote.port != 0;
-	if (pressure_recall_ledger(recall->session, sock, ret) && ret->how != HOW_NONE)
-		return true;
+	if (!recall->opened)
+		recall->error = pressure_open_history(recall);
 	if (!recall->history)
-		return ret->pid;
+		return;
+	ev.remote.has_port = ev.remote.port != 0;
 	list_history_fill(recall->history, recall->now_ns, &ev);
 	ret->pid = ev.pid;
 	ret->how = ev.how;
 	snprintf(ret->name, sizeof(ret->name), "%s", ev.name);
-	return ev.pid || ev.how != HOW_NONE;
 }
 
-static int pressure_open_history(const struct pressure_session *s, struct pressure_recall *recall)
+static bool pressure_recall(void *arg, const struct snapshot_socket *sock, struct pressure_memory *ret)
 {
-	const char *path = s->history_path ? s->history_path : HISTORY_DEFAULT_PATH;
-	char err[HISTORY_ERR_SIZE] = "";
-	int r = list_history_open(path, recall->now_ns, &recall->history, err);
+	struct pressure_recall *recall = arg;
 
-	if (r == 0 || !s->history_path)
-		return 0;
-	fprintf(stderr, "porttrace: history %s: %s\n", path, err[0] ? err : strerrordesc_np(-r));
-	return -EIO;
+	if (pressure_cache_find(&recall->session->cache, sock, ret) ||
+	    (pressure_recall_ledger(recall->session, sock, ret) && ret->how != HOW_NONE))
+		return true;
+	pressure_recall_history(recall, sock, ret);
+	return ret->pid || ret->how != HOW_NONE;
+}
+
+static bool pressure_has_owner(void *arg, const struct snapshot_socket *sock)
+{
+	struct pressure_recall *recall = arg;
+	struct pressure_memory memory = { 0 };
+
+	if (!recall->may_search || pressure_cache_find(&recall->session->cache, sock, &memory) ||
+	    pressure_recall_ledger(recall->session, sock, &memory))
+		return true;
+	recall->searched = true;
+	return false;
 }
 
 /* ---- looks ---- */
@@ -245,28 +277,66 @@ static int pressure_look_all(struct pressure_session *s, struct pressure_view *v
 	return r;
 }
 
+/* What is remembered of owners, if it is not too old, and whether those of other sockets may be looked for. */
+static int pressure_begin_look(struct pressure_recall *recall, uint64_t begin_ns)
+{
+	struct pressure_session *s = recall->session;
+
+	recall->may_search = !s->patient || begin_ns >= s->search_ns;
+	if (recall->may_search && begin_ns >= s->cache.since_ns + PRESSURE_CACHE_NS) {
+		pressure_cache_clear(&s->cache);
+		s->cache.since_ns = begin_ns;
+	}
+	pressure_cache_refresh(&s->cache);
+	return s->cache.size ? 0 : pressure_open_history(recall);
+}
+
+/* Of the processor: on a busy machine the clock tells of others too. */
+static uint64_t pressure_cost_ns(const struct pressure_recall *recall)
+{
+	return clock_now_ns(CLOCK_PROCESS_CPUTIME_ID) - recall->cpu_ns;
+}
+
+static int pressure_end_look(struct pressure_recall *recall, struct pressure_view *view)
+{
+	struct pressure_session *s = recall->session;
+
+	if (recall->searched)
+		s->search_ns = clock_now_ns(CLOCK_MONOTONIC) + pressure_cost_ns(recall) * PRESSURE_SEARCH_SHARE;
+	s->remembers |= recall->history || s->ledger;
+	view->remembers = s->remembers;
+	view->counts_failures = s->ledger;
+	list_history_close(recall->history);
+	return recall->error;
+}
+
 int pressure_session_look(struct pressure_session *session, struct pressure_view *ret)
 {
-	struct pressure_recall recall = { .session = session, .now_ns = clock_now_ns(CLOCK_REALTIME) };
+	struct pressure_recall recall = { .session = session,
+					  .now_ns = clock_now_ns(CLOCK_REALTIME),
+					  .cpu_ns = clock_now_ns(CLOCK_PROCESS_CPUTIME_ID) };
 	struct pressure_read_options opts = { .netns_inum = session->netns_inum,
 					      .read_buckets = session->no_bpf ? NULL : bucket_read,
+					      .has_owner = pressure_has_owner,
 					      .recall = pressure_recall,
 					      .arg = &recall };
-	uint64_t begin_ns = clock_now_ns(CLOCK_MONOTONIC);
-	int r;
+	int r, error;
 
 	*ret = (struct pressure_view){ .time_ns = recall.now_ns };
-	r = pressure_open_history(session, &recall);
+	r = pressure_begin_look(&recall, clock_now_ns(CLOCK_MONOTONIC));
 	if (r == 0)
 		r = pressure_read(&opts, &ret->picture);
-	ret->remembers = recall.history || session->ledger;
-	ret->counts_failures = session->ledger;
-	list_history_close(recall.history);
+	error = pressure_end_look(&recall, ret);
+	if (r == 0)
+		r = error;
+	if (r == 0)
+		r = pressure_cache_fill(&session->cache, &ret->picture);
 	if (r == 0)
 		r = pressure_look_all(session, ret);
 	if (r < 0)
 		pressure_view_free(ret);
-	session->took_ns = clock_now_ns(CLOCK_MONOTONIC) - begin_ns;
+	if (!session->patient || !recall.searched) /* that has a limit of its own then */
+		session->took_ns = pressure_cost_ns(&recall);
 	return r;
 }
 
@@ -312,5 +382,6 @@ void pressure_session_close(struct pressure_session *session)
 	free(session->before);
 	session->before = NULL;
 	session->before_count = 0;
+	pressure_cache_clear(&session->cache);
 	bucket_end();
 }

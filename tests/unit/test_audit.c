@@ -133,6 +133,36 @@ static void test_what_no_event_tells_is_no_difference(void **state)
 	sockets_free(s);
 }
 
+/* Cgroup programs: a connect under way, UDP's autobind, UDP's connect. Of TCP's other states nothing is excused. */
+static void test_what_cgroup_programs_do_not_see(void **state)
+{
+	struct snapshot_socket list[] = { kernel_socket(1, SOCKDIAG_SYN_SENT, 4000, 80),
+					  kernel_socket(2, SOCKDIAG_CLOSE, 4001, 0),
+					  kernel_socket(3, SOCKDIAG_ESTABLISHED, 4002, 53),
+					  kernel_socket(4, SOCKDIAG_ESTABLISHED, 4003, 80) };
+	struct snapshot snap = { .sockets = list, .count = 4 };
+	struct audit_options opts = { .now_ns = 10 * (uint64_t)SECOND, .by_cookie = true };
+	struct sockets *s;
+	struct audit a;
+
+	(void)state;
+	list[1].sock.proto = PROTO_UDP;
+	list[2].sock.proto = PROTO_UDP;
+	list[2].sock.remote.port = 0;
+	s = ledger_of(list + 2, 1);
+	list[2].sock.remote.port = 53;
+	assert_int_equal(audit_compare(s, &snap, &opts, &a), 0);
+	assert_int_equal(a.faults[AUDIT_UNSEEN], 3);
+	assert_int_equal(audit_differences(&a), 1);
+	assert_int_equal(a.faults[AUDIT_MISSING], 1);
+	audit_free(&a);
+	opts.by_cookie = false;
+	assert_int_equal(audit_compare(s, &snap, &opts, &a), 0);
+	assert_int_equal(audit_differences(&a), 4);
+	audit_free(&a);
+	sockets_free(s);
+}
+
 static void count_gone(void *arg, const struct sockets_view *view)
 {
 	(void)view;
@@ -163,6 +193,7 @@ int main(void)
 		cmocka_unit_test(test_a_snapshot_equals_itself),
 		cmocka_unit_test(test_differences_are_named),
 		cmocka_unit_test(test_what_no_event_tells_is_no_difference),
+		cmocka_unit_test(test_what_cgroup_programs_do_not_see),
 		cmocka_unit_test(test_what_no_event_tells_is_forgotten),
 	};
 
