@@ -349,7 +349,7 @@ static bool audit_keep(void *arg, const struct sockets_view *view)
 	struct audit_known *known = arg;
 	bool may_hide = view->proto == PROTO_TCP && view->state == LIFE_BOUND && !known->opts->lists_bound;
 	bool doubtful = view->adopted || view->state == LIFE_TIME_WAIT || view->proto == PROTO_UDP ||
-			(known->opts->by_cookie && !may_hide);
+			((known->opts->by_cookie || known->opts->lossy) && !may_hide);
 
 	if (!doubtful || !view->cookie || view->mptcp || view->udplite ||
 	    bsearch(&view->cookie, known->cookies, known->count, sizeof(view->cookie), audit_sort_numbers))

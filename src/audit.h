@@ -49,14 +49,15 @@ struct audit_options {
 	bool lists_bound; /* the kernel lists TCP sockets that are only bound (6.8) */
 	const uint64_t *cgroups; /* sorted ids: only sockets made there can be in the ledger; NULL = all */
 	size_t cgroup_count;
+	bool lossy; /* audit_reconcile: events were lost, of any socket */
 };
 
 /* 0 or -ENOMEM. The caller ends *ret with audit_free. */
 int audit_compare(struct sockets *s, const struct snapshot *snap, const struct audit_options *opts, struct audit *ret);
 /*
  * Forgets what the ledger has and the kernel has not any more, where events do not always tell: UDP sockets, TIME_WAIT
- * that ended early, and with the cgroup backend (by_cookie) all: no hook of it shows that a connect which fails, or
- * connect(AF_UNSPEC), gives a port back. The events of before the snapshot have to be read. `gone` (NULL: none) gets
+ * that ended early, and all if events were lost, or with the cgroup backend (by_cookie): no hook of it shows that a
+ * connect which fails, or connect(AF_UNSPEC), gives a port back. The events of before the snapshot have to be read. `gone` (NULL: none) gets
  * each of them. 0 or -ENOMEM.
  */
 int audit_reconcile(struct sockets *s, const struct snapshot *snap, const struct audit_options *opts,

@@ -577,7 +577,7 @@ static void sockets_begin(struct sockets *s, struct socket_entry *entry, const s
 static void sockets_remember(struct sockets *s, struct event *ev)
 {
 	uint32_t i = sockets_find_event(s, ev);
-	bool fresh = !i || !sockets_is_same(&s->entries[i], ev);
+	bool fresh = !i || !sockets_is_same(&s->entries[i], ev), lost_port;
 
 	if (!fresh)
 		sockets_tell_creator(&s->entries[i].creator, ev);
@@ -593,12 +593,14 @@ static void sockets_remember(struct sockets *s, struct event *ev)
 		return;
 	if (fresh || ev->how != HOW_NONE || ev->kind == EVENT_CONNECT || ev->kind == EVENT_LISTEN)
 		sockets_hold_dropped(s, i, ev);
+	lost_port = s->entries[i].portless && !ev->local.port;
 	sockets_unlink_port(s, i);
 	if (fresh)
 		sockets_begin(s, &s->entries[i], ev);
 	sockets_update(&s->entries[i], ev);
-	if ((ev->kind == EVENT_ACCEPT && ev->gave_back) || (s->entries[i].netns && !s->entries[i].local.port))
-		sockets_lose_port(s, i); /* reset in the queue; or IP_BIND_ADDRESS_NO_PORT */
+	if (lost_port || (ev->kind == EVENT_ACCEPT && ev->gave_back) ||
+	    (s->entries[i].netns && !s->entries[i].local.port))
+		sockets_lose_port(s, i); /* still, or reset in the queue, or IP_BIND_ADDRESS_NO_PORT */
 	else
 		sockets_link_port(s, i);
 	sockets_tell_life(&s->entries[i], ev);
@@ -853,13 +855,17 @@ static void sockets_accepted(const struct sockets *s, struct event *ev)
 		sockets_tell_creator(creator, ev);
 }
 
+static bool sockets_is_peer(const struct socket_entry *entry, const struct event *ev)
+{
+	return entry->remote.port == ev->remote.port &&
+	       (!ev->remote.port || sockets_is_address(&entry->remote, &ev->remote));
+}
+
 /* It may be of an earlier connection of the socket, whose TIME_WAIT ends while the socket has another port or peer. */
 static bool sockets_is_of(const struct socket_entry *entry, const struct event *ev)
 {
-	bool peer = ev->remote.has_port && ev->remote.port && entry->proto == PROTO_TCP;
-
 	return entry->local.port == ev->local.port &&
-	       (!peer || (entry->remote.port == ev->remote.port && sockets_is_address(&entry->remote, &ev->remote)));
+	       (entry->proto != PROTO_TCP || !ev->remote.port || sockets_is_peer(entry, ev));
 }
 
 /*
@@ -892,7 +898,7 @@ static void sockets_released(struct sockets *s, struct event *ev)
 	i = *sockets_port_chain(s, key.netns, key.proto, key.local.port, SOCKETS_CLOSED);
 
 	while (i && (!sockets_has_port(&s->entries[i], &key) || s->entries[i].socket_id ||
-		     !sockets_is_meant(&s->entries[i], &key)))
+		     !sockets_is_meant(&s->entries[i], &key) || !sockets_is_peer(&s->entries[i], ev)))
 		i = s->entries[i].next_port;
 	if (i) {
 		sockets_tell_life(&s->entries[i], ev);

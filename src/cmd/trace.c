@@ -258,6 +258,7 @@ static int trace_open_pipeline(struct trace *tr)
 	p->decode.backend = tr->attach.ops->backend;
 	opts.sockets = p->sockets;
 	tr->ledger.pipeline = p;
+	tr->ledger.attach = &tr->attach;
 	tr->ledger.by_cookie = tr->attach.ops->backend == BACKEND_CGROUP;
 	tr->ledger.audit_every_ns = tr->opts.audit_every_ns;
 	tr->ledger.verbose = tr->opts.verbose;
@@ -270,6 +271,7 @@ static int trace_open_pipeline(struct trace *tr)
 		r = trace_open_verdict(tr);
 	if (r == 0)
 		r = capture_open_ring(tr->attach.ring_fd, pipeline_record, p, &tr->capture);
+	tr->ledger.capture = tr->capture;
 	return r;
 }
 

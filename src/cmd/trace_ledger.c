@@ -119,6 +119,24 @@ static void trace_print_round(struct trace_ledger *tl, const struct audit *a)
 	tl->differences += audit_differences(a);
 }
 
+/* What changed while the snapshot was taken equals the ledger of before it or that of after it. 0 or -errno. */
+static int trace_compare(struct trace_ledger *tl, const struct snapshot *snap, const struct audit_options *opts,
+			 struct audit *ret)
+{
+	struct audit after;
+	int r = audit_compare(tl->pipeline->sockets, snap, opts, ret);
+
+	if (r < 0 || !audit_differences(ret))
+		return r;
+	capture_read(tl->capture);
+	r = audit_compare(tl->pipeline->sockets, snap, opts, &after);
+	if (r == 0)
+		audit_intersect(&after, ret);
+	audit_free(ret);
+	*ret = after;
+	return r;
+}
+
 /* Differences of one look may be under way: they count if a second look, after the ring was read, has them too. */
 static void trace_audit(struct trace_ledger *tl, const struct snapshot *snap, const struct audit_options *how)
 {
@@ -129,7 +147,7 @@ static void trace_audit(struct trace_ledger *tl, const struct snapshot *snap, co
 	tl->error = tl->cgroup ? cgroup_tree_ids(tl->cgroup, &cgroups, &opts.cgroup_count) : 0;
 	opts.cgroups = cgroups;
 	if (!tl->error)
-		tl->error = audit_compare(tl->pipeline->sockets, snap, &opts, &now);
+		tl->error = trace_compare(tl, snap, &opts, &now);
 	if (tl->error)
 		return;
 	if (audit_differences(&now) && !tl->second) {
@@ -145,6 +163,21 @@ static void trace_audit(struct trace_ledger *tl, const struct snapshot *snap, co
 	tl->second = false;
 }
 
+/* An entry is forgotten when two looks have found it in doubt. */
+static bool trace_has_lost(struct trace_ledger *tl)
+{
+	struct attach_loss loss;
+	uint64_t lost;
+
+	if (attach_read_loss(tl->attach, &loss) == 0) {
+		lost = loss.counters.lost_ring + loss.counters.lost_state + loss.missed_runs;
+		if (lost > tl->lost)
+			tl->doubts = 2;
+		tl->lost = lost;
+	}
+	return tl->doubts && tl->doubts--;
+}
+
 void trace_ledger_look(struct trace_ledger *tl, uint64_t now_ns)
 {
 	struct snapshot_options opts = { .no_owners = !tl->audit_every_ns };
@@ -155,7 +188,8 @@ void trace_ledger_look(struct trace_ledger *tl, uint64_t now_ns)
 	if (!tl->error) {
 		struct audit_options how = { .now_ns = clock_now_ns(CLOCK_REALTIME),
 					     .by_cookie = tl->by_cookie,
-					     .lists_bound = tl->lists_bound };
+					     .lists_bound = tl->lists_bound,
+					     .lossy = trace_has_lost(tl) };
 
 		if (tl->audit_every_ns)
 			trace_audit(tl, &snap, &how);

@@ -3,11 +3,15 @@
 #ifndef PORTTRACE_CMD_TRACE_LEDGER_H
 #define PORTTRACE_CMD_TRACE_LEDGER_H
 
+#include "../attach.h"
 #include "../audit.h"
+#include "../capture.h"
 #include "../pipeline.h"
 
 struct trace_ledger {
 	struct pipeline *pipeline; /* not owned */
+	struct capture *capture; /* the same */
+	struct attach *attach; /* the same */
 	bool by_cookie; /* the backend tells namespaces by cookie (cgroup) */
 	bool lists_bound; /* the kernel lists TCP sockets that are only bound */
 	uint64_t audit_every_ns; /* 0 = no audit */
@@ -17,6 +21,8 @@ struct trace_ledger {
 	uint64_t next_ns; /* CLOCK_MONOTONIC: of the next look */
 	struct audit first; /* the differences of a first look; owned */
 	bool second; /* the next look is a second one */
+	uint64_t lost; /* events until the last look */
+	int doubts; /* looks that are left at which every socket is in doubt, because events were lost */
 	uint64_t rounds, differences; /* of the audit */
 	int error; /* the last -errno of a look; 0 = none */
 };

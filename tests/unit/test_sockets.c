@@ -476,6 +476,64 @@ static void test_release_frees_the_port(void **state)
 	sockets_free(s);
 }
 
+/* A reset connection has given back its port; bind() with IP_BIND_ADDRESS_NO_PORT brings none. */
+static void test_bind_without_a_port_brings_none(void **state)
+{
+	struct event ev = connection(1, EVENT_CONNECT, 1000, "10.0.0.1", 40000, 977, "app");
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	track(s, ev);
+	ev.kind = EVENT_RELEASE;
+	track(s, ev);
+	assert_int_equal(holder_of(s, "0.0.0.0", 40000), 0);
+	ev = socket_event(1, EVENT_BIND, 2000, "10.0.0.1", 0, 977, "app");
+	ev.how = HOW_NONE;
+	ev.local.has_port = false;
+	track(s, ev);
+	assert_int_equal(holder_of(s, "0.0.0.0", 40000), 0);
+	assert_int_equal(sockets_count(s), 1);
+	track(s, socket_event(1, EVENT_BIND, 3000, "10.0.0.1", 40001, 977, "app"));
+	assert_int_equal(holder_of(s, "0.0.0.0", 40001), 977);
+	sockets_free(s);
+}
+
+/* TIME_WAIT of a connection to itself, whose socket then had another connection: that one's end is not its end. */
+static void test_release_is_of_one_connection(void **state)
+{
+	struct event first = connection(1, EVENT_CONNECT, 1000, "10.0.0.1", 80, 977, "app"), second = first;
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	first.cookie = second.cookie = 7;
+	first.remote = first.local;
+	track(s, first);
+	track(s, second); /* connect(AF_UNSPEC) between them: no event */
+	assert_int_equal(sockets_held(s), 1);
+	second.kind = EVENT_CLOSE;
+	second.close_state = CLOSE_STATE_CLOSED;
+	track(s, second);
+	second.kind = EVENT_RELEASE;
+	for (int peer = 1; peer >= 0; peer--) {
+		struct sockets_key key = key_of("10.0.0.1", 80);
+		struct holder holder;
+
+		key.cookie = 7;
+		key.remote = first.remote;
+		if (!peer)
+			second.remote = (struct endpoint){ 0 };
+		track(s, second);
+		assert_true(sockets_find_owner(s, &key, &holder));
+		first.kind = EVENT_RELEASE;
+		if (!peer)
+			track(s, first);
+		assert_int_equal(sockets_find_owner(s, &key, &holder), peer);
+	}
+	sockets_free(s);
+}
+
 /* shutdown() of a listener: the socket lives on, with the port that it had asked for by number. */
 static void test_shutdown_leaves_a_bound_socket(void **state)
 {
@@ -933,6 +991,8 @@ int main(void)
 		cmocka_unit_test(test_close_states),
 		cmocka_unit_test(test_owner_by_cookie),
 		cmocka_unit_test(test_release_frees_the_port),
+		cmocka_unit_test(test_bind_without_a_port_brings_none),
+		cmocka_unit_test(test_release_is_of_one_connection),
 		cmocka_unit_test(test_shutdown_leaves_a_bound_socket),
 		cmocka_unit_test(test_dropped_connections_are_remembered),
 		cmocka_unit_test(test_another_cookie_is_another_socket),
