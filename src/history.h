@@ -45,6 +45,11 @@ int history_open(const struct history_options *opts, struct history **ret, char 
  * events) has no room for is counted as dropped. Who has a burst to tell, as at the start, calls history_sync between.
  */
 void history_add(struct history *h, const struct event *ev);
+/*
+ * Events of before `now_ns` (CLOCK_REALTIME) have all been added: a reader that is late makes the history answer for
+ * less. Without a call it answers for all but the last tenth of a second.
+ */
+void history_note_read(struct history *h, uint64_t now_ns);
 /* All taken so far is on disk when it returns. 0 or -errno. */
 int history_sync(struct history *h);
 void history_read_stats(const struct history *h, struct history_stats *ret);

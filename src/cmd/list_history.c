@@ -13,8 +13,7 @@
 #define LIST_HISTORY_LATE_NS (120 * NS_PER_SEC) /* no socket waits in TIME_WAIT for longer */
 
 struct list_life {
-	uint64_t cookie, netns_cookie, begin_ns, process_start_ns, bytes_sent, bytes_received;
-	size_t order; /* the newest first */
+	uint64_t netns_cookie, begin_ns, process_start_ns, bytes_sent, bytes_received;
 	enum event_how how;
 	enum event_role role;
 	uint32_t pid, uid;
@@ -22,9 +21,17 @@ struct list_life {
 	char name[EVENT_NAME_SIZE], container_id[EVENT_ID_SIZE], unit[EVENT_ID_SIZE];
 };
 
+/* A cookie, or what stands for the ends. */
+struct list_key {
+	uint64_t key;
+	size_t life; /* in list_history.lives */
+};
+
 struct list_history {
-	struct list_life *lives; /* by cookie, the newest first */
+	struct list_life *lives; /* the newest first */
 	size_t count, room;
+	struct list_key *keys; /* sorted; of equal ones the newest life first; two of a life at most */
+	size_t key_count;
 	char boot_id[HISTORY_BOOT_ID_SIZE];
 };
 
@@ -38,16 +45,23 @@ static struct list_life *list_history_new(struct list_history *h)
 {
 	if (h->count == h->room) {
 		size_t room = h->room ? 2 * h->room : 256;
-		struct list_life *grown = reallocarray(h->lives, room, sizeof(*grown));
+		struct list_life *lives = reallocarray(h->lives, room, sizeof(*lives));
+		struct list_key *keys = lives ? reallocarray(h->keys, 2 * room, sizeof(*keys)) : NULL;
 
-		if (!grown)
+		if (lives)
+			h->lives = lives;
+		if (!keys)
 			return NULL;
-		h->lives = grown;
+		h->keys = keys;
 		h->room = room;
 	}
 	memset(&h->lives[h->count], 0, sizeof(*h->lives));
-	h->lives[h->count].order = h->count;
 	return &h->lives[h->count++];
+}
+
+static void list_history_key(struct list_history *h, uint64_t key)
+{
+	h->keys[h->key_count++] = (struct list_key){ .key = key, .life = h->count - 1 };
 }
 
 static uint64_t list_history_mix(uint64_t h, const void *bytes, size_t n)
@@ -60,8 +74,8 @@ static uint64_t list_history_mix(uint64_t h, const void *bytes, size_t n)
 }
 
 /*
- * Stands for a cookie that no event told (kprobe mode: the kernel gives a socket its cookie when somebody asks): by
- * namespace and endpoints. With a bit that no cookie has.
+ * Stands for a cookie that no event told (kprobe mode: the kernel gives a socket its cookie when somebody asks), or that
+ * is another than TIME_WAIT's, which asked for itself: by namespace and endpoints. With a bit that no cookie has.
  */
 static uint64_t list_history_ends(uint32_t netns_inum, enum event_proto proto, const struct endpoint *local,
 				  const struct endpoint *remote)
@@ -90,8 +104,10 @@ static int list_history_add(void *arg, const struct history_life *from)
 	life = list_history_new(h);
 	if (!life)
 		return -ENOMEM;
-	life->cookie = from->cookie ? from->cookie :
-				      list_history_ends(from->netns_inum, from->proto, &from->local, &from->remote);
+	if (from->cookie)
+		list_history_key(h, from->cookie);
+	if (from->netns_inum && (!from->cookie || from->remote.port))
+		list_history_key(h, list_history_ends(from->netns_inum, from->proto, &from->local, &from->remote));
 	life->netns_cookie = from->netns_cookie;
 	life->begin_ns = from->begin_ns;
 	life->process_start_ns = from->process_start_ns;
@@ -111,11 +127,11 @@ static int list_history_add(void *arg, const struct history_life *from)
 
 static int list_history_compare(const void *a, const void *b)
 {
-	const struct list_life *x = a, *y = b;
+	const struct list_key *x = a, *y = b;
 
-	if (x->cookie != y->cookie)
-		return x->cookie < y->cookie ? -1 : 1;
-	return (x->order > y->order) - (x->order < y->order);
+	if (x->key != y->key)
+		return x->key < y->key ? -1 : 1;
+	return (x->life > y->life) - (x->life < y->life);
 }
 
 static int list_history_read(struct list_history *h, struct history_reader *reader, uint64_t now_ns, char *err)
@@ -131,8 +147,8 @@ static int list_history_read(struct list_history *h, struct history_reader *read
 	r = history_find(reader, &query, list_history_add, h);
 	if (r < 0)
 		snprintf(err, HISTORY_ERR_SIZE, "cannot read it: %s", strerrordesc_np(-r));
-	else if (h->count)
-		qsort(h->lives, h->count, sizeof(*h->lives), list_history_compare);
+	else if (h->key_count)
+		qsort(h->keys, h->key_count, sizeof(*h->keys), list_history_compare);
 	return r;
 }
 
@@ -159,22 +175,24 @@ int list_history_open(const char *path, uint64_t now_ns, struct list_history **r
 
 /* Cookies of kernels before 5.10 repeat in other namespaces. */
 static const struct list_life *list_history_search(const struct list_history *h, const struct event *ev,
-						   uint64_t cookie)
+						   uint64_t key)
 {
-	size_t low = 0, high = h->count;
+	size_t low = 0, high = h->key_count;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (h->lives[middle].cookie < cookie)
+		if (h->keys[middle].key < key)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	for (; low < h->count && h->lives[low].cookie == cookie; low++)
-		if (!h->lives[low].netns_cookie || !ev->netns_cookie ||
-		    h->lives[low].netns_cookie == ev->netns_cookie)
-			return &h->lives[low];
+	for (; low < h->key_count && h->keys[low].key == key; low++) {
+		const struct list_life *life = &h->lives[h->keys[low].life];
+
+		if (!life->netns_cookie || !ev->netns_cookie || life->netns_cookie == ev->netns_cookie)
+			return life;
+	}
 	return NULL;
 }
 
@@ -227,5 +245,6 @@ void list_history_close(struct list_history *h)
 	if (!h)
 		return;
 	free(h->lives);
+	free(h->keys);
 	free(h);
 }

@@ -318,7 +318,7 @@ static void trace_look(struct trace *tr, uint64_t now_ns)
 /* Reads and writes out what there is. Number of records. */
 static int trace_batch(struct trace *tr)
 {
-	uint64_t now = clock_now_ns(CLOCK_MONOTONIC);
+	uint64_t now = clock_now_ns(CLOCK_MONOTONIC), begin_ns = clock_now_ns(CLOCK_REALTIME);
 	int n;
 
 	decode_sync_clock(&tr->pipeline.decode);
@@ -327,6 +327,8 @@ static int trace_batch(struct trace *tr)
 		attach_settle(&tr->attach);
 	}
 	n = capture_read(tr->capture);
+	if (tr->history)
+		history_note_read(tr->history, begin_ns);
 	pipeline_flush(&tr->pipeline);
 	if (trace_tracks(tr) && trace_ledger_is_due(&tr->ledger, now))
 		trace_ledger_look(&tr->ledger, now);

@@ -60,6 +60,7 @@ struct history {
 	atomic_bool stop;
 	atomic_bool forget; /* processes were lost with a batch: tell them again */
 	_Atomic uint64_t written, dropped, evicted;
+	_Atomic uint64_t read_ns; /* events of before have been added; 0 = nobody tells */
 	_Atomic int error;
 	pthread_mutex_t lock; /* of the two below */
 	pthread_cond_t done;
@@ -193,6 +194,11 @@ void history_add(struct history *h, const struct event *ev)
 	history_wake(h);
 }
 
+void history_note_read(struct history *h, uint64_t now_ns)
+{
+	atomic_store(&h->read_ns, now_ns);
+}
+
 /* ---- the thread that writes ---- */
 
 static int history_take(struct history *h, uint32_t type, const void *record, uint64_t *lives)
@@ -252,24 +258,33 @@ static void history_evict(struct history *h, uint64_t now_ns)
 	atomic_fetch_add(&h->evicted, evicted);
 }
 
-/* All that was there when it began; `last`: nothing more will come. */
+/* Until when all is in the queue. Events are told a little after they happened; `last`: nothing more will come. */
+static uint64_t history_complete_ns(const struct history *h, bool last)
+{
+	uint64_t now = clock_now_ns(CLOCK_REALTIME), read_ns = atomic_load(&h->read_ns);
+
+	if (last)
+		return now;
+	return (read_ns && read_ns < now ? read_ns : now) - HISTORY_LAG_NS;
+}
+
+/* All that was there when it began. */
 static int history_write(struct history *h, bool last)
 {
-	/* Events are told a little after they happened; only of before that it is certain that all are here. */
-	uint64_t now = clock_now_ns(CLOCK_REALTIME), lag = last ? 0 : HISTORY_LAG_NS;
+	uint64_t complete = history_complete_ns(h, last);
 	int r, error = 0;
 
 	do {
 		bool short_of = history_ring_used(&h->ring) > HISTORY_BATCH * sizeof(struct history_record);
 
 		/* not before the last batch is it true that all is here */
-		r = history_write_batch(h, short_of ? 0 : now - lag);
+		r = history_write_batch(h, short_of ? 0 : complete);
 		if (r < 0)
 			error = r;
-		history_evict(h, now);
+		history_evict(h, clock_now_ns(CLOCK_REALTIME));
 		if (!short_of)
 			break;
-		now = clock_now_ns(CLOCK_REALTIME);
+		complete = history_complete_ns(h, last);
 	} while (true);
 	return error;
 }
