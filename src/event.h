@@ -255,6 +255,7 @@ struct event {
 
 	bool nothing_sent; /* connect that failed before a SYN was sent, and the backend does not see why */
 	const struct event_verdict *verdict; /* of a failure for want of a port; NULL = none. Not owned */
+	uint32_t repeats; /* so many that are alike, itself among them, are told by this one; 0 = itself alone */
 
 	/* given by the ledger: which life of a socket this belongs to, from 1; 0 = none. Never printed. */
 	uint64_t life;

@@ -11,6 +11,7 @@
 /* A signal may interrupt a write; the sink has not taken the event then. */
 static void pipeline_write(struct pipeline *p, struct event *ev)
 {
+	uint64_t events = ev->repeats ? ev->repeats : 1;
 	int r = p->output_error;
 
 	ev->sequence = p->shown + 1;
@@ -20,10 +21,20 @@ static void pipeline_write(struct pipeline *p, struct event *ev)
 			break;
 	}
 	if (r == 0)
-		p->shown++;
+		p->shown += events;
 	else
-		p->unwritten++;
+		p->unwritten += events;
 	p->output_error = r;
+}
+
+void pipeline_tell_storms(struct pipeline *p, uint64_t now_ns)
+{
+	struct event ev;
+
+	while (p->storm && storm_take(p->storm, now_ns, &ev)) {
+		p->held -= ev.repeats;
+		pipeline_write(p, &ev);
+	}
 }
 
 void pipeline_flush(struct pipeline *p)
@@ -74,6 +85,20 @@ static bool pipeline_tells_nothing(const struct event *ev)
 	return ev->kind == EVENT_CLOSE && !ev->local.has_port && !ev->remote.has_port;
 }
 
+static void pipeline_show(struct pipeline *p, struct event *ev)
+{
+	if (p->wall)
+		wall_check(p->wall, ev);
+	if (p->explain)
+		p->explain(p->explain_arg, ev);
+	if (p->storm && storm_hold(p->storm, ev)) {
+		p->held++;
+		return;
+	}
+	p->held -= ev->repeats ? ev->repeats - 1 : 0;
+	pipeline_write(p, ev);
+}
+
 int pipeline_record(void *arg, const void *record, size_t size)
 {
 	struct pipeline *p = arg;
@@ -87,7 +112,7 @@ int pipeline_record(void *arg, const void *record, size_t size)
 		p->damaged++;
 		return 0;
 	}
-	if (p->limit && p->shown >= p->limit) {
+	if (p->limit && p->shown + p->held >= p->limit) {
 		p->filtered++;
 		return 0;
 	}
@@ -108,10 +133,6 @@ int pipeline_record(void *arg, const void *record, size_t size)
 		p->filtered++;
 		return 0;
 	}
-	if (p->wall)
-		wall_check(p->wall, &ev);
-	if (p->explain)
-		p->explain(p->explain_arg, &ev);
-	pipeline_write(p, &ev);
+	pipeline_show(p, &ev);
 	return 0;
 }

@@ -2,7 +2,7 @@
 /*
  * The way of an event through user space, on one screen (pipeline.c):
  *
- *     capture -> decode -> enrich -> sockets -> history -> filter -> wall -> sink
+ *     capture -> decode -> enrich -> sockets -> history -> filter -> wall -> storm -> sink
  */
 #ifndef PORTTRACE_PIPELINE_H
 #define PORTTRACE_PIPELINE_H
@@ -17,6 +17,7 @@
 #include "history.h"
 #include "sink.h"
 #include "sockets.h"
+#include "storm.h"
 #include "wall.h"
 
 struct pipeline {
@@ -35,11 +36,13 @@ struct pipeline {
 	void (*explain)(void *arg, struct event *ev); /* adds to what is shown; NULL = nobody does */
 	void *explain_arg;
 	struct wall *wall; /* not owned; NULL = full halves are not announced */
+	struct storm *storm; /* not owned; NULL = each failure is shown */
 	uint64_t limit; /* stop after so many shown; 0 = no limit */
 
 	/* -errno once the output has failed, -EINTR if the run ended while it took nothing: no more is written */
 	int output_error;
 
+	uint64_t held; /* by the storm, now: each of these will be shown, as one of many */
 	/* every record ends as exactly one of: */
 	uint64_t shown;
 	uint64_t filtered;
@@ -54,8 +57,10 @@ void pipeline_socket(void *arg, struct event *ev, uint64_t until_ns);
 /* Records so far. */
 static inline uint64_t pipeline_records(const struct pipeline *p)
 {
-	return p->shown + p->filtered + p->damaged + p->unwritten;
+	return p->shown + p->filtered + p->damaged + p->unwritten + p->held;
 }
+/* Shows what has been held back as one of many (CLOCK_REALTIME; UINT64_MAX: no more will come). */
+void pipeline_tell_storms(struct pipeline *p, uint64_t now_ns);
 /* Writes out what the sink holds. Sets output_error. */
 void pipeline_flush(struct pipeline *p);
 /* After the last record: what the sink could not write out becomes unwritten. */

@@ -269,6 +269,8 @@ static int trace_open_pipeline(struct trace *tr)
 		r = enrich_open(&opts, &p->enrich);
 	if (r == 0 && !tr->opts.no_output)
 		r = trace_open_verdict(tr);
+	if (r == 0 && !tr->opts.json) /* a line of a pipeline stands for one event */
+		r = storm_new(&p->storm);
 	if (r == 0)
 		r = capture_open_ring(tr->attach.ring_fd, pipeline_record, p, &tr->capture);
 	tr->ledger.capture = tr->capture;
@@ -285,6 +287,7 @@ static void trace_close(struct trace *tr)
 	trace_verdict_close(tr->verdict);
 	enrich_close(tr->pipeline.enrich);
 	wall_free(tr->pipeline.wall);
+	storm_free(tr->pipeline.storm);
 	sockets_free(tr->pipeline.sockets);
 	attach_close(&tr->attach);
 	child_done(&tr->child);
@@ -329,6 +332,7 @@ static int trace_batch(struct trace *tr)
 	n = capture_read(tr->capture);
 	if (tr->history)
 		history_note_read(tr->history, begin_ns);
+	pipeline_tell_storms(&tr->pipeline, begin_ns);
 	pipeline_flush(&tr->pipeline);
 	if (trace_tracks(tr) && trace_ledger_is_due(&tr->ledger, now))
 		trace_ledger_look(&tr->ledger, now);
@@ -397,6 +401,8 @@ static void trace_drain(struct trace *tr)
 			break;
 		usleep(1000);
 	}
+	pipeline_tell_storms(&tr->pipeline, UINT64_MAX);
+	pipeline_flush(&tr->pipeline);
 	alarm(0);
 	pipeline_settle(&tr->pipeline);
 }

@@ -236,6 +236,10 @@ static void table_result(struct table_line *line, const struct event *ev)
 			table_text(line, ev->reason, sizeof(ev->reason));
 		}
 	}
+	if (ev->repeats) {
+		buf_lit(line->b, " x");
+		buf_u64(line->b, ev->repeats);
+	}
 	if (line->t->wide)
 		table_pool(line, ev);
 }
@@ -412,8 +416,9 @@ static int table_open(const struct sink_options *opts, void **ret_state)
 }
 
 /* Below the line, a little to the right. */
-static void table_verdict(struct buf *b, const struct event_verdict *verdict)
+static void table_verdict(struct buf *b, const struct event *ev)
 {
+	const struct event_verdict *verdict = ev->verdict;
 	const char *line = verdict->text, *end = line + verdict->text_len, *next;
 
 	for (; line < end; line = next) {
@@ -421,7 +426,7 @@ static void table_verdict(struct buf *b, const struct event_verdict *verdict)
 		buf_lit(b, "    ");
 		buf_bytes(b, line, (size_t)(next - line));
 	}
-	if (!verdict->more)
+	if (!verdict->more || ev->repeats)
 		return;
 	buf_lit(b, "              ");
 	buf_u64(b, verdict->more);
@@ -441,7 +446,7 @@ static int table_event(void *state, const struct event *ev)
 	table_line(&line, t, ev);
 	buf_char(&line, '\n');
 	if (ev->verdict)
-		table_verdict(&line, ev->verdict);
+		table_verdict(&line, ev);
 	if (line.overflow)
 		return -EMSGSIZE;
 	output_commit(&t->out, &line);

@@ -13,6 +13,8 @@
  *                             Prints its process id
  *   cli-load pass PARENT CHILD PORT    the parent listens, connects, and closes; the child accepts, and closes last.
  *                             Prints the parent's process id
+ *   cli-load storm N          in a network namespace of its own with two ports, both taken: N connects that fail, one
+ *                             each millisecond. Prints how many failed for want of a port
  *   cli-load exec CMD ...     CMD as the leader of a session, with SIGINT and SIGHUP as a login shell would leave them
  */
 #include <arpa/inet.h>
@@ -265,6 +267,39 @@ static int pass_main(const char *parent, const char *child, int port)
 	return waitpid(pid, NULL, 0) == pid ? 0 : 1;
 }
 
+static void storm_begin(int port)
+{
+	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	struct address server = loopback(AF_INET, port);
+	FILE *range;
+
+	CHECK(unshare(CLONE_NEWNET));
+	CHECK(ioctl(CHECK(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)), SIOCSIFFLAGS, &lo));
+	range = fopen("/proc/sys/net/ipv4/ip_local_port_range", "w");
+	if (!range || fprintf(range, "40000 40001") < 0 || fclose(range))
+		exit(1);
+	CHECK(listen(bound(AF_INET, SOCK_STREAM, port), 8));
+	for (int i = 0; i < 2; i++)
+		CHECK(connect(CHECK(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), &server.any, server.len));
+}
+
+static int storm_main(int count)
+{
+	struct address server = loopback(AF_INET, 8080);
+	int failed = 0;
+
+	storm_begin(8080);
+	for (int i = 0; i < count; i++) {
+		int fd = CHECK(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+
+		failed += connect(fd, &server.any, server.len) < 0 && errno == EADDRNOTAVAIL;
+		close(fd);
+		usleep(1000);
+	}
+	printf("%d\n", failed);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc >= 2 && !strcmp(argv[1], "talk"))
@@ -274,6 +309,8 @@ int main(int argc, char **argv)
 			close(bound(AF_INET, SOCK_DGRAM, 0));
 		return 0;
 	}
+	if (argc == 3 && !strcmp(argv[1], "storm"))
+		return storm_main(atoi(argv[2]));
 	if (argc >= 3 && !strcmp(argv[1], "exec"))
 		return exec_main(argv + 2);
 	if (argc == 4 && !strcmp(argv[1], "hold"))

@@ -206,6 +206,21 @@ else
 	skip trace/disk-full "no tmpfs can be mounted"
 fi
 
+# ---- a program that finds no port tries again and again ----
+
+start -H -e connect
+failed=$(within "$load" storm 2500)
+finish
+expect "connects that found no port" 2500 "$failed"
+# a line a second, each with the number of those it stands for
+grep ' connect .* failed ' "$T/out" >"$T/failed"
+lines=$(wc -l <"$T/failed")
+told=$(awk '{ n += match($0, / x[0-9]+$/) ? substr($0, RSTART + 2) : 1 } END { print n + 0 }' "$T/failed")
+expect "failures told" "$failed" "$told"
+expect "events shown" $((failed + 2)) "$shown"
+[ "$lines" -le 200 ] || wrong "$lines lines for a storm"
+verdict trace/storm
+
 # the number of a closed stdout must not become that of a map or a link, and be written to
 for how in "" --json; do
 	: >"$T/err"

@@ -6,7 +6,7 @@
 #   collect.sh OUT each|all BATCH...
 #
 # BATCH: scenarios that are there at the same time, as "T01 T02". each: porttrace is asked of each namespace; all: once
-# of all of them. PORTTRACE, PRESSURE_LOAD: the programs. PRESSURE_BACKEND: the options of the daemon. PRESSURE_OPTIONS:
+# of all of them, but for batches of up to three. PORTTRACE, PRESSURE_LOAD: the programs. PRESSURE_BACKEND: the options of the daemon. PRESSURE_OPTIONS:
 # those of pressure and why.
 
 set -uo pipefail
@@ -104,7 +104,7 @@ collect_batch() # NAME...
 	for name; do start_load "$name"; done
 	for name; do until_true 60 has_said "$name" READY || echo "$name does not get ready" >&2; done
 	until_true 20 covers "$(date +%s)" || echo "the history does not come up to now" >&2
-	if [ "$how" = all ]; then
+	if [ "$how" = all ] && [ $# -gt 3 ]; then
 		ask all
 	else
 		for name; do
