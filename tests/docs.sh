@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
 # Does the documentation say what the program does?  tests/docs.sh [BINARY]
-# Needs root and cgroup v2 for the commands of README.md; without them those are skipped, and that is said.
+# Needs root and cgroup v2 for the commands of README.md and of the guide; without them those are skipped, and that is said.
 
 set -uo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 binary=$(realpath "${1:-${PORTTRACE:-build/porttrace}}")
 man=docs/porttrace.8
+guide=docs/ephemeral-port-exhaustion.md
 failures=0 checks=0
 tmp=$(mktemp -d)
 cgroup=''
@@ -192,11 +193,6 @@ run_commands()
 {
 	local line program count=0
 
-	if ! make_cgroup; then
-		echo "skip - docs/the commands of README.md need root and cgroup v2"
-		return
-	fi
-	make_shims
 	while read -r line; do
 		count=$((count + 1))
 		program=${line#* -- }
@@ -209,6 +205,34 @@ run_commands()
 	check "README.md has runnable commands" test "$count" -gt 0
 }
 
+# What README.md shows of ports that run out is what the guide shows, and that is tested.
+screens_are_the_guides()
+{
+	local line missing=0
+
+	while read -r line; do
+		grep -qxF -- "$line" <(sed 's/^[[:space:]]*//' "$guide") ||
+			{ echo "README.md shows what $guide does not: $line"; missing=1; }
+	done < <(awk '/^```text$/ { on = 1; next } /^```$/ { on = 0 } on' README.md | sed 's/^[[:space:]]*//' | grep .)
+	return "$missing"
+}
+
+# All commands of the guide, in order, in namespaces of our own: network, mounts, and a /run without other names.
+run_guide()
+{
+	local program
+
+	for program in python3 ip ss unshare sysctl; do
+		command -v "$program" >/dev/null || { echo "skip - docs/guide: needs $program"; return; }
+	done
+	PATH=$tmp/bin:$PATH unshare --net --mount bash -c 'mount -t tmpfs none /run && mkdir /run/netns &&
+		ip link set lo up && exec python3 tests/guide/run.py "$1"' bash "$guide" >"$tmp/guide" 2>&1
+	grep -E '^(ok|not ok|skip) ' "$tmp/guide"
+	checks=$((checks + $(grep -cE '^(ok|not ok) ' "$tmp/guide")))
+	failures=$((failures + $(grep -c '^not ok ' "$tmp/guide")))
+	check "guide: its commands" grep -q '^ok - ' "$tmp/guide"
+}
+
 check "options: porttrace --help and the man page" same_options ''
 for command in $(commands); do
 	check "options: porttrace $command --help and the man page" same_options "$command"
@@ -218,13 +242,20 @@ if command -v mandoc >/dev/null; then
 else
 	echo "skip - docs/porttrace.8: mandoc is not installed"
 fi
-for document in README.md CONTRIBUTING.md; do
+for document in README.md CONTRIBUTING.md "$guide"; do
 	check "$document: files" files_exist "$document"
 	check "$document: make targets" make_targets_exist "$document"
 done
 check "README.md: an event travels through at most nine files" way_is_short
 check "porttrace.svg: columns" picture_has_columns
 check "CHANGELOG.md: version" changelog_has_version
-run_commands
+check "README.md: screens" screens_are_the_guides
+if make_cgroup; then
+	make_shims
+	run_commands
+	run_guide
+else
+	echo "skip - docs/the commands of README.md and of the guide need root and cgroup v2"
+fi
 echo "$((checks - failures)) of $checks checks passed"
 ((failures == 0))
