@@ -400,6 +400,43 @@ void pressure_sort(struct pressure_netns *netns)
 	qsort(netns->pools, netns->count, sizeof(*netns->pools), pressure_compare_severity);
 }
 
+const char *const pressure_order_names[PRESSURE_ORDER_COUNT] = {
+	[PRESSURE_BY_SEVERITY] = "severity", [PRESSURE_BY_PERCENT] = "percent",   [PRESSURE_BY_USED] = "used",
+	[PRESSURE_BY_OPENS] = "opens",	     [PRESSURE_BY_FAILURES] = "failures",
+};
+
+static double pressure_order_key(const struct pressure_pool *pool, enum pressure_order order)
+{
+	uint32_t used = pool->measure.used, capacity = pressure_capacity(pool);
+
+	switch (order) {
+	case PRESSURE_BY_PERCENT:
+		return capacity ? (double)used / capacity : 1;
+	case PRESSURE_BY_USED:
+		return used;
+	case PRESSURE_BY_OPENS:
+		return pool->opens_per_s;
+	case PRESSURE_BY_FAILURES:
+		return pool->failures;
+	default:
+		return 0;
+	}
+}
+
+static int pressure_compare_order(const void *a, const void *b, void *arg)
+{
+	const struct pressure_pool *x = a, *y = b;
+	enum pressure_order order = *(const enum pressure_order *)arg;
+	double rx = pressure_order_key(x, order), ry = pressure_order_key(y, order);
+
+	return rx == ry ? pressure_compare_severity(a, b) : rx < ry ? 1 : -1;
+}
+
+void pressure_sort_by(struct pressure_netns *netns, enum pressure_order order)
+{
+	qsort_r(netns->pools, netns->count, sizeof(*netns->pools), pressure_compare_order, &order);
+}
+
 int pressure_look(const struct pressure_input *in, struct pressure_past *past, uint64_t now_ns,
 		  struct pressure_netns *ret)
 {

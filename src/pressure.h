@@ -137,6 +137,11 @@ uint64_t pressure_pool_id(uint32_t netns_inum, const struct pool_key *key);
 void pressure_judge(struct pressure_pool *pool);
 /* The worst first: again after that. */
 void pressure_sort(struct pressure_netns *netns);
+enum pressure_order { PRESSURE_BY_SEVERITY, PRESSURE_BY_PERCENT, PRESSURE_BY_USED, PRESSURE_BY_OPENS,
+		      PRESSURE_BY_FAILURES, PRESSURE_ORDER_COUNT };
+extern const char *const pressure_order_names[PRESSURE_ORDER_COUNT]; /* "severity", "percent", ... */
+/* The largest first. */
+void pressure_sort_by(struct pressure_netns *netns, enum pressure_order order);
 /* The ports that are taken, in percent of the capacity, rounded down. 100 only if none is free. */
 uint32_t pressure_percent(uint32_t used, uint32_t capacity);
 /* The ports that may be used: in use and free; where a bind could not be seen, the larger number. */

@@ -27,7 +27,17 @@ struct pressure_options {
 	uint64_t most, every_ns;
 	const char *netns, *history, *cgroup;
 	enum trace_backend backend;
+	enum pressure_order order;
 };
+
+static int pressure_set_order(void *field, const char *text, char *why)
+{
+	int i = cli_word("order", pressure_order_names, PRESSURE_ORDER_COUNT, text, why);
+
+	if (i >= 0)
+		*(enum pressure_order *)field = (enum pressure_order)i;
+	return i < 0 ? i : 0;
+}
 
 #define PRESSURE_AT(field) offsetof(struct pressure_options, field)
 
@@ -37,6 +47,9 @@ static const struct cli_option pressure_rows[] = {
 	CLI_FLAG("Which:", 'a', "all", cli_set_true, PRESSURE_AT(all), "pools that are under no pressure, too"),
 	CLI_ARG("Which:", 'n', "top", "N", cli_set_count, PRESSURE_AT(most), "at most so many of a namespace (20)",
 		"a number of pools, 1 or more"),
+	CLI_ARG("Show:", 0, "sort", "BY", pressure_set_order, PRESSURE_AT(order),
+		"the largest first: severity (default), percent, used,\nopens, failures",
+		"severity, percent, used, opens or failures"),
 	CLI_FLAG("Show:", 0, "once", cli_set_true, PRESSURE_AT(once),
 		 "two looks, a moment apart, and one answer (not on a terminal:\nalways)"),
 	CLI_ARG("Show:", 0, "every", "TIME", cli_set_duration, PRESSURE_AT(every_ns), "time between looks (1 s)",
@@ -106,6 +119,8 @@ static int pressure_worst(const struct pressure_view *view)
 
 static void pressure_show(struct pressure_cmd *cmd, const struct pressure_view *view)
 {
+	for (size_t i = 0; i < view->count; i++)
+		pressure_sort_by(&view->netns[i], cmd->opts.order);
 	if (cmd->opts.json)
 		pressure_json(&cmd->out, view, cmd->opts.most, cmd->opts.all);
 	else

@@ -338,6 +338,31 @@ static void test_severity(void **state)
 	assert_int_equal(pool.severity, PRESSURE_CRIT);
 }
 
+/* The largest first; of equal ones the worst. */
+static void test_order(void **state)
+{
+	static const struct {
+		enum pressure_order order;
+		uint64_t first, last;
+	} rows[] = {
+		{ PRESSURE_BY_SEVERITY, 3, 2 }, { PRESSURE_BY_USED, 2, 3 },	{ PRESSURE_BY_PERCENT, 3, 2 },
+		{ PRESSURE_BY_OPENS, 1, 3 },	{ PRESSURE_BY_FAILURES, 3, 2 },
+	};
+	struct pressure_pool pools[3] = {
+		{ .id = 1, .measure.used = 20, .measure.capacity.max = 100, .opens_per_s = 5, .severity = PRESSURE_WARN },
+		{ .id = 2, .measure.used = 50, .measure.capacity.max = 1000, .opens_per_s = 1 },
+		{ .id = 3, .measure.used = 10, .measure.capacity.max = 10, .severity = PRESSURE_CRIT, .failures = 1 },
+	};
+	struct pressure_netns ns = { .pools = pools, .count = 3 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		pressure_sort_by(&ns, rows[i].order);
+		assert_int_equal(pools[0].id, rows[i].first);
+		assert_int_equal(pools[2].id, rows[i].last);
+	}
+}
+
 static void test_percent(void **state)
 {
 	(void)state;
@@ -355,7 +380,7 @@ int main(void)
 		cmocka_unit_test(test_owners),	  cmocka_unit_test(test_no_owner),
 		cmocka_unit_test(test_rates),	  cmocka_unit_test(test_id),
 		cmocka_unit_test(test_forecast),  cmocka_unit_test(test_forecast_releases),
-		cmocka_unit_test(test_severity),  cmocka_unit_test(test_percent),
+		cmocka_unit_test(test_severity),  cmocka_unit_test(test_percent), cmocka_unit_test(test_order),
 	};
 
 	return cmocka_run_group_tests_name("pressure", tests, NULL, end);
