@@ -108,7 +108,7 @@ static __always_inline void attempt_syn_sent(struct attempt *at)
 		at->search_from_ns = bpf_ktime_get_boot_ns();
 }
 
-/* inet_hash_connect() or inet6_hash_connect() returned, with a port or without. */
+/* inet_hash_connect() or inet6_hash_connect() returned, with a port or without: then the socket loses its address too. */
 static __always_inline void handle_connect_search(struct sock *sk)
 {
 	__u64 key = (__u64)sk;
@@ -117,6 +117,7 @@ static __always_inline void handle_connect_search(struct sock *sk)
 	if (!at || !at->search_from_ns)
 		return;
 	search_fill(&at->ev, bpf_ktime_get_boot_ns() - at->search_from_ns);
+	sock_fill_addresses(&at->ev, sk);
 	at->search_from_ns = 0;
 }
 
