@@ -7,8 +7,6 @@
 
 #include "metrics_table.h"
 
-_Static_assert(sizeof(struct metrics_key) % sizeof(uint64_t) == 0, "metrics_hash() reads words");
-
 int metrics_new(struct metrics **ret)
 {
 	*ret = calloc(1, sizeof(**ret));
@@ -26,9 +24,10 @@ void metrics_free(struct metrics *m)
 
 /* ---- events ---- */
 
-static uint32_t metrics_hash(const struct metrics_key *key)
+/* Of a container's id the beginning is enough. Where the table lies differs: nobody can choose names that collide. */
+static uint32_t metrics_hash(const struct metrics *m, const struct metrics_key *key)
 {
-	uint64_t words[sizeof(*key) / sizeof(uint64_t)], hash = 0;
+	uint64_t words[(offsetof(struct metrics_key, container) + 16) / sizeof(uint64_t)], hash = (uintptr_t)m;
 
 	memcpy(words, key, sizeof(words));
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -41,7 +40,7 @@ static uint32_t metrics_hash(const struct metrics_key *key)
 /* An entry, made if it is not there; NULL = the first `limit` places are taken. */
 static struct metrics_entry *metrics_find(struct metrics *m, const struct metrics_key *key, size_t limit)
 {
-	uint32_t slot = metrics_hash(key) % METRICS_SLOTS;
+	uint32_t slot = metrics_hash(m, key) % METRICS_SLOTS;
 
 	for (; m->slots[slot]; slot = (slot + 1) % METRICS_SLOTS) {
 		struct metrics_entry *e = &m->entries[m->slots[slot] - 1];
@@ -56,19 +55,23 @@ static struct metrics_entry *metrics_find(struct metrics *m, const struct metric
 	return &m->entries[m->count - 1];
 }
 
-/* Where `key` is counted: by itself; with all others of its kind; at last, whatever its errno. */
+/* With all others of its kind; at last, whatever its errno. */
+static struct metrics_entry *metrics_other(struct metrics *m, const struct metrics_key *key)
+{
+	struct metrics_key other = { .what = key->what, .proto = key->proto, .op = key->op, .detail = key->detail,
+				     .error = key->error, .is_other = true };
+	struct metrics_entry *e = metrics_find(m, &other, METRICS_SETS_MAX + METRICS_OTHERS_MAX / 2);
+
+	m->dropped++;
+	other.error = 0;
+	return e ? e : metrics_find(m, &other, METRICS_SETS_MAX + METRICS_OTHERS_MAX);
+}
+
 static struct metrics_entry *metrics_place(struct metrics *m, const struct metrics_key *key)
 {
 	struct metrics_entry *e = metrics_find(m, key, METRICS_SETS_MAX);
-	struct metrics_key other = { .what = key->what, .proto = key->proto, .op = key->op, .detail = key->detail,
-				     .error = key->error, .is_other = true };
 
-	if (e)
-		return e;
-	m->dropped++;
-	e = metrics_find(m, &other, METRICS_SETS_MAX + METRICS_OTHERS_MAX / 2);
-	other.error = 0;
-	return e ? e : metrics_find(m, &other, METRICS_SETS_MAX + METRICS_OTHERS_MAX);
+	return e ? e : metrics_other(m, key);
 }
 
 static enum metrics_op metrics_op_of(const struct event *ev)
@@ -85,8 +88,8 @@ static void metrics_key_fill(struct metrics_key *key, const struct event *ev, en
 				     .op = (uint8_t)metrics_op_of(ev) };
 	if (what == METRICS_SEARCHED)
 		return;
-	memcpy(key->comm, ev->name, strnlen(ev->name, sizeof(key->comm)));
-	memcpy(key->container, ev->container_id, strnlen(ev->container_id, sizeof(key->container)));
+	memccpy(key->comm, ev->name, '\0', sizeof(key->comm));
+	memccpy(key->container, ev->container_id, '\0', sizeof(key->container));
 }
 
 /* Is it about the local port that a call failed, not about the other side? */

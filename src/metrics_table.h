@@ -5,7 +5,7 @@
 
 #include "metrics_text.h"
 
-#define METRICS_OTHERS_MAX 512 /* places for what METRICS_SETS_MAX left out */
+#define METRICS_OTHERS_MAX 512 /* places for what METRICS_SETS_MAX left out: half of them do for all but errno */
 #define METRICS_SLOTS 4096
 #define METRICS_BUCKETS 8 /* of a histogram, without the last, which has all */
 
