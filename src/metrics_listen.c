@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#if __has_include(<microhttpd.h>)
+#if __has_include(<microhttpd.h>) && !defined(WITHOUT_MICROHTTPD)
 
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -49,6 +49,8 @@ struct metrics_listen {
 	uint64_t made, made_ns; /* texts so far; when the last one was made, CLOCK_MONOTONIC */
 	bool wanted, ending;
 };
+
+const bool metrics_listen_is_built = true;
 
 static int metrics_listen_load(struct metrics_listen *l, char *err)
 {
@@ -254,6 +256,8 @@ void metrics_listen_close(struct metrics_listen *listener)
 }
 
 #else /* nothing ever listens */
+
+const bool metrics_listen_is_built = false;
 
 int metrics_listen_open(const struct endpoint *address, struct metrics_listen **ret, char *err)
 {

@@ -17,6 +17,7 @@
 
 struct metrics_listen;
 
+extern const bool metrics_listen_is_built; /* libmicrohttpd was there */
 /* 0, or -errno with what is wrong in `err`, and what helps. The caller ends *ret with metrics_listen_close. */
 int metrics_listen_open(const struct endpoint *address, struct metrics_listen **ret, char *err);
 /* Does a request wait for a text? */
