@@ -240,6 +240,8 @@ void metrics_update(struct metrics *m, const struct metrics_self *self)
 		else
 			metrics_write_count(m, &m->entries[i]);
 	}
+	if (!self)
+		return;
 	if (self->look_ns)
 		metrics_end_real(metrics_line(&m->counted, METRICS_LOOK, ""), (double)self->look_ns / 1e9);
 	metrics_end(metrics_line(&m->counted, METRICS_LOST, ""), self->events_lost);

@@ -38,7 +38,7 @@ void metrics_event(struct metrics *m, const struct event *ev);
 /* What a look at `count` namespaces found, instead of the one before; 0 = nothing is known of pools any more. */
 int metrics_look(struct metrics *m, const struct pressure_netns *netns, const struct rule_counters *counters,
 		 size_t count);
-/* Writes the numbers of now. metrics_text gives them out. */
+/* Writes the numbers of now; `self` NULL = of a look alone, without events. metrics_text gives them out. */
 void metrics_update(struct metrics *m, const struct metrics_self *self);
 /* The whole text, in a buffer that grows: cleared, or of the call before. Its data is the caller's. 0 or -ENOMEM. */
 int metrics_text(const struct metrics *m, enum metrics_dialect dialect, struct buf *ret);

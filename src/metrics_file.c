@@ -11,7 +11,7 @@
 
 #include "cleanup.h"
 
-static int metrics_file_fill(int fd, const struct buf *text)
+int metrics_file_put(int fd, const struct buf *text)
 {
 	for (size_t at = 0; at < text->len;) {
 		ssize_t n = write(fd, text->data + at, text->len - at);
@@ -20,7 +20,7 @@ static int metrics_file_fill(int fd, const struct buf *text)
 			return -errno;
 		at += n > 0 ? (size_t)n : 0;
 	}
-	return fchmod(fd, 0644) ? -errno : 0;
+	return 0;
 }
 
 int metrics_file_write(const char *path, const struct buf *text)
@@ -37,7 +37,9 @@ int metrics_file_write(const char *path, const struct buf *text)
 	fd = mkostemp(temporary, O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	r = metrics_file_fill(fd, text);
+	r = metrics_file_put(fd, text);
+	if (r == 0 && fchmod(fd, 0644))
+		r = -errno;
 	if (r == 0 && rename(temporary, path))
 		r = -errno;
 	if (r < 0)

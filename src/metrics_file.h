@@ -10,5 +10,7 @@
  * there is something that is no file, such as /dev/null, and is not replaced.
  */
 int metrics_file_write(const char *path, const struct buf *text);
+/* All of it, to an open file. 0 or -errno. */
+int metrics_file_put(int fd, const struct buf *text);
 
 #endif
