@@ -4,8 +4,12 @@
 #include <bpf/libbpf.h>
 #include <sqlite3.h>
 
+#include "metrics_listen.h"
+
 void version_print(FILE *out)
 {
-	fprintf(out, "porttrace %s\nlibbpf %s, SQLite %s; sinks: table, json\nLicence: GPL-2.0-only OR BSD-2-Clause\n",
-		PORTTRACE_VERSION, libbpf_version_string(), sqlite3_libversion());
+	fprintf(out, "porttrace %s\nlibbpf %s, SQLite %s; sinks: table, json; metrics: file%s\n"
+		     "Licence: GPL-2.0-only OR BSD-2-Clause\n",
+		PORTTRACE_VERSION, libbpf_version_string(), sqlite3_libversion(),
+		metrics_listen_is_built ? ", http (libmicrohttpd)" : "");
 }

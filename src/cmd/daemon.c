@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* porttrace daemon: keeps the history, and shows nothing. */
+/* porttrace daemon: keeps the history and metrics, and shows nothing. */
 #include "../cmd.h"
 
 #include <stddef.h>
@@ -16,6 +16,7 @@
 static const struct cli_option daemon_rows[] = {
 	CLI_ARG(DAEMON, 0, "history", "PATH", cli_set_text, DAEMON_AT(history),
 		"the file to keep (default: " HISTORY_DEFAULT_PATH ")", "a file such as " HISTORY_DEFAULT_PATH),
+	TRACE_METRICS_ROWS(DAEMON),
 	CLI_ARG(DAEMON, 'd', "duration", "TIME", cli_set_duration, DAEMON_AT(duration_ns),
 		"end after this time (default: at SIGTERM)", "a time such as 10, 1.5s or 2m"),
 	CLI_ARG(DAEMON, 0, "backend", "NAME", trace_set_backend, DAEMON_AT(backend), "auto (default), tracing, cgroup",
@@ -31,7 +32,7 @@ static const struct cli_command daemon_command = {
 	.name = "porttrace daemon",
 	.usage = "[OPTIONS]",
 	.summary = "Keeps who had which port in a file, for 'porttrace who PORT --at TIME' and\n"
-		   "'porttrace history'. Stays in the foreground.",
+		   "'porttrace history', and metrics for Prometheus. Stays in the foreground.",
 	.options = daemon_rows,
 	.option_count = sizeof(daemon_rows) / sizeof(daemon_rows[0]),
 };

@@ -14,6 +14,8 @@
 #include "../cli.h"
 #include "../clock.h"
 #include "../cmd.h"
+#include "../metrics.h"
+#include "../metrics_file.h"
 #include "help.h"
 #include "trace.h"
 
@@ -25,7 +27,7 @@
 struct pressure_options {
 	bool once, json, all, no_bpf, help;
 	uint64_t most, every_ns;
-	const char *netns, *history, *cgroup;
+	const char *netns, *history, *cgroup, *metrics;
 	enum trace_backend backend;
 	enum pressure_order order;
 };
@@ -55,6 +57,9 @@ static const struct cli_option pressure_rows[] = {
 	CLI_ARG("Show:", 0, "every", "TIME", cli_set_duration, PRESSURE_AT(every_ns), "time between looks (1 s)",
 		"a time such as 1, 0.5s or 1m"),
 	CLI_FLAG("Show:", 'j', "json", cli_set_true, PRESSURE_AT(json), "JSON Lines, one object a pool"),
+	CLI_ARG("Show:", 0, "metrics-file", "PATH", cli_set_text, PRESSURE_AT(metrics),
+		"metrics for Prometheus in this file, once and instead; -:\nto the output",
+		"a file such as /var/lib/prometheus/node-exporter/porttrace.prom, or -"),
 	CLI_ARG("Other:", 0, "history", "PATH", cli_set_text, PRESSURE_AT(history),
 		"the history that tells who opened what is in TIME_WAIT\n(/var/lib/porttrace/history.db, if it is "
 		"there)",
@@ -127,12 +132,39 @@ static void pressure_show(struct pressure_cmd *cmd, const struct pressure_view *
 		pressure_text(&cmd->out, view, cmd->opts.most, cmd->opts.all);
 }
 
+static int pressure_write_metrics(const char *path, const struct pressure_view *view)
+{
+	struct metrics *m;
+	struct buf text = { 0 };
+	int r = metrics_new(&m);
+
+	if (r == 0)
+		r = metrics_look(m, view->netns, view->counters, view->count);
+	if (r == 0) {
+		metrics_update(m, NULL);
+		r = metrics_text(m, METRICS_PROMETHEUS, &text);
+	}
+	if (r == 0)
+		r = strcmp(path, "-") ? metrics_file_write(path, &text) : metrics_file_put(STDOUT_FILENO, &text);
+	free(text.data);
+	metrics_free(m);
+	return r;
+}
+
 /* Writes what has been said so far. 0 or -errno. */
 static int pressure_write(struct pressure_cmd *cmd)
 {
 	int r = report_end(&cmd->out);
 
 	return r < 0 ? r : 0;
+}
+
+static int pressure_put_once(struct pressure_cmd *cmd, const struct pressure_view *view)
+{
+	if (cmd->opts.metrics)
+		return pressure_write_metrics(cmd->opts.metrics, view);
+	pressure_show(cmd, view);
+	return pressure_write(cmd);
 }
 
 /* The exit status. */
@@ -151,11 +183,11 @@ static int pressure_once(struct pressure_cmd *cmd)
 		r = pressure_session_look(&cmd->session, &view);
 	if (r < 0)
 		return r == -EINTR ? EXIT_STATUS_OK : pressure_fail(r, "cannot read the sockets");
-	pressure_show(cmd, &view);
 	status = pressure_worst(&view);
+	r = pressure_put_once(cmd, &view);
 	pressure_view_free(&view);
-	r = pressure_write(cmd);
-	return r == 0 || r == -EPIPE ? status : pressure_fail(r, "cannot write the output");
+	return r == 0 || r == -EPIPE ? status : pressure_fail(r, cmd->opts.metrics ? "cannot write the metrics" :
+										     "cannot write the output");
 }
 
 static int pressure_round(struct pressure_cmd *cmd)
@@ -245,7 +277,7 @@ static int pressure_run(struct pressure_cmd *cmd)
 	cmd->session.no_bpf = cmd->opts.no_bpf;
 	cmd->session.patient = !cmd->opts.once && isatty(STDOUT_FILENO);
 	cmd->session.history_path = cmd->opts.history;
-	if (cmd->opts.once || !isatty(STDOUT_FILENO))
+	if (cmd->opts.once || cmd->opts.metrics || !isatty(STDOUT_FILENO))
 		return pressure_once(cmd);
 	return cmd->opts.no_bpf ? pressure_watch(cmd) : pressure_live(cmd);
 }

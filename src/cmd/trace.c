@@ -26,6 +26,7 @@
 #include "help.h"
 #include "trace.h"
 #include "trace_ledger.h"
+#include "trace_metrics.h"
 #include "trace_verdict.h"
 
 #define TRACE_POLL_BUSY_MS 20
@@ -42,6 +43,7 @@ struct trace {
 	struct pipeline pipeline;
 	struct trace_ledger ledger;
 	struct trace_verdict *verdict; /* NULL = nothing is shown */
+	struct trace_metrics *metrics; /* NULL = none */
 	struct history *history;
 	struct child child;
 	char hostname[HOST_NAME_MAX + 1];
@@ -137,7 +139,7 @@ static int trace_check_cgroup(const char *path, char *err)
 /* The ledger is looked at by itself: it has to be whole, whatever is shown. */
 static bool trace_keeps(const struct trace *tr)
 {
-	return tr->opts.history || tr->opts.audit_every_ns || tr->opts.watch;
+	return tr->opts.history || tr->opts.audit_every_ns || tr->opts.watch || tr->metrics;
 }
 
 static bool trace_tracks(const struct trace *tr)
@@ -253,8 +255,8 @@ static int trace_open_pipeline(struct trace *tr)
 	p->give_up = &trace_give_up;
 	p->track = trace_tracks(tr);
 	p->history = tr->history;
-	p->watch = tr->opts.watch ? tr->opts.watch->event : NULL;
-	p->watch_arg = tr->opts.watch ? tr->opts.watch->arg : NULL;
+	p->watch = tr->opts.watch ? tr->opts.watch->event : tr->metrics ? trace_metrics_event : NULL;
+	p->watch_arg = tr->opts.watch ? tr->opts.watch->arg : tr->metrics;
 	p->decode.backend = tr->attach.ops->backend;
 	opts.sockets = p->sockets;
 	tr->ledger.pipeline = p;
@@ -271,6 +273,8 @@ static int trace_open_pipeline(struct trace *tr)
 		r = trace_open_verdict(tr);
 	if (r == 0 && !tr->opts.json) /* a line of a pipeline stands for one event */
 		r = storm_new(&p->storm);
+	if (r == 0 && tr->metrics)
+		r = trace_metrics_begin(tr->metrics, p->sockets, tr->ledger.by_cookie);
 	if (r == 0)
 		r = capture_open_ring(tr->attach.ring_fd, pipeline_record, p, &tr->capture);
 	tr->ledger.capture = tr->capture;
@@ -285,6 +289,7 @@ static void trace_close(struct trace *tr)
 	history_close(tr->history);
 	trace_ledger_close(&tr->ledger);
 	trace_verdict_close(tr->verdict);
+	trace_metrics_close(tr->metrics);
 	enrich_close(tr->pipeline.enrich);
 	wall_free(tr->pipeline.wall);
 	storm_free(tr->pipeline.storm);
@@ -318,6 +323,21 @@ static void trace_look(struct trace *tr, uint64_t now_ns)
 	tr->watch_ns = now_ns + watch->every_ns;
 }
 
+/* Without what has begun and may still be told. */
+static uint64_t trace_lost(const struct trace *tr, const struct attach_loss *loss)
+{
+	return loss->counters.lost_ring + loss->counters.lost_state + loss->missed_runs + tr->pipeline.damaged +
+	       tr->pipeline.unwritten;
+}
+
+static void trace_tell_metrics(struct trace *tr, uint64_t now_ns)
+{
+	struct attach_loss loss;
+
+	if (attach_read_loss(&tr->attach, &loss) == 0)
+		trace_metrics_tell(tr->metrics, trace_lost(tr, &loss), now_ns);
+}
+
 /* Reads and writes out what there is. Number of records. */
 static int trace_batch(struct trace *tr)
 {
@@ -338,6 +358,8 @@ static int trace_batch(struct trace *tr)
 		trace_ledger_look(&tr->ledger, now);
 	if (tr->opts.watch && now >= tr->watch_ns)
 		trace_look(tr, now);
+	if (tr->metrics && trace_metrics_is_due(tr->metrics, now))
+		trace_tell_metrics(tr, now);
 	return n;
 }
 
@@ -416,7 +438,7 @@ static void trace_close_line(struct trace *tr)
 	if (attach_read_loss(&tr->attach, &loss) < 0)
 		return;
 	halves = loss.counters.lost_state + loss.leftover;
-	lost = loss.counters.lost_ring + halves + loss.missed_runs + p->damaged + p->unwritten;
+	lost = trace_lost(tr, &loss) + loss.leftover;
 	seen = loss.counters.seen + halves + loss.missed_runs;
 	fprintf(stderr, "%llu events shown, %llu seen, %llu lost", (unsigned long long)p->shown,
 		(unsigned long long)seen, (unsigned long long)lost);
@@ -520,9 +542,12 @@ static void trace_tell_history(struct trace *tr)
 static int trace_finish(struct trace *tr)
 {
 	int error = tr->pipeline.output_error;
+	struct attach_loss loss;
 
 	if (tr->history)
 		trace_tell_history(tr);
+	if (tr->metrics && attach_read_loss(&tr->attach, &loss) == 0)
+		trace_metrics_end(tr->metrics, trace_lost(tr, &loss) + loss.leftover);
 
 	if (!tr->opts.quiet && (error != -EPIPE || tr->opts.verbose))
 		trace_close_line(tr);
@@ -590,6 +615,7 @@ int trace_execute(const struct trace_options *opts)
 {
 	static struct trace tr; /* large: port sets */
 	char err[CLI_ERR_SIZE];
+	bool failed;
 	int status;
 
 	tr.opts = *opts;
@@ -605,7 +631,8 @@ int trace_execute(const struct trace_options *opts)
 		fprintf(stderr, "porttrace: cannot start %s: %s\n", tr.opts.command[0], strerror(errno));
 		return EXIT_STATUS_FAILED;
 	}
-	status = trace_open_history(&tr) < 0 ? EXIT_STATUS_FAILED : trace_run(&tr);
+	failed = trace_open_history(&tr) < 0 || trace_metrics_open(&tr.opts, &tr.metrics) < 0;
+	status = failed ? EXIT_STATUS_FAILED : trace_run(&tr);
 	if (isatty(STDERR_FILENO) && tr.attach.state)
 		child_leave_files_behind();
 	trace_close(&tr);

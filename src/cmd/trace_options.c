@@ -9,6 +9,7 @@
 
 #include "../parse.h"
 #include "filter_options.h"
+#include "free_options.h"
 
 #define TRACE_RINGBUF_MIN (4u << 10)
 #define TRACE_ITEM_MAX 256
@@ -74,6 +75,25 @@ static int trace_set_color(void *field, const char *text, char *why)
 	if (i >= 0)
 		*(enum trace_color *)field = (enum trace_color)i;
 	return i < 0 ? i : 0;
+}
+
+int trace_set_listen(void *field, const char *text, char *why)
+{
+	const char *colon = strrchr(text, ':');
+	char address[TRACE_ITEM_MAX];
+	struct endpoint ep;
+	uint32_t port;
+
+	(void)why;
+	if (!colon || colon - text >= (int)sizeof(address) || (text[0] != '[' && strchr(text, ':') != colon))
+		return -EINVAL;
+	snprintf(address, sizeof(address), "%.*s", (int)(colon - text), text);
+	if (free_parse_address(address, &ep) < 0 || parse_u32(colon + 1, 1, UINT16_MAX, &port) < 0)
+		return -EINVAL;
+	ep.has_port = true;
+	ep.port = (uint16_t)port;
+	*(struct endpoint *)field = ep;
+	return 0;
 }
 
 static int trace_set_ringbuf(void *field, const char *text, char *why)
@@ -148,6 +168,7 @@ static const struct cli_option trace_rows[] = {
 	CLI_ARG(SHOW, 0, "history", "PATH", cli_set_text, TRACE_AT(history),
 		"also keep who had which port in this file, for\n'porttrace who PORT --at TIME'",
 		"a file such as /var/lib/porttrace/history.db"),
+	TRACE_METRICS_ROWS(SHOW),
 
 	CLI_ARG(STOP, 'd', "duration", "TIME", cli_set_duration, TRACE_AT(duration_ns),
 		"after this time: 10 (seconds), 1.5s, 500ms, 2m",

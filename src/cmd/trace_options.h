@@ -35,6 +35,9 @@ struct trace_options {
 	bool header;
 	enum trace_color color;
 
+	const char *metrics_file; /* NULL = none */
+	struct endpoint metrics_listen; /* port 0 = nowhere */
+	uint64_t metrics_every_ns; /* between two files; 0 = the default */
 	const char *history; /* path of the file to keep; NULL = none */
 	bool no_output; /* events are kept, not shown: porttrace daemon, audit */
 	uint64_t audit_every_ns; /* compare the ledger with the kernel's tables; 0 = never */
@@ -65,6 +68,21 @@ void trace_options_init(struct trace_options *opts);
 /* Cli setters: --backend, --attach-mode. */
 int trace_set_backend(void *field, const char *text, char *why);
 int trace_set_mode(void *field, const char *text, char *why);
+/* Cli setter: "127.0.0.1:9184" or "[::1]:9184" to a struct endpoint. */
+int trace_set_listen(void *field, const char *text, char *why);
+
+/* The rows of metrics, for the commands that trace. */
+#define TRACE_METRICS_ROWS(heading)										\
+	CLI_ARG(heading, 0, "metrics-file", "PATH", cli_set_text, offsetof(struct trace_options, metrics_file),	\
+		"also keep metrics in this file, for node_exporter's\ntextfile collector",			\
+		"a file such as /var/lib/prometheus/node-exporter/porttrace.prom"),				\
+	CLI_ARG(heading, 0, "metrics-every", "TIME", cli_set_duration,						\
+		offsetof(struct trace_options, metrics_every_ns), "write that file so often (15 s)",		\
+		"a time such as 15, 500ms or 1m"),								\
+	CLI_ARG(heading, 0, "metrics-listen", "ADDR:PORT", trace_set_listen,					\
+		offsetof(struct trace_options, metrics_listen),							\
+		"also serve metrics at http://ADDR:PORT/metrics,\nfor Prometheus",				\
+		"an address and a port such as 127.0.0.1:9184")
 
 /* Whether to colour what goes to `fd`: --color, else a terminal without NO_COLOR and TERM=dumb
  * (no-color.org). */

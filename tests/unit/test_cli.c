@@ -449,11 +449,14 @@ static void test_trace_help(void **state)
 		text, "Usage: porttrace [OPTIONS]\n       porttrace [OPTIONS] -- COMMAND", 50);
 	for (size_t i = 0; i < trace_command.option_count; i++) {
 		const struct cli_option *opt = &trace_command.options[i];
+		const char *found;
 		char want[64];
 
-		snprintf(want, sizeof(want), "--%s%s%s ", opt->long_name, opt->arg ? " " : "",
+		snprintf(want, sizeof(want), "--%s%s%s", opt->long_name, opt->arg ? " " : "",
 			 opt->arg ? opt->arg : "");
-		assert_non_null(strstr(text, want));
+		found = strstr(text, want);
+		assert_non_null(found);
+		assert_non_null(memchr(" \n", found[strlen(want)], 2));
 		assert_null(strstr(strstr(text, opt->group) + 1, opt->group));
 	}
 	for (; *text; text = strchr(text, '\n') + 1)
