@@ -10,6 +10,7 @@ void output_init(struct output *out, int fd)
 {
 	out->fd = fd;
 	out->buf = (struct buf){ .data = out->room, .size = sizeof(out->room) };
+	out->torn = out->torn_own = false;
 }
 
 /* Another program may have made our stdout non-blocking: the flag belongs to the open file. */
