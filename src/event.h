@@ -131,10 +131,11 @@ struct port_facts {
 #define EVENT_ID_SIZE 80
 #define EVENT_REASON_SIZE 256
 
-/* Who has the port that an event asked for in vain: one socket, and the process that it belongs to. */
+/* Who has the port, or the pair of endpoints, that an event asked for in vain: one socket, and its process. */
 struct holder {
 	enum holder_kind kind;
 	struct endpoint local;
+	enum event_how how; /* how it came by its port; HOW_NONE = unknown */
 	uint32_t pid; /* 0 = unknown */
 	uint64_t process_start_ns; /* since boot; 0 = unknown */
 	uint64_t cgroup_id; /* 0 = unknown */
