@@ -21,7 +21,7 @@ static int output_wait(int fd)
 	return poll(&p, 1, -1) < 0 ? -errno : 0;
 }
 
-/* Ends of lines in the first `n` bytes, but for those that belong to the line above. `own`: is the last of them its own? */
+/* Ends of lines in the first `n` bytes, but for those that belong to the line above. `own`: is the last its own? */
 static size_t output_count(const struct output *out, size_t n, bool *own)
 {
 	size_t lines = 0;
