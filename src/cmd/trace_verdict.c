@@ -7,10 +7,12 @@
 #include <string.h>
 
 #include "../clock.h"
+#include "../rule_event.h"
 #include "explain.h"
 
 #define TRACE_VERDICT_POOLS 64 /* of which is remembered when they were looked at */
 #define TRACE_VERDICT_EVERY_NS UINT64_C(1000000000)
+#define TRACE_VERDICT_AHEAD_NS UINT64_C(6000000000) /* 200 ms of reading, at that share */
 #define TRACE_VERDICT_SHARE 30 /* a look takes at most this part of the time */
 
 struct trace_verdict_pool {
@@ -26,8 +28,10 @@ struct trace_verdict {
 	struct pressure_session session;
 	const struct sockets *ledger;
 	uint64_t next_ns; /* CLOCK_MONOTONIC: no look of any pool before */
+	uint64_t paid_ns; /* CLOCK_MONOTONIC: by then the share has paid for the settings that were read */
 	struct trace_verdict_pool pools[TRACE_VERDICT_POOLS];
 	struct event_verdict last;
+	struct netns_facts facts; /* of the event that is told */
 	char text[8192];
 };
 
@@ -75,7 +79,8 @@ static void trace_verdict_say(struct trace_verdict *v, const struct pressure_vie
 	struct buf b = { .data = v->text, .size = sizeof(v->text) };
 
 	explain_pool(&b, view, i, pool);
-	v->last = (struct event_verdict){ .used = pool->measure.used,
+	v->last = (struct event_verdict){ .has_pool = true,
+					  .used = pool->measure.used,
 					  .capacity = pressure_capacity(pool),
 					  .reserved = view->netns[i].reserved,
 					  .blocked = trace_verdict_blocked(&view->netns[i]),
@@ -153,12 +158,65 @@ static void trace_verdict_tell(struct trace_verdict *v, struct trace_verdict_poo
 	ev->verdict = &v->last;
 }
 
+/* ---- failures that one call explains ---- */
+
+/* Read by way of the process that failed, or of the one that is in its way; false = neither is there any more. */
+static bool trace_verdict_facts(const struct event *ev, struct netns_facts *ret)
+{
+	uint32_t pids[] = { ev->pid, ev->holder.pid };
+
+	for (size_t i = 0; i < 2; i++)
+		if (pids[i] && netns_read_sysctls(NULL, pids[i], ret) == 0 && ret->inum == ev->netns_inum)
+			return true;
+	return false;
+}
+
+static void trace_verdict_say_event(struct trace_verdict *v, const struct event *ev, const struct rule_event *rule)
+{
+	struct buf b = { .data = v->text, .size = sizeof(v->text) };
+	uint64_t begin_ns = clock_now_ns(CLOCK_MONOTONIC);
+	bool known = rule->wants_facts && v->paid_ns < begin_ns + TRACE_VERDICT_AHEAD_NS &&
+		     trace_verdict_facts(ev, &v->facts);
+	uint64_t took_ns = clock_now_ns(CLOCK_MONOTONIC) - begin_ns;
+
+	v->paid_ns = (v->paid_ns > begin_ns ? v->paid_ns : begin_ns) + took_ns * TRACE_VERDICT_SHARE;
+	explain_event(&b, rule, ev, known ? &v->facts : NULL);
+	v->last.text_len = b.len;
+}
+
+/* Each such failure has its rule; the lines for people come once a second. */
+static void trace_verdict_event(struct trace_verdict *v, struct event *ev, const struct rule_event *rule)
+{
+	const struct endpoint *local = ev->has_requested ? &ev->requested : &ev->local;
+	struct pool_key key = { .source = *local, .destination = ev->remote };
+	uint64_t now_ns = clock_now_ns(CLOCK_MONOTONIC), id;
+	struct trace_verdict_pool *pool;
+
+	if (!ev->remote.has_port)
+		key.destination.port = local->port;
+	id = pressure_pool_id(ev->netns_inum, &key) ^ ev->netns_cookie ^ (uint64_t)ev->cause << 32;
+	pool = trace_verdict_place(v, id);
+	v->last = (struct event_verdict){ .rule = rule->id, .cause = rule->words, .text = v->text };
+	ev->verdict = &v->last;
+	if (pool->told_ns && now_ns < pool->told_ns + TRACE_VERDICT_EVERY_NS) {
+		pool->more++;
+		return;
+	}
+	trace_verdict_say_event(v, ev, rule);
+	v->last.more = pool->more;
+	pool->more = 0;
+	pool->told_ns = now_ns;
+}
+
 void trace_verdict_fill(struct trace_verdict *v, struct event *ev)
 {
+	const struct rule_event *rule = rule_of_event(ev);
 	struct trace_verdict_pool *pool;
 	struct pool_key key;
 	uint64_t now_ns;
 
+	if (rule)
+		trace_verdict_event(v, ev, rule);
 	if (ev->cause != CAUSE_PORT_EXHAUSTED && !ev->nothing_sent)
 		return;
 	now_ns = clock_now_ns(CLOCK_MONOTONIC);
