@@ -20,6 +20,7 @@ struct trace_verdict_pool {
 	uint64_t told_ns; /* CLOCK_MONOTONIC; 0 = never */
 	uint32_t more;
 	bool inferred;
+	struct endpoint source; /* of the pool that was found: the event may not know it */
 };
 
 #define TRACE_VERDICT_INFERRED "no free port in the ephemeral range (inferred: all ports to this destination are taken)"
@@ -31,6 +32,7 @@ struct trace_verdict {
 	uint64_t paid_ns; /* CLOCK_MONOTONIC: by then the share has paid for the settings that were read */
 	struct trace_verdict_pool pools[TRACE_VERDICT_POOLS];
 	struct event_verdict last;
+	struct endpoint source; /* of the pool that was found last */
 	struct netns_facts facts; /* of the event that is told */
 	char text[8192];
 };
@@ -124,6 +126,7 @@ static bool trace_verdict_find(struct trace_verdict *v, const struct pressure_vi
 		for (size_t k = 0; k < ns->count; k++)
 			if (trace_verdict_is_meant(&ns->pools[k], &key, id, ev->nothing_sent)) {
 				trace_verdict_say(v, view, i, &ns->pools[k]);
+				v->source = ns->pools[k].key.source;
 				return true;
 			}
 	}
@@ -155,7 +158,20 @@ static void trace_verdict_tell(struct trace_verdict *v, struct trace_verdict_poo
 	v->last.more = pool->more;
 	pool->more = 0;
 	pool->inferred = ev->nothing_sent;
+	pool->source = v->source;
 	ev->verdict = &v->last;
+}
+
+/* It counts for the pool that was found, whose source address the event itself does not tell. */
+static void trace_verdict_infer(struct trace_verdict *v, const struct trace_verdict_pool *pool, struct event *ev)
+{
+	struct event counted;
+
+	ev->cause = CAUSE_PORT_EXHAUSTED;
+	snprintf(ev->reason, sizeof(ev->reason), TRACE_VERDICT_INFERRED);
+	counted = *ev;
+	counted.local = pool->source;
+	pressure_session_event(&v->session, &counted);
 }
 
 /* ---- failures that one call explains ---- */
@@ -229,11 +245,10 @@ void trace_verdict_fill(struct trace_verdict *v, struct event *ev)
 		pool->inferred = false;
 		trace_verdict_tell(v, pool, ev, now_ns);
 	}
-	if (pool->inferred && ev->nothing_sent) {
-		ev->cause = CAUSE_PORT_EXHAUSTED;
-		snprintf(ev->reason, sizeof(ev->reason), TRACE_VERDICT_INFERRED);
-	}
-	pressure_session_event(&v->session, ev);
+	if (pool->inferred && ev->nothing_sent)
+		trace_verdict_infer(v, pool, ev);
+	else
+		pressure_session_event(&v->session, ev);
 }
 
 void trace_verdict_close(struct trace_verdict *v)
