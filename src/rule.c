@@ -400,21 +400,34 @@ static void rule_mend_established(const struct rule_case *c, struct buf *b)
 
 static bool rule_p12(const struct rule_case *c)
 {
-	return rule_is_pressed(c) && rule_range(c) < 20000;
+	return rule_is_pressed(c) && c->pool->measure.size < 20000;
+}
+
+/* IP_LOCAL_PORT_RANGE */
+static bool rule_is_own_range(const struct rule_case *c)
+{
+	return c->pool->key.range_low || c->pool->key.range_high;
 }
 
 static void rule_say_range(const struct rule_case *c, struct buf *b)
 {
-	buf_lit(b, "the range of this namespace has ");
-	rule_count(b, rule_range(c), " ports (");
-	buf_u64(b, rule_state(c)->range_low);
+	buf_str(b, rule_is_own_range(c) ? "the socket has a range of its own (IP_LOCAL_PORT_RANGE) of " :
+					  "the range of this namespace has ");
+	rule_count(b, c->pool->measure.size, " ports (");
+	buf_u64(b, c->pool->measure.low);
 	buf_char(b, '-');
-	buf_u64(b, rule_state(c)->range_high);
+	buf_u64(b, c->pool->measure.high);
 	buf_lit(b, "); the kernel's default has 28,232\n");
 }
 
 static void rule_mend_range(const struct rule_case *c, struct buf *b)
 {
+	if (rule_is_own_range(c)) {
+		buf_lit(b, "A wider IP_LOCAL_PORT_RANGE, or none, in ");
+		rule_owner(c, b);
+		buf_char(b, '\n');
+		return;
+	}
 	rule_sysctl(c, b, "net.ipv4.ip_local_port_range=\"10240 65000\"");
 	buf_lit(b, "   (in this namespace: a container does not get the host's), with ip_local_reserved_ports for the "
 		   "services in it\n");

@@ -93,6 +93,23 @@ static void trace_verdict_say(struct trace_verdict *v, const struct pressure_vie
 					  .text_len = b.len };
 }
 
+/*
+ * A socket with a range of its own: what that range has. Which of the pool's sockets have one no interface tells, so
+ * neither states nor owners are known of it.
+ */
+static struct pressure_pool trace_verdict_narrow(const struct pressure_netns *ns, const struct pressure_pool *whole,
+						 const struct event *ev)
+{
+	struct pressure_pool pool = { .key = whole->key, .next_ms = UINT32_MAX, .failures = whole->failures };
+
+	pool.key.range_low = ev->sock_range_low;
+	pool.key.range_high = ev->sock_range_high;
+	if ((!ev->sock_range_low && !ev->sock_range_high) || pool_measure(ns->in.pool, &pool.key, &pool.measure) < 0)
+		return *whole;
+	pressure_judge(&pool);
+	return pool;
+}
+
 /* Where the hook saw neither the source address nor that ports were lacking: a pool to that destination, if full. */
 static bool trace_verdict_is_meant(const struct pressure_pool *pool, const struct pool_key *key, uint64_t id,
 				   bool nothing_sent)
@@ -125,8 +142,10 @@ static bool trace_verdict_find(struct trace_verdict *v, const struct pressure_vi
 			continue;
 		for (size_t k = 0; k < ns->count; k++)
 			if (trace_verdict_is_meant(&ns->pools[k], &key, id, ev->nothing_sent)) {
-				trace_verdict_say(v, view, i, &ns->pools[k]);
-				v->source = ns->pools[k].key.source;
+				struct pressure_pool pool = trace_verdict_narrow(ns, &ns->pools[k], ev);
+
+				trace_verdict_say(v, view, i, &pool);
+				v->source = pool.key.source;
 				return true;
 			}
 	}

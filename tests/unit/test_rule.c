@@ -160,6 +160,7 @@ static void long_lived(bool it)
 static void small_range(bool it)
 {
 	s.range_high = (uint16_t)(s.range_low + (it ? 19998 : 19999));
+	pool.measure.size = it ? 19999 : 20000;
 	fill(PRESSURE_ESTABLISHED, 14000);
 	fill(PRESSURE_CLOSING, 14000);
 }
@@ -348,6 +349,22 @@ static void test_remedy(void **state)
 	assert_non_null(strstr(text, "468 are opened a second, 462 can be sustained"));
 }
 
+/* IP_LOCAL_PORT_RANGE: the namespace's range has nothing to do with it. */
+static void test_own_range(void **state)
+{
+	(void)state;
+	begin();
+	pool.key.range_low = 40010;
+	pool.key.range_high = 40019;
+	pool.measure = (struct pool_measure){ .low = 40010, .high = 40019, .size = 10, .used = 10 };
+	pool.measure.capacity.max = 10;
+	pressure_judge(&pool);
+	assert_string_equal(rule_now(false), "P12");
+	assert_non_null(strstr(words(false), "a range of its own (IP_LOCAL_PORT_RANGE) of 10 ports (40010-40019)"));
+	assert_null(strstr(words(true), "sysctl"));
+	assert_non_null(strstr(text, "in api[4312]\n"));
+}
+
 static const char *process(uint32_t number)
 {
 	struct buf b = { .data = text, .size = sizeof(text) - 1 };
@@ -404,7 +421,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each),	  cmocka_unit_test(test_healthy), cmocka_unit_test(test_harmless_only),
 		cmocka_unit_test(test_words),	  cmocka_unit_test(test_remedy),  cmocka_unit_test(test_process),
-		cmocka_unit_test(test_number),
+		cmocka_unit_test(test_number),	  cmocka_unit_test(test_own_range),
 	};
 
 	return cmocka_run_group_tests_name("rule", tests, NULL, end);
