@@ -98,6 +98,7 @@ static struct rule_counters pressure_rise(const struct pressure_before *before, 
 	rise.seconds = (double)(now_ns - before->time_ns) / 1e9;
 	rise.rose.tw_recycled = now->tw_recycled - before->counters.tw_recycled;
 	rise.rose.tw_overflow = now->tw_overflow - before->counters.tw_overflow;
+	rise.rose.aborted = now->aborted - before->counters.aborted;
 	rise.rose.syn_retrans = now->syn_retrans - before->counters.syn_retrans;
 	rise.rose.nat_failed = now->nat_failed - before->counters.nat_failed;
 	return rise;

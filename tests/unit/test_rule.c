@@ -226,6 +226,20 @@ static void harmless_waits(bool it)
 	ns.server_waits = it ? 5000 : 4999;
 }
 
+static void borrowed(bool it)
+{
+	counters.known = true;
+	counters.rose.tw_recycled = 1;
+	pool.ports[PRESSURE_TIME_WAIT] = it ? 14116 : 14115;
+}
+
+static void aborted(bool it)
+{
+	counters.known = true;
+	counters.seconds = 2;
+	counters.rose.aborted = it ? 41 : 40;
+}
+
 static void overflow(bool it)
 {
 	counters.known = true;
@@ -249,7 +263,8 @@ static const struct row {
 	{ "P16", "", wall, false },		  { "P17", "", storm, false },
 	{ "P18", "P19", host_nat, false },	  { "P19", "", far_nat, false },
 	{ "P22", "", self_connected, true },	  { "P23", "", harmless_waits, true },
-	{ "P24", "", overflow, true },
+	{ "P23", "", borrowed, true },		  { "P24", "", overflow, true },
+	{ "P25", "", aborted, true },
 };
 
 static const char *rule_now(bool of_netns)
@@ -294,7 +309,9 @@ static void test_harmless_only(void **state)
 	(void)state;
 	begin();
 	ns.server_waits = 6000;
+	borrowed(true);
 	assert_true(rule_of_netns(&ns, &counters, 0)->harmless);
+	assert_true(rule_of_netns(&ns, &counters, 1)->harmless);
 	fill(PRESSURE_ESTABLISHED, 28232);
 	assert_string_equal(rule_now(true), "");
 }
@@ -365,6 +382,17 @@ static void test_own_range(void **state)
 	assert_non_null(strstr(text, "in api[4312]\n"));
 }
 
+static void test_borrowed(void **state)
+{
+	(void)state;
+	begin();
+	mostly_waiting(true);
+	assert_null(strstr(words(false), "borrowed"));
+	counters.known = true;
+	counters.rose.tw_recycled = 1;
+	assert_non_null(strstr(words(false), "; 1 ports were borrowed from TIME_WAIT since the look before\n"));
+}
+
 static const char *process(uint32_t number)
 {
 	struct buf b = { .data = text, .size = sizeof(text) - 1 };
@@ -421,7 +449,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each),	  cmocka_unit_test(test_healthy), cmocka_unit_test(test_harmless_only),
 		cmocka_unit_test(test_words),	  cmocka_unit_test(test_remedy),  cmocka_unit_test(test_process),
-		cmocka_unit_test(test_number),	  cmocka_unit_test(test_own_range),
+		cmocka_unit_test(test_number),	  cmocka_unit_test(test_own_range), cmocka_unit_test(test_borrowed),
 	};
 
 	return cmocka_run_group_tests_name("rule", tests, NULL, end);
