@@ -88,6 +88,33 @@ static void explain_owners(struct buf *b, const struct pressure_netns *ns, const
 	buf_char(b, '\n');
 }
 
+/* No rule's share is reached: what there is most of, to begin with. */
+static void explain_unknown(struct buf *b, const struct pressure_netns *ns, const struct pressure_pool *pool)
+{
+	int most = 0;
+
+	buf_lit(b, "  CAUSE   not known: of what the pool holds no state makes up a share that explains it\n");
+	for (int i = 1; i < PRESSURE_STATE_COUNT; i++)
+		most = pool->ports[i] > pool->ports[most] ? i : most;
+	if (!pool->ports[most])
+		return;
+	buf_lit(b, "  FIX     Begin with what there is most of, ");
+	rule_number(b, pool->ports[most]);
+	buf_char(b, ' ');
+	buf_str(b, pressure_state_names[most]);
+	if (pool->owner_count) {
+		buf_lit(b, ", and with ");
+		rule_process(b, ns, pool->owners[0].process);
+	}
+	buf_lit(b, ": porttrace list -s ");
+	buf_str(b, pressure_state_names[most]);
+	if (pool->key.kind == POOL_CONNECT) {
+		buf_lit(b, " -D ");
+		buf_u64(b, pool->key.destination.port);
+	}
+	buf_char(b, '\n');
+}
+
 void explain_pool(struct buf *b, const struct pressure_view *view, size_t i, const struct pressure_pool *pool)
 {
 	struct rule_case c = { .netns = &view->netns[i], .pool = pool, .counters = &view->counters[i] };
@@ -114,5 +141,5 @@ void explain_pool(struct buf *b, const struct pressure_view *view, size_t i, con
 	if (rule)
 		explain_rule(b, rule, &c);
 	else
-		buf_lit(b, "  CAUSE   not known\n");
+		explain_unknown(b, &view->netns[i], pool);
 }
