@@ -20,7 +20,6 @@ struct trace_verdict_pool {
 	uint64_t told_ns; /* CLOCK_MONOTONIC; 0 = never */
 	uint32_t more;
 	bool inferred;
-	struct endpoint source; /* of the pool that was found: the event may not know it */
 };
 
 #define TRACE_VERDICT_INFERRED "no free port in the ephemeral range (inferred: all ports to this destination are taken)"
@@ -32,7 +31,6 @@ struct trace_verdict {
 	uint64_t paid_ns; /* CLOCK_MONOTONIC: by then the share has paid for the settings that were read */
 	struct trace_verdict_pool pools[TRACE_VERDICT_POOLS];
 	struct event_verdict last;
-	struct endpoint source; /* of the pool that was found last */
 	struct netns_facts facts; /* of the event that is told */
 	char text[8192];
 };
@@ -100,26 +98,15 @@ static void trace_verdict_say(struct trace_verdict *v, const struct pressure_vie
 static struct pressure_pool trace_verdict_narrow(const struct pressure_netns *ns, const struct pressure_pool *whole,
 						 const struct event *ev)
 {
-	struct pressure_pool pool = { .key = whole->key, .next_ms = UINT32_MAX, .failures = whole->failures };
+	struct pressure_pool pool = { .key = whole->key, .id = whole->id, .next_ms = UINT32_MAX };
 
 	pool.key.range_low = ev->sock_range_low;
 	pool.key.range_high = ev->sock_range_high;
 	if ((!ev->sock_range_low && !ev->sock_range_high) || pool_measure(ns->in.pool, &pool.key, &pool.measure) < 0)
 		return *whole;
+	pool.failures = whole->failures;
 	pressure_judge(&pool);
 	return pool;
-}
-
-/* Where the hook saw neither the source address nor that ports were lacking: a pool to that destination, if full. */
-static bool trace_verdict_is_meant(const struct pressure_pool *pool, const struct pool_key *key, uint64_t id,
-				   bool nothing_sent)
-{
-	const struct endpoint *a = &pool->key.destination, *b = &key->destination;
-
-	if (pool->id == id)
-		return !nothing_sent || !pool->measure.free.max;
-	return nothing_sent && pool->key.kind == POOL_CONNECT && !pool->measure.free.max && a->port == b->port &&
-	       a->ip_version == b->ip_version && !memcmp(a->addr, b->addr, sizeof(a->addr));
 }
 
 static bool trace_verdict_is_here(const struct snapshot_netns *facts, const struct event *ev)
@@ -136,18 +123,17 @@ static bool trace_verdict_find(struct trace_verdict *v, const struct pressure_vi
 
 	for (size_t i = 0; i < view->count; i++) {
 		const struct pressure_netns *ns = &view->netns[i];
-		uint64_t id = pressure_pool_id(ns->in.pool->netns_inum, &key);
 
 		if (!trace_verdict_is_here(&view->picture.snap.netns[ns->in.place], ev))
 			continue;
-		for (size_t k = 0; k < ns->count; k++)
-			if (trace_verdict_is_meant(&ns->pools[k], &key, id, ev->nothing_sent)) {
-				struct pressure_pool pool = trace_verdict_narrow(ns, &ns->pools[k], ev);
+		for (size_t k = 0; k < ns->count; k++) {
+			struct pressure_pool pool = trace_verdict_narrow(ns, &ns->pools[k], ev);
 
-				trace_verdict_say(v, view, i, &pool);
-				v->source = pool.key.source;
-				return true;
-			}
+			if (!pressure_is_pool_of(&pool, &key, ev->nothing_sent))
+				continue;
+			trace_verdict_say(v, view, i, &pool);
+			return true;
+		}
 	}
 	return false;
 }
@@ -177,20 +163,7 @@ static void trace_verdict_tell(struct trace_verdict *v, struct trace_verdict_poo
 	v->last.more = pool->more;
 	pool->more = 0;
 	pool->inferred = ev->nothing_sent;
-	pool->source = v->source;
 	ev->verdict = &v->last;
-}
-
-/* It counts for the pool that was found, whose source address the event itself does not tell. */
-static void trace_verdict_infer(struct trace_verdict *v, const struct trace_verdict_pool *pool, struct event *ev)
-{
-	struct event counted;
-
-	ev->cause = CAUSE_PORT_EXHAUSTED;
-	snprintf(ev->reason, sizeof(ev->reason), TRACE_VERDICT_INFERRED);
-	counted = *ev;
-	counted.local = pool->source;
-	pressure_session_event(&v->session, &counted);
 }
 
 /* ---- failures that one call explains ---- */
@@ -264,10 +237,11 @@ void trace_verdict_fill(struct trace_verdict *v, struct event *ev)
 		pool->inferred = false;
 		trace_verdict_tell(v, pool, ev, now_ns);
 	}
-	if (pool->inferred && ev->nothing_sent)
-		trace_verdict_infer(v, pool, ev);
-	else
-		pressure_session_event(&v->session, ev);
+	if (pool->inferred && ev->nothing_sent) {
+		ev->cause = CAUSE_PORT_EXHAUSTED;
+		snprintf(ev->reason, sizeof(ev->reason), TRACE_VERDICT_INFERRED);
+	}
+	pressure_session_event(&v->session, ev);
 }
 
 void trace_verdict_close(struct trace_verdict *v)
