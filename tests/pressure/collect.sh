@@ -5,7 +5,7 @@
 #
 #   collect.sh OUT each|all BATCH...
 #
-# BATCH: scenarios that are there at the same time, as "T01 T02". each: porttrace is asked of each namespace; all: once
+# BATCH: scenarios that are there at the same time, as "T01 T02"; "trace": from here on two traces run too. each: porttrace is asked of each namespace; all: once
 # of all of them. PORTTRACE, PRESSURE_LOAD: the programs. PRESSURE_BACKEND: the options of the daemon, and of the traces
 # that show the failures. PRESSURE_OPTIONS: those of pressure and why. PRESSURE_SECONDS: how long "healthy" is asked.
 
@@ -134,7 +134,8 @@ collect_batch() # NAME...
 	for name; do until_true 60 has_said "$name" READY || echo "$name does not get ready" >&2; done
 	until_true 20 covers "$(date +%s)" || echo "the history does not come up to now" >&2
 	if [ "$how" = all ]; then
-		ask all
+		for name; do echo "all-$1" >"$out/$name.batch"; done
+		ask "all-$1"
 	else
 		for name; do
 			ask_one "$name" &
@@ -151,11 +152,10 @@ mkdir -p "$out"
 mkfifo "$out/hold"
 uname -r >"$out/release"
 start_daemon
-start_traces
 hold=
 for batch; do
 	# shellcheck disable=SC2086 # names
-	collect_batch $batch
+	if [ "$batch" = trace ]; then start_traces; else collect_batch $batch; fi
 done
 kill -TERM "$daemon" "${traces[@]}"
 wait
