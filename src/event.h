@@ -131,10 +131,11 @@ struct port_facts {
 #define EVENT_ID_SIZE 80
 #define EVENT_REASON_SIZE 256
 
-/* Who has the port that an event asked for in vain: one socket, and the process that it belongs to. */
+/* Who has the port, or the pair of endpoints, that an event asked for in vain: one socket, and its process. */
 struct holder {
 	enum holder_kind kind;
 	struct endpoint local;
+	enum event_how how; /* how it came by its port; HOW_NONE = unknown */
 	uint32_t pid; /* 0 = unknown */
 	uint64_t process_start_ns; /* since boot; 0 = unknown */
 	uint64_t cgroup_id; /* 0 = unknown */
@@ -148,14 +149,15 @@ struct holder {
 	uint32_t expires_s; /* seconds left of TIME_WAIT, rounded up; valid with has_expires */
 };
 
-/* What was found of a pool that had no port left. */
+/* The rule that explains a failure, and what was found of the pool if that had no port left. */
 struct event_verdict {
+	bool has_pool; /* the next five are known */
 	uint32_t used, capacity; /* ports */
 	uint32_t reserved, blocked; /* ports of the range: by the admin, by bind() */
 	uint32_t next_ms; /* until TIME_WAIT gives one back; UINT32_MAX = not known */
 	const char *rule, *cause; /* "P01", in words; NULL = not known */
-	uint32_t more; /* failures of this pool since the last verdict on it */
-	const char *text; /* lines for people, each ended; text_len bytes */
+	uint32_t more; /* such failures since it was told last */
+	const char *text; /* lines for people, each ended; text_len bytes: none if it was told a moment ago */
 	size_t text_len;
 };
 
@@ -254,7 +256,7 @@ struct event {
 	struct holder holder;
 
 	bool nothing_sent; /* connect that failed before a SYN was sent, and the backend does not see why */
-	const struct event_verdict *verdict; /* of a failure for want of a port; NULL = none. Not owned */
+	const struct event_verdict *verdict; /* of a failure that a rule explains; NULL = none. Not owned */
 	uint32_t repeats; /* so many that are alike, itself among them, are told by this one; 0 = itself alone */
 
 	/* given by the ledger: which life of a socket this belongs to, from 1; 0 = none. Never printed. */

@@ -79,16 +79,19 @@ static int netns_read_number(int dir_fd, const char *name, int missing, int *ret
 	return sscanf(text, "%d", ret) == 1 ? 0 : -EINVAL;
 }
 
-/* What decides whether connect() takes over a TIME_WAIT. */
-static int netns_read_reuse(int dir_fd, struct netns_facts *facts)
+/* What decides whether connect() takes over a TIME_WAIT, and whether there is IPv6. */
+static int netns_read_numbers(int dir_fd, struct netns_facts *facts)
 {
-	int timestamps = 0, delay = 0;
+	int timestamps = 0, delay = 0, no_ipv6 = 1;
 	int r = netns_read_number(dir_fd, "tcp_tw_reuse", 0, &facts->tw_reuse);
 
 	if (r == 0)
 		r = netns_read_number(dir_fd, "tcp_timestamps", 1, &timestamps);
 	if (r == 0)
 		r = netns_read_number(dir_fd, "tcp_tw_reuse_delay", 0, &delay);
+	if (r == 0)
+		r = netns_read_number(dir_fd, "../ipv6/conf/all/disable_ipv6", 1, &no_ipv6);
+	facts->no_ipv6 = no_ipv6 != 0;
 	facts->timestamps = timestamps != 0;
 	facts->tw_reuse_delay_ms = (uint32_t)delay;
 	return r;
@@ -121,7 +124,7 @@ static int netns_read_own(const char *proc, struct netns_facts *facts)
 	facts->range_high = (uint16_t)high;
 	facts->unprivileged_start = (uint16_t)unprivileged;
 	facts->cookie = netns_cookie();
-	n = netns_read_reuse(fd, facts);
+	n = netns_read_numbers(fd, facts);
 	return n < 0 ? (int)n : netns_read_reserved(fd, facts);
 }
 
@@ -291,6 +294,7 @@ uint32_t netns_find_process(const char *proc, uint32_t inum)
 int netns_read_sysctls(const char *proc, uint32_t pid, struct netns_facts *ret)
 {
 	_free_ struct netns_facts *facts = calloc(1, sizeof(*facts));
+	uint32_t own;
 	int err;
 
 	if (!facts)
@@ -298,9 +302,11 @@ int netns_read_sysctls(const char *proc, uint32_t pid, struct netns_facts *ret)
 	if (!proc)
 		proc = "/proc";
 	facts->inum = netns_own_inum(proc);
-	err = pid ? netns_read_process(proc, pid, facts->inum, facts) : netns_read_own(proc, facts);
+	own = facts->inum;
+	err = pid ? netns_read_process(proc, pid, own, facts) : netns_read_own(proc, facts);
 	if (err < 0)
 		return err;
+	facts->is_own = facts->inum == own;
 	*ret = *facts;
 	return 0;
 }

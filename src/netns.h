@@ -9,12 +9,14 @@
 
 struct netns_facts {
 	uint32_t inum;	 /* inode of /proc/PID/ns/net; 0 = unknown */
+	bool is_own; /* that of the calling thread */
 	uint64_t cookie; /* SO_NETNS_COOKIE; 0 = this kernel does not tell (before 5.14) */
 	uint16_t range_low, range_high; /* ip_local_port_range, both ends included */
 	uint16_t unprivileged_start;	/* ip_unprivileged_port_start */
 	uint8_t reserved[65536 / 8];	/* ip_local_reserved_ports, one bit each */
 	int tw_reuse; /* tcp_tw_reuse: 0 off, 1 on, 2 for loopback */
 	bool timestamps; /* tcp_timestamps is not 0 */
+	bool no_ipv6; /* disable_ipv6 of all interfaces, or a kernel without it */
 	uint32_t tw_reuse_delay_ms; /* tcp_tw_reuse_delay; 0 = this kernel has none, or it is off: whole seconds */
 };
 

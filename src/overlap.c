@@ -89,6 +89,34 @@ bool overlap_next_range(const uint8_t bits[65536 / 8], uint32_t *cursor, uint16_
 	return true;
 }
 
+void overlap_command(struct buf *b, uint32_t pid)
+{
+	buf_lit(b, "sudo ");
+	if (pid) {
+		buf_lit(b, "nsenter -t ");
+		buf_u64(b, pid);
+		buf_lit(b, " -n ");
+	}
+	buf_lit(b, "sysctl -w net.ipv4.ip_local_reserved_ports=");
+}
+
+bool overlap_next_words(const uint8_t bits[65536 / 8], uint32_t *cursor, struct buf *b)
+{
+	bool first = !*cursor;
+	uint16_t low, high;
+
+	if (!overlap_next_range(bits, cursor, &low, &high))
+		return false;
+	if (!first)
+		buf_char(b, ',');
+	buf_u64(b, low);
+	if (high > low) {
+		buf_char(b, '-');
+		buf_u64(b, high);
+	}
+	return true;
+}
+
 void overlap_free(struct overlap *o)
 {
 	free(o->ports);

@@ -6,6 +6,7 @@
 #ifndef PORTTRACE_OVERLAP_H
 #define PORTTRACE_OVERLAP_H
 
+#include "buf.h"
 #include "netns.h"
 #include "sockdiag.h"
 
@@ -58,6 +59,10 @@ void overlap_reserve(const struct overlap *o, uint8_t ret[65536 / 8]);
  * To begin, *cursor = 0.
  */
 bool overlap_next_range(const uint8_t bits[65536 / 8], uint32_t *cursor, uint16_t *ret_low, uint16_t *ret_high);
+/* "sudo nsenter -t 812 -n sysctl -w net.ipv4.ip_local_reserved_ports="; pid 0 = it is our own namespace. */
+void overlap_command(struct buf *b, uint32_t pid);
+/* The next range of such a bitmap in words: "40000", then ",40010-40019". False at the end. */
+bool overlap_next_words(const uint8_t bits[65536 / 8], uint32_t *cursor, struct buf *b);
 void overlap_free(struct overlap *o);
 
 #endif

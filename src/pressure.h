@@ -73,6 +73,7 @@ struct pressure_pool {
 struct pressure_counters {
 	uint64_t tw_recycled; /* TWRecycled, /proc/net/netstat */
 	uint64_t tw_overflow; /* TCPTimeWaitOverflow */
+	uint64_t aborted; /* TCPAbortOnData: closed with SO_LINGER 0, or while data came */
 	uint64_t syn_retrans; /* TCPSynRetrans */
 	uint64_t nat_failed; /* insert_failed of /proc/net/stat/nf_conntrack, all processors */
 };

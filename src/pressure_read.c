@@ -123,6 +123,7 @@ static void pressure_read_netstat(struct pressure_counters *ret)
 		ret->tw_recycled = pressure_counter(names, numbers, "TWRecycled");
 		ret->tw_overflow = pressure_counter(names, numbers, "TCPTimeWaitOverflow");
 		ret->syn_retrans = pressure_counter(names, numbers, "TCPSynRetrans");
+		ret->aborted = pressure_counter(names, numbers, "TCPAbortOnData");
 	}
 }
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* The rules P01 to P24; the first that holds explains a pool. Numbers: the shares at which one cause is the cause. */
+/*
+ * The rules P01 to P25, but for those of rule_event.c; the first that holds explains a pool. Numbers: the shares at
+ * which one cause is the cause.
+ */
 #include "rule.h"
 
 #include <stdio.h>
@@ -125,6 +128,11 @@ static void rule_say_waits(const struct rule_case *c, struct buf *b)
 		buf_lit(b, " are opened a second, ");
 		rule_number(b, (uint64_t)(pressure_capacity(c->pool) / RULE_TIME_WAIT_S));
 		buf_lit(b, " can be sustained");
+	}
+	if (c->counters->known && c->counters->rose.tw_recycled) {
+		buf_lit(b, "; ");
+		rule_count(b, c->counters->rose.tw_recycled,
+			   " ports were borrowed from TIME_WAIT since the look before");
 	}
 	buf_char(b, '\n');
 }
@@ -400,21 +408,34 @@ static void rule_mend_established(const struct rule_case *c, struct buf *b)
 
 static bool rule_p12(const struct rule_case *c)
 {
-	return rule_is_pressed(c) && rule_range(c) < 20000;
+	return rule_is_pressed(c) && c->pool->measure.size < 20000;
+}
+
+/* IP_LOCAL_PORT_RANGE */
+static bool rule_is_own_range(const struct rule_case *c)
+{
+	return c->pool->key.range_low || c->pool->key.range_high;
 }
 
 static void rule_say_range(const struct rule_case *c, struct buf *b)
 {
-	buf_lit(b, "the range of this namespace has ");
-	rule_count(b, rule_range(c), " ports (");
-	buf_u64(b, rule_state(c)->range_low);
+	buf_str(b, rule_is_own_range(c) ? "the socket has a range of its own (IP_LOCAL_PORT_RANGE) of " :
+					  "the range of this namespace has ");
+	rule_count(b, c->pool->measure.size, " ports (");
+	buf_u64(b, c->pool->measure.low);
 	buf_char(b, '-');
-	buf_u64(b, rule_state(c)->range_high);
+	buf_u64(b, c->pool->measure.high);
 	buf_lit(b, "); the kernel's default has 28,232\n");
 }
 
 static void rule_mend_range(const struct rule_case *c, struct buf *b)
 {
+	if (rule_is_own_range(c)) {
+		buf_lit(b, "A wider IP_LOCAL_PORT_RANGE, or none, in ");
+		rule_owner(c, b);
+		buf_char(b, '\n');
+		return;
+	}
 	rule_sysctl(c, b, "net.ipv4.ip_local_port_range=\"10240 65000\"");
 	buf_lit(b, "   (in this namespace: a container does not get the host's), with ip_local_reserved_ports for the "
 		   "services in it\n");
@@ -563,12 +584,34 @@ static void rule_mend_self(const struct rule_case *c, struct buf *b)
 		"getpeername() after connect()\n");
 }
 
-static bool rule_p23(const struct rule_case *c)
+static bool rule_is_calm(const struct rule_case *c)
 {
 	for (size_t i = 0; i < c->netns->count; i++)
 		if (c->netns->pools[i].severity > PRESSURE_OK)
 			return false;
-	return c->netns->server_waits >= 5000;
+	return true;
+}
+
+static bool rule_p23(const struct rule_case *c)
+{
+	return rule_is_calm(c) && c->netns->server_waits >= 5000;
+}
+
+/* tcp_tw_reuse at work, and a pool that lives on it: now and then one is taken over anywhere. */
+static bool rule_p23_borrowed(const struct rule_case *c)
+{
+	bool lives = false;
+
+	for (size_t i = 0; i < c->netns->count; i++)
+		lives |= c->netns->pools[i].ports[PRESSURE_TIME_WAIT] * 2 >= pressure_capacity(&c->netns->pools[i]);
+	return lives && rule_is_calm(c) && c->counters->known && c->counters->rose.tw_recycled;
+}
+
+static void rule_say_borrowed(const struct rule_case *c, struct buf *b)
+{
+	rule_count(b, c->counters->rose.tw_recycled,
+		   " ports were borrowed from TIME_WAIT since the look before: tcp_tw_reuse lets connect() take them "
+		   "over\n");
 }
 
 static void rule_say_harmless(const struct rule_case *c, struct buf *b)
@@ -600,6 +643,25 @@ static void rule_mend_overflow(const struct rule_case *c, struct buf *b)
 {
 	rule_sysctl(c, b, "net.ipv4.tcp_max_tw_buckets=262144");
 	buf_char(b, '\n');
+}
+
+/* More than a mishap now and then. */
+static bool rule_p25(const struct rule_case *c)
+{
+	return c->counters->known && c->counters->rose.aborted > 20 * c->counters->seconds;
+}
+
+static void rule_say_aborted(const struct rule_case *c, struct buf *b)
+{
+	rule_count(b, c->counters->rose.aborted,
+		   " connections were ended by RST since the look before (SO_LINGER 0, or close() while data came): no "
+		   "TIME_WAIT, but ports are saved by aborting connections, and data may be lost\n");
+}
+
+static void rule_mend_aborted(const struct rule_case *c, struct buf *b)
+{
+	(void)c;
+	buf_lit(b, "Close without SO_LINGER 0, and keep connections open: that saves the ports, too\n");
 }
 
 #define RULE_WAITS_WRONG                                                                                               \
@@ -647,8 +709,12 @@ static const struct rule rule_rows[] = {
 	{ "P22", "connected to itself", false, false, rule_p22, rule_say_self, rule_mend_self, NULL },
 	{ "P23", "TIME_WAIT that costs nothing", false, true, rule_p23, rule_say_harmless, rule_mend_nothing,
 	  "everything that is said against TIME_WAIT" },
+	{ "P23", "TIME_WAIT that is borrowed from", false, true, rule_p23_borrowed, rule_say_borrowed,
+	  rule_mend_nothing, NULL },
 	{ "P24", "too many TIME_WAITs for tcp_max_tw_buckets", false, false, rule_p24, rule_say_overflow,
 	  rule_mend_overflow, NULL },
+	{ "P25", "connections that this side aborts", false, false, rule_p25, rule_say_aborted, rule_mend_aborted,
+	  NULL },
 };
 #define RULE_COUNT (sizeof(rule_rows) / sizeof(rule_rows[0]))
 

@@ -730,7 +730,11 @@ bool sockets_overlap(const struct endpoint *a, bool a_v6only, const struct endpo
 
 static bool sockets_is_out(const struct socket_entry *entry, const struct sockets_key *key)
 {
-	return (entry->unsure && !key->guess) || (entry->socket_id && entry->socket_id == key->other_than) ||
+	bool other_peer = key->remote.has_port && (entry->remote.port != key->remote.port ||
+						   !sockets_is_address(&entry->remote, &key->remote));
+
+	return other_peer || (entry->unsure && !key->guess) ||
+	       (entry->socket_id && entry->socket_id == key->other_than) ||
 	       (key->before_ns && entry->born_ns > key->before_ns);
 }
 
@@ -738,6 +742,7 @@ static void sockets_describe(const struct socket_entry *entry, struct holder *re
 {
 	*ret = (struct holder){ .kind = entry->kind,
 				.local = entry->local,
+				.how = entry->how,
 				.pid = entry->owner.pid,
 				.process_start_ns = entry->owner.start_ns,
 				.cgroup_id = entry->owner.cgroup_id,

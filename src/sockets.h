@@ -87,7 +87,7 @@ struct sockets_key {
 	struct endpoint local;
 	bool v6only;
 	uint32_t device; /* sockets_find_holder only: of who asks, by SO_BINDTODEVICE; 0 = none */
-	struct endpoint remote; /* sockets_find_owner only */
+	struct endpoint remote; /* sockets_find_owner; sockets_find_holder: only of this peer; no port = any */
 	uint64_t cookie; /* sockets_find_owner only; 0 = unknown */
 	uint64_t other_than; /* sockets_find_holder only: socket_id of a socket that is not meant; 0 = none */
 	uint64_t before_ns; /* sockets_find_holder only: that held its port by then, CLOCK_REALTIME; 0 = any */

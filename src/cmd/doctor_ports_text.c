@@ -209,18 +209,10 @@ void doctor_ports_text(struct report *out, const struct doctor_ports *ports)
 void doctor_ports_remedy(struct report *out, const struct doctor_netns *netns)
 {
 	uint8_t bits[65536 / 8];
-	uint16_t low, high;
-	bool first = true;
+	uint32_t at = 0;
 
 	overlap_reserve(&netns->overlap, bits);
-	buf_lit(&out->b, "sudo ");
-	if (netns->pid)
-		doctor_put(&out->b, "nsenter -t %u -n ", netns->pid);
-	buf_lit(&out->b, "sysctl -w net.ipv4.ip_local_reserved_ports=");
-	for (uint32_t at = 0; overlap_next_range(bits, &at, &low, &high); first = false) {
-		doctor_put(&out->b, "%s%u", first ? "" : ",", low);
-		if (high > low)
-			doctor_put(&out->b, "-%u", high);
+	overlap_command(&out->b, netns->pid);
+	while (overlap_next_words(bits, &at, &out->b))
 		report_flush(out);
-	}
 }

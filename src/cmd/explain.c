@@ -3,38 +3,63 @@
 
 #include <string.h>
 
-/* Lines of `text`, each behind a word or as far to the right. */
-static void explain_lines(struct buf *b, const char *word, void (*write)(const struct rule_case *, struct buf *),
-		      const struct rule_case *c)
+/* Lines of `text`, the first behind a word and the others as far to the right. */
+static void explain_lines(struct buf *b, const char *word, const struct buf *text)
 {
-	char text[2048] = "";
-	struct buf part = { .data = text, .size = sizeof(text) };
-	const char *line = text;
+	size_t from = 0;
 
-	write(c, &part);
-	for (size_t i = 0; i < part.len; i++) {
-		if (text[i] != '\n')
+	for (size_t i = 0; i < text->len; i++) {
+		if (text->data[i] != '\n')
 			continue;
-		buf_str(b, line == text ? word : "          ");
-		buf_bytes(b, line, (size_t)(text + i + 1 - line));
-		line = text + i + 1;
+		buf_str(b, from ? "          " : word);
+		buf_bytes(b, text->data + from, i + 1 - from);
+		from = i + 1;
 	}
+}
+
+static void explain_cause(struct buf *b, const char *id, const char *words)
+{
+	buf_lit(b, "  CAUSE   ");
+	buf_str(b, id);
+	buf_lit(b, "  ");
+	buf_str(b, words);
+	buf_char(b, '\n');
+}
+
+static void explain_wrong(struct buf *b, const char *wrong)
+{
+	if (!wrong)
+		return;
+	buf_lit(b, "  NOT     ");
+	buf_str(b, wrong);
+	buf_char(b, '\n');
 }
 
 void explain_rule(struct buf *b, const struct rule *rule, const struct rule_case *c)
 {
-	buf_lit(b, "  CAUSE   ");
-	buf_str(b, rule->id);
-	buf_lit(b, "  ");
-	buf_str(b, rule->words);
-	buf_char(b, '\n');
-	explain_lines(b, "  SEEN    ", rule->evidence, c);
-	explain_lines(b, rule->harmless ? "  DO      " : "  FIX     ", rule->remedy, c);
-	if (rule->wrong) {
-		buf_lit(b, "  NOT     ");
-		buf_str(b, rule->wrong);
-		buf_char(b, '\n');
-	}
+	char text[2048];
+	struct buf seen = { .data = text, .size = sizeof(text) }, mend = seen;
+
+	explain_cause(b, rule->id, rule->words);
+	rule->evidence(c, &seen);
+	explain_lines(b, "  SEEN    ", &seen);
+	rule->remedy(c, &mend);
+	explain_lines(b, rule->harmless ? "  DO      " : "  FIX     ", &mend);
+	explain_wrong(b, rule->wrong);
+}
+
+void explain_event(struct buf *b, const struct rule_event *rule, const struct event *ev,
+		   const struct netns_facts *facts)
+{
+	char text[2048];
+	struct buf seen = { .data = text, .size = sizeof(text) }, mend = seen;
+
+	explain_cause(b, rule->id, rule->words);
+	rule->evidence(ev, facts, &seen);
+	explain_lines(b, "  SEEN    ", &seen);
+	rule->remedy(ev, facts, &mend);
+	explain_lines(b, "  FIX     ", &mend);
+	explain_wrong(b, rule->wrong);
 }
 
 static void explain_states(struct buf *b, const struct pressure_pool *pool)
@@ -60,6 +85,33 @@ static void explain_owners(struct buf *b, const struct pressure_netns *ns, const
 		return;
 	buf_lit(b, "          opened by ");
 	pressure_text_owners(b, ns, pool);
+	buf_char(b, '\n');
+}
+
+/* No rule's share is reached: what there is most of, to begin with. */
+static void explain_unknown(struct buf *b, const struct pressure_netns *ns, const struct pressure_pool *pool)
+{
+	int most = 0;
+
+	buf_lit(b, "  CAUSE   not known: of what the pool holds no state makes up a share that explains it\n");
+	for (int i = 1; i < PRESSURE_STATE_COUNT; i++)
+		most = pool->ports[i] > pool->ports[most] ? i : most;
+	if (!pool->ports[most])
+		return;
+	buf_lit(b, "  FIX     Begin with what there is most of, ");
+	rule_number(b, pool->ports[most]);
+	buf_char(b, ' ');
+	buf_str(b, pressure_state_names[most]);
+	if (pool->owner_count) {
+		buf_lit(b, ", and with ");
+		rule_process(b, ns, pool->owners[0].process);
+	}
+	buf_lit(b, ": porttrace list -s ");
+	buf_str(b, pressure_state_names[most]);
+	if (pool->key.kind == POOL_CONNECT) {
+		buf_lit(b, " -D ");
+		buf_u64(b, pool->key.destination.port);
+	}
 	buf_char(b, '\n');
 }
 
@@ -89,5 +141,5 @@ void explain_pool(struct buf *b, const struct pressure_view *view, size_t i, con
 	if (rule)
 		explain_rule(b, rule, &c);
 	else
-		buf_lit(b, "  CAUSE   not known\n");
+		explain_unknown(b, &view->netns[i], pool);
 }

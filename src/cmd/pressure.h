@@ -67,6 +67,11 @@ void pressure_session_begin(void);
 int pressure_session_wait(uint64_t ns);
 /* From which pool the port of a failed assignment was asked for. */
 struct pool_key pressure_key_of_failure(const struct event *ev);
+/*
+ * Whether such a failure is for want of a port of this pool. Of a connect() that failed the source address may not be
+ * known, and whether it was for want of a port (`unsure`) neither: then the pool to that destination has to be full.
+ */
+bool pressure_is_pool_of(const struct pressure_pool *pool, const struct pool_key *failure, bool unsure);
 /* An event of the run that feeds the session. */
 void pressure_session_event(struct pressure_session *session, const struct event *ev);
 void pressure_view_free(struct pressure_view *view);

@@ -130,6 +130,7 @@ static struct rule_counters pressure_rise(const struct pressure_before *before, 
 	rise.seconds = (double)(now_ns - before->time_ns) / 1e9;
 	rise.rose.tw_recycled = now->tw_recycled - before->counters.tw_recycled;
 	rise.rose.tw_overflow = now->tw_overflow - before->counters.tw_overflow;
+	rise.rose.aborted = now->aborted - before->counters.aborted;
 	rise.rose.syn_retrans = now->syn_retrans - before->counters.syn_retrans;
 	rise.rose.nat_failed = now->nat_failed - before->counters.nat_failed;
 	return rise;
@@ -152,6 +153,29 @@ struct pool_key pressure_key_of_failure(const struct event *ev)
 	}
 	key.source.port = 0;
 	return key;
+}
+
+static bool pressure_is_address(const struct endpoint *a, const struct endpoint *b)
+{
+	return a->ip_version == b->ip_version && !memcmp(a->addr, b->addr, sizeof(a->addr));
+}
+
+bool pressure_is_pool_of(const struct pressure_pool *pool, const struct pool_key *failure, bool unsure)
+{
+	static const uint8_t any[16];
+	const struct pool_key *key = &pool->key;
+	bool source = pressure_is_address(&key->source, &failure->source);
+
+	if (key->kind != failure->kind)
+		return false;
+	if (key->kind != POOL_CONNECT)
+		return source;
+	if (key->destination.port != failure->destination.port ||
+	    !pressure_is_address(&key->destination, &failure->destination))
+		return false;
+	if (source && !unsure)
+		return true;
+	return (source || unsure || !memcmp(failure->source.addr, any, sizeof(any))) && !pool->measure.free.max;
 }
 
 /* Its place: a pool that is known, a free place, or the one that has been quiet for longest. */
@@ -217,7 +241,7 @@ static void pressure_fill_failures(struct pressure_session *s, const struct snap
 					    f->netns_cookie == facts->facts.cookie;
 
 		for (size_t i = 0; f->second && here && i < ns->count; i++) {
-			if (ns->pools[i].id != pressure_pool_id(facts->facts.inum, &f->key))
+			if (!pressure_is_pool_of(&ns->pools[i], &f->key, false))
 				continue;
 			ns->pools[i].failures = pressure_recent(f, second);
 			pressure_judge(&ns->pools[i]);

@@ -7,10 +7,12 @@
 #include <string.h>
 
 #include "../clock.h"
+#include "../rule_event.h"
 #include "explain.h"
 
 #define TRACE_VERDICT_POOLS 64 /* of which is remembered when they were looked at */
 #define TRACE_VERDICT_EVERY_NS UINT64_C(1000000000)
+#define TRACE_VERDICT_AHEAD_NS UINT64_C(6000000000) /* 200 ms of reading, at that share */
 #define TRACE_VERDICT_SHARE 30 /* a look takes at most this part of the time */
 
 struct trace_verdict_pool {
@@ -26,8 +28,10 @@ struct trace_verdict {
 	struct pressure_session session;
 	const struct sockets *ledger;
 	uint64_t next_ns; /* CLOCK_MONOTONIC: no look of any pool before */
+	uint64_t paid_ns; /* CLOCK_MONOTONIC: by then the share has paid for the settings that were read */
 	struct trace_verdict_pool pools[TRACE_VERDICT_POOLS];
 	struct event_verdict last;
+	struct netns_facts facts; /* of the event that is told */
 	char text[8192];
 };
 
@@ -75,7 +79,8 @@ static void trace_verdict_say(struct trace_verdict *v, const struct pressure_vie
 	struct buf b = { .data = v->text, .size = sizeof(v->text) };
 
 	explain_pool(&b, view, i, pool);
-	v->last = (struct event_verdict){ .used = pool->measure.used,
+	v->last = (struct event_verdict){ .has_pool = true,
+					  .used = pool->measure.used,
 					  .capacity = pressure_capacity(pool),
 					  .reserved = view->netns[i].reserved,
 					  .blocked = trace_verdict_blocked(&view->netns[i]),
@@ -86,16 +91,22 @@ static void trace_verdict_say(struct trace_verdict *v, const struct pressure_vie
 					  .text_len = b.len };
 }
 
-/* Where the hook saw neither the source address nor that ports were lacking: a pool to that destination, if full. */
-static bool trace_verdict_is_meant(const struct pressure_pool *pool, const struct pool_key *key, uint64_t id,
-				   bool nothing_sent)
+/*
+ * A socket with a range of its own: what that range has. Which of the pool's sockets have one no interface tells, so
+ * neither states nor owners are known of it.
+ */
+static struct pressure_pool trace_verdict_narrow(const struct pressure_netns *ns, const struct pressure_pool *whole,
+						 const struct event *ev)
 {
-	const struct endpoint *a = &pool->key.destination, *b = &key->destination;
+	struct pressure_pool pool = { .key = whole->key, .id = whole->id, .next_ms = UINT32_MAX };
 
-	if (pool->id == id)
-		return !nothing_sent || !pool->measure.free.max;
-	return nothing_sent && pool->key.kind == POOL_CONNECT && !pool->measure.free.max && a->port == b->port &&
-	       a->ip_version == b->ip_version && !memcmp(a->addr, b->addr, sizeof(a->addr));
+	pool.key.range_low = ev->sock_range_low;
+	pool.key.range_high = ev->sock_range_high;
+	if ((!ev->sock_range_low && !ev->sock_range_high) || pool_measure(ns->in.pool, &pool.key, &pool.measure) < 0)
+		return *whole;
+	pool.failures = whole->failures;
+	pressure_judge(&pool);
+	return pool;
 }
 
 static bool trace_verdict_is_here(const struct snapshot_netns *facts, const struct event *ev)
@@ -112,15 +123,17 @@ static bool trace_verdict_find(struct trace_verdict *v, const struct pressure_vi
 
 	for (size_t i = 0; i < view->count; i++) {
 		const struct pressure_netns *ns = &view->netns[i];
-		uint64_t id = pressure_pool_id(ns->in.pool->netns_inum, &key);
 
 		if (!trace_verdict_is_here(&view->picture.snap.netns[ns->in.place], ev))
 			continue;
-		for (size_t k = 0; k < ns->count; k++)
-			if (trace_verdict_is_meant(&ns->pools[k], &key, id, ev->nothing_sent)) {
-				trace_verdict_say(v, view, i, &ns->pools[k]);
-				return true;
-			}
+		for (size_t k = 0; k < ns->count; k++) {
+			struct pressure_pool pool = trace_verdict_narrow(ns, &ns->pools[k], ev);
+
+			if (!pressure_is_pool_of(&pool, &key, ev->nothing_sent))
+				continue;
+			trace_verdict_say(v, view, i, &pool);
+			return true;
+		}
 	}
 	return false;
 }
@@ -153,12 +166,65 @@ static void trace_verdict_tell(struct trace_verdict *v, struct trace_verdict_poo
 	ev->verdict = &v->last;
 }
 
+/* ---- failures that one call explains ---- */
+
+/* Read by way of the process that failed, or of the one that is in its way; false = neither is there any more. */
+static bool trace_verdict_facts(const struct event *ev, struct netns_facts *ret)
+{
+	uint32_t pids[] = { ev->pid, ev->holder.pid };
+
+	for (size_t i = 0; i < 2; i++)
+		if (pids[i] && netns_read_sysctls(NULL, pids[i], ret) == 0 && ret->inum == ev->netns_inum)
+			return true;
+	return false;
+}
+
+static void trace_verdict_say_event(struct trace_verdict *v, const struct event *ev, const struct rule_event *rule)
+{
+	struct buf b = { .data = v->text, .size = sizeof(v->text) };
+	uint64_t begin_ns = clock_now_ns(CLOCK_MONOTONIC);
+	bool known = rule->wants_facts && v->paid_ns < begin_ns + TRACE_VERDICT_AHEAD_NS &&
+		     trace_verdict_facts(ev, &v->facts);
+	uint64_t took_ns = clock_now_ns(CLOCK_MONOTONIC) - begin_ns;
+
+	v->paid_ns = (v->paid_ns > begin_ns ? v->paid_ns : begin_ns) + took_ns * TRACE_VERDICT_SHARE;
+	explain_event(&b, rule, ev, known ? &v->facts : NULL);
+	v->last.text_len = b.len;
+}
+
+/* Each such failure has its rule; the lines for people come once a second. */
+static void trace_verdict_event(struct trace_verdict *v, struct event *ev, const struct rule_event *rule)
+{
+	const struct endpoint *local = ev->has_requested ? &ev->requested : &ev->local;
+	struct pool_key key = { .source = *local, .destination = ev->remote };
+	uint64_t now_ns = clock_now_ns(CLOCK_MONOTONIC), id;
+	struct trace_verdict_pool *pool;
+
+	if (!ev->remote.has_port)
+		key.destination.port = local->port;
+	id = pressure_pool_id(ev->netns_inum, &key) ^ ev->netns_cookie ^ (uint64_t)ev->cause << 32;
+	pool = trace_verdict_place(v, id);
+	v->last = (struct event_verdict){ .rule = rule->id, .cause = rule->words, .text = v->text };
+	ev->verdict = &v->last;
+	if (pool->told_ns && now_ns < pool->told_ns + TRACE_VERDICT_EVERY_NS) {
+		pool->more++;
+		return;
+	}
+	trace_verdict_say_event(v, ev, rule);
+	v->last.more = pool->more;
+	pool->more = 0;
+	pool->told_ns = now_ns;
+}
+
 void trace_verdict_fill(struct trace_verdict *v, struct event *ev)
 {
+	const struct rule_event *rule = rule_of_event(ev);
 	struct trace_verdict_pool *pool;
 	struct pool_key key;
 	uint64_t now_ns;
 
+	if (rule)
+		trace_verdict_event(v, ev, rule);
 	if (ev->cause != CAUSE_PORT_EXHAUSTED && !ev->nothing_sent)
 		return;
 	now_ns = clock_now_ns(CLOCK_MONOTONIC);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Who has the port that an event asked for in vain: what earlier events told (sockets.c), joined with the kernel's own
- * list of sockets, which also has those that are older than us, and the seconds left of TIME_WAIT.
+ * Who has the port, or the pair of endpoints, that an event asked for in vain: what earlier events told (sockets.c),
+ * joined with the kernel's own list of sockets, which also has those that are older than us, and the seconds left of
+ * TIME_WAIT.
  *
  * It runs on the reader's thread, so the kernel's answer for a port is kept for a second, and the questions are
  * limited in number and in time: when the limit is reached, what earlier events told has to do.
@@ -108,6 +109,12 @@ static void enrich_holder_spend(struct enrich_holder_budget *budget, uint64_t si
 
 /* ---- what is asked ---- */
 
+/* A connect from a port that the socket had before: there is a connection of these very endpoints. */
+static bool enrich_holder_is_clash(const struct event *ev)
+{
+	return ev->kind == EVENT_CONNECT && ev->cause == CAUSE_TUPLE_CLASH;
+}
+
 /* The endpoint that somebody else has; NULL if the event failed for another reason. */
 static const struct endpoint *enrich_holder_wanted(const struct event *ev)
 {
@@ -117,7 +124,8 @@ static const struct endpoint *enrich_holder_wanted(const struct event *ev)
 	bool unseen = bind && !ev->error && ev->cause == CAUSE_NONE;
 	const struct endpoint *wanted = bind ? &ev->requested : &ev->local;
 
-	if (ev->outcome != OUTCOME_FAILURE || (!bind && !listen) || (ev->error != EADDRINUSE && !unseen))
+	if (ev->outcome != OUTCOME_FAILURE ||
+	    (!enrich_holder_is_clash(ev) && ((!bind && !listen) || (ev->error != EADDRINUSE && !unseen))))
 		return NULL;
 	return wanted->has_port && wanted->port ? wanted : NULL;
 }
@@ -128,6 +136,7 @@ static struct sockets_key enrich_holder_key(const struct event *ev, const struct
 				     .proto = ev->proto,
 				     .protocol = ev->proto == PROTO_UDP ? ev->protocol : 0,
 				     .local = *wanted,
+				     .remote = enrich_holder_is_clash(ev) ? ev->remote : (struct endpoint){ .port = 0 },
 				     .v6only = ev->has_options && ev->v6only,
 				     .device = ev->has_options ? ev->bound_ifindex : 0,
 				     .cookie = ev->kind == EVENT_LISTEN ? ev->cookie : 0,
@@ -136,12 +145,16 @@ static struct sockets_key enrich_holder_key(const struct event *ev, const struct
 				     .now_ns = ev->time_ns };
 }
 
+static bool enrich_holder_is_same(const struct endpoint *a, const struct endpoint *b)
+{
+	return a->port == b->port && a->ip_version == b->ip_version && !memcmp(a->addr, b->addr, sizeof(a->addr));
+}
+
 static bool enrich_holder_is_same_question(const struct sockets_key *a, const struct sockets_key *b)
 {
 	return a->netns == b->netns && a->proto == b->proto && a->protocol == b->protocol &&
 	       a->v6only == b->v6only && a->device == b->device && a->cookie == b->cookie &&
-	       a->local.port == b->local.port && a->local.ip_version == b->local.ip_version &&
-	       memcmp(a->local.addr, b->local.addr, sizeof(a->local.addr)) == 0;
+	       enrich_holder_is_same(&a->local, &b->local) && enrich_holder_is_same(&a->remote, &b->remote);
 }
 
 /* Two numbers for a question; different questions with the same ones are told apart by it. */
@@ -188,7 +201,8 @@ static bool enrich_holder_is_in_the_way(const struct enrich_holder_search *searc
 	const struct sockets_key *key = search->key;
 
 	if (sock->local.port != key->local.port || sock->state == SOCKDIAG_NEW_SYN_RECV ||
-	    (key->cookie && sock->cookie == key->cookie))
+	    (key->cookie && sock->cookie == key->cookie) ||
+	    (key->remote.has_port && !enrich_holder_is_same(&key->remote, &sock->remote)))
 		return false;
 	return sockets_share_device(key->device, sock->ifindex) &&
 	       sockets_overlap(&key->local, key->v6only, &sock->local, !sock->takes_ipv4);
@@ -344,11 +358,13 @@ static void enrich_holder_find_owner(struct enrich_holder_state *st, const struc
 				   .remote = sock->remote,
 				   .cookie = sock->cookie };
 	bool known = st->sockets && sockets_find_owner(st->sockets, &its, ret);
+	enum event_how how = known ? ret->how : HOW_NONE;
 
 	if (sock->inode)
 		enrich_holder_find_user(st, sock, known, ret);
 	else
 		ret->exited = known && proc_has_ended(st->proc, ret->pid, ret->process_start_ns);
+	ret->how = how; /* also if it is another process that has the socket now */
 }
 
 /* ---- the answer ---- */

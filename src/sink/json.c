@@ -324,40 +324,39 @@ static void json_assignment(struct buf *b, const struct event *ev)
 	buf_char(b, '}');
 }
 
-/* Microseconds are rounded up: a search that was seen took some time. */
-static void json_verdict(struct buf *b, const struct event_verdict *v)
+static void json_verdict(struct buf *b, bool *first, const struct event_verdict *v)
 {
-	bool first = false;
-
-	json_member_u64(b, &first, "used", v->used);
-	json_member_u64(b, &first, "capacity", v->capacity);
-	json_member_u64(b, &first, "reserved", v->reserved);
-	json_member_u64(b, &first, "blocked", v->blocked);
-	if (v->next_ms != UINT32_MAX)
-		json_member_u64(b, &first, "next_free_ms", v->next_ms);
-	if (v->rule) {
-		json_member_text(b, &first, "rule", v->rule, 16);
-		json_member_text(b, &first, "why", v->cause, 128);
+	if (v->has_pool) {
+		json_member_u64(b, first, "used", v->used);
+		json_member_u64(b, first, "capacity", v->capacity);
+		json_member_u64(b, first, "reserved", v->reserved);
+		json_member_u64(b, first, "blocked", v->blocked);
 	}
+	if (v->has_pool && v->next_ms != UINT32_MAX)
+		json_member_u64(b, first, "next_free_ms", v->next_ms);
+	if (v->rule)
+		json_member_text(b, first, "rule", v->rule, 16);
+	if (v->cause)
+		json_member_text(b, first, "why", v->cause, 128);
 	if (v->more)
-		json_member_u64(b, &first, "failed_before", v->more);
+		json_member_u64(b, first, "failed_before", v->more);
 }
 
+/* Microseconds are rounded up: a search that was seen took some time. */
 static void json_pool(struct buf *b, const struct event *ev)
 {
-	bool first = false;
+	bool first = true;
 
-	if (!ev->pool)
+	if (!ev->pool && !ev->verdict)
 		return;
-	buf_lit(b, ",\"pool\":{\"kind\":\"");
-	buf_str(b, event_pool_names[ev->pool]);
-	buf_char(b, '"');
+	buf_lit(b, ",\"pool\":{");
+	json_member_text(b, &first, "kind", event_pool_names[ev->pool], 16);
 	json_member_text(b, &first, "half", event_half_names[ev->half], 16);
 	if (ev->has_search)
 		json_member_u64(b, &first, "search_us", ev->search_ns / 1000 + (ev->search_ns % 1000 != 0));
 	json_member_true(b, &first, "wall", ev->wall);
 	if (ev->verdict)
-		json_verdict(b, ev->verdict);
+		json_verdict(b, &first, ev->verdict);
 	buf_char(b, '}');
 }
 

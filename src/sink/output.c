@@ -10,6 +10,7 @@ void output_init(struct output *out, int fd)
 {
 	out->fd = fd;
 	out->buf = (struct buf){ .data = out->room, .size = sizeof(out->room) };
+	out->torn = out->torn_own = false;
 }
 
 /* Another program may have made our stdout non-blocking: the flag belongs to the open file. */
@@ -20,7 +21,7 @@ static int output_wait(int fd)
 	return poll(&p, 1, -1) < 0 ? -errno : 0;
 }
 
-/* Ends of lines in the first `n` bytes, but for those that belong to the line above. `own`: does the last not? */
+/* Ends of lines in the first `n` bytes, but for those that belong to the line above. `own`: is the last its own? */
 static size_t output_count(const struct output *out, size_t n, bool *own)
 {
 	size_t lines = 0;

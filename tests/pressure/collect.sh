@@ -5,9 +5,9 @@
 #
 #   collect.sh OUT each|all BATCH...
 #
-# BATCH: scenarios that are there at the same time, as "T01 T02". each: porttrace is asked of each namespace; all: once
-# of all of them, but for batches of up to three. PORTTRACE, PRESSURE_LOAD: the programs. PRESSURE_BACKEND: the options of the daemon. PRESSURE_OPTIONS:
-# those of pressure and why.
+# BATCH: scenarios that are there at the same time, as "T01 T02"; "trace": from here on two traces run too. each:
+# porttrace is asked of each namespace; all: once of all of them. PORTTRACE, PRESSURE_LOAD: the programs. PRESSURE_BACKEND: the options of the daemon, and of the traces
+# that show the failures. PRESSURE_OPTIONS: those of pressure and why. PRESSURE_SECONDS: how long "healthy" is asked.
 
 set -uo pipefail
 
@@ -22,6 +22,7 @@ options+=(--history "$db")
 cgroup=
 [[ ${PRESSURE_BACKEND:-} != *--cgroup\ * ]] || cgroup=${PRESSURE_BACKEND##*--cgroup }
 daemon=
+traces=()
 declare -A loads=()
 
 collect_end()
@@ -31,6 +32,7 @@ collect_end()
 		kill -KILL "${loads[$name]}" 2>/dev/null
 	done
 	[ -z "$daemon" ] || kill -TERM "$daemon" 2>/dev/null
+	[ ${#traces[@]} = 0 ] || kill -TERM "${traces[@]}" 2>/dev/null
 	wait 2>/dev/null
 }
 trap collect_end EXIT
@@ -56,6 +58,24 @@ start_daemon()
 	"$porttrace" daemon "${backend[@]}" --history "$db" -v >/dev/null 2>"$out/daemon.err" &
 	daemon=$!
 	until_true 60 is_ready
+}
+
+is_tracing() { grep -qs 'porttrace: ready' "$out/$1.err" || ! kill -0 "${traces[-1]}" 2>/dev/null; }
+
+# What failed, and what a rule or a wall is told of: for programs and for people.
+start_trace() # NAME PATTERN OPTION...
+{
+	local name=$1 pattern=$2
+	shift 2
+	"$porttrace" "${backend[@]}" -v "$@" > >(grep -E "$pattern" >"$out/$name") 2>"$out/$name.err" &
+	traces+=($!)
+	until_true 60 is_tracing "$name"
+}
+
+start_traces()
+{
+	start_trace events.jsonl '"outcome":"failure"|"half":"second"|"rule":' --json
+	start_trace events.text 'EADDR|failed|^    '
 }
 
 # Its standard input is open for as long as this shell holds the other end: no other process may.
@@ -96,6 +116,15 @@ ask_one() # NAME
 	"$porttrace" pressure --once --every 0.1 "${options[@]}" --netns "${loads[$1]}" >"$out/$1.text" 2>&1
 }
 
+# A healthy machine is so for a while: more than one answer, however long they take.
+ask_healthy()
+{
+	local i=0 end=$((SECONDS + ${PRESSURE_SECONDS:-4}))
+	while [ $i -lt 2 ] || [ $SECONDS -lt $end ]; do
+		ask "healthy.$((++i))" --netns "${loads[healthy]}"
+	done
+}
+
 collect_batch() # NAME...
 {
 	local name asked=()
@@ -104,8 +133,9 @@ collect_batch() # NAME...
 	for name; do start_load "$name"; done
 	for name; do until_true 60 has_said "$name" READY || echo "$name does not get ready" >&2; done
 	until_true 20 covers "$(date +%s)" || echo "the history does not come up to now" >&2
-	if [ "$how" = all ] && [ $# -gt 3 ]; then
-		ask all
+	if [ "$how" = all ]; then
+		for name; do echo "all-$1" >"$out/$name.batch"; done
+		ask "all-$1"
 	else
 		for name; do
 			ask_one "$name" &
@@ -113,6 +143,7 @@ collect_batch() # NAME...
 		done
 		wait "${asked[@]}"
 	fi
+	[[ " $* " != *" healthy "* ]] || ask_healthy
 	[[ " $* " != *" T16 "* ]] || sleep 6
 	end_loads
 }
@@ -124,9 +155,10 @@ start_daemon
 hold=
 for batch; do
 	# shellcheck disable=SC2086 # names
-	collect_batch $batch
+	if [ "$batch" = trace ]; then start_traces; else collect_batch $batch; fi
 done
-kill -TERM "$daemon"
-wait "$daemon"
+kill -TERM "$daemon" "${traces[@]}"
+wait
 daemon=
+traces=()
 rm -f "$out/hold" "$db"*

@@ -420,14 +420,30 @@ static void load_t14_wide(void)
 	net_settle(LOAD_CLOSING);
 }
 
-static void load_t15(void)
+static struct net_how load_aborting(void)
 {
 	struct net_how how = load_to(LOAD_HOME, 8080);
 
+	how.abort = true;
+	return how;
+}
+
+static void load_t15_tick(void)
+{
+	struct net_how how = load_aborting();
+
+	net_open_many(&how, 3);
+}
+
+static void load_t15(void)
+{
+	struct net_how how = load_aborting();
+
 	load_begin(0);
 	load_serve(NET_CLOSE_AFTER);
-	how.abort = true;
 	load_step("8080", net_open_many(&how, 2000));
+	load_fact("aborted", (long)net_counter("TCPAbortOnData"));
+	load_tick = load_t15_tick;
 }
 
 static uint64_t load_t16_closed_ms, load_t16_free_ms;
@@ -530,15 +546,36 @@ static void load_t20(void)
 	load_step("connect", net_open_many(&how, 102));
 }
 
-static void load_t21(void)
+static struct net_how load_own_range(void)
 {
 	struct net_how how = load_to(LOAD_HOME, 8080);
 
-	load_begin(0);
-	load_serve(NET_KEEP);
 	how.range_low = 40010;
 	how.range_high = 40019;
-	load_step("8080", net_open_many(&how, 11));
+	return how;
+}
+
+/* A trace looks at a pool only as often as it may. */
+static void load_t21_tick(void)
+{
+	struct net_how how = load_own_range();
+	static int ticks;
+
+	if (ticks++ % 25 == 0)
+		net_open_many(&how, 1);
+}
+
+static void load_t21(void)
+{
+	struct net_how how = load_own_range();
+	struct net_sum sum;
+
+	load_begin(0);
+	load_serve(NET_KEEP);
+	sum = net_open_many(&how, 11);
+	load_step("8080", sum);
+	if (sum.error == EADDRNOTAVAIL)
+		load_tick = load_t21_tick;
 }
 
 static void load_t22(void)
@@ -614,17 +651,75 @@ static void load_t25(void)
 	load_step("clash", net_open_many(&clash, 2));
 }
 
+/* The first connection of the pair has been closed. Without timestamps its TIME_WAIT is not taken over. */
+static void load_t25_wait(void)
+{
+	struct net_how clash = load_closing(LOAD_HOME);
+	struct net_sum sum = { 0 };
+
+	load_begin(0);
+	net_sysctl("ipv4/tcp_timestamps", "0");
+	load_serve(NET_CLOSE_AFTER);
+	clash.source = LOAD_HOME;
+	clash.source_port = 40004;
+	clash.reuse = true;
+	net_open(&clash, &sum);
+	net_settle(LOAD_CLOSING);
+	net_open(&clash, &sum);
+	load_step("clash", sum);
+}
+
 static void load_t26(void)
 {
 	struct net_how stolen = load_bind("0.0.0.0");
 
 	load_begin(0);
 	load_serve(NET_KEEP);
+	net_sysctl("ipv4/ip_local_reserved_ports", "39000-39004");
 	load_step("8080", load_connects(LOAD_HOME, 8080, 50));
 	stolen.source_port = 40020;
 	load_step("stolen", net_open_many(&stolen, 1));
 	stolen.reuse = true;
 	load_step("stolen_reuse", net_open_many(&stolen, 1));
+}
+
+static struct net_sum load_t27_sum;
+
+/* Some go on waiting, so that SYNs are sent again and are not translated. */
+static void load_t27_tick(void)
+{
+	struct net_how how = load_to(LOAD_HOME, 8080);
+	static int ticks;
+
+	how.no_block = true;
+	if (ticks++ % 25 == 0 && load_t27_sum.tried < 60)
+		net_open(&how, &load_t27_sum);
+}
+
+static void load_t27(void)
+{
+	struct net_how how = load_to(LOAD_HOME, 8080);
+	long failed, ms;
+	uint64_t begin;
+	bool snat;
+
+	net_begin(32768, 60999, 0);
+	load_serve(NET_KEEP);
+	snat = net_snat(LOAD_HOME, 50000, 50009);
+	net_sysctl("ipv4/tcp_syn_retries", "1");
+	load_step("8080", load_connects(LOAD_HOME, 8080, 10));
+	begin = net_now_ms();
+	load_step("eleventh", net_open_many(&how, 1));
+	ms = (long)(net_now_ms() - begin);
+	failed = (long)net_nat_failed();
+	load_step("8081", load_connects(LOAD_HOME, 8081, 10));
+	net_sysctl("ipv4/tcp_syn_retries", "6");
+	how.no_block = true;
+	load_step("more", net_open_many(&how, 5));
+	load_fact("snat", snat);
+	load_fact("ms", ms);
+	load_fact("nat_failed", failed);
+	load_tick = load_t27_tick;
 }
 
 static void load_t29_tick(void)
@@ -734,6 +829,55 @@ static void load_self(void)
 	load_step("self", net_open_many(&how, 1));
 }
 
+static void load_storm_tick(void)
+{
+	struct net_how how = load_to(LOAD_HOME, 8080);
+
+	for (int i = 0; i < 3; i++)
+		net_open_many(&how, 1);
+}
+
+/* The pool is full, and somebody goes on trying. */
+static void load_storm(void)
+{
+	load_t01();
+	load_tick = load_storm_tick;
+}
+
+/* A full pool, in a range that is not small, of which no state has the share that a rule asks for. */
+static void load_mixture(void)
+{
+	struct net_how closing = load_closing(LOAD_HOME);
+	int listener;
+
+	net_begin(40000, 59999, 0);
+	net_sysctl("ipv4/ip_local_reserved_ports", "40100-59999");
+	listener = net_serve("0.0.0.0", 8080, NET_KEEP);
+	load_step("close_wait", load_connects(LOAD_HOME, 8080, 25));
+	for (int i = 0; i < 25; i++)
+		close(accept(listener, NULL, NULL));
+	load_step("fin_wait", net_open_many(&closing, 25));
+	load_step("established", load_connects(LOAD_HOME, 8080, 51));
+	net_settle("04");
+}
+
+/* All kinds, opened and closed, some 150 a second. */
+static void load_mixed_tick(void)
+{
+	struct net_how closing = load_closing(LOAD_HOME), server_first = load_to(LOAD_HOME, 8082);
+	struct net_how udp = { .udp = true, .close = true, .host = LOAD_HOME, .port = 9000 };
+	struct net_how bound = closing;
+	static int ticks;
+
+	bound.source = LOAD_HOME;
+	server_first.await_close = true;
+	net_open_many(&closing, 1);
+	net_open_many(&server_first, 1);
+	net_open_many(&udp, 1);
+	if (ticks++ % 5 == 0)
+		net_open_many(&bound, 1);
+}
+
 /* A healthy machine: 30 sockets of all kinds. */
 static void load_mixed(void)
 {
@@ -744,12 +888,14 @@ static void load_mixed(void)
 	net_begin(32768, 60999, 2);
 	net_serve("0.0.0.0", 8080, NET_CLOSE_AFTER);
 	net_serve("0.0.0.0", 8081, NET_KEEP);
+	net_serve("0.0.0.0", 8082, NET_CLOSE_FIRST);
 	net_serve("0.0.0.0", 40000, NET_KEEP);
 	load_step("connect", load_connects(LOAD_HOME, 8081, 10));
 	load_step("udp", net_open_many(&udp, 6));
 	load_step("bind", net_open_many(&binds, 5));
 	load_step("closing", net_open_many(&closing, 5));
 	load_step("bound", net_open_many(&bound, 1));
+	load_tick = load_mixed_tick;
 }
 
 static const struct load_scenario {
@@ -768,6 +914,8 @@ static const struct load_scenario {
 	{ "T22", load_t22 },	 { "T23", load_t23 },	      { "T24", load_t24 },
 	{ "T25", load_t25 },	 { "T24-bound", load_t24_bound }, { "T26", load_t26 },
 	{ "T29", load_t29 },	 { "T30", load_t30 },	      { "T31", load_t31 },
+	{ "T25-wait", load_t25_wait }, { "T27", load_t27 },	      { "P17", load_storm },
+	{ "mixture", load_mixture },
 	{ "P11", load_long },	 { "P16", load_wall },	      { "P22", load_self },
 	{ "healthy", load_mixed },
 };

@@ -100,6 +100,21 @@ uint64_t net_counter(const char *name)
 	return found;
 }
 
+uint64_t net_nat_failed(void)
+{
+	FILE *f = fopen("/proc/thread-self/net/stat/nf_conntrack", "re");
+	char line[512], text[20];
+	uint64_t sum = 0;
+
+	/* the tenth column; under the names a line for each processor */
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%*s %*s %*s %*s %*s %*s %*s %*s %*s %19s", text) == 1)
+			sum += strtoull(text, NULL, 16);
+	if (f)
+		fclose(f);
+	return sum;
+}
+
 static bool net_has_state(const char *states)
 {
 	FILE *f = fopen("/proc/thread-self/net/tcp", "re");

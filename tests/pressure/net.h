@@ -59,8 +59,12 @@ void net_serve_nobody(int port);
 int net_open(const struct net_how *how, struct net_sum *sum);
 /* `count` of them, or until one fails. */
 struct net_sum net_open_many(const struct net_how *how, int count);
+/* What leaves the namespace, by its loopback too, gets this source address and one of these ports. False: not here. */
+bool net_snat(const char *address, int low, int high);
 /* A counter of TcpExt. */
 uint64_t net_counter(const char *name);
+/* Translations that found no port: insert_failed of conntrack. */
+uint64_t net_nat_failed(void);
 /* Waits until no socket of this namespace is in FIN_WAIT1, FIN_WAIT2, CLOSING, LAST_ACK (hexadecimal, as in
  * /proc/net/tcp). */
 void net_settle(const char *states);

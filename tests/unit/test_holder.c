@@ -315,6 +315,32 @@ static void test_listener_before_connection(void **state)
 	close(listener);
 }
 
+/* A connect from a port that the socket had: only the connection of these very endpoints is in its way. */
+static void test_clash(void **state)
+{
+	int listener = open_socket(SOCK_STREAM, "127.0.0.1", 0), client = open_socket(SOCK_STREAM, "127.0.0.1", 0);
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct event ev = failed_bind("127.0.0.1", port_of(client));
+
+	(void)state;
+	assert_int_equal(listen(listener, 1), 0);
+	a.sin_port = htons((uint16_t)port_of(listener));
+	assert_int_equal(connect(client, (void *)&a, sizeof(a)), 0);
+	ev.kind = EVENT_CONNECT;
+	ev.how = HOW_NONE;
+	ev.error = EADDRNOTAVAIL;
+	ev.cause = CAUSE_NO_ADDRESS;
+	ev.remote = events_endpoint("127.0.0.1", port_of(listener));
+	assert_false(asked(ev).has_holder);
+	ev.cause = CAUSE_TUPLE_CLASH;
+	assert_int_equal(asked(ev).holder.kind, HOLDER_CONNECTION);
+	assert_int_equal(asked(ev).holder.pid, getpid());
+	ev.remote = events_endpoint("127.0.0.2", port_of(listener));
+	assert_false(asked(ev).has_holder);
+	close(client);
+	close(listener);
+}
+
 static void test_owner_by_cookie(void **state)
 {
 	int fd = open_socket(SOCK_STREAM, "127.0.0.1", 0);
@@ -470,7 +496,7 @@ int main(void)
 		HOLDER_TEST(test_time_wait_of_nobody_known),
 		HOLDER_TEST(test_time_wait_of_several),
 		HOLDER_TEST(test_listener_before_connection),
-		HOLDER_TEST(test_owner_by_cookie),
+		HOLDER_TEST(test_clash), HOLDER_TEST(test_owner_by_cookie),
 		HOLDER_TEST(test_owner_that_has_it_no_more),
 		HOLDER_TEST(test_by_events_alone),
 		HOLDER_TEST(test_unseen_errno),

@@ -160,6 +160,7 @@ static void long_lived(bool it)
 static void small_range(bool it)
 {
 	s.range_high = (uint16_t)(s.range_low + (it ? 19998 : 19999));
+	pool.measure.size = it ? 19999 : 20000;
 	fill(PRESSURE_ESTABLISHED, 14000);
 	fill(PRESSURE_CLOSING, 14000);
 }
@@ -225,6 +226,20 @@ static void harmless_waits(bool it)
 	ns.server_waits = it ? 5000 : 4999;
 }
 
+static void borrowed(bool it)
+{
+	counters.known = true;
+	counters.rose.tw_recycled = 1;
+	pool.ports[PRESSURE_TIME_WAIT] = it ? 14116 : 14115;
+}
+
+static void aborted(bool it)
+{
+	counters.known = true;
+	counters.seconds = 2;
+	counters.rose.aborted = it ? 41 : 40;
+}
+
 static void overflow(bool it)
 {
 	counters.known = true;
@@ -248,7 +263,8 @@ static const struct row {
 	{ "P16", "", wall, false },		  { "P17", "", storm, false },
 	{ "P18", "P19", host_nat, false },	  { "P19", "", far_nat, false },
 	{ "P22", "", self_connected, true },	  { "P23", "", harmless_waits, true },
-	{ "P24", "", overflow, true },
+	{ "P23", "", borrowed, true },		  { "P24", "", overflow, true },
+	{ "P25", "", aborted, true },
 };
 
 static const char *rule_now(bool of_netns)
@@ -293,7 +309,9 @@ static void test_harmless_only(void **state)
 	(void)state;
 	begin();
 	ns.server_waits = 6000;
+	borrowed(true);
 	assert_true(rule_of_netns(&ns, &counters, 0)->harmless);
+	assert_true(rule_of_netns(&ns, &counters, 1)->harmless);
 	fill(PRESSURE_ESTABLISHED, 28232);
 	assert_string_equal(rule_now(true), "");
 }
@@ -346,6 +364,33 @@ static void test_remedy(void **state)
 	pool.opens_per_s = 467.6;
 	assert_non_null(strstr(words(false), "28,232 of 28,232 used ports are in TIME_WAIT"));
 	assert_non_null(strstr(text, "468 are opened a second, 462 can be sustained"));
+}
+
+/* IP_LOCAL_PORT_RANGE: the namespace's range has nothing to do with it. */
+static void test_own_range(void **state)
+{
+	(void)state;
+	begin();
+	pool.key.range_low = 40010;
+	pool.key.range_high = 40019;
+	pool.measure = (struct pool_measure){ .low = 40010, .high = 40019, .size = 10, .used = 10 };
+	pool.measure.capacity.max = 10;
+	pressure_judge(&pool);
+	assert_string_equal(rule_now(false), "P12");
+	assert_non_null(strstr(words(false), "a range of its own (IP_LOCAL_PORT_RANGE) of 10 ports (40010-40019)"));
+	assert_null(strstr(words(true), "sysctl"));
+	assert_non_null(strstr(text, "in api[4312]\n"));
+}
+
+static void test_borrowed(void **state)
+{
+	(void)state;
+	begin();
+	mostly_waiting(true);
+	assert_null(strstr(words(false), "borrowed"));
+	counters.known = true;
+	counters.rose.tw_recycled = 1;
+	assert_non_null(strstr(words(false), "; 1 ports were borrowed from TIME_WAIT since the look before\n"));
 }
 
 static const char *process(uint32_t number)
@@ -404,7 +449,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each),	  cmocka_unit_test(test_healthy), cmocka_unit_test(test_harmless_only),
 		cmocka_unit_test(test_words),	  cmocka_unit_test(test_remedy),  cmocka_unit_test(test_process),
-		cmocka_unit_test(test_number),
+		cmocka_unit_test(test_number),	  cmocka_unit_test(test_own_range), cmocka_unit_test(test_borrowed),
 	};
 
 	return cmocka_run_group_tests_name("rule", tests, NULL, end);

@@ -412,6 +412,24 @@ static void test_pool(void **state)
 	test_has(test_json(&ev), "\"pool\":{\"kind\":\"bind\",\"half\":\"first\"},");
 }
 
+static void test_verdict(void **state)
+{
+	struct event_verdict verdict = { .rule = "P20", .cause = "not port exhaustion: it clashes", .more = 3 };
+	struct event ev = events_connect();
+
+	(void)state;
+	ev.verdict = &verdict;
+	test_has(test_json(&ev), "},\"pool\":{\"rule\":\"P20\",\"why\":\"not port exhaustion: it clashes\","
+				 "\"failed_before\":3},");
+	ev.pool = EVENT_POOL_CONNECT;
+	verdict = (struct event_verdict){ .has_pool = true, .used = 9, .capacity = 10, .next_ms = UINT32_MAX };
+	test_has(test_json(&ev), "\"pool\":{\"kind\":\"connect\",\"used\":9,\"capacity\":10,\"reserved\":0,"
+				 "\"blocked\":0},");
+	verdict.next_ms = 0;
+	verdict.rule = "P01";
+	test_has(test_json(&ev), "\"blocked\":0,\"next_free_ms\":0,\"rule\":\"P01\"},");
+}
+
 static void test_aborted(void **state)
 {
 	struct event ev = events_connect();
@@ -1011,6 +1029,7 @@ int main(void)
 		cmocka_unit_test(test_bind0_shows_both),
 		cmocka_unit_test(test_bind_without_port_yet),
 		cmocka_unit_test(test_pool),
+		cmocka_unit_test(test_verdict),
 		cmocka_unit_test(test_aborted),
 		cmocka_unit_test(test_unknown_outcome),
 		cmocka_unit_test(test_strange_errno),

@@ -270,6 +270,31 @@ static void test_holder_is_described(void **state)
 	sockets_free(s);
 }
 
+/* Of a pair of endpoints: the connection of exactly these. */
+static void test_holder_of_a_pair(void **state)
+{
+	struct sockets_key key = key_of("10.0.0.1", 40003);
+	struct event ev = socket_event(1, EVENT_CONNECT, 1000, "10.0.0.1", 40003, 977, "curl");
+	struct holder holder;
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	ev.remote = events_endpoint("10.0.0.2", 443);
+	ev.how = HOW_CONNECT;
+	track(s, ev);
+	track(s, socket_event(2, EVENT_BIND, 1001, "0.0.0.0", 40003, 978, "bound"));
+	key.remote = ev.remote;
+	assert_true(sockets_find_holder(s, &key, &holder));
+	assert_int_equal(holder.pid, 977);
+	assert_int_equal(holder.how, HOW_CONNECT);
+	key.remote.port = 444;
+	assert_false(sockets_find_holder(s, &key, &holder));
+	key.remote = events_endpoint("10.0.0.3", 443);
+	assert_false(sockets_find_holder(s, &key, &holder));
+	sockets_free(s);
+}
+
 static void test_holder_has_the_same_port_and_namespace(void **state)
 {
 	struct sockets_key key = key_of("0.0.0.0", 80);
@@ -983,6 +1008,7 @@ int main(void)
 		cmocka_unit_test(test_like_an_array),
 		cmocka_unit_test(test_overlap),
 		cmocka_unit_test(test_holder_is_described),
+		cmocka_unit_test(test_holder_of_a_pair),
 		cmocka_unit_test(test_holder_has_the_same_port_and_namespace),
 		cmocka_unit_test(test_v6only_holder_leaves_ipv4),
 		cmocka_unit_test(test_devices),

@@ -226,8 +226,8 @@ free()
 pressure()
 {
 	PORTTRACE=/test/porttrace PRESSURE_LOAD=/test/pressure-load bash /test/pressure/collect.sh "/results/$1" all \
-		"T10 T10-exited T13" "T01 T02 T03 T04 P04 T05 T06 T07 T07-half T08 T09 T17 T18 T19 T20 T21 T22 T23 T24 T24-bound T25
-		P22 healthy" >"/tmp/$1.log" 2>&1
+		"T10 T10-exited T13" "T02 T03 T04 P04 T05 T06 T07 T07-half T08 T09 T17 T18 T19 T20 T22 T23 T24 T24-bound P22" \
+		trace "T01 T21 T25 T25-wait T26 mixture" "T27 P17 healthy" >"/tmp/$1.log" 2>&1
 	cp "/tmp/$1.log" "/results/$1/log"
 }
 
