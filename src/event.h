@@ -156,6 +156,7 @@ struct event_verdict {
 	uint32_t reserved, blocked; /* ports of the range: by the admin, by bind() */
 	uint32_t next_ms; /* until TIME_WAIT gives one back; UINT32_MAX = not known */
 	const char *rule, *cause; /* "P01", in words; NULL = not known */
+	const char *also; /* a rule that holds beside it, "P17"; NULL = none */
 	uint32_t more; /* such failures since it was told last */
 	const char *text; /* lines for people, each ended; text_len bytes: none if it was told a moment ago */
 	size_t text_len;

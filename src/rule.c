@@ -669,8 +669,6 @@ static void rule_mend_aborted(const struct rule_case *c, struct buf *b)
 	"SO_LINGER 0 (loses data)"
 
 static const struct rule rule_rows[] = {
-	{ "P17", "a storm of attempts that fail", true, false, rule_p17, rule_say_storm, rule_mend_storm,
-	  "more threads" },
 	{ "P15", "UDP sockets that are kept, or one for each query", true, false, rule_p15, rule_say_udp, rule_mend_udp,
 	  "SO_REUSEADDR on UDP sockets (a later one then gets the earlier one's datagrams)" },
 	{ "P08", "connections that the program does not close", true, false, rule_p08, rule_say_close_wait,
@@ -702,6 +700,8 @@ static const struct rule rule_rows[] = {
 	  "ip_local_port_range" },
 	{ "P19", "no answer, perhaps from a NAT on the way", true, false, rule_p19, rule_say_far_nat, rule_mend_far_nat,
 	  "ip_local_port_range" },
+	{ "P17", "a storm of attempts that fail", true, false, rule_p17, rule_say_storm, rule_mend_storm,
+	  "more threads" },
 	{ "P05", "bound and forgotten sockets", false, false, rule_p05, rule_say_forgotten, rule_mend_forgotten, NULL },
 	{ "P06", "services inside the range", false, false, rule_p06, rule_say_services, rule_mend_services, NULL },
 	{ "P07", "ports kept away by sockets that have gone", false, false, rule_p07, rule_say_phantoms,
@@ -725,6 +725,17 @@ const struct rule *rule_of_pool(const struct pressure_netns *netns, const struct
 
 	for (size_t i = 0; i < RULE_COUNT; i++)
 		if (rule_rows[i].of_pool && rule_rows[i].holds(&c))
+			return &rule_rows[i];
+	return NULL;
+}
+
+const struct rule *rule_beside(const struct pressure_netns *netns, const struct pressure_pool *pool,
+			       const struct rule_counters *counters, const struct rule *cause)
+{
+	struct rule_case c = { .netns = netns, .pool = pool, .counters = counters };
+
+	for (size_t i = 0; i < RULE_COUNT; i++)
+		if (rule_rows[i].holds == rule_p17 && &rule_rows[i] != cause && rule_p17(&c))
 			return &rule_rows[i];
 	return NULL;
 }

@@ -36,6 +36,9 @@ struct rule {
 /* The rule that explains the pool; NULL = it is under no pressure, or nothing is known. */
 const struct rule *rule_of_pool(const struct pressure_netns *netns, const struct pressure_pool *pool,
 				const struct rule_counters *counters);
+/* One that holds beside `cause` and makes it worse; NULL = none. */
+const struct rule *rule_beside(const struct pressure_netns *netns, const struct pressure_pool *pool,
+			       const struct rule_counters *counters, const struct rule *cause);
 /* The n-th rule that holds for the namespace as a whole; NULL = no more. */
 const struct rule *rule_of_netns(const struct pressure_netns *netns, const struct rule_counters *counters, size_t n);
 /* "api[4312]", "cron[991] (exited)", "nobody known"; control characters are escaped. */

@@ -17,9 +17,9 @@ static void explain_lines(struct buf *b, const char *word, const struct buf *tex
 	}
 }
 
-static void explain_cause(struct buf *b, const char *id, const char *words)
+static void explain_cause(struct buf *b, const char *word, const char *id, const char *words)
 {
-	buf_lit(b, "  CAUSE   ");
+	buf_str(b, word);
 	buf_str(b, id);
 	buf_lit(b, "  ");
 	buf_str(b, words);
@@ -35,17 +35,22 @@ static void explain_wrong(struct buf *b, const char *wrong)
 	buf_char(b, '\n');
 }
 
-void explain_rule(struct buf *b, const struct rule *rule, const struct rule_case *c)
+static void explain_as(struct buf *b, const char *word, const struct rule *rule, const struct rule_case *c)
 {
 	char text[2048];
 	struct buf seen = { .data = text, .size = sizeof(text) }, mend = seen;
 
-	explain_cause(b, rule->id, rule->words);
+	explain_cause(b, word, rule->id, rule->words);
 	rule->evidence(c, &seen);
 	explain_lines(b, "  SEEN    ", &seen);
 	rule->remedy(c, &mend);
 	explain_lines(b, rule->harmless ? "  DO      " : "  FIX     ", &mend);
 	explain_wrong(b, rule->wrong);
+}
+
+void explain_rule(struct buf *b, const struct rule *rule, const struct rule_case *c)
+{
+	explain_as(b, "  CAUSE   ", rule, c);
 }
 
 void explain_event(struct buf *b, const struct rule_event *rule, const struct event *ev,
@@ -54,7 +59,7 @@ void explain_event(struct buf *b, const struct rule_event *rule, const struct ev
 	char text[2048];
 	struct buf seen = { .data = text, .size = sizeof(text) }, mend = seen;
 
-	explain_cause(b, rule->id, rule->words);
+	explain_cause(b, "  CAUSE   ", rule->id, rule->words);
 	rule->evidence(ev, facts, &seen);
 	explain_lines(b, "  SEEN    ", &seen);
 	rule->remedy(ev, facts, &mend);
@@ -142,4 +147,7 @@ void explain_pool(struct buf *b, const struct pressure_view *view, size_t i, con
 		explain_rule(b, rule, &c);
 	else
 		explain_unknown(b, &view->netns[i], pool);
+	rule = pressure_view_beside(view, i, pool, rule);
+	if (rule)
+		explain_as(b, "  ALSO    ", rule, &c);
 }

@@ -84,6 +84,12 @@ static inline const struct rule *pressure_view_rule(const struct pressure_view *
 	return rule_of_pool(&view->netns[netns], pool, &view->counters[netns]);
 }
 
+static inline const struct rule *pressure_view_beside(const struct pressure_view *view, size_t netns,
+						      const struct pressure_pool *pool, const struct rule *cause)
+{
+	return rule_beside(&view->netns[netns], pool, &view->counters[netns], cause);
+}
+
 /* "connect 10.0.0.5 -> 10.0.3.9:5432", "bind 127.0.0.6 -> any", "udp any" */
 void pressure_text_pool(struct buf *b, const struct pool_key *key);
 /* The header of a namespace, one line. */

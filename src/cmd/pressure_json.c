@@ -107,7 +107,7 @@ static void pressure_json_course(struct buf *b, const struct pressure_view *view
 static void pressure_json_pool(struct buf *b, const struct pressure_view *view, size_t i,
 			       const struct pressure_pool *pool)
 {
-	const struct rule *rule = pressure_view_rule(view, i, pool);
+	const struct rule *rule = pressure_view_rule(view, i, pool), *beside = pressure_view_beside(view, i, pool, rule);
 	const struct pool_measure *m = &pool->measure;
 
 	buf_lit(b, "{\"pool\":{\"kind\":\"");
@@ -141,6 +141,11 @@ static void pressure_json_pool(struct buf *b, const struct pressure_view *view, 
 		buf_str(b, rule->id);
 		buf_lit(b, "\",\"cause\":\"");
 		buf_str(b, rule->words);
+		buf_char(b, '"');
+	}
+	if (beside) {
+		buf_lit(b, ",\"also\":\"");
+		buf_str(b, beside->id);
 		buf_char(b, '"');
 	}
 	buf_char(b, ',');

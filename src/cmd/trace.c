@@ -31,6 +31,7 @@
 
 #define TRACE_POLL_BUSY_MS 20
 #define TRACE_POLL_IDLE_MS 100
+#define TRACE_WORDS_EVERY_NS (UINT64_C(10) * 1000000000) /* of the cause of a storm; its lines come each second */
 #define TRACE_SETTLE_MS 250
 #define TRACE_MAX_SOCKETS (1 << 20)
 
@@ -237,7 +238,8 @@ static void trace_explain(void *arg, struct event *ev)
 
 static int trace_open_verdict(struct trace *tr)
 {
-	int r = trace_verdict_open(tr->pipeline.sockets, tr->ledger.by_cookie, &tr->verdict);
+	int r = trace_verdict_open(tr->pipeline.sockets, tr->ledger.by_cookie,
+				   tr->opts.json ? 0 : TRACE_WORDS_EVERY_NS, &tr->verdict);
 
 	tr->pipeline.explain = trace_explain;
 	tr->pipeline.explain_arg = tr->verdict;

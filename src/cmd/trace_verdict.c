@@ -12,12 +12,13 @@
 
 #define TRACE_VERDICT_POOLS 64 /* of which is remembered when they were looked at */
 #define TRACE_VERDICT_EVERY_NS UINT64_C(1000000000)
-#define TRACE_VERDICT_AHEAD_NS UINT64_C(6000000000) /* 200 ms of reading, at that share */
+#define TRACE_VERDICT_AHEAD_NS UINT64_C(6000000000) /* reading may be ahead of its share by 200 ms */
 #define TRACE_VERDICT_SHARE 30 /* a look takes at most this part of the time */
 
 struct trace_verdict_pool {
 	uint64_t id;
 	uint64_t told_ns; /* CLOCK_MONOTONIC; 0 = never */
+	uint64_t said_ns; /* the same: with words */
 	uint32_t more;
 	bool inferred;
 };
@@ -27,21 +28,23 @@ struct trace_verdict_pool {
 struct trace_verdict {
 	struct pressure_session session;
 	const struct sockets *ledger;
-	uint64_t next_ns; /* CLOCK_MONOTONIC: no look of any pool before */
-	uint64_t paid_ns; /* CLOCK_MONOTONIC: by then the share has paid for the settings that were read */
+	uint64_t words_every_ns; /* how often the words of a pool are told */
+	uint64_t paid_ns; /* CLOCK_MONOTONIC: by then the share has paid for what was read */
 	struct trace_verdict_pool pools[TRACE_VERDICT_POOLS];
 	struct event_verdict last;
 	struct netns_facts facts; /* of the event that is told */
 	char text[8192];
 };
 
-int trace_verdict_open(const struct sockets *ledger, bool by_cookie, struct trace_verdict **ret)
+int trace_verdict_open(const struct sockets *ledger, bool by_cookie, uint64_t words_every_ns,
+		       struct trace_verdict **ret)
 {
 	struct trace_verdict *v = calloc(1, sizeof(*v));
 
 	if (!v)
 		return -ENOMEM;
 	v->ledger = ledger;
+	v->words_every_ns = words_every_ns;
 	v->session.by_cookie = by_cookie;
 	v->session.no_bpf = true; /* loading one takes longer than events may wait; the ledger knows of binds */
 	*ret = v;
@@ -75,7 +78,7 @@ static uint32_t trace_verdict_blocked(const struct pressure_netns *ns)
 static void trace_verdict_say(struct trace_verdict *v, const struct pressure_view *view, size_t i,
 			      const struct pressure_pool *pool)
 {
-	const struct rule *rule = pressure_view_rule(view, i, pool);
+	const struct rule *rule = pressure_view_rule(view, i, pool), *beside = pressure_view_beside(view, i, pool, rule);
 	struct buf b = { .data = v->text, .size = sizeof(v->text) };
 
 	explain_pool(&b, view, i, pool);
@@ -87,6 +90,7 @@ static void trace_verdict_say(struct trace_verdict *v, const struct pressure_vie
 					  .next_ms = pool->next_ms,
 					  .rule = rule ? rule->id : NULL,
 					  .cause = rule ? rule->words : NULL,
+					  .also = beside ? beside->id : NULL,
 					  .text = v->text,
 					  .text_len = b.len };
 }
@@ -114,6 +118,17 @@ static bool trace_verdict_is_here(const struct snapshot_netns *facts, const stru
 	if (ev->netns_inum)
 		return facts->facts.inum == ev->netns_inum;
 	return !ev->netns_cookie || !facts->facts.cookie || facts->facts.cookie == ev->netns_cookie;
+}
+
+/* Reads take a small part of the time, but the first ones need not wait for it. */
+static bool trace_verdict_may_read(const struct trace_verdict *v, uint64_t now_ns)
+{
+	return v->paid_ns < now_ns + TRACE_VERDICT_AHEAD_NS;
+}
+
+static void trace_verdict_pay(struct trace_verdict *v, uint64_t now_ns, uint64_t took_ns)
+{
+	v->paid_ns = (v->paid_ns > now_ns ? v->paid_ns : now_ns) + took_ns * TRACE_VERDICT_SHARE;
 }
 
 /* The namespace of the event, and the pool in it. */
@@ -147,7 +162,7 @@ static bool trace_verdict_look(struct trace_verdict *v, const struct event *ev, 
 	v->session.ledger = v->ledger;
 	if (pressure_session_look(&v->session, &view) < 0)
 		return false;
-	v->next_ns = now_ns + v->session.took_ns * TRACE_VERDICT_SHARE;
+	trace_verdict_pay(v, now_ns, v->session.took_ns);
 	view.picture.processes[0].pid = ev->pid; /* whoever is not known: it wants ports of this pool too */
 	snprintf(view.picture.processes[0].name, sizeof(view.picture.processes[0].name), "%s", ev->name);
 	found = trace_verdict_find(v, &view, ev);
@@ -164,6 +179,10 @@ static void trace_verdict_tell(struct trace_verdict *v, struct trace_verdict_poo
 	pool->more = 0;
 	pool->inferred = ev->nothing_sent;
 	ev->verdict = &v->last;
+	if (pool->said_ns && now_ns < pool->said_ns + v->words_every_ns)
+		v->last.text_len = 0;
+	else
+		pool->said_ns = now_ns;
 }
 
 /* ---- failures that one call explains ---- */
@@ -183,11 +202,9 @@ static void trace_verdict_say_event(struct trace_verdict *v, const struct event 
 {
 	struct buf b = { .data = v->text, .size = sizeof(v->text) };
 	uint64_t begin_ns = clock_now_ns(CLOCK_MONOTONIC);
-	bool known = rule->wants_facts && v->paid_ns < begin_ns + TRACE_VERDICT_AHEAD_NS &&
-		     trace_verdict_facts(ev, &v->facts);
-	uint64_t took_ns = clock_now_ns(CLOCK_MONOTONIC) - begin_ns;
+	bool known = rule->wants_facts && trace_verdict_may_read(v, begin_ns) && trace_verdict_facts(ev, &v->facts);
 
-	v->paid_ns = (v->paid_ns > begin_ns ? v->paid_ns : begin_ns) + took_ns * TRACE_VERDICT_SHARE;
+	trace_verdict_pay(v, begin_ns, clock_now_ns(CLOCK_MONOTONIC) - begin_ns);
 	explain_event(&b, rule, ev, known ? &v->facts : NULL);
 	v->last.text_len = b.len;
 }
@@ -232,7 +249,7 @@ void trace_verdict_fill(struct trace_verdict *v, struct event *ev)
 	pool = trace_verdict_place(v, pressure_pool_id(ev->netns_inum, &key) ^ ev->netns_cookie);
 	if (pool->told_ns && now_ns < pool->told_ns + TRACE_VERDICT_EVERY_NS) {
 		pool->more++;
-	} else if (now_ns >= v->next_ns) {
+	} else if (trace_verdict_may_read(v, now_ns)) {
 		pool->told_ns = now_ns;
 		pool->inferred = false;
 		trace_verdict_tell(v, pool, ev, now_ns);

@@ -12,8 +12,12 @@
 
 struct trace_verdict;
 
-/* 0 or -ENOMEM. `ledger` is not taken over. The caller ends *ret with trace_verdict_close, which accepts NULL. */
-int trace_verdict_open(const struct sockets *ledger, bool by_cookie, struct trace_verdict **ret);
+/*
+ * 0 or -ENOMEM. `ledger` is not taken over. words_every_ns: how often the lines for people come for a pool that goes on
+ * to be full; 0 = always. The caller ends *ret with trace_verdict_close, which accepts NULL.
+ */
+int trace_verdict_open(const struct sockets *ledger, bool by_cookie, uint64_t words_every_ns,
+		       struct trace_verdict **ret);
 /* Gives an event that a rule explains its verdict, valid until the next call. Others are left alone. */
 void trace_verdict_fill(struct trace_verdict *v, struct event *ev);
 void trace_verdict_close(struct trace_verdict *v);

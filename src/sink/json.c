@@ -338,6 +338,8 @@ static void json_verdict(struct buf *b, bool *first, const struct event_verdict 
 		json_member_text(b, first, "rule", v->rule, 16);
 	if (v->cause)
 		json_member_text(b, first, "why", v->cause, 128);
+	if (v->also)
+		json_member_text(b, first, "also", v->also, 16);
 	if (v->more)
 		json_member_u64(b, first, "failed_before", v->more);
 }

@@ -426,7 +426,7 @@ static void table_verdict(struct buf *b, const struct event *ev)
 		buf_lit(b, "    ");
 		buf_bytes(b, line, (size_t)(next - line));
 	}
-	if (!verdict->more || ev->repeats)
+	if (!verdict->more || ev->repeats || !verdict->text_len)
 		return;
 	buf_lit(b, "              ");
 	buf_u64(b, verdict->more);

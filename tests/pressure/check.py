@@ -558,7 +558,7 @@ def t27(c):
 
 def p17(c):
     c.app("8080", ok=100, error=ERRORS)
-    storms = [e for e in c.events if e["porttrace"].get("pool", {}).get("rule") == "P17"]
+    storms = [e for e in c.events if e["porttrace"].get("pool", {}).get("also") == "P17"]
     if not storms:
         c.wrong.append(f"P17 fires with no event, of {len(c.events)}")
     for event in storms:

@@ -316,6 +316,25 @@ static void test_harmless_only(void **state)
 	assert_string_equal(rule_now(true), "");
 }
 
+/* A storm makes its cause worse, and hides it not. */
+static void test_storm_stands_beside_the_cause(void **state)
+{
+	const struct rule *rule, *beside;
+
+	(void)state;
+	begin();
+	mostly_waiting(true);
+	rule = rule_of_pool(&ns, &pool, &counters);
+	assert_null(rule_beside(&ns, &pool, &counters, rule));
+	pool.failures = 201;
+	pressure_judge(&pool);
+	assert_ptr_equal(rule_of_pool(&ns, &pool, &counters), rule);
+	beside = rule_beside(&ns, &pool, &counters, rule);
+	assert_non_null(beside);
+	assert_string_equal(beside->id, "P17");
+	assert_null(rule_beside(&ns, &pool, &counters, beside));
+}
+
 /* ---- words ---- */
 
 static char text[4096];
@@ -447,6 +466,7 @@ static int end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_storm_stands_beside_the_cause),
 		cmocka_unit_test(test_each),	  cmocka_unit_test(test_healthy), cmocka_unit_test(test_harmless_only),
 		cmocka_unit_test(test_words),	  cmocka_unit_test(test_remedy),  cmocka_unit_test(test_process),
 		cmocka_unit_test(test_number),	  cmocka_unit_test(test_own_range), cmocka_unit_test(test_borrowed),
