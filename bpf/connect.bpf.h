@@ -108,7 +108,7 @@ static __always_inline void attempt_syn_sent(struct attempt *at)
 		at->search_from_ns = bpf_ktime_get_boot_ns();
 }
 
-/* inet_hash_connect() or inet6_hash_connect() returned, with a port or without: then the socket loses its address too. */
+/* inet_hash_connect() or inet6_hash_connect() returned, with a port, or without: then the address goes next. */
 static __always_inline void handle_connect_search(struct sock *sk)
 {
 	__u64 key = (__u64)sk;

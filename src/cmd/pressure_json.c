@@ -107,7 +107,8 @@ static void pressure_json_course(struct buf *b, const struct pressure_view *view
 static void pressure_json_pool(struct buf *b, const struct pressure_view *view, size_t i,
 			       const struct pressure_pool *pool)
 {
-	const struct rule *rule = pressure_view_rule(view, i, pool), *beside = pressure_view_beside(view, i, pool, rule);
+	const struct rule *rule = pressure_view_rule(view, i, pool);
+	const struct rule *beside = pressure_view_beside(view, i, pool, rule);
 	const struct pool_measure *m = &pool->measure;
 
 	buf_lit(b, "{\"pool\":{\"kind\":\"");

@@ -19,6 +19,7 @@ struct trace_verdict_pool {
 	uint64_t id;
 	uint64_t told_ns; /* CLOCK_MONOTONIC; 0 = never */
 	uint64_t said_ns; /* the same: with words */
+	const char *said_rule, *said_also; /* then */
 	uint32_t more;
 	bool inferred;
 };
@@ -78,7 +79,8 @@ static uint32_t trace_verdict_blocked(const struct pressure_netns *ns)
 static void trace_verdict_say(struct trace_verdict *v, const struct pressure_view *view, size_t i,
 			      const struct pressure_pool *pool)
 {
-	const struct rule *rule = pressure_view_rule(view, i, pool), *beside = pressure_view_beside(view, i, pool, rule);
+	const struct rule *rule = pressure_view_rule(view, i, pool);
+	const struct rule *beside = pressure_view_beside(view, i, pool, rule);
 	struct buf b = { .data = v->text, .size = sizeof(v->text) };
 
 	explain_pool(&b, view, i, pool);
@@ -179,10 +181,14 @@ static void trace_verdict_tell(struct trace_verdict *v, struct trace_verdict_poo
 	pool->more = 0;
 	pool->inferred = ev->nothing_sent;
 	ev->verdict = &v->last;
-	if (pool->said_ns && now_ns < pool->said_ns + v->words_every_ns)
+	if (pool->said_ns && now_ns < pool->said_ns + v->words_every_ns && pool->said_rule == v->last.rule &&
+	    pool->said_also == v->last.also) {
 		v->last.text_len = 0;
-	else
-		pool->said_ns = now_ns;
+		return;
+	}
+	pool->said_ns = now_ns;
+	pool->said_rule = v->last.rule;
+	pool->said_also = v->last.also;
 }
 
 /* ---- failures that one call explains ---- */

@@ -349,7 +349,8 @@ static void test_order(void **state)
 		{ PRESSURE_BY_OPENS, 1, 3 },	{ PRESSURE_BY_FAILURES, 3, 2 },
 	};
 	struct pressure_pool pools[3] = {
-		{ .id = 1, .measure.used = 20, .measure.capacity.max = 100, .opens_per_s = 5, .severity = PRESSURE_WARN },
+		{ .id = 1, .measure.used = 20, .measure.capacity.max = 100, .opens_per_s = 5,
+		  .severity = PRESSURE_WARN },
 		{ .id = 2, .measure.used = 50, .measure.capacity.max = 1000, .opens_per_s = 1 },
 		{ .id = 3, .measure.used = 10, .measure.capacity.max = 10, .severity = PRESSURE_CRIT, .failures = 1 },
 	};
