@@ -85,6 +85,7 @@ struct pressure_input {
 	const struct pressure_process *processes; /* [0]: who is taken for one that is not known; pid 0 = nobody */
 	size_t process_count;
 	char name[PRESSURE_NAME_SIZE]; /* "blue"; "" = none */
+	bool is_own; /* the one that the reader runs in */
 	uint32_t members; /* processes in it; 0 = not known */
 	size_t place; /* among the namespaces of whoever read it */
 	int bucket_error; /* -errno: why the bind buckets could not be read; 0 = they were */

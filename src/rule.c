@@ -29,7 +29,7 @@ void rule_process(struct buf *b, const struct pressure_netns *netns, uint32_t pr
 	const struct pressure_process *p = &netns->in.processes[process];
 
 	if (!p->pid) {
-		buf_lit(b, "a process that is not known");
+		buf_lit(b, "the program that opens them");
 		return;
 	}
 	visible_text(b, p->name, sizeof(p->name));
@@ -54,13 +54,30 @@ static void rule_count(struct buf *b, uint64_t n, const char *words)
 	buf_str(b, words);
 }
 
+/* A process of another namespace: it is not sure which one is its main one. 0 = none is known. */
+static uint32_t rule_way_in(const struct rule_case *c)
+{
+	const struct pressure_input *in = &c->netns->in;
+
+	for (size_t i = 0; in->process && i < in->pool->count; i++)
+		if (in->process[i] && !in->processes[in->process[i]].exited)
+			return in->processes[in->process[i]].pid;
+	return 0;
+}
+
 /* "sysctl -w NAME=VALUE", in the namespace that it is about. */
 static void rule_sysctl(const struct rule_case *c, struct buf *b, const char *setting)
 {
+	uint32_t pid = c->netns->in.is_own ? 0 : rule_way_in(c);
+
 	if (c->netns->in.name[0]) {
 		buf_lit(b, "ip netns exec ");
 		visible_text(b, c->netns->in.name, sizeof(c->netns->in.name));
 		buf_char(b, ' ');
+	} else if (pid) {
+		buf_lit(b, "nsenter -t ");
+		buf_u64(b, pid);
+		buf_lit(b, " -n ");
 	}
 	buf_lit(b, "sysctl -w ");
 	buf_str(b, setting);
@@ -436,9 +453,12 @@ static void rule_mend_range(const struct rule_case *c, struct buf *b)
 		buf_char(b, '\n');
 		return;
 	}
-	rule_sysctl(c, b, "net.ipv4.ip_local_port_range=\"10240 65000\"");
-	buf_lit(b, "   (in this namespace: a container does not get the host's), with ip_local_reserved_ports for the "
-		   "services in it\n");
+	rule_sysctl(c, b, "net.ipv4.ip_local_port_range=\"10240 65535\"");
+	buf_lit(b, "   (now ");
+	buf_u64(b, c->pool->measure.low);
+	buf_char(b, '-');
+	buf_u64(b, c->pool->measure.high);
+	buf_lit(b, ", in this namespace)\nFirst reserve the services that listen in it: porttrace doctor has the line\n");
 }
 
 /* ---- P15 to P19: UDP, the wall, storms, NAT ---- */

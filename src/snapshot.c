@@ -238,7 +238,10 @@ static int snapshot_own(struct snapshot_walk *walk)
 	if (!snapshot_is_wanted(walk, inum))
 		return 0;
 	r = snapshot_add_netns(walk->snap, inum);
-	return r < 0 ? r : snapshot_read_netns(walk);
+	if (r < 0)
+		return r;
+	walk->snap->netns[walk->snap->namespaces - 1].is_own = true;
+	return snapshot_read_netns(walk);
 }
 
 /* ---- where namespaces are found ---- */

@@ -193,6 +193,23 @@ static void why_netns(struct why *why, const struct pressure_view *view, size_t 
 	}
 }
 
+static bool why_has_waits(const struct pressure_view *view)
+{
+	for (size_t i = 0; i < view->count; i++)
+		for (size_t k = 0; k < view->netns[i].count; k++)
+			if (view->netns[i].pools[k].ports[PRESSURE_TIME_WAIT] && view->netns[i].pools[k].unattributed)
+				return true;
+	return false;
+}
+
+static bool why_is_blind(const struct pressure_view *view)
+{
+	for (size_t i = 0; i < view->count; i++)
+		if (view->netns[i].in.bucket_error)
+			return true;
+	return false;
+}
+
 static void why_answer(struct why *why, const struct pressure_view *view)
 {
 	for (size_t i = 0; i < view->count; i++) {
@@ -220,8 +237,10 @@ static void why_answer(struct why *why, const struct pressure_view *view)
 	}
 	if (!why->told)
 		buf_lit(&why->out.b, "No pool of ephemeral ports is under pressure here.\n");
-	if (!view->remembers)
-		buf_lit(&why->out.b, "Who opened what is in TIME_WAIT takes a history: porttrace daemon.\n");
+	if (!view->remembers && why_has_waits(view))
+		buf_lit(&why->out.b, "Not known: who opened what is in TIME_WAIT. To know it next time: porttrace daemon\n");
+	if (why_is_blind(view))
+		buf_lit(&why->out.b, "Not visible: what bind() keeps from connect(): P03, P04 and P07 cannot be told.\n");
 }
 
 static int why_look(struct why *why, struct pressure_view *view)

@@ -428,7 +428,7 @@ static void test_process(void **state)
 	begin();
 	assert_string_equal(process(API), "api[4312]");
 	assert_string_equal(process(PROXY), "proxy[77] (exited)");
-	assert_string_equal(process(0), "a process that is not known");
+	assert_string_equal(process(0), "the program that opens them");
 	strcpy(processes[API].name, "\033[2J\r\nx\177\t");
 	assert_string_equal(process(API), "\\x1b[2J\\x0d\\x0ax\\x7f\\x09[4312]");
 	strcpy(processes[API].name, "a\302\233b\233\303\251"); /* U+009B begins a control sequence; e with an accent */
