@@ -119,6 +119,12 @@ static void trace_print_round(struct trace_ledger *tl, const struct audit *a)
 	tl->differences += audit_differences(a);
 }
 
+/* What is missing in a torn list may be there. */
+static int trace_reconcile(struct trace_ledger *tl, const struct snapshot *snap, const struct audit_options *opts)
+{
+	return snap->torn ? 0 : audit_reconcile(tl->pipeline->sockets, snap, opts, trace_gone, tl);
+}
+
 /* What changed while the snapshot was taken equals the ledger of before it or that of after it. 0 or -errno. */
 static int trace_compare(struct trace_ledger *tl, const struct snapshot *snap, const struct audit_options *opts,
 			 struct audit *ret)
@@ -126,6 +132,8 @@ static int trace_compare(struct trace_ledger *tl, const struct snapshot *snap, c
 	struct audit after;
 	int r = audit_compare(tl->pipeline->sockets, snap, opts, ret);
 
+	if (r == 0) /* before events of later than the snapshot are read */
+		r = trace_reconcile(tl, snap, opts);
 	if (r < 0 || !audit_differences(ret))
 		return r;
 	capture_read(tl->capture);
@@ -193,8 +201,8 @@ void trace_ledger_look(struct trace_ledger *tl, uint64_t now_ns)
 
 		if (tl->audit_every_ns)
 			trace_audit(tl, &snap, &how);
-		if (!tl->error && !snap.torn) /* what is missing in a torn list may be there */
-			tl->error = audit_reconcile(tl->pipeline->sockets, &snap, &how, trace_gone, tl);
+		else
+			tl->error = trace_reconcile(tl, &snap, &how);
 		snapshot_free(&snap);
 	}
 	took_ns = clock_now_ns(CLOCK_MONOTONIC) - now_ns;
