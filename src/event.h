@@ -257,6 +257,7 @@ struct event {
 	struct holder holder;
 
 	bool nothing_sent; /* connect that failed before a SYN was sent, and the backend does not see why */
+	uint32_t pool_used, pool_capacity; /* of its pool, when that was looked at last; capacity 0 = not known */
 	const struct event_verdict *verdict; /* of a failure that a rule explains; NULL = none. Not owned */
 	uint32_t repeats; /* so many that are alike, itself among them, are told by this one; 0 = itself alone */
 

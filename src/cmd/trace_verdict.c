@@ -13,6 +13,7 @@
 #define TRACE_VERDICT_POOLS 64 /* of which is remembered when they were looked at */
 #define TRACE_VERDICT_EVERY_NS UINT64_C(1000000000)
 #define TRACE_VERDICT_AHEAD_NS UINT64_C(6000000000) /* reading may be ahead of its share by 200 ms */
+#define TRACE_VERDICT_KNOWN_NS UINT64_C(1000000000) /* so long a look tells how full a pool is */
 #define TRACE_VERDICT_SHARE 30 /* a look takes at most this part of the time */
 
 struct trace_verdict_pool {
@@ -26,12 +27,22 @@ struct trace_verdict_pool {
 
 #define TRACE_VERDICT_INFERRED "no free port in the ephemeral range (inferred: all ports to this destination are taken)"
 
+/* What a look has found, for the events of the next moment. */
+struct trace_verdict_known {
+	struct pool_key key;
+	uint32_t netns_inum, used, capacity;
+	uint64_t netns_cookie;
+};
+
 struct trace_verdict {
 	struct pressure_session session;
 	const struct sockets *ledger;
 	uint64_t words_every_ns; /* how often the words of a pool are told */
 	uint64_t paid_ns; /* CLOCK_MONOTONIC: by then the share has paid for what was read */
 	struct trace_verdict_pool pools[TRACE_VERDICT_POOLS];
+	struct trace_verdict_known known[TRACE_VERDICT_POOLS];
+	size_t known_count;
+	uint64_t known_ns; /* CLOCK_MONOTONIC: when they were found */
 	struct event_verdict last;
 	struct netns_facts facts; /* of the event that is told */
 	char text[8192];
@@ -155,6 +166,25 @@ static bool trace_verdict_find(struct trace_verdict *v, const struct pressure_vi
 	return false;
 }
 
+/* The worst pools of each namespace. */
+static void trace_verdict_keep(struct trace_verdict *v, const struct pressure_view *view, uint64_t now_ns)
+{
+	v->known_count = 0;
+	v->known_ns = now_ns;
+	for (size_t i = 0; i < view->count; i++) {
+		const struct pressure_netns *ns = &view->netns[i];
+
+		for (size_t k = 0; k < ns->count && v->known_count < TRACE_VERDICT_POOLS; k++)
+			v->known[v->known_count++] = (struct trace_verdict_known){
+				.key = ns->pools[k].key,
+				.netns_inum = ns->in.pool->netns_inum,
+				.netns_cookie = view->picture.snap.netns[ns->in.place].facts.cookie,
+				.used = ns->pools[k].measure.used,
+				.capacity = pressure_capacity(&ns->pools[k]),
+			};
+	}
+}
+
 static bool trace_verdict_look(struct trace_verdict *v, const struct event *ev, uint64_t now_ns)
 {
 	struct pressure_view view;
@@ -168,6 +198,7 @@ static bool trace_verdict_look(struct trace_verdict *v, const struct event *ev, 
 	view.picture.processes[0].pid = ev->pid; /* whoever is not known: it wants ports of this pool too */
 	snprintf(view.picture.processes[0].name, sizeof(view.picture.processes[0].name), "%s", ev->name);
 	found = trace_verdict_find(v, &view, ev);
+	trace_verdict_keep(v, &view, now_ns);
 	pressure_view_free(&view);
 	return found;
 }
@@ -239,6 +270,30 @@ static void trace_verdict_event(struct trace_verdict *v, struct event *ev, const
 	pool->told_ns = now_ns;
 }
 
+/* How full the pool of an assignment is, as far as a look was made just now; at the wall one is made. */
+static void trace_verdict_use(struct trace_verdict *v, struct event *ev)
+{
+	uint64_t now_ns = ev->wall || v->known_count ? clock_now_ns(CLOCK_MONOTONIC) : 0, id;
+	struct pool_key key;
+
+	if (ev->wall && trace_verdict_may_read(v, now_ns))
+		trace_verdict_look(v, ev, now_ns);
+	if (!v->known_count || !ev->pool || now_ns > v->known_ns + TRACE_VERDICT_KNOWN_NS)
+		return;
+	key = pressure_key_of_failure(ev);
+	id = pressure_pool_id(0, &key);
+	for (size_t i = 0; i < v->known_count; i++) {
+		const struct trace_verdict_known *known = &v->known[i];
+
+		if ((ev->netns_inum ? ev->netns_inum == known->netns_inum : ev->netns_cookie == known->netns_cookie) &&
+		    pressure_pool_id(0, &known->key) == id) {
+			ev->pool_used = known->used;
+			ev->pool_capacity = known->capacity;
+			return;
+		}
+	}
+}
+
 void trace_verdict_fill(struct trace_verdict *v, struct event *ev)
 {
 	const struct rule_event *rule = rule_of_event(ev);
@@ -246,6 +301,8 @@ void trace_verdict_fill(struct trace_verdict *v, struct event *ev)
 	struct pool_key key;
 	uint64_t now_ns;
 
+	if (ev->outcome == OUTCOME_SUCCESS)
+		trace_verdict_use(v, ev);
 	if (rule)
 		trace_verdict_event(v, ev, rule);
 	if (ev->cause != CAUSE_PORT_EXHAUSTED && !ev->nothing_sent)

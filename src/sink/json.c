@@ -357,6 +357,10 @@ static void json_pool(struct buf *b, const struct event *ev)
 	if (ev->has_search)
 		json_member_u64(b, &first, "search_us", ev->search_ns / 1000 + (ev->search_ns % 1000 != 0));
 	json_member_true(b, &first, "wall", ev->wall);
+	if (ev->pool_capacity) {
+		json_member_u64(b, &first, "used", ev->pool_used);
+		json_member_u64(b, &first, "capacity", ev->pool_capacity);
+	}
 	if (ev->verdict)
 		json_verdict(b, &first, ev->verdict);
 	buf_char(b, '}');

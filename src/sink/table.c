@@ -212,11 +212,17 @@ static void table_pool(struct table_line *line, const struct event *ev)
 {
 	bool second = ev->half == EVENT_HALF_SECOND, slow = ev->has_search && ev->search_ns >= TABLE_SLOW_SEARCH_NS;
 
-	if (!ev->pool || (!second && !slow))
+	if (!ev->pool || (!second && !slow && !ev->pool_capacity))
 		return;
 	buf_lit(line->b, ", ");
 	buf_str(line->b, event_pool_names[ev->pool]);
 	buf_str(line->b, second ? " pool, 2nd half" : " pool");
+	if (ev->pool_capacity) {
+		buf_lit(line->b, ", ");
+		buf_u64(line->b, ev->pool_used);
+		buf_lit(line->b, " of ");
+		buf_u64(line->b, ev->pool_capacity);
+	}
 	if (ev->has_search) {
 		buf_lit(line->b, ", search ");
 		human_duration(line->b, ev->search_ns);

@@ -210,6 +210,9 @@ def t01(c):
     c.pool(D1, **FULL, rule="P12", states={"established": 100}, owners=c.me(100), unattributed=0)
     c.why(2, "P12")
     c.halves(50, 1)
+    walls = [pool for pool in (e["porttrace"].get("pool", {}) for e in c.connects()) if pool.get("wall")]
+    c.expect("the capacity that the wall's event tells", [100] * len(walls), [pool.get("capacity") for pool in walls])
+    c.between("the used ports that it tells", 51, 100, walls[0].get("used") if walls else None)
     if c.bpf:
         c.expect("failures for want of a port", ["port_exhausted"],
                  [e["porttrace"].get("cause") for e in c.connects() if e["event"]["outcome"] == "failure"])

@@ -808,7 +808,7 @@ static void load_wall_tick(void)
 	static struct net_sum sum;
 	struct net_how how = load_to(LOAD_HOME, 8080);
 
-	for (int i = 0; i < 10 && sum.tried < 9900; i++)
+	for (int i = 0; i < 20 && sum.tried < 9900; i++)
 		net_open(&how, &sum);
 }
 
