@@ -12,7 +12,7 @@
 
 #define TRACE_VERDICT_POOLS 64 /* of which is remembered when they were looked at */
 #define TRACE_VERDICT_EVERY_NS UINT64_C(1000000000)
-#define TRACE_VERDICT_AHEAD_NS UINT64_C(6000000000) /* reading may be ahead of its share by 200 ms */
+#define TRACE_VERDICT_AHEAD_NS UINT64_C(15000000000) /* reading may be ahead of its share by half a second */
 #define TRACE_VERDICT_KNOWN_NS UINT64_C(1000000000) /* so long a look tells how full a pool is */
 #define TRACE_VERDICT_SHARE 30 /* a look takes at most this part of the time */
 
@@ -38,7 +38,7 @@ struct trace_verdict {
 	struct pressure_session session;
 	const struct sockets *ledger;
 	uint64_t words_every_ns; /* how often the words of a pool are told */
-	uint64_t paid_ns; /* CLOCK_MONOTONIC: by then the share has paid for what was read */
+	uint64_t looks_ns, facts_ns; /* CLOCK_MONOTONIC: by then the share has paid for what was read */
 	struct trace_verdict_pool pools[TRACE_VERDICT_POOLS];
 	struct trace_verdict_known known[TRACE_VERDICT_POOLS];
 	size_t known_count;
@@ -134,14 +134,14 @@ static bool trace_verdict_is_here(const struct snapshot_netns *facts, const stru
 }
 
 /* Reads take a small part of the time, but the first ones need not wait for it. */
-static bool trace_verdict_may_read(const struct trace_verdict *v, uint64_t now_ns)
+static bool trace_verdict_may_read(uint64_t paid_ns, uint64_t now_ns)
 {
-	return v->paid_ns < now_ns + TRACE_VERDICT_AHEAD_NS;
+	return paid_ns < now_ns + TRACE_VERDICT_AHEAD_NS;
 }
 
-static void trace_verdict_pay(struct trace_verdict *v, uint64_t now_ns, uint64_t took_ns)
+static void trace_verdict_pay(uint64_t *paid_ns, uint64_t now_ns, uint64_t took_ns)
 {
-	v->paid_ns = (v->paid_ns > now_ns ? v->paid_ns : now_ns) + took_ns * TRACE_VERDICT_SHARE;
+	*paid_ns = (*paid_ns > now_ns ? *paid_ns : now_ns) + took_ns * TRACE_VERDICT_SHARE;
 }
 
 /* The namespace of the event, and the pool in it. */
@@ -194,7 +194,7 @@ static bool trace_verdict_look(struct trace_verdict *v, const struct event *ev, 
 	v->session.ledger = v->ledger;
 	if (pressure_session_look(&v->session, &view) < 0)
 		return false;
-	trace_verdict_pay(v, now_ns, v->session.took_ns);
+	trace_verdict_pay(&v->looks_ns, now_ns, v->session.took_ns);
 	view.picture.processes[0].pid = ev->pid; /* whoever is not known: it wants ports of this pool too */
 	snprintf(view.picture.processes[0].name, sizeof(view.picture.processes[0].name), "%s", ev->name);
 	found = trace_verdict_find(v, &view, ev);
@@ -239,9 +239,9 @@ static void trace_verdict_say_event(struct trace_verdict *v, const struct event 
 {
 	struct buf b = { .data = v->text, .size = sizeof(v->text) };
 	uint64_t begin_ns = clock_now_ns(CLOCK_MONOTONIC);
-	bool known = rule->wants_facts && trace_verdict_may_read(v, begin_ns) && trace_verdict_facts(ev, &v->facts);
+	bool known = rule->wants_facts && trace_verdict_may_read(v->facts_ns, begin_ns) && trace_verdict_facts(ev, &v->facts);
 
-	trace_verdict_pay(v, begin_ns, clock_now_ns(CLOCK_MONOTONIC) - begin_ns);
+	trace_verdict_pay(&v->facts_ns, begin_ns, clock_now_ns(CLOCK_MONOTONIC) - begin_ns);
 	explain_event(&b, rule, ev, known ? &v->facts : NULL);
 	v->last.text_len = b.len;
 }
@@ -276,7 +276,7 @@ static void trace_verdict_use(struct trace_verdict *v, struct event *ev)
 	uint64_t now_ns = ev->wall || v->known_count ? clock_now_ns(CLOCK_MONOTONIC) : 0, id;
 	struct pool_key key;
 
-	if (ev->wall && trace_verdict_may_read(v, now_ns))
+	if (ev->wall && trace_verdict_may_read(v->looks_ns, now_ns))
 		trace_verdict_look(v, ev, now_ns);
 	if (!v->known_count || !ev->pool || now_ns > v->known_ns + TRACE_VERDICT_KNOWN_NS)
 		return;
@@ -312,7 +312,7 @@ void trace_verdict_fill(struct trace_verdict *v, struct event *ev)
 	pool = trace_verdict_place(v, pressure_pool_id(ev->netns_inum, &key) ^ ev->netns_cookie);
 	if (pool->told_ns && now_ns < pool->told_ns + TRACE_VERDICT_EVERY_NS) {
 		pool->more++;
-	} else if (trace_verdict_may_read(v, now_ns)) {
+	} else if (trace_verdict_may_read(v->looks_ns, now_ns)) {
 		pool->told_ns = now_ns;
 		pool->inferred = false;
 		trace_verdict_tell(v, pool, ev, now_ns);
