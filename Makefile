@@ -180,6 +180,11 @@ check-vm: test-programs
 soak: test-programs
 	$(Q)for k in $(SOAK_KERNELS); do tests/kernels/run $$k --soak || exit 1; done
 
+# What porttrace costs. Figures, no verdicts.
+bench: $(BUILD)/porttrace
+	$(need-root)
+	$(Q)tests/bench/pressure 28232 200000
+
 # docs/coverage.md from the results of check and check-vm that are there.
 coverage:
 	$(Q)tests/coverage --write
@@ -226,10 +231,11 @@ help:
 	@echo 'make coverage            docs/coverage.md from the results of the tests'
 	@echo 'make soak                a million sockets on each kernel: minutes (SOAK_KERNELS=6.1)'
 	@echo 'make vm-shell KERNEL=6.1 a shell in a virtual machine with that kernel'
+	@echo 'make bench               what porttrace costs: porttrace pressure at 28,232 and 200,000 connections'
 	@echo 'make asan, make lint     unit tests with sanitizers; rules of the code, warnings as errors'
 	@echo 'make install             to $$DESTDIR$$PREFIX/sbin (PREFIX=$(PREFIX))'
 
-.PHONY: unit-tests test-programs asan check check-vm soak coverage vm-shell lint test demo deps install clean help
+.PHONY: unit-tests test-programs asan check check-vm soak bench coverage vm-shell lint test demo deps install clean help
 
 .SECONDARY:
 .DELETE_ON_ERROR:

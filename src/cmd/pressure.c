@@ -14,6 +14,7 @@
 #include "../cli.h"
 #include "../clock.h"
 #include "../cmd.h"
+#include "../human.h"
 #include "../metrics.h"
 #include "../metrics_file.h"
 #include "help.h"
@@ -190,6 +191,28 @@ static int pressure_once(struct pressure_cmd *cmd)
 										     "cannot write the output");
 }
 
+/* How long until the next look: such that looks take a small part of the time. */
+static uint64_t pressure_pause_ns(const struct pressure_cmd *cmd)
+{
+	uint64_t least_ns = cmd->session.took_ns * PRESSURE_SHARE;
+
+	return cmd->opts.every_ns < least_ns ? least_ns : cmd->opts.every_ns;
+}
+
+/* A view that is slower than was asked for says so. */
+static void pressure_tell_pause(struct pressure_cmd *cmd)
+{
+	struct buf *b = &cmd->out.b;
+
+	if (cmd->opts.json || pressure_pause_ns(cmd) <= cmd->opts.every_ns)
+		return;
+	buf_lit(b, "Every ");
+	human_duration(b, pressure_pause_ns(cmd));
+	buf_lit(b, ": a look takes ");
+	human_duration(b, cmd->session.took_ns);
+	buf_lit(b, " of CPU, and may have 3 % of the time.\n");
+}
+
 static int pressure_round(struct pressure_cmd *cmd)
 {
 	struct pressure_view view;
@@ -200,16 +223,9 @@ static int pressure_round(struct pressure_cmd *cmd)
 	if (!cmd->opts.json)
 		buf_lit(&cmd->out.b, "\033[H\033[2J");
 	pressure_show(cmd, &view);
+	pressure_tell_pause(cmd);
 	pressure_view_free(&view);
 	return pressure_write(cmd);
-}
-
-/* How long until the next look: such that looks take a small part of the time. */
-static uint64_t pressure_pause_ns(const struct pressure_cmd *cmd)
-{
-	uint64_t least_ns = cmd->session.took_ns * PRESSURE_SHARE;
-
-	return cmd->opts.every_ns < least_ns ? least_ns : cmd->opts.every_ns;
 }
 
 /* Again and again, in place: by sock_diag and /proc alone. */

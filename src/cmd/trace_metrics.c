@@ -87,6 +87,7 @@ int trace_metrics_begin(struct trace_metrics *tm, const struct sockets *ledger, 
 {
 	tm->ledger = ledger;
 	tm->session.by_cookie = by_cookie;
+	tm->session.patient = true;
 	tm->session.no_bpf = by_cookie; /* whoever takes that backend is refused other programs */
 	return by_cookie ? trace_verdict_open(ledger, by_cookie, 0, &tm->verdict) : 0;
 }
