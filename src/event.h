@@ -160,6 +160,8 @@ struct event_verdict {
 	uint32_t more; /* such failures since it was told last */
 	const char *text; /* lines for people, each ended; text_len bytes: none if it was told a moment ago */
 	size_t text_len;
+	const char *json; /* states, owners and remedy as members of JSON, each after a comma; json_len bytes */
+	size_t json_len;
 };
 
 struct event {

@@ -75,7 +75,8 @@ static uint64_t list_history_mix(uint64_t h, const void *bytes, size_t n)
 
 /*
  * Stands for a cookie that no event told (kprobe mode: the kernel gives a socket its cookie when somebody asks), or
- * that is another than TIME_WAIT's, which got its own in that way: by namespace and endpoints. With a bit that no cookie has.
+ * that is another than TIME_WAIT's, which got its own in that way: by namespace and endpoints. With a bit that no
+ * cookie has.
  */
 static uint64_t list_history_ends(uint32_t netns_inum, enum event_proto proto, const struct endpoint *local,
 				  const struct endpoint *remote)

@@ -104,6 +104,38 @@ static void pressure_json_course(struct buf *b, const struct pressure_view *view
 		pressure_json_number(b, "next_release_ms", pool->next_ms);
 }
 
+static void pressure_json_states(struct buf *b, const struct pressure_pool *pool)
+{
+	buf_lit(b, ",\"states\":{");
+	for (int p = 0; p < PRESSURE_STATE_COUNT; p++) {
+		buf_str(b, p ? ",\"" : "\"");
+		buf_str(b, pressure_state_names[p]);
+		buf_lit(b, "\":");
+		buf_u64(b, pool->ports[p]);
+	}
+	buf_char(b, '}');
+}
+
+void pressure_json_verdict(struct buf *b, const struct pressure_view *view, size_t i, const struct pressure_pool *pool)
+{
+	struct rule_case c = { .netns = &view->netns[i], .pool = pool, .counters = &view->counters[i] };
+	const struct rule *rule = pressure_view_rule(view, i, pool);
+	char text[512];
+	struct buf mend = { .data = text, .size = sizeof(text) };
+
+	pressure_json_number(b, "range_low", pool->measure.low);
+	pressure_json_number(b, "range_high", pool->measure.high);
+	pressure_json_states(b, pool);
+	pressure_json_owners(b, c.netns, pool);
+	if (!rule)
+		return;
+	rule->remedy(&c, &mend);
+	if (mend.len && text[mend.len - 1] == '\n')
+		mend.len--;
+	buf_lit(b, ",\"remedy\":");
+	json_text(b, text, mend.len);
+}
+
 static void pressure_json_pool(struct buf *b, const struct pressure_view *view, size_t i,
 			       const struct pressure_pool *pool)
 {
@@ -127,14 +159,7 @@ static void pressure_json_pool(struct buf *b, const struct pressure_view *view, 
 		pressure_json_number(b, "first_half_used", m->half_used);
 		pressure_json_bounds(b, "first_half_free", m->half_free);
 	}
-	buf_lit(b, ",\"states\":{");
-	for (int p = 0; p < PRESSURE_STATE_COUNT; p++) {
-		buf_str(b, p ? ",\"" : "\"");
-		buf_str(b, pressure_state_names[p]);
-		buf_lit(b, "\":");
-		buf_u64(b, pool->ports[p]);
-	}
-	buf_char(b, '}');
+	pressure_json_states(b, pool);
 	pressure_json_course(b, view, pool);
 	pressure_json_owners(b, &view->netns[i], pool);
 	if (rule) {

@@ -46,6 +46,7 @@ struct trace_verdict {
 	struct event_verdict last;
 	struct netns_facts facts; /* of the event that is told */
 	char text[8192];
+	char json[1536]; /* of a line of 4096 bytes */
 };
 
 int trace_verdict_open(const struct sockets *ledger, bool by_cookie, uint64_t words_every_ns,
@@ -92,9 +93,10 @@ static void trace_verdict_say(struct trace_verdict *v, const struct pressure_vie
 {
 	const struct rule *rule = pressure_view_rule(view, i, pool);
 	const struct rule *beside = pressure_view_beside(view, i, pool, rule);
-	struct buf b = { .data = v->text, .size = sizeof(v->text) };
+	struct buf b = { .data = v->text, .size = sizeof(v->text) }, json = { .data = v->json, .size = sizeof(v->json) };
 
 	explain_pool(&b, view, i, pool);
+	pressure_json_verdict(&json, view, i, pool);
 	v->last = (struct event_verdict){ .has_pool = true,
 					  .used = pool->measure.used,
 					  .capacity = pressure_capacity(pool),
@@ -105,7 +107,9 @@ static void trace_verdict_say(struct trace_verdict *v, const struct pressure_vie
 					  .cause = rule ? rule->words : NULL,
 					  .also = beside ? beside->id : NULL,
 					  .text = v->text,
-					  .text_len = b.len };
+					  .text_len = b.len,
+					  .json = v->json,
+					  .json_len = json.overflow ? 0 : json.len };
 }
 
 /*

@@ -342,6 +342,7 @@ static void json_verdict(struct buf *b, bool *first, const struct event_verdict 
 		json_member_text(b, first, "also", v->also, 16);
 	if (v->more)
 		json_member_u64(b, first, "failed_before", v->more);
+	buf_bytes(b, v->json, v->json_len);
 }
 
 /* Microseconds are rounded up: a search that was seen took some time. */

@@ -213,6 +213,10 @@ def t01(c):
     walls = [pool for pool in (e["porttrace"].get("pool", {}) for e in c.connects()) if pool.get("wall")]
     c.expect("the capacity that the wall's event tells", [100] * len(walls), [pool.get("capacity") for pool in walls])
     c.between("the used ports that it tells", 51, 100, walls[0].get("used") if walls else None)
+    for pool in [e["porttrace"]["pool"] for e in c.connects() if e["porttrace"].get("pool", {}).get("rule")]:
+        c.expect("the states that the event tells", 100, pool["states"]["established"])
+        c.expect("the owners that it tells", c.me(100), [(o["name"], o["pid"], o["ports"]) for o in pool["owners"]])
+        c.expect("the range that it tells", (40000, 40099), (pool["range_low"], pool["range_high"]))
     if c.bpf:
         c.expect("failures for want of a port", ["port_exhausted"],
                  [e["porttrace"].get("cause") for e in c.connects() if e["event"]["outcome"] == "failure"])

@@ -825,6 +825,25 @@ static struct event test_long_event(void)
 
 /* A pipe that holds 64 KiB and is read only afterwards: nothing is torn, nothing lost, nothing
  * twice. */
+/* The longest that is said of a pool, with the longest names. */
+static void test_long_verdict(void **state)
+{
+	struct event_verdict verdict = { .has_pool = true, .rule = "P01", .cause = "short-lived", .next_ms = UINT32_MAX };
+	struct event ev = test_long_event();
+	char json[1536] = ",\"remedy\":\"";
+	const char *text;
+
+	(void)state;
+	memset(json + strlen(json), 'x', sizeof(json) - strlen(json) - 1);
+	json[sizeof(json) - 1] = '"';
+	verdict.json = json;
+	verdict.json_len = sizeof(json);
+	ev.verdict = &verdict;
+	text = events_through(&sink_json, (struct sink_options){ 0 }, &ev, 1);
+	assert_int_equal(test_lines(text), 1);
+	assert_non_null(strstr(text, "xxx\""));
+}
+
 static void test_many_events(void **state)
 {
 	static struct event evs[200];
@@ -1029,7 +1048,7 @@ int main(void)
 		cmocka_unit_test(test_bind0_shows_both),
 		cmocka_unit_test(test_bind_without_port_yet),
 		cmocka_unit_test(test_pool),
-		cmocka_unit_test(test_verdict),
+		cmocka_unit_test(test_verdict), cmocka_unit_test(test_long_verdict),
 		cmocka_unit_test(test_aborted),
 		cmocka_unit_test(test_unknown_outcome),
 		cmocka_unit_test(test_strange_errno),
