@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cgroup_tree.h"
+
 const char *const audit_fault_names[AUDIT_FAULT_COUNT] = {
 	[AUDIT_MISSING] = "missing",
 	[AUDIT_STALE] = "stale",
@@ -246,8 +248,7 @@ static bool audit_is_owned(const struct snapshot *snap, const struct snapshot_so
 /* Of a TIME_WAIT the kernel does not tell the cgroup. */
 static bool audit_is_outside(const struct audit_options *opts, const struct sockdiag_socket *sock)
 {
-	return opts->cgroups && !bsearch(&sock->cgroup_id, opts->cgroups, opts->cgroup_count, sizeof(sock->cgroup_id),
-					 audit_sort_numbers);
+	return opts->cgroups && !cgroup_tree_has(opts->cgroups, opts->cgroup_count, sock->cgroup_id);
 }
 
 /*

@@ -63,3 +63,8 @@ int cgroup_tree_ids(const char *path, uint64_t **ret, size_t *ret_count)
 	*ret_count = count;
 	return 0;
 }
+
+bool cgroup_tree_has(const uint64_t *ids, size_t count, uint64_t id)
+{
+	return count && bsearch(&id, ids, count, sizeof(*ids), cgroup_tree_compare);
+}

@@ -3,6 +3,7 @@
 #ifndef PORTTRACE_CGROUP_TREE_H
 #define PORTTRACE_CGROUP_TREE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,5 +12,7 @@
  * kernfs since 5.5). 0 or -errno. The caller frees *ret.
  */
 int cgroup_tree_ids(const char *path, uint64_t **ret, size_t *ret_count);
+/* Is this one of them? */
+bool cgroup_tree_has(const uint64_t *ids, size_t count, uint64_t id);
 
 #endif

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../cache.h"
+#include "../cgroup_tree.h"
 #include "../cleanup.h"
 #include "../clock.h"
 #include "../enrich.h"
@@ -38,6 +39,8 @@ struct list {
 	void *sink; /* JSON */
 	struct report out; /* the table, the help */
 	char hostname[HOST_NAME_MAX + 1];
+	uint64_t *cgroups; /* ids of those wanted, sorted; NULL = all */
+	size_t cgroup_count;
 	bool remarked;
 
 	/* of one round */
@@ -158,9 +161,14 @@ static void list_fill(const struct list *list, const struct snapshot_socket *ss,
 }
 
 /* Fills in the event if the socket is to be shown; of several owners, the first that the options choose. */
+static bool list_is_in_cgroup(const struct list *list, const struct snapshot_socket *ss)
+{
+	return !list->opts.cgroup || cgroup_tree_has(list->cgroups, list->cgroup_count, ss->sock.cgroup_id);
+}
+
 static bool list_wants(const struct list *list, const struct snapshot_socket *ss, struct event *ev)
 {
-	if (list->opts.states && !(list->opts.states >> ss->sock.state & 1))
+	if ((list->opts.states && !(list->opts.states >> ss->sock.state & 1)) || !list_is_in_cgroup(list, ss))
 		return false;
 	list_fill(list, ss, 0, ev);
 	if (filter_match(&list->opts.filter, ev))
@@ -455,6 +463,10 @@ static int list_run(struct list *list)
 			r == -EINVAL ? "this is no network namespace" : strerrordesc_np(-r));
 		return EXIT_STATUS_USAGE;
 	}
+	if (list->opts.cgroup && (r = cgroup_tree_ids(list->opts.cgroup, &list->cgroups, &list->cgroup_count)) < 0) {
+		fprintf(stderr, "porttrace: option '--cgroup': %.200s: %s\n", list->opts.cgroup, strerrordesc_np(-r));
+		return EXIT_STATUS_USAGE;
+	}
 	gethostname(list->hostname, sizeof(list->hostname) - 1);
 	r = enrich_open(&enrich, &list->enrich);
 	if (r == 0 && list->opts.json)
@@ -489,6 +501,7 @@ static int list_main(int argc, char **argv)
 	}
 	status = list->opts.help ? list_help(list) : list_run(list);
 	list_forget(list);
+	free(list->cgroups);
 	enrich_close(list->enrich);
 	if (list->sink)
 		sink_json.close(list->sink);

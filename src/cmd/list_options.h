@@ -60,6 +60,7 @@ struct list_options {
 	struct filter filter;
 	uint32_t states; /* bit (1 << enum sockdiag_state) of those wanted; 0 = all */
 	const char *netns; /* PID or path; NULL = all */
+	const char *cgroup; /* a directory; NULL = all */
 	const char *history; /* path; NULL = the usual one, if it is there */
 	struct list_columns columns;
 	struct list_sort sort;

@@ -134,6 +134,26 @@ as=(env)
 expect 'a misspelled column' 2 -o lokal <<<"did you mean 'local'?"
 expect 'a misspelled option' 2 --listning <<<"did you mean '--listening'?"
 expect 'an operand' 2 8080 <<<"unexpected argument '8080'"
+mount=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
+if [ -n "$mount" ] && mkdir -p "$mount/porttrace-list-$$/below" 2>/dev/null; then
+	cgroup=$mount/porttrace-list-$$
+	mkfifo "$dir/held"
+	sh -c 'echo $$ >"$0/below/cgroup.procs"; exec perl -MSocket -e '"'"'
+		socket(my $s, AF_INET, SOCK_DGRAM, 0); bind($s, sockaddr_in(4711, INADDR_LOOPBACK)) or die;
+		$| = 1; print "ready\n"; <STDIN>'"'" "$cgroup" <"$dir/held" >"$dir/made" &
+	exec 8>"$dir/held"
+	until [ -s "$dir/made" ]; do sleep 0.05; done
+	"$porttrace" list -q --cgroup "$cgroup" -H -o local >"$dir/out" 2>"$dir/err"
+	[ "$(tr -d ' ' <"$dir/out")" = 127.0.0.1:4711 ]
+	verdict $? 'of a cgroup and below'
+	exec 8>&-
+	wait $!
+	rmdir "$cgroup/below" "$cgroup"
+else
+	echo 'skip - cli/list/of a cgroup and below: no cgroup2 hierarchy that can be written'
+fi
+expect 'no such cgroup' 2 --cgroup /nowhere <<<"option '--cgroup': /nowhere: No such file or directory"
+
 expect 'no such namespace' 2 --netns 0 <<<"option '--netns': No such process"
 expect 'no network namespace' 2 --netns /etc/passwd <<<"this is no network namespace"
 expect 'no such history' 1 --history "$dir/none" <<<"porttrace: history $dir/none: "
