@@ -3,9 +3,9 @@
  * Does `porttrace free` tell the truth? Makes a namespace full of sockets by chance, asks, then opens connections (or
  * binds) until the kernel refuses, and counts.
  *
- *   free PORTTRACE [--seed N] [--mixes N] [--mix N] [--seen] [--inside]
+ *   free PORTTRACE [--seed N] [--mixes N] [--asks N] [--mix N] [--seen] [--inside]
  *
- * --mix N: only this one. --seen: only sockets that sock_diag tells all about, as without BPF. --inside: never ask from
+ * --mix N: only this one. --asks N: so many questions of each mix, 4 if not given. --seen: only sockets that sock_diag tells all about, as without BPF. --inside: never ask from
  * another namespace.
  */
 #include <errno.h>
@@ -21,7 +21,6 @@
 #include "mix.h"
 
 #define FREE_STEPS 40
-#define FREE_ASKS 4
 #define FREE_LIMIT 1000
 
 enum free_kind { FREE_CONNECT, FREE_BIND, FREE_UDP, FREE_UDP_BIND };
@@ -45,6 +44,7 @@ struct free_sum {
 };
 
 static const char *free_porttrace;
+static int free_asks = 4;
 static int free_home; /* the first namespace */
 
 /* ---- asking ---- */
@@ -241,7 +241,7 @@ static void free_mix(uint64_t seed, unsigned int number, const struct mix *how, 
 	}
 	for (uint32_t i = mix_random(&m, FREE_STEPS) + 1; i > 0 && !sum.wrong; i--)
 		mix_step(&m);
-	for (int i = 0; i < FREE_ASKS && !sum.wrong; i++) {
+	for (int i = 0; i < free_asks && !sum.wrong; i++) {
 		free_ask(&m, &sum);
 		for (uint32_t more = mix_random(&m, 12); more > 0; more--)
 			mix_step(&m);
@@ -297,6 +297,8 @@ int main(int argc, char **argv)
 			seed = strtoull(argv[++i], NULL, 10);
 		} else if (i + 1 < argc && !strcmp(argv[i], "--mixes")) {
 			mixes = (unsigned int)atoi(argv[++i]);
+		} else if (i + 1 < argc && !strcmp(argv[i], "--asks")) {
+			free_asks = atoi(argv[++i]);
 		} else if (i + 1 < argc && !strcmp(argv[i], "--mix")) {
 			first = (unsigned int)atoi(argv[++i]);
 			mixes = 1;

@@ -212,13 +212,14 @@ list()
 }
 
 # Is what porttrace free tells what then really can be opened? Random mixes of sockets, each in a namespace of its own.
-# FREE_SEED and FREE_MIXES in the file random.conf.
+# FREE_SEED, FREE_MIXES and FREE_ASKS in the file random.conf.
 free()
 {
 	dir=/results/$1
 	mkdir -p "$dir"
 	[ ! -e /test/random.conf ] || . /test/random.conf
-	/test/free /test/porttrace --seed "${FREE_SEED:-1}" --mixes "${FREE_MIXES:-150}" >"$dir/log" 2>&1
+	/test/free /test/porttrace --seed "${FREE_SEED:-1}" --mixes "${FREE_MIXES:-150}" --asks "${FREE_ASKS:-4}" \
+		>"$dir/log" 2>&1
 }
 
 # What pressure and why say of exhausted ports: each scenario in a namespace of its own, most at the same time. TIME_WAIT
