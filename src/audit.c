@@ -252,12 +252,12 @@ static bool audit_is_outside(const struct audit_options *opts, const struct sock
 }
 
 /*
- * Cgroup programs run before the kernel connects a socket and before UDP's autobind: a TCP socket's port is told with
- * the result, a UDP socket's at its close.
+ * A connect is told with its result. Cgroup programs run before the kernel connects a UDP socket, and before UDP's
+ * autobind: that is told at the close.
  */
 static bool audit_is_untold(const struct audit_options *opts, const struct sockdiag_socket *sock)
 {
-	return opts->by_cookie && (sock->proto == PROTO_UDP || sock->state == SOCKDIAG_SYN_SENT);
+	return sock->state == SOCKDIAG_SYN_SENT || (opts->by_cookie && sock->proto == PROTO_UDP);
 }
 
 /* The ledger has it not. */
