@@ -15,7 +15,7 @@ enum audit_fault {
 	AUDIT_STATE, /* both have it, but one listens, is connected, bound or in TIME_WAIT and the other not */
 	AUDIT_DIFFERENCE_COUNT,
 	/* what no event tells, and so is no difference */
-	/* A connect under way; a UDP socket that was disconnected; a TIME_WAIT that ended early; by_cookie: UDP's ports. */
+	/* A connect under way; a UDP socket that was disconnected; TIME_WAIT that ended early; by_cookie: UDP ports. */
 	AUDIT_UNSEEN = AUDIT_DIFFERENCE_COUNT,
 	AUDIT_PASSED_ON, /* other processes have it open than the one that acted on it last: fork, SCM_RIGHTS */
 	AUDIT_FAULT_COUNT,

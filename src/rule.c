@@ -458,7 +458,8 @@ static void rule_mend_range(const struct rule_case *c, struct buf *b)
 	buf_u64(b, c->pool->measure.low);
 	buf_char(b, '-');
 	buf_u64(b, c->pool->measure.high);
-	buf_lit(b, ", in this namespace)\nFirst reserve the services that listen in it: porttrace doctor has the line\n");
+	buf_lit(b, ", in this namespace)\n"
+		   "First reserve the services that listen in it: porttrace doctor has the line\n");
 }
 
 /* ---- P15 to P19: UDP, the wall, storms, NAT ---- */

@@ -132,8 +132,8 @@ static const struct cli_option list_rows[] = {
 		"class of the service's port: well-known (0-1023),\nregistered (1024-49151), dynamic (49152-65535)",
 		"port classes such as well-known,registered"),
 	CLI_ARG(SELECT, 0, "cgroup", "PATH", cli_set_text, LIST_AT(cgroup),
-		"sockets made in this cgroup or below; what is in\nTIME_WAIT is of none", "a cgroup v2 directory such as "
-		"/sys/fs/cgroup/system.slice"),
+		"sockets made in this cgroup or below; what is in\nTIME_WAIT is of none",
+		"a cgroup v2 directory such as /sys/fs/cgroup/system.slice"),
 	CLI_ARG(SELECT, 0, "netns", "PID|PATH", cli_set_text, LIST_AT(netns), "sockets of this network namespace",
 		"a process id or a path such as /run/netns/blue"),
 

@@ -120,7 +120,7 @@ void pressure_json_verdict(struct buf *b, const struct pressure_view *view, size
 {
 	struct rule_case c = { .netns = &view->netns[i], .pool = pool, .counters = &view->counters[i] };
 	const struct rule *rule = pressure_view_rule(view, i, pool);
-	char text[512];
+	char text[512] = "";
 	struct buf mend = { .data = text, .size = sizeof(text) };
 
 	pressure_json_number(b, "range_low", pool->measure.low);

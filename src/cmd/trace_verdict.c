@@ -93,7 +93,8 @@ static void trace_verdict_say(struct trace_verdict *v, const struct pressure_vie
 {
 	const struct rule *rule = pressure_view_rule(view, i, pool);
 	const struct rule *beside = pressure_view_beside(view, i, pool, rule);
-	struct buf b = { .data = v->text, .size = sizeof(v->text) }, json = { .data = v->json, .size = sizeof(v->json) };
+	struct buf b = { .data = v->text, .size = sizeof(v->text) };
+	struct buf json = { .data = v->json, .size = sizeof(v->json) };
 
 	explain_pool(&b, view, i, pool);
 	pressure_json_verdict(&json, view, i, pool);
@@ -243,7 +244,8 @@ static void trace_verdict_say_event(struct trace_verdict *v, const struct event 
 {
 	struct buf b = { .data = v->text, .size = sizeof(v->text) };
 	uint64_t begin_ns = clock_now_ns(CLOCK_MONOTONIC);
-	bool known = rule->wants_facts && trace_verdict_may_read(v->facts_ns, begin_ns) && trace_verdict_facts(ev, &v->facts);
+	bool known = rule->wants_facts && trace_verdict_may_read(v->facts_ns, begin_ns) &&
+		     trace_verdict_facts(ev, &v->facts);
 
 	trace_verdict_pay(&v->facts_ns, begin_ns, clock_now_ns(CLOCK_MONOTONIC) - begin_ns);
 	explain_event(&b, rule, ev, known ? &v->facts : NULL);

@@ -212,6 +212,8 @@ static bool why_is_blind(const struct pressure_view *view)
 
 static void why_answer(struct why *why, const struct pressure_view *view)
 {
+	struct buf *b = &why->out.b;
+
 	for (size_t i = 0; i < view->count; i++) {
 		const struct pressure_netns *ns = &view->netns[i];
 
@@ -227,8 +229,8 @@ static void why_answer(struct why *why, const struct pressure_view *view)
 			why->status = status > why->status ? status : why->status;
 			if (status == WHY_HEALTHY)
 				why->status = why->status ? why->status : WHY_PRESSURE;
-			explain_pool(&why->out.b, view, i, pool);
-			buf_char(&why->out.b, '\n');
+			explain_pool(b, view, i, pool);
+			buf_char(b, '\n');
 			why->told++;
 			report_flush(&why->out);
 		}
@@ -236,11 +238,11 @@ static void why_answer(struct why *why, const struct pressure_view *view)
 			why_netns(why, view, i);
 	}
 	if (!why->told)
-		buf_lit(&why->out.b, "No pool of ephemeral ports is under pressure here.\n");
+		buf_lit(b, "No pool of ephemeral ports is under pressure here.\n");
 	if (!view->remembers && why_has_waits(view))
-		buf_lit(&why->out.b, "Not known: who opened what is in TIME_WAIT. To know it next time: porttrace daemon\n");
+		buf_lit(b, "Not known: who opened what is in TIME_WAIT. To know it next time: porttrace daemon\n");
 	if (why_is_blind(view))
-		buf_lit(&why->out.b, "Not visible: what bind() keeps from connect(): P03, P04 and P07 cannot be told.\n");
+		buf_lit(b, "Not visible: what bind() keeps from connect(): P03, P04 and P07 cannot be told.\n");
 }
 
 static int why_look(struct why *why, struct pressure_view *view)

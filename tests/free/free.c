@@ -5,8 +5,8 @@
  *
  *   free PORTTRACE [--seed N] [--mixes N] [--asks N] [--mix N] [--seen] [--inside]
  *
- * --mix N: only this one. --asks N: so many questions of each mix, 4 if not given. --seen: only sockets that sock_diag tells all about, as without BPF. --inside: never ask from
- * another namespace.
+ * --mix N: only this one. --asks N: so many questions of each mix, 4 if not given. --seen: only sockets that sock_diag
+ * tells all about, as without BPF. --inside: never ask from another namespace.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -828,7 +828,7 @@ static struct event test_long_event(void)
 /* The longest that is said of a pool, with the longest names. */
 static void test_long_verdict(void **state)
 {
-	struct event_verdict verdict = { .has_pool = true, .rule = "P01", .cause = "short-lived", .next_ms = UINT32_MAX };
+	struct event_verdict verdict = { .has_pool = true, .rule = "P01", .cause = "words", .next_ms = UINT32_MAX };
 	struct event ev = test_long_event();
 	char json[1536] = ",\"remedy\":\"";
 	const char *text;
