@@ -426,7 +426,7 @@ void rec_event(const struct expect *e)
 		put_options(f, e);
 	put_pool(f, e);
 	put_end(f, e);
-	if (cause && !strcmp(cause, "in_use") && e->s->held.kind)
+	if (cause && (!strcmp(cause, "in_use") || !strcmp(cause, "tuple_clash")) && e->s->held.kind)
 		put_holder(f, &e->s->held);
 	put_hints(f, e);
 	fputs("}\n", f);

@@ -159,6 +159,7 @@ static int connect_tuple_taken(const struct variant *v)
 		WANT(s_bind(c[i], v->ip, port) == 0);
 	}
 	WANT(s_connect(c[0], v->ip, l->local.port) == 0);
+	s_held(c[1], "connection", c[0]);
 	WANT(s_connect(c[1], v->ip, l->local.port) == -EADDRNOTAVAIL);
 	return 0;
 }
