@@ -50,7 +50,7 @@ cgroup()
 cli()
 {
 	mkdir -p "/results/$1"
-	PORTTRACE=/test/porttrace PORTTRACE_TEST_BACKEND=tracing timeout 500 bash /test/cli/trace.sh >"/results/$1/log" 2>&1
+	PORTTRACE=/test/porttrace PORTTRACE_TEST_BACKEND=tracing timeout 900 bash /test/cli/trace.sh >"/results/$1/log" 2>&1
 }
 
 scenarios()
