@@ -50,6 +50,12 @@ struct attach_loss {
 	uint64_t leftover; /* begun, never ended */
 };
 
+/* Without what has begun and may still be told. */
+static inline uint64_t attach_lost(const struct attach_loss *loss)
+{
+	return loss->counters.lost_ring + loss->counters.lost_state + loss->missed_runs;
+}
+
 /* A table that the programs keep: how many entries it has now. */
 struct attach_table {
 	const char *name;

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct owner;
 
@@ -116,6 +117,16 @@ struct endpoint {
 	bool has_port;
 	uint16_t port; /* host order, valid with has_port; 0 is "any" (only in requested) */
 };
+
+static inline bool event_is_same_address(const struct endpoint *a, const struct endpoint *b)
+{
+	return a->ip_version == b->ip_version && !memcmp(a->addr, b->addr, sizeof(a->addr));
+}
+
+static inline bool event_is_same_endpoint(const struct endpoint *a, const struct endpoint *b)
+{
+	return a->port == b->port && event_is_same_address(a, b);
+}
 
 /* What a port number means, for one endpoint; filled in by enrich/port.c and enrich/service.c. */
 struct port_facts {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include "human.h"
 
+#include "visible.h"
+
 void human_ip(struct buf *b, const struct endpoint *ep)
 {
 	if (ep->ip_version == 6)
@@ -71,4 +73,12 @@ void human_bytes(struct buf *b, uint64_t bytes)
 	buf_char(b, '.');
 	buf_u64(b, bytes % 1000 / 100);
 	buf_char(b, units[i]);
+}
+
+void human_process(struct buf *b, const char *name, size_t size, uint32_t pid, bool exited)
+{
+	visible_text(b, name, size);
+	buf_char(b, '[');
+	buf_u64(b, pid);
+	buf_str(b, exited ? "] (exited)" : "]");
 }

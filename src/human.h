@@ -10,6 +10,8 @@
 void human_ip(struct buf *b, const struct endpoint *ep);
 /* "10.0.0.5:443", "[::1]:40871 e" (inside the ephemeral range), "10.0.0.5:-" (no port yet), "-" (nothing known). */
 void human_endpoint(struct buf *b, const struct endpoint *ep, const struct port_facts *facts);
+/* "envoy[77]", "envoy[77] (exited)"; `name` of up to `size` bytes may hold anything: control characters are escaped. */
+void human_process(struct buf *b, const char *name, size_t size, uint32_t pid, bool exited);
 /* "850ns", "81us", "1.2ms", "10.0s", "2m10s", "3h05m", "12d04h"; cut off, not rounded up. */
 void human_duration(struct buf *b, uint64_t ns);
 /* "12", "3.4k", "1.0M": bytes, cut off. */

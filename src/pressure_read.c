@@ -78,7 +78,7 @@ static int pressure_add_netns(struct pressure_picture *p, size_t i, size_t socke
 	pool_read_facts(&from->facts, &p->pools[i]);
 	p->pools[i].no_udp = p->snap.no_udp;
 	snprintf(p->inputs[i].name, sizeof(p->inputs[i].name), "%s", from->name);
-	p->inputs[i].is_own = from->is_own;
+	p->inputs[i].is_own = from->facts.is_own;
 	p->inputs[i].place = i;
 	p->inputs[i].pool = &p->pools[i];
 	p->inputs[i].process = p->process[i];

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "human.h"
 #include "visible.h"
 
 #define RULE_TIME_WAIT_S 61.0 /* TCP_TIMEWAIT_LEN, and the slack of its timer */
@@ -32,10 +33,7 @@ void rule_process(struct buf *b, const struct pressure_netns *netns, uint32_t pr
 		buf_lit(b, "the program that opens them");
 		return;
 	}
-	visible_text(b, p->name, sizeof(p->name));
-	buf_char(b, '[');
-	buf_u64(b, p->pid);
-	buf_str(b, p->exited ? "] (exited)" : "]");
+	human_process(b, p->name, sizeof(p->name), p->pid, p->exited);
 }
 
 static void rule_owner(const struct rule_case *c, struct buf *b)

@@ -41,7 +41,7 @@ const struct rule *rule_beside(const struct pressure_netns *netns, const struct 
 			       const struct rule_counters *counters, const struct rule *cause);
 /* The n-th rule that holds for the namespace as a whole; NULL = no more. */
 const struct rule *rule_of_netns(const struct pressure_netns *netns, const struct rule_counters *counters, size_t n);
-/* "api[4312]", "cron[991] (exited)", "nobody known"; control characters are escaped. */
+/* "api[4312]", "cron[991] (exited)", "the program that opens them"; control characters are escaped. */
 void rule_process(struct buf *b, const struct pressure_netns *netns, uint32_t process);
 /* 28232 -> "28,232" */
 void rule_number(struct buf *b, uint64_t n);

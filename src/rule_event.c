@@ -3,7 +3,6 @@
 
 #include "human.h"
 #include "overlap.h"
-#include "visible.h"
 
 /* "127.0.0.1:8080", "[::1]:8080" */
 static void rule_event_endpoint(struct buf *b, const struct endpoint *ep)
@@ -20,10 +19,7 @@ static void rule_event_holder(struct buf *b, const struct holder *holder)
 		buf_lit(b, "a process that is not known");
 		return;
 	}
-	visible_text(b, holder->name, sizeof(holder->name));
-	buf_char(b, '[');
-	buf_u64(b, holder->pid);
-	buf_str(b, holder->exited ? "] (exited)" : "]");
+	human_process(b, holder->name, sizeof(holder->name), holder->pid, holder->exited);
 }
 
 /* "TIME_WAIT, 41 s left, opened by envoy[77]" */

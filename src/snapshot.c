@@ -151,13 +151,14 @@ static int snapshot_read_netns(void *arg)
 	struct snapshot *snap = walk->snap;
 	struct snapshot_netns *ns = &snap->netns[snap->namespaces - 1];
 	size_t first = snap->count;
-	bool torn = false;
+	bool torn = false, own = ns->facts.is_own;
 	int r = snapshot_dump_lists(walk, &torn);
 
 	if (r < 0)
 		return r;
 	snap->torn += torn;
 	ns->known = netns_read_sysctls(walk->proc, 0, &ns->facts) == 0;
+	ns->facts.is_own = own; /* in here every one is */
 	if (!ns->known)
 		ns->facts.cookie = netns_cookie();
 	r = snapshot_drop_twins(snap, first);
@@ -240,7 +241,7 @@ static int snapshot_own(struct snapshot_walk *walk)
 	r = snapshot_add_netns(walk->snap, inum);
 	if (r < 0)
 		return r;
-	walk->snap->netns[walk->snap->namespaces - 1].is_own = true;
+	walk->snap->netns[walk->snap->namespaces - 1].facts.is_own = true;
 	return snapshot_read_netns(walk);
 }
 

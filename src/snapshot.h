@@ -19,9 +19,8 @@
 
 /* A network namespace that was looked at. */
 struct snapshot_netns {
-	struct netns_facts facts; /* inum always; of the rest what `known` says */
+	struct netns_facts facts; /* inum and is_own always; of the rest what `known` says */
 	bool known;
-	bool is_own; /* the one that the calling thread is in */
 	char name[SNAPSHOT_NAME_SIZE]; /* of its mount: "blue" for /run/netns/blue; "" = none; any bytes */
 };
 

@@ -477,11 +477,6 @@ static bool sockets_has_port(const struct socket_entry *entry, const struct sock
 	       entry->udplite == (key->protocol == IPPROTO_UDPLITE);
 }
 
-static bool sockets_is_address(const struct endpoint *a, const struct endpoint *b)
-{
-	return a->ip_version == b->ip_version && memcmp(a->addr, b->addr, sizeof(a->addr)) == 0;
-}
-
 /* One of both knows no cookie, or it is that of MPTCP's outer socket: then the endpoints have to do. */
 static bool sockets_is_meant(const struct socket_entry *entry, const struct sockets_key *key)
 {
@@ -489,10 +484,10 @@ static bool sockets_is_meant(const struct socket_entry *entry, const struct sock
 
 	if (entry->cookie && key->cookie && !entry->mptcp)
 		return entry->cookie == key->cookie;
-	if (connected != (key->remote.has_port && key->remote.port) || !sockets_is_address(&entry->local, &key->local))
+	if (connected != (key->remote.has_port && key->remote.port) ||
+	    !event_is_same_address(&entry->local, &key->local))
 		return false;
-	return !connected ||
-	       (entry->remote.port == key->remote.port && sockets_is_address(&entry->remote, &key->remote));
+	return !connected || event_is_same_endpoint(&entry->remote, &key->remote);
 }
 
 /* ---- events ---- */
@@ -722,7 +717,7 @@ bool sockets_overlap(const struct endpoint *a, bool a_v6only, const struct endpo
 	if (!a->ip_version || !b->ip_version)
 		return false;
 	if (a->ip_version == b->ip_version)
-		return sockets_is_any(a) || sockets_is_any(b) || memcmp(a->addr, b->addr, sizeof(a->addr)) == 0;
+		return sockets_is_any(a) || sockets_is_any(b) || event_is_same_address(a, b);
 	if (a->ip_version == 6)
 		return sockets_is_any(a) && !a_v6only;
 	return sockets_is_any(b) && !b_v6only;
@@ -730,8 +725,7 @@ bool sockets_overlap(const struct endpoint *a, bool a_v6only, const struct endpo
 
 static bool sockets_is_out(const struct socket_entry *entry, const struct sockets_key *key)
 {
-	bool other_peer = key->remote.has_port && (entry->remote.port != key->remote.port ||
-						   !sockets_is_address(&entry->remote, &key->remote));
+	bool other_peer = key->remote.has_port && !event_is_same_endpoint(&entry->remote, &key->remote);
 
 	return other_peer || (entry->unsure && !key->guess) ||
 	       (entry->socket_id && entry->socket_id == key->other_than) ||
@@ -863,7 +857,7 @@ static void sockets_accepted(const struct sockets *s, struct event *ev)
 static bool sockets_is_peer(const struct socket_entry *entry, const struct event *ev)
 {
 	return entry->remote.port == ev->remote.port &&
-	       (!ev->remote.port || sockets_is_address(&entry->remote, &ev->remote));
+	       (!ev->remote.port || event_is_same_address(&entry->remote, &ev->remote));
 }
 
 /* It may be of an earlier connection of the socket, whose TIME_WAIT ends while the socket has another port or peer. */

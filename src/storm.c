@@ -33,16 +33,11 @@ void storm_free(struct storm *s)
 	free(s);
 }
 
-static bool storm_is_address(const struct endpoint *a, const struct endpoint *b)
-{
-	return a->ip_version == b->ip_version && a->port == b->port && !memcmp(a->addr, b->addr, sizeof(a->addr));
-}
-
 static bool storm_is_alike(const struct event *a, const struct event *b)
 {
 	return a->pid == b->pid && a->netns_inum == b->netns_inum && a->netns_cookie == b->netns_cookie &&
 	       a->kind == b->kind && a->proto == b->proto && a->error == b->error &&
-	       storm_is_address(&a->remote, &b->remote) && storm_is_address(&a->requested, &b->requested);
+	       event_is_same_endpoint(&a->remote, &b->remote) && event_is_same_endpoint(&a->requested, &b->requested);
 }
 
 /* The slot of an event, or one that holds nothing: the one that has been quiet for longest. NULL: there is none. */

@@ -160,12 +160,12 @@ static void list_fill(const struct list *list, const struct snapshot_socket *ss,
 	enrich_event(list->enrich, ev);
 }
 
-/* Fills in the event if the socket is to be shown; of several owners, the first that the options choose. */
 static bool list_is_in_cgroup(const struct list *list, const struct snapshot_socket *ss)
 {
 	return !list->opts.cgroup || cgroup_tree_has(list->cgroups, list->cgroup_count, ss->sock.cgroup_id);
 }
 
+/* Fills in the event if the socket is to be shown; of several owners, the first that the options choose. */
 static bool list_wants(const struct list *list, const struct snapshot_socket *ss, struct event *ev)
 {
 	if ((list->opts.states && !(list->opts.states >> ss->sock.state & 1)) || !list_is_in_cgroup(list, ss))

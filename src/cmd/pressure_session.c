@@ -155,23 +155,17 @@ struct pool_key pressure_key_of_failure(const struct event *ev)
 	return key;
 }
 
-static bool pressure_is_address(const struct endpoint *a, const struct endpoint *b)
-{
-	return a->ip_version == b->ip_version && !memcmp(a->addr, b->addr, sizeof(a->addr));
-}
-
 bool pressure_is_pool_of(const struct pressure_pool *pool, const struct pool_key *failure, bool unsure)
 {
 	static const uint8_t any[16];
 	const struct pool_key *key = &pool->key;
-	bool source = pressure_is_address(&key->source, &failure->source);
+	bool source = event_is_same_address(&key->source, &failure->source);
 
 	if (key->kind != failure->kind)
 		return false;
 	if (key->kind != POOL_CONNECT)
 		return source;
-	if (key->destination.port != failure->destination.port ||
-	    !pressure_is_address(&key->destination, &failure->destination))
+	if (!event_is_same_endpoint(&key->destination, &failure->destination))
 		return false;
 	if (source && !unsure)
 		return true;

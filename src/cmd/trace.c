@@ -328,8 +328,7 @@ static void trace_look(struct trace *tr, uint64_t now_ns)
 /* Without what has begun and may still be told. */
 static uint64_t trace_lost(const struct trace *tr, const struct attach_loss *loss)
 {
-	return loss->counters.lost_ring + loss->counters.lost_state + loss->missed_runs + tr->pipeline.damaged +
-	       tr->pipeline.unwritten;
+	return attach_lost(loss) + tr->pipeline.damaged + tr->pipeline.unwritten;
 }
 
 static void trace_tell_metrics(struct trace *tr, uint64_t now_ns)

@@ -178,7 +178,7 @@ static bool trace_has_lost(struct trace_ledger *tl)
 	uint64_t lost;
 
 	if (attach_read_loss(tl->attach, &loss) == 0) {
-		lost = loss.counters.lost_ring + loss.counters.lost_state + loss.missed_runs;
+		lost = attach_lost(&loss);
 		if (lost > tl->lost)
 			tl->doubts = 2;
 		tl->lost = lost;

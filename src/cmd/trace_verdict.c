@@ -29,7 +29,7 @@ struct trace_verdict_pool {
 
 /* What a look has found, for the events of the next moment. */
 struct trace_verdict_known {
-	struct pool_key key;
+	uint64_t id; /* pressure_pool_id() in no namespace */
 	uint32_t netns_inum, used, capacity;
 	uint64_t netns_cookie;
 };
@@ -181,7 +181,7 @@ static void trace_verdict_keep(struct trace_verdict *v, const struct pressure_vi
 
 		for (size_t k = 0; k < ns->count && v->known_count < TRACE_VERDICT_POOLS; k++)
 			v->known[v->known_count++] = (struct trace_verdict_known){
-				.key = ns->pools[k].key,
+				.id = pressure_pool_id(0, &ns->pools[k].key),
 				.netns_inum = ns->in.pool->netns_inum,
 				.netns_cookie = view->picture.snap.netns[ns->in.place].facts.cookie,
 				.used = ns->pools[k].measure.used,
@@ -291,8 +291,8 @@ static void trace_verdict_use(struct trace_verdict *v, struct event *ev)
 	for (size_t i = 0; i < v->known_count; i++) {
 		const struct trace_verdict_known *known = &v->known[i];
 
-		if ((ev->netns_inum ? ev->netns_inum == known->netns_inum : ev->netns_cookie == known->netns_cookie) &&
-		    pressure_pool_id(0, &known->key) == id) {
+		if (known->id == id && (ev->netns_inum ? ev->netns_inum == known->netns_inum :
+							 ev->netns_cookie == known->netns_cookie)) {
 			ev->pool_used = known->used;
 			ev->pool_capacity = known->capacity;
 			return;

@@ -171,8 +171,7 @@ static bool why_is_meant(const struct why_question *q, const struct pressure_net
 	if (pool->key.kind != POOL_CONNECT)
 		return to; /* whatever the destination: said where none is asked for */
 	for (size_t i = 0; i < q->to_count; i++)
-		to |= q->to[i].ip_version == pool->key.destination.ip_version &&
-		      !memcmp(q->to[i].addr, pool->key.destination.addr, sizeof(q->to[i].addr));
+		to |= event_is_same_address(&q->to[i], &pool->key.destination);
 	return to && (!q->port || q->port == pool->key.destination.port);
 }
 

@@ -145,16 +145,11 @@ static struct sockets_key enrich_holder_key(const struct event *ev, const struct
 				     .now_ns = ev->time_ns };
 }
 
-static bool enrich_holder_is_same(const struct endpoint *a, const struct endpoint *b)
-{
-	return a->port == b->port && a->ip_version == b->ip_version && !memcmp(a->addr, b->addr, sizeof(a->addr));
-}
-
 static bool enrich_holder_is_same_question(const struct sockets_key *a, const struct sockets_key *b)
 {
 	return a->netns == b->netns && a->proto == b->proto && a->protocol == b->protocol &&
 	       a->v6only == b->v6only && a->device == b->device && a->cookie == b->cookie &&
-	       enrich_holder_is_same(&a->local, &b->local) && enrich_holder_is_same(&a->remote, &b->remote);
+	       event_is_same_endpoint(&a->local, &b->local) && event_is_same_endpoint(&a->remote, &b->remote);
 }
 
 /* Two numbers for a question; different questions with the same ones are told apart by it. */
@@ -202,7 +197,7 @@ static bool enrich_holder_is_in_the_way(const struct enrich_holder_search *searc
 
 	if (sock->local.port != key->local.port || sock->state == SOCKDIAG_NEW_SYN_RECV ||
 	    (key->cookie && sock->cookie == key->cookie) ||
-	    (key->remote.has_port && !enrich_holder_is_same(&key->remote, &sock->remote)))
+	    (key->remote.has_port && !event_is_same_endpoint(&key->remote, &sock->remote)))
 		return false;
 	return sockets_share_device(key->device, sock->ifindex) &&
 	       sockets_overlap(&key->local, key->v6only, &sock->local, !sock->takes_ipv4);
