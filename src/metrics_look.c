@@ -268,6 +268,9 @@ static void metrics_look_rules(const struct metrics_view *v, size_t i)
 		rule = rule_of_pool(ns, &ns->pools[k], &v->counters[i]);
 		if (rule)
 			metrics_note_rule(list, &count, rule, ns->pools[k].severity);
+		rule = rule_beside(ns, &ns->pools[k], &v->counters[i], rule);
+		if (rule)
+			metrics_note_rule(list, &count, rule, ns->pools[k].severity);
 	}
 	for (size_t n = 0; (rule = rule_of_netns(ns, &v->counters[i], n)); n++)
 		metrics_note_rule(list, &count, rule, rule->harmless ? PRESSURE_OK : PRESSURE_WARN);

@@ -282,6 +282,11 @@ static void test_pool(void **state)
 	assert_true(has("porttrace_time_wait_reused_total{netns=\"7\"} 9"));
 	assert_true(has("porttrace_diagnosis{netns=\"7\",rule=\"P12\",severity=\"crit\"} 1"));
 	assert_true(has("porttrace_diagnosis{netns=\"7\",rule=\"P06\",severity=\"warn\"} 1"));
+	assert_false(has("rule=\"P17\""));
+	ns.pools[0].failures = 201; /* a storm stands beside its cause */
+	assert_int_equal(metrics_look(m, &ns, &no_counters, 1), 0);
+	assert_true(has("porttrace_diagnosis{netns=\"7\",rule=\"P12\",severity=\"crit\"} 1"));
+	assert_true(has("porttrace_diagnosis{netns=\"7\",rule=\"P17\",severity=\"crit\"} 1"));
 	assert_int_equal(metrics_look(m, NULL, NULL, 0), 0); /* what is not looked at is not told */
 	assert_int_equal(count_of("porttrace_pool_"), 0);
 	free(ns.pools);
