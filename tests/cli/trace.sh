@@ -210,15 +210,15 @@ fi
 # ---- a program that finds no port tries again and again ----
 
 start -H -e connect
-failed=$(within "$load" storm 2500)
+refused=$(within "$load" storm 2500)
 finish
-expect "connects that found no port" 2500 "$failed"
+expect "connects that found no port" 2500 "$refused"
 # a line a second, each with the number of those it stands for
 grep ' connect .* \(failed\|EADDRNOTAVAIL\) ' "$T/out" >"$T/failed"
 lines=$(wc -l <"$T/failed")
 told=$(awk '{ n += match($0, / x[0-9]+$/) ? substr($0, RSTART + 2) : 1 } END { print n + 0 }' "$T/failed")
-expect "failures told" "$failed" "$told"
-expect "events shown" $((failed + 2)) "$shown"
+expect "failures told" "$refused" "$told"
+expect "events shown" $((refused + 2)) "$shown"
 [ "$lines" -le 200 ] || wrong "$lines lines for a storm"
 verdict trace/storm
 
