@@ -7,6 +7,23 @@
 
 /* Sockets of a snapshot that the history takes without being waited for. */
 #define PIPELINE_BURST 32768
+/* How long an output may take for what is left at the end. */
+#define PIPELINE_PATIENCE_S 5
+/* Events that a full pipe may take though nobody reads: what is left of its last page. */
+#define PIPELINE_CRUMBS 8
+
+/* After -EINTR. An output that takes nothing from one second to the next is not waited for, nor a slow one for ever. */
+static bool pipeline_gives_up(struct pipeline *p)
+{
+	uint64_t written = p->shown - p->sink->pending(p->sink_state);
+	bool idle = written - p->written < PIPELINE_CRUMBS;
+
+	if (*p->alarms == p->alarms_noted)
+		return false; /* another signal */
+	p->alarms_noted = *p->alarms;
+	p->written = written;
+	return idle || *p->alarms >= PIPELINE_PATIENCE_S;
+}
 
 /* A signal may interrupt a write; the sink has not taken the event then. */
 static void pipeline_write(struct pipeline *p, struct event *ev)
@@ -17,7 +34,7 @@ static void pipeline_write(struct pipeline *p, struct event *ev)
 	ev->sequence = p->shown + 1;
 	while (!p->output_error) {
 		r = p->sink->event(p->sink_state, ev);
-		if (r != -EINTR || *p->give_up)
+		if (r != -EINTR || pipeline_gives_up(p))
 			break;
 	}
 	if (r == 0)
@@ -43,7 +60,7 @@ void pipeline_flush(struct pipeline *p)
 
 	while (!p->output_error) {
 		r = p->sink->flush(p->sink_state);
-		if (r != -EINTR || *p->give_up)
+		if (r != -EINTR || pipeline_gives_up(p))
 			break;
 	}
 	p->output_error = r;

@@ -27,7 +27,9 @@ struct pipeline {
 	const struct filter *filter;
 	const struct sink_ops *sink;
 	void *sink_state;
-	const volatile sig_atomic_t *give_up; /* not 0: an interrupted write is not tried again */
+	const volatile sig_atomic_t *alarms; /* one a second, from the end of the run on */
+	sig_atomic_t alarms_noted; /* of those, the last that interrupted a write */
+	uint64_t written; /* events that the output had taken by then */
 	bool track; /* keep the ledger: closes are among the records, else it would never forget */
 	struct history *history; /* not owned; NULL = none is kept */
 	uint64_t adopted; /* sockets of snapshots that were told to the history */

@@ -55,7 +55,7 @@ struct trace {
 
 /* What signal handlers may touch. */
 static volatile sig_atomic_t trace_stop; /* end the run */
-static volatile sig_atomic_t trace_give_up; /* a second later: an output that takes nothing is not waited for */
+static volatile sig_atomic_t trace_alarms; /* seconds since then: an output that takes nothing is not waited for */
 static volatile sig_atomic_t trace_child_ended;
 static volatile sig_atomic_t trace_spared; /* the next Ctrl-C is for the traced command alone */
 static volatile sig_atomic_t trace_interrupted; /* it came */
@@ -83,7 +83,7 @@ static void trace_on_signal(int signal_number)
 		trace_spared = 0;
 		trace_interrupted = 1;
 	} else {
-		trace_give_up |= signal_number == SIGALRM;
+		trace_alarms += signal_number == SIGALRM;
 		trace_on_stop(signal_number);
 	}
 }
@@ -254,7 +254,7 @@ static int trace_open_pipeline(struct trace *tr)
 
 	p->filter = &tr->filter;
 	p->limit = tr->opts.count;
-	p->give_up = &trace_give_up;
+	p->alarms = &trace_alarms;
 	p->track = trace_tracks(tr);
 	p->history = tr->history;
 	p->watch = tr->opts.watch ? tr->opts.watch->event : tr->metrics ? trace_metrics_event : NULL;

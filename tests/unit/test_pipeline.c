@@ -17,7 +17,7 @@
 #include "pipeline.h"
 #include "porttrace/raw_event.h"
 
-static volatile sig_atomic_t never;
+static volatile sig_atomic_t seconds; /* alarms since the end of the run */
 
 struct run {
 	struct pipeline p;
@@ -36,7 +36,8 @@ static void run_open(struct run *run, const struct sink_ops *sink)
 	run->fd = out.fd = mkstemp(path);
 	assert_true(run->fd >= 0);
 	unlink(path);
-	run->p = (struct pipeline){ .filter = &run->filter, .sink = sink, .give_up = &never };
+	run->p = (struct pipeline){ .filter = &run->filter, .sink = sink, 
+				     .alarms = &seconds };
 	assert_int_equal(sockets_new(1000, &run->p.sockets), 0);
 	assert_int_equal(wall_new(64, &run->p.wall), 0);
 	assert_int_equal(enrich_open(&opts, &run->p.enrich), 0);
@@ -222,6 +223,74 @@ static void test_full_disk_is_an_error(void **state)
 	run_close(&run);
 }
 
+/* An output that is interrupted each second: it takes ten lines in each of `takes` seconds, then one in each. */
+struct lazy {
+	int takes;
+	size_t pending;
+};
+
+static int lazy_flush(void *state)
+{
+	struct lazy *lazy = state;
+
+	if (!lazy->pending)
+		return 0;
+	seconds++;
+	lazy->pending -= lazy->takes-- > 0 ? 10 : 1;
+	return -EINTR;
+}
+
+static int lazy_event(void *state, const struct event *ev)
+{
+	(void)ev;
+	((struct lazy *)state)->pending++;
+	return 0;
+}
+
+static size_t lazy_pending(const void *state)
+{
+	return ((const struct lazy *)state)->pending;
+}
+
+/* Seconds that the pipeline waits for an output which takes `takes` times ten of a hundred lines; all alarms come after the end. */
+static int lazy_wait(int takes, uint64_t *ret_unwritten)
+{
+	static const struct sink_ops ops = { "lazy", NULL, lazy_event, lazy_flush, lazy_pending, NULL };
+	struct lazy lazy = { .takes = takes };
+	struct raw_event raw;
+	struct run run;
+
+	run_open(&run, &sink_json);
+	run.p.sink->close(run.p.sink_state);
+	run.p.sink = &ops;
+	run.p.sink_state = &lazy;
+	seconds = 0;
+	for (int i = 0; i < 100; i++) {
+		random_record(&raw);
+		pipeline_record(&run.p, &raw, sizeof(raw));
+	}
+	pipeline_flush(&run.p);
+	pipeline_settle(&run.p);
+	*ret_unwritten = run.p.unwritten;
+	run.p.sink = &sink_json;
+	run.p.sink_state = NULL;
+	run_close(&run);
+	return seconds;
+}
+
+static void test_slow_output_is_waited_for_but_not_for_ever(void **state)
+{
+	uint64_t unwritten;
+
+	(void)state;
+	assert_int_equal(lazy_wait(0, &unwritten), 1);
+	assert_int_equal(unwritten, 99);
+	assert_int_equal(lazy_wait(3, &unwritten), 4);
+	assert_int_equal(unwritten, 69);
+	assert_int_equal(lazy_wait(10, &unwritten), 5);
+	assert_int_equal(unwritten, 50);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -230,6 +299,7 @@ int main(void)
 		cmocka_unit_test(test_every_record_is_counted_once),
 		cmocka_unit_test(test_wall_is_announced_to_who_sees_it),
 		cmocka_unit_test(test_full_disk_is_an_error),
+		cmocka_unit_test(test_slow_output_is_waited_for_but_not_for_ever),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
