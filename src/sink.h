@@ -14,6 +14,7 @@ struct sink_options {
 	bool header; /* table: print the header line */
 	bool utc; /* table: time of day in UTC, not local */
 	const char *hostname; /* JSON host.name; NULL = none */
+	const char *run; /* JSON agent.ephemeral_id; NULL = none */
 };
 
 /* All functions return 0 or -errno; -EPIPE = the reader has gone. */

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -20,6 +21,7 @@
 #include "../child.h"
 #include "../clock.h"
 #include "../cleanup.h"
+#include "../json_lines.h"
 #include "../netns.h"
 #include "../pipeline.h"
 #include "../version.h"
@@ -48,6 +50,7 @@ struct trace {
 	struct history *history;
 	struct child child;
 	char hostname[HOST_NAME_MAX + 1];
+	char run[JSON_LINES_RUN_SIZE]; /* tells this run from all others */
 	uint64_t end_ns; /* CLOCK_MONOTONIC; 0 = no limit */
 	uint64_t settled_ns; /* CLOCK_MONOTONIC */
 	uint64_t watch_ns; /* CLOCK_MONOTONIC: of the next look of whoever watches */
@@ -214,6 +217,16 @@ static void trace_tell_backend(const struct trace *tr)
 	fprintf(stderr, "\n");
 }
 
+static void trace_name_run(struct trace *tr)
+{
+	uint64_t id = 0;
+
+	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
+		id = clock_now_ns(CLOCK_REALTIME);
+	snprintf(tr->run, sizeof(tr->run), "%016llx", (unsigned long long)id);
+	gethostname(tr->hostname, sizeof(tr->hostname) - 1);
+}
+
 static int trace_open_sink(struct trace *tr)
 {
 	const struct trace_options *o = &tr->opts;
@@ -224,9 +237,10 @@ static int trace_open_sink(struct trace *tr)
 		.utc = o->utc,
 		.color = trace_options_color(o, STDOUT_FILENO),
 		.hostname = tr->hostname,
+		.run = tr->run,
 	};
 
-	gethostname(tr->hostname, sizeof(tr->hostname) - 1);
+	trace_name_run(tr);
 	tr->pipeline.sink = sink_find(o->no_output ? "none" : o->json ? "json" : "table");
 	return tr->pipeline.sink->open(&opts, &tr->pipeline.sink_state);
 }

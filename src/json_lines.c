@@ -1,0 +1,691 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * One JSON object a line: ECS names, plus one object `porttrace` of our own (schema 1). What is
+ * unknown is absent. Written by hand, on the hot path: no printf, no allocation, no tree.
+ */
+#include "json_lines.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+#include "json_out.h"
+#include "owners.h"
+
+/* What each further process of a socket may add to that. */
+#define JSON_OWNER_MAX 144
+#define JSON_SERVICE_MAX 64
+/* Readers in JavaScript hold integers exactly only below this. */
+#define JSON_INTEGER_END (UINT64_C(1) << 53)
+
+/* What is given up, step by step, when escapes make a line too long. */
+enum json_detail { JSON_IDENTITY_ONLY, JSON_NO_EXECUTABLE, JSON_NO_COMMAND_LINE, JSON_FULL };
+
+/* ---- times ---- */
+
+/* Days since 1970-01-01 to a date of the proleptic Gregorian calendar (years from March, eras of
+ * 400). */
+static void json_date(struct buf *b, uint64_t days)
+{
+	uint64_t z = days + 719468, era = z / 146097, day_of_era = z % 146097;
+	uint64_t year =
+		(day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+	uint64_t day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
+	uint64_t march_month = (5 * day_of_year + 2) / 153;
+	uint64_t month = march_month < 10 ? march_month + 3 : march_month - 9;
+
+	buf_u64_padded(b, year + era * 400 + (month <= 2), 4);
+	buf_char(b, '-');
+	buf_u64_padded(b, month, 2);
+	buf_char(b, '-');
+	buf_u64_padded(b, day_of_year - (153 * march_month + 2) / 5 + 1, 2);
+}
+
+static void json_clock_set(struct json_lines_clock *clock, uint64_t second)
+{
+	struct buf b = { .data = clock->text, .size = sizeof(clock->text) };
+	uint64_t in_day = second % 86400;
+
+	clock->second = second;
+	json_date(&b, second / 86400);
+	buf_char(&b, 'T');
+	buf_u64_padded(&b, in_day / 3600, 2);
+	buf_char(&b, ':');
+	buf_u64_padded(&b, in_day / 60 % 60, 2);
+	buf_char(&b, ':');
+	buf_u64_padded(&b, in_day % 60, 2);
+}
+
+static void json_time(struct buf *b, struct json_lines_clock *clock, uint64_t ns)
+{
+	if (clock->second != ns / 1000000000)
+		json_clock_set(clock, ns / 1000000000);
+	buf_char(b, '"');
+	buf_bytes(b, clock->text, sizeof(clock->text));
+	buf_char(b, '.');
+	buf_u64_padded(b, ns % 1000000000, 9);
+	buf_lit(b, "Z\"");
+}
+
+/* ---- which endpoint stands where ---- */
+
+/* source = who opened the connection, destination = who answers, or the only side there is. */
+struct json_sides {
+	const struct endpoint *source, *destination;
+	const struct port_facts *source_facts, *destination_facts;
+	const char *direction; /* "" = none */
+};
+
+static bool json_has_peer(const struct event *ev)
+{
+	return ev->kind == EVENT_CONNECT || ev->kind == EVENT_ACCEPT || ev->role != ROLE_UNKNOWN ||
+	       ev->remote.ip_version;
+}
+
+static enum event_role json_role(const struct event *ev)
+{
+	return ev->kind == EVENT_CONNECT  ? ROLE_EGRESS
+	       : ev->kind == EVENT_ACCEPT ? ROLE_INGRESS
+					  : ev->role;
+}
+
+static struct json_sides json_sides_of(const struct event *ev)
+{
+	enum event_role role = json_role(ev);
+	/* A bind that got nothing shows what it wanted. */
+	bool wanted = ev->kind == EVENT_BIND && ev->outcome != OUTCOME_SUCCESS && ev->has_requested;
+	const struct endpoint *local = wanted ? &ev->requested : &ev->local;
+
+	if (ev->kind == EVENT_BIND || ev->kind == EVENT_LISTEN || !json_has_peer(ev) ||
+	    (ev->socket_state && !ev->remote.has_port))
+		return (struct json_sides){ NULL, local, NULL, &ev->local_facts, "" };
+	if (role == ROLE_INGRESS)
+		return (struct json_sides){ &ev->remote, local, &ev->remote_facts, &ev->local_facts,
+					    "ingress" };
+	return (struct json_sides){ local, &ev->remote, &ev->local_facts, &ev->remote_facts,
+				    event_role_names[role] };
+}
+
+/* ---- the parts of a line, in their order ---- */
+
+static void json_event_type(struct buf *b, const struct event *ev)
+{
+	bool ends = ev->kind == EVENT_CLOSE || ev->kind == EVENT_RELEASE;
+	bool peer = ev->kind == EVENT_CONNECT || ev->kind == EVENT_ACCEPT || (ends && json_has_peer(ev));
+
+	buf_char(b, '[');
+	if (peer)
+		buf_lit(b, "\"connection\",");
+	if (ends)
+		buf_lit(b, "\"end\"]");
+	else
+		buf_lit(b, "\"start\"]");
+}
+
+/* A socket as it is, not something that happened. */
+static void json_event_state(struct buf *b, const struct event *ev)
+{
+	buf_lit(b, ",\"event\":{\"kind\":\"state\",\"module\":\"porttrace\",\"dataset\":\"porttrace.socket\","
+		   "\"category\":[\"network\"],\"type\":[");
+	if (ev->remote.has_port)
+		buf_lit(b, "\"connection\",");
+	buf_lit(b, "\"info\"],\"action\":\"list\",\"sequence\":");
+	buf_u64(b, ev->sequence);
+	if (ev->duration_ns) {
+		buf_lit(b, ",\"duration\":");
+		buf_u64(b, ev->duration_ns);
+	}
+	buf_char(b, '}');
+}
+
+static void json_event(struct buf *b, const struct event *ev, enum json_detail detail)
+{
+	const char *reason = ev->reason[0] || !ev->aborted ? ev->reason : "given up by the program";
+	bool first = false;
+
+	buf_lit(b, ",\"event\":{\"kind\":\"event\",\"module\":\"porttrace\",\"dataset\":"
+		   "\"porttrace.socket\","
+		   "\"category\":[\"network\"],\"type\":");
+	json_event_type(b, ev);
+	buf_lit(b, ",\"action\":\"");
+	buf_str(b, event_kind_names[ev->kind]);
+	buf_lit(b, "\",\"outcome\":\"");
+	buf_str(b, event_outcome_names[ev->outcome]);
+	buf_lit(b, "\",\"sequence\":");
+	buf_u64(b, ev->sequence);
+	if (ev->duration_ns)
+		json_member_u64(b, &first, "duration", ev->duration_ns);
+	if (detail > JSON_IDENTITY_ONLY)
+		json_member_text(b, &first, "reason", reason, sizeof(ev->reason));
+	buf_char(b, '}');
+}
+
+static void json_error(struct buf *b, const struct event *ev)
+{
+	const char *name, *words;
+	bool first = false;
+
+	if (ev->outcome != OUTCOME_FAILURE || ev->error <= 0)
+		return;
+	name = strerrorname_np(ev->error);
+	words = strerrordesc_np(ev->error);
+	buf_lit(b, ",\"error\":{\"code\":\"");
+	buf_u64(b, (uint64_t)ev->error);
+	buf_char(b, '"');
+	if (name)
+		json_member_text(b, &first, "type", name, 32);
+	if (words)
+		json_member_text(b, &first, "message", words, 64);
+	buf_char(b, '}');
+}
+
+static void json_network(struct buf *b, const struct event *ev, const char *direction)
+{
+	buf_lit(b, ",\"network\":{\"transport\":\"");
+	buf_str(b, event_proto_names[ev->proto]);
+	if (ev->ip_version == 4)
+		buf_lit(b, "\",\"type\":\"ipv4");
+	else if (ev->ip_version == 6)
+		buf_lit(b, "\",\"type\":\"ipv6");
+	if (ev->protocol == IPPROTO_UDPLITE)
+		buf_lit(b, "\",\"iana_number\":\"136");
+	if (direction[0]) {
+		buf_lit(b, "\",\"direction\":\"");
+		buf_str(b, direction);
+	}
+	buf_lit(b, "\"}");
+}
+
+static uint64_t json_bytes_from(const struct event *ev, const struct endpoint *ep)
+{
+	if (!ev->has_bytes)
+		return UINT64_MAX;
+	return ep == &ev->remote ? ev->bytes_received : ev->bytes_sent;
+}
+
+static void json_endpoints(struct buf *b, const struct event *ev, const struct json_sides *sides)
+{
+	const struct endpoint *src = sides->source, *dst = sides->destination;
+
+	if (src && (src->ip_version || (src->has_port && src->port))) {
+		buf_lit(b, ",\"source\":");
+		json_endpoint(b, src, false, json_bytes_from(ev, src));
+	}
+	/* Port 0 of a peer is what a program really may have asked for. */
+	if (dst->ip_version || (dst->has_port && (dst->port || dst == &ev->remote))) {
+		buf_lit(b, ",\"destination\":");
+		json_endpoint(b, dst, dst == &ev->remote, json_bytes_from(ev, dst));
+	}
+}
+
+static void json_process(struct buf *b, struct json_lines *js, const struct event *ev,
+			 enum json_detail detail)
+{
+	bool first = true;
+
+	if (!ev->pid && !ev->name[0])
+		return;
+	buf_lit(b, ",\"process\":{");
+	if (ev->pid)
+		json_member_u64(b, &first, "pid", ev->pid);
+	if (ev->vpid)
+		json_member_u64(b, &first, "vpid", ev->vpid);
+	if (ev->tid) {
+		json_member_u64(b, &first, "thread\":{\"id", ev->tid);
+		buf_char(b, '}');
+	}
+	if (ev->parent_pid) {
+		json_member_u64(b, &first, "parent\":{\"pid", ev->parent_pid);
+		buf_char(b, '}');
+	}
+	json_member_text(b, &first, "name", ev->name, sizeof(ev->name));
+	if (detail > JSON_NO_EXECUTABLE)
+		json_member_text(b, &first, "executable", ev->executable, sizeof(ev->executable));
+	if (detail > JSON_NO_COMMAND_LINE)
+		json_member_text(b, &first, "command_line", ev->command_line,
+				 sizeof(ev->command_line));
+	if (ev->process_start_real_ns) {
+		json_key(b, &first, "start");
+		json_time(b, &js->start_clock, ev->process_start_real_ns);
+	}
+	buf_char(b, '}');
+}
+
+static void json_user(struct buf *b, const struct event *ev)
+{
+	bool first = false;
+
+	if (!ev->has_uid)
+		return;
+	buf_lit(b, ",\"user\":{\"id\":\"");
+	buf_u64(b, ev->uid);
+	buf_char(b, '"');
+	json_member_text(b, &first, "name", ev->user, sizeof(ev->user));
+	buf_char(b, '}');
+}
+
+static void json_container(struct buf *b, const struct event *ev)
+{
+	bool first = true;
+
+	if (ev->container_id[0]) {
+		buf_lit(b, ",\"container\":{");
+		json_member_text(b, &first, "id", ev->container_id, sizeof(ev->container_id));
+		json_member_text(b, &first, "runtime", ev->container_runtime,
+				 sizeof(ev->container_runtime));
+		buf_char(b, '}');
+	}
+	if (ev->pod_uid[0]) {
+		buf_lit(b, ",\"orchestrator\":{\"type\":\"kubernetes\",\"resource\":{\"type\":"
+			   "\"pod\",\"id\":");
+		json_text(b, ev->pod_uid, sizeof(ev->pod_uid));
+		buf_lit(b, "}}");
+	}
+}
+
+static void json_host(struct buf *b, const struct json_lines *js)
+{
+	if (!js->hostname[0])
+		return;
+	buf_lit(b, ",\"host\":{\"name\":");
+	json_text(b, js->hostname, sizeof(js->hostname));
+	buf_char(b, '}');
+}
+
+static void json_assignment(struct buf *b, const struct event *ev)
+{
+	bool first = true;
+
+	if (ev->how == HOW_NONE && !ev->has_requested)
+		return;
+	buf_lit(b, ",\"assignment\":{");
+	json_member_text(b, &first, "how", event_how_names[ev->how], 16);
+	if (ev->has_requested) {
+		json_key(b, &first, "requested");
+		json_endpoint(b, &ev->requested, true, UINT64_MAX);
+	}
+	buf_char(b, '}');
+}
+
+static void json_verdict(struct buf *b, bool *first, const struct event_verdict *v)
+{
+	if (v->has_pool) {
+		json_member_u64(b, first, "used", v->used);
+		json_member_u64(b, first, "capacity", v->capacity);
+		json_member_u64(b, first, "reserved", v->reserved);
+		json_member_u64(b, first, "blocked", v->blocked);
+	}
+	if (v->has_pool && v->next_ms != UINT32_MAX)
+		json_member_u64(b, first, "next_free_ms", v->next_ms);
+	if (v->rule)
+		json_member_text(b, first, "rule", v->rule, 16);
+	if (v->cause)
+		json_member_text(b, first, "why", v->cause, 128);
+	if (v->also)
+		json_member_text(b, first, "also", v->also, 16);
+	if (v->more)
+		json_member_u64(b, first, "failed_before", v->more);
+	buf_bytes(b, v->json, v->json_len);
+}
+
+/* Microseconds are rounded up: a search that was seen took some time. */
+static void json_pool(struct buf *b, const struct event *ev)
+{
+	bool first = true;
+
+	if (!ev->pool && !ev->verdict)
+		return;
+	buf_lit(b, ",\"pool\":{");
+	json_member_text(b, &first, "kind", event_pool_names[ev->pool], 16);
+	json_member_text(b, &first, "half", event_half_names[ev->half], 16);
+	if (ev->has_search)
+		json_member_u64(b, &first, "search_us", ev->search_ns / 1000 + (ev->search_ns % 1000 != 0));
+	json_member_true(b, &first, "wall", ev->wall);
+	if (ev->pool_capacity) {
+		json_member_u64(b, &first, "used", ev->pool_used);
+		json_member_u64(b, &first, "capacity", ev->pool_capacity);
+	}
+	if (ev->verdict)
+		json_verdict(b, &first, ev->verdict);
+	buf_char(b, '}');
+}
+
+static void json_facts(struct buf *b, const char *key, const struct port_facts *facts)
+{
+	bool first = true;
+
+	if (facts->class == CLASS_NONE && !facts->service && !facts->ephemeral &&
+	    !facts->reserved && !facts->privileged)
+		return;
+	buf_str(b, key);
+	json_member_text(b, &first, "class", port_class_names[facts->class], 16);
+	if (facts->service)
+		json_member_text(b, &first, "service", facts->service, JSON_SERVICE_MAX);
+	json_member_true(b, &first, "ephemeral", facts->ephemeral);
+	json_member_true(b, &first, "reserved", facts->reserved);
+	json_member_true(b, &first, "privileged", facts->privileged);
+	buf_char(b, '}');
+}
+
+static void json_options(struct buf *b, bool *first, const struct event *ev)
+{
+	if (ev->has_options) {
+		json_member_bool(b, first, "reuseaddr", ev->reuseaddr);
+		json_member_bool(b, first, "reuseport", ev->reuseport);
+		json_member_bool(b, first, "no_port", ev->no_port);
+		json_member_bool(b, first, "freebind", ev->freebind);
+		json_member_bool(b, first, "transparent", ev->transparent);
+	}
+	if (ev->has_options && ev->is_ipv6)
+		json_member_bool(b, first, "v6only", ev->v6only);
+	if (ev->bound_ifindex)
+		json_member_u64(b, first, "device", ev->bound_ifindex);
+	if (ev->mark)
+		json_member_u64(b, first, "mark", ev->mark);
+}
+
+/* The members that there are, or nothing. */
+static void json_socket(struct buf *b, const struct event *ev)
+{
+	size_t before = b->len, empty;
+	bool first = true;
+
+	buf_lit(b, ",\"socket\":{");
+	empty = b->len;
+	if (ev->cookie && ev->cookie < JSON_INTEGER_END)
+		json_member_u64(b, &first, "cookie", ev->cookie);
+	if (ev->netns_inum)
+		json_member_u64(b, &first, "netns", ev->netns_inum);
+	if (ev->has_fd)
+		json_member_u64(b, &first, "fd", (uint64_t)ev->fd);
+	if (ev->kind == EVENT_LISTEN && ev->has_backlog)
+		json_member_u64(b, &first, "backlog", ev->backlog);
+	if (ev->has_queue)
+		json_member_u64(b, &first, "queue", ev->queue);
+	json_member_true(b, &first, "mptcp", ev->mptcp);
+	json_options(b, &first, ev);
+	json_member_text(b, &first, "closed_by", event_closer_names[ev->closer], 16);
+	json_member_text(b, &first, "state", close_state_names[ev->close_state], 16);
+	if (ev->socket_state)
+		json_member_text(b, &first, "state", ev->socket_state, 16);
+	if (ev->has_expires)
+		json_member_u64(b, &first, "expires_ms", ev->expires_ms);
+	if (b->len == empty)
+		b->len = before;
+	else
+		buf_char(b, '}');
+}
+
+/* Everybody who has the socket open, if that is more than the process above. */
+static void json_owners(struct buf *b, const struct event *ev)
+{
+	if (ev->owner_count < 2)
+		return;
+	for (size_t i = 0; i < ev->owner_count; i++) {
+		bool first = false;
+
+		buf_str(b, i ? "},{\"pid\":" : ",\"processes\":[{\"pid\":");
+		buf_u64(b, ev->owners[i].pid);
+		json_member_text(b, &first, "name", ev->owners[i].name, sizeof(ev->owners[i].name));
+		json_member_u64(b, &first, "fd", (uint64_t)ev->owners[i].fd);
+	}
+	buf_lit(b, "}]");
+}
+
+/* How the process that closed it ended: "exit" or the signal's name. */
+static void json_exit(struct buf *b, bool *first, const struct event *ev)
+{
+	const char *name = ev->exit_signal ? sigabbrev_np(ev->exit_signal) : NULL;
+	char text[16] = "";
+	struct buf out = { .data = text, .size = sizeof(text) };
+
+	if (!ev->exiting)
+		return;
+	if (name)
+		buf_lit(&out, "SIG");
+	buf_str(&out, name ? name : ev->exit_signal ? "signal" : "exit");
+	json_member_text(b, first, "exit", text, out.len);
+}
+
+static void json_creator(struct buf *b, const struct event *ev)
+{
+	bool first = false;
+
+	if (!ev->creator_pid)
+		return;
+	buf_lit(b, ",\"creator\":{\"pid\":");
+	buf_u64(b, ev->creator_pid);
+	json_member_text(b, &first, "name", ev->creator_name, sizeof(ev->creator_name));
+	buf_char(b, '}');
+}
+
+static void json_holder_process(struct buf *b, bool *first, const struct holder *holder)
+{
+	bool inner = true;
+
+	if (!holder->pid && !holder->name[0])
+		return;
+	json_key(b, first, "process");
+	buf_char(b, '{');
+	if (holder->pid)
+		json_member_u64(b, &inner, "pid", holder->pid);
+	json_member_text(b, &inner, "name", holder->name, sizeof(holder->name));
+	buf_char(b, '}');
+}
+
+static void json_holder_user(struct buf *b, bool *first, const struct holder *holder, enum json_detail detail)
+{
+	bool inner = false;
+
+	if (!holder->has_uid)
+		return;
+	json_key(b, first, "user");
+	buf_lit(b, "{\"id\":\"");
+	buf_u64(b, holder->uid);
+	buf_char(b, '"');
+	if (detail > JSON_IDENTITY_ONLY)
+		json_member_text(b, &inner, "name", holder->user, sizeof(holder->user));
+	buf_char(b, '}');
+}
+
+/* Who has the port that was asked for in vain. */
+static void json_holder(struct buf *b, const struct event *ev, enum json_detail detail)
+{
+	const struct holder *holder = &ev->holder;
+	bool first = false;
+
+	if (!ev->has_holder)
+		return;
+	buf_lit(b, ",\"holder\":{\"kind\":\"");
+	buf_str(b, holder_kind_names[holder->kind]);
+	buf_char(b, '"');
+	json_holder_process(b, &first, holder);
+	json_holder_user(b, &first, holder, detail);
+	if (holder->container_id[0] && detail > JSON_IDENTITY_ONLY) {
+		json_member_text(b, &first, "container\":{\"id", holder->container_id, sizeof(holder->container_id));
+		buf_char(b, '}');
+	}
+	json_member_true(b, &first, "exited", holder->exited);
+	if (holder->has_expires)
+		json_member_u64(b, &first, "expires", holder->expires_s);
+	if (holder->local.ip_version) {
+		json_key(b, &first, "ip");
+		buf_char(b, '"');
+		buf_ip(b, holder->local.addr, holder->local.ip_version);
+		buf_char(b, '"');
+	}
+	buf_char(b, '}');
+}
+
+static void json_porttrace(struct buf *b, const struct event *ev, const struct json_sides *sides,
+			   enum json_detail detail)
+{
+	bool first = false;
+
+	buf_lit(b, ",\"porttrace\":{\"schema\":1");
+	if (!ev->socket_state)
+		json_member_text(b, &first, "backend", event_backend_names[ev->backend], 16);
+	json_member_true(b, &first, "late", ev->late);
+	json_member_text(b, &first, "cause", event_cause_names[ev->cause], 32);
+	json_exit(b, &first, ev);
+	if (ev->confidence != CONFIDENCE_SURE) {
+		buf_lit(b, ",\"process\":{\"confidence\":\"");
+		buf_str(b, event_confidence_names[ev->confidence]);
+		buf_lit(b, "\"}");
+	}
+	if (ev->owner_exited)
+		buf_lit(b, ",\"process\":{\"exited\":true}");
+	if (ev->has_port_free) {
+		buf_lit(b, ",\"port\":{\"free\":");
+		buf_str(b, ev->port_free ? "true}" : "false}");
+	}
+	json_assignment(b, ev);
+	json_pool(b, ev);
+	if (sides->source_facts)
+		json_facts(b, ",\"source\":{", sides->source_facts);
+	json_facts(b, ",\"destination\":{", sides->destination_facts);
+	json_socket(b, ev);
+	json_owners(b, ev);
+	json_creator(b, ev);
+	json_holder(b, ev, detail);
+	if (detail > JSON_IDENTITY_ONLY)
+		json_member_text(b, &first, "unit", ev->unit, sizeof(ev->unit));
+	buf_char(b, '}');
+}
+
+static void json_agent(struct buf *b, const struct json_lines *js)
+{
+	if (!js->run[0])
+		return;
+	buf_lit(b, ",\"agent\":{\"ephemeral_id\":\"");
+	buf_str(b, js->run);
+	buf_lit(b, "\"}");
+}
+
+static void json_line(struct buf *b, struct json_lines *js, const struct event *ev,
+		      enum json_detail detail)
+{
+	struct json_sides sides = json_sides_of(ev);
+
+	buf_lit(b, "{\"@timestamp\":");
+	json_time(b, &js->clock, ev->time_ns);
+	buf_lit(b, ",\"ecs\":{\"version\":\"9.4.0\"}");
+	if (ev->socket_state)
+		json_event_state(b, ev);
+	else
+		json_event(b, ev, detail);
+	json_error(b, ev);
+	json_network(b, ev, sides.direction);
+	json_endpoints(b, ev, &sides);
+	json_process(b, js, ev, detail);
+	json_user(b, ev);
+	json_host(b, js);
+	json_agent(b, js);
+	if (detail > JSON_IDENTITY_ONLY)
+		json_container(b, ev);
+	json_porttrace(b, ev, &sides, detail);
+	buf_lit(b, "}\n");
+}
+
+/* ---- statistics of the run itself ---- */
+
+static void json_stats_host(struct buf *b, const struct json_lines *js)
+{
+	bool first = true;
+
+	if (!js->hostname[0] && !js->boot[0])
+		return;
+	buf_lit(b, ",\"host\":{");
+	json_member_text(b, &first, "name", js->hostname, sizeof(js->hostname));
+	if (js->boot[0]) {
+		json_member_text(b, &first, "boot\":{\"id", js->boot, sizeof(js->boot));
+		buf_char(b, '}');
+	}
+	buf_char(b, '}');
+}
+
+static void json_stats_sinks(struct buf *b, const struct stats *st)
+{
+	for (size_t i = 0; i < st->sink_count; i++) {
+		const struct stats_sink *sink = &st->sinks[i];
+		bool first = false;
+
+		buf_str(b, i ? ",{\"name\":" : ",\"sinks\":[{\"name\":");
+		json_text(b, sink->name, STATS_NAME_SIZE);
+		json_member_u64(b, &first, "delivered", sink->delivered);
+		json_member_u64(b, &first, "lost_queue", sink->lost_queue);
+		json_member_u64(b, &first, "lost_sink", sink->lost_sink);
+		json_member_u64(b, &first, "waiting", sink->waiting);
+		buf_char(b, '}');
+	}
+	if (st->sink_count)
+		buf_char(b, ']');
+}
+
+static void json_stats(struct buf *b, struct json_lines *js, const struct stats *st)
+{
+	bool first = true;
+
+	buf_lit(b, ",\"porttrace\":{\"schema\":1,\"stats\":{");
+	json_member_u64(b, &first, "seen", st->seen);
+	json_member_u64(b, &first, "emitted", st->emitted);
+	json_member_u64(b, &first, "filtered", st->filtered);
+	json_member_u64(b, &first, "lost_kernel", st->lost_kernel);
+	json_member_u64(b, &first, "lost_queue", st->lost_queue);
+	json_member_u64(b, &first, "lost_sink", st->lost_sink);
+	buf_lit(b, ",\"since\":");
+	json_time(b, &js->start_clock, st->since_ns);
+	json_stats_sinks(b, st);
+	buf_lit(b, "}}");
+}
+
+/* ---- lines ---- */
+
+static void json_lines_copy(char *to, const char *from, size_t size)
+{
+	memset(to, 0, size);
+	if (from)
+		memcpy(to, from, strnlen(from, size - 1));
+}
+
+void json_lines_init(struct json_lines *js, const struct json_lines_options *opts)
+{
+	json_clock_set(&js->clock, 0);
+	json_clock_set(&js->start_clock, 0);
+	json_lines_copy(js->hostname, opts->hostname, sizeof(js->hostname));
+	json_lines_copy(js->run, opts->run, sizeof(js->run));
+	json_lines_copy(js->boot, opts->boot, sizeof(js->boot));
+}
+
+size_t json_lines_max(const struct event *ev)
+{
+	return JSON_LINES_MAX + ev->owner_count * JSON_OWNER_MAX;
+}
+
+bool json_lines_event(struct json_lines *js, const struct event *ev, struct buf *out)
+{
+	size_t before = out->len;
+	bool fits = false;
+
+	for (int detail = JSON_FULL; !fits && detail >= JSON_IDENTITY_ONLY; detail--) {
+		out->len = before;
+		out->overflow = false;
+		json_line(out, js, ev, (enum json_detail)detail);
+		fits = !out->overflow;
+	}
+	return fits;
+}
+
+bool json_lines_stats(struct json_lines *js, const struct stats *st, struct buf *out)
+{
+	buf_lit(out, "{\"@timestamp\":");
+	json_time(out, &js->clock, st->time_ns);
+	buf_lit(out, ",\"ecs\":{\"version\":\"9.4.0\"},\"event\":{\"kind\":\"metric\",\"module\":\"porttrace\","
+		     "\"dataset\":\"porttrace.stats\",\"sequence\":");
+	buf_u64(out, st->sequence);
+	buf_char(out, '}');
+	json_stats_host(out, js);
+	json_agent(out, js);
+	json_stats(out, js, st);
+	buf_lit(out, "}\n");
+	return !out->overflow;
+}

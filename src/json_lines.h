@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Events, and what the run tells of itself, as JSON Lines: the one schema (porttrace-json(5)). */
+#ifndef PORTTRACE_JSON_LINES_H
+#define PORTTRACE_JSON_LINES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "buf.h"
+#include "event.h"
+#include "stats.h"
+
+/* PIPE_BUF: a line of at most this length never mixes with another writer's. */
+#define JSON_LINES_MAX 4096
+#define JSON_LINES_HOSTNAME_SIZE 65
+#define JSON_LINES_RUN_SIZE 33
+#define JSON_LINES_BOOT_SIZE 37
+
+/* "2026-11-22T08:45:53" of the second it was last asked for. */
+struct json_lines_clock {
+	uint64_t second;
+	char text[19];
+};
+
+struct json_lines {
+	struct json_lines_clock clock, start_clock;
+	char hostname[JSON_LINES_HOSTNAME_SIZE];
+	char run[JSON_LINES_RUN_SIZE];
+	char boot[JSON_LINES_BOOT_SIZE];
+};
+
+/* Each may be NULL: then its member is absent. */
+struct json_lines_options {
+	const char *hostname;
+	const char *run; /* tells this run from all others: agent.ephemeral_id */
+	const char *boot; /* host.boot.id, of statistics */
+};
+
+/* Copies what it needs. */
+void json_lines_init(struct json_lines *js, const struct json_lines_options *opts);
+
+/* Room that the line of this event may need: JSON_LINES_MAX, but for a socket that many processes have. */
+size_t json_lines_max(const struct event *ev);
+
+/* Appends one line with its end. Where escapes make it too long, details are left out. False: there is no room. */
+bool json_lines_event(struct json_lines *js, const struct event *ev, struct buf *out);
+bool json_lines_stats(struct json_lines *js, const struct stats *st, struct buf *out);
+
+#endif
