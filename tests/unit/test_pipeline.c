@@ -36,7 +36,7 @@ static void run_open(struct run *run, const struct sink_ops *sink)
 	run->fd = out.fd = mkstemp(path);
 	assert_true(run->fd >= 0);
 	unlink(path);
-	run->p = (struct pipeline){ .filter = &run->filter, .sink = sink, 
+	run->p = (struct pipeline){ .filter = &run->filter, .sink = sink,
 				     .alarms = &seconds };
 	assert_int_equal(sockets_new(1000, &run->p.sockets), 0);
 	assert_int_equal(wall_new(64, &run->p.wall), 0);
@@ -252,7 +252,7 @@ static size_t lazy_pending(const void *state)
 	return ((const struct lazy *)state)->pending;
 }
 
-/* Seconds that the pipeline waits for an output which takes `takes` times ten of a hundred lines; all alarms come after the end. */
+/* Seconds that the pipeline waits, after the end of the run, for an output which takes `takes` times ten of 100 lines. */
 static int lazy_wait(int takes, uint64_t *ret_unwritten)
 {
 	static const struct sink_ops ops = { "lazy", NULL, lazy_event, lazy_flush, lazy_pending, NULL };
