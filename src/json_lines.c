@@ -675,7 +675,7 @@ bool json_lines_event(struct json_lines *js, const struct event *ev, struct buf 
 	return fits;
 }
 
-bool json_lines_stats(struct json_lines *js, const struct stats *st, struct buf *out)
+static void json_stats_line(struct buf *out, struct json_lines *js, const struct stats *st)
 {
 	buf_lit(out, "{\"@timestamp\":");
 	json_time(out, &js->clock, st->time_ns);
@@ -687,5 +687,19 @@ bool json_lines_stats(struct json_lines *js, const struct stats *st, struct buf 
 	json_agent(out, js);
 	json_stats(out, js, st);
 	buf_lit(out, "}\n");
+}
+
+bool json_lines_stats(struct json_lines *js, const struct stats *st, struct buf *out)
+{
+	struct stats sum = *st;
+	size_t before = out->len;
+
+	json_stats_line(out, js, st);
+	if (!out->overflow)
+		return true;
+	out->len = before; /* many sinks, with long names */
+	out->overflow = false;
+	sum.sink_count = 0;
+	json_stats_line(out, js, &sum);
 	return !out->overflow;
 }

@@ -252,7 +252,7 @@ static size_t lazy_pending(const void *state)
 	return ((const struct lazy *)state)->pending;
 }
 
-/* Seconds that the pipeline waits, after the end of the run, for an output which takes `takes` times ten of 100 lines. */
+/* Seconds that the pipeline waits, after the end, for an output which takes `takes` times ten lines of 100. */
 static int lazy_wait(int takes, uint64_t *ret_unwritten)
 {
 	static const struct sink_ops ops = { "lazy", NULL, lazy_event, lazy_flush, lazy_pending, NULL };
