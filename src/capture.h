@@ -18,6 +18,8 @@ int capture_open_ring(int ring_fd, capture_fn fn, void *arg, struct capture **re
 int capture_fd(const struct capture *cap);
 /* Hands over everything that is there, without waiting. Number of records, or -errno. */
 int capture_read(struct capture *cap);
+/* Whether more than half of the ring is waiting to be read: there is no time to wait for anything. */
+bool capture_is_pressed(const struct capture *cap);
 void capture_close(struct capture *cap);
 
 struct snapshot;

@@ -10,6 +10,7 @@ enum exit_status {
 	EXIT_STATUS_USAGE = 2,
 	EXIT_STATUS_NOT_PERMITTED = 3,
 	EXIT_STATUS_NO_KERNEL_SUPPORT = 4,
+	EXIT_STATUS_LOSS = 5, /* with --fail-on-loss: events were lost */
 };
 
 struct command {

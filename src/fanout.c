@@ -2,6 +2,7 @@
 #include "fanout.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #define FANOUT_ROOM (64 * 1024) /* bytes that a feed takes from its queue at once */
 #define FANOUT_RECORDS 256
 #define FANOUT_PATIENCE_S 4 /* of a blocked reader, after the end of the run */
+#define FANOUT_PAUSE_MS 10
 #define FANOUT_STACK (256 * 1024)
 
 /* One format, and the queue of all feeds that want it. */
@@ -48,6 +50,8 @@ struct fanout {
 	size_t feed_count;
 	size_t queue;
 	bool block;
+	bool (*is_pressed)(void *arg);
+	void *pressed_arg;
 	const volatile sig_atomic_t *alarms;
 	struct feed_run run;
 };
@@ -230,6 +234,8 @@ int fanout_open(const struct fanout_options *opts, struct fanout **ret, char *er
 		f->queue = opts->queue ? opts->queue : FANOUT_QUEUE;
 		f->block = opts->block;
 		f->alarms = opts->alarms;
+		f->is_pressed = opts->is_pressed;
+		f->pressed_arg = opts->pressed_arg;
 		f->run = opts->run;
 	}
 	for (size_t i = 0; r == 0 && i < opts->uri_count; i++) {
@@ -251,11 +257,20 @@ int fanout_open(const struct fanout_options *opts, struct fanout **ret, char *er
 
 /* ---- records ---- */
 
+/*
+ * What is read from the ring at once may be more than a queue holds: the reader waits for a sink that keeps coming as
+ * long as the ring has room; with block for any sink, whatever the ring has.
+ */
 static void fanout_append(struct fanout *f, struct fanout_format *ff, const struct feed_record *rec)
 {
-	while (f->block && !feed_log_wait(ff->log, rec->size, FEED_TICK_MS) && *f->alarms < FANOUT_PATIENCE_S)
-		;
-	feed_log_append(ff->log, rec);
+	bool waits = true;
+
+	while (waits && !feed_log_append(ff->log, rec, f->block ? UINT_MAX : FEED_TICK_MS)) {
+		feed_log_wait(ff->log, FANOUT_PAUSE_MS);
+		waits = *f->alarms < FANOUT_PATIENCE_S && (f->block || !f->is_pressed(f->pressed_arg));
+	}
+	if (!waits)
+		feed_log_append(ff->log, rec, 0);
 }
 
 void fanout_event(struct fanout *f, const struct event *ev)

@@ -15,7 +15,9 @@ struct fanout_options {
 	size_t uri_count;
 	size_t queue; /* records that may wait for a feed; 0 = FANOUT_QUEUE */
 	bool block; /* the reader waits for a full queue; else the feed loses its oldest records */
-	const volatile sig_atomic_t *alarms; /* seconds since the end of the run: a blocked reader gives up then */
+	const volatile sig_atomic_t *alarms; /* seconds since the end of the run: a waiting reader gives up then */
+	bool (*is_pressed)(void *arg); /* has the reader of the ring no time to wait for sinks that keep up? */
+	void *pressed_arg;
 	struct feed_run run;
 };
 
@@ -26,7 +28,7 @@ int fanout_open(const struct fanout_options *opts, struct fanout **ret, char *er
 /* Ends the threads without waiting for what is queued, if fanout_finish has not. Accepts NULL. */
 void fanout_close(struct fanout *f);
 
-/* To every queue. Waits only with `block`. */
+/* To every queue. Waits for a full one: with `block`, or while is_pressed() is false and its sink keeps up. */
 void fanout_event(struct fanout *f, const struct event *ev);
 void fanout_stats(struct fanout *f, const struct stats *st);
 /* Tells the threads that there is something: once a batch. */

@@ -2,10 +2,13 @@
 #include "feed_log.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "clock.h"
 
 /* What stands before the bytes of each record. */
 struct feed_log_head {
@@ -18,6 +21,7 @@ struct feed_log_head {
 /* Positions count all bytes and records ever appended; where a position stands in `data` is its remainder. */
 struct feed_log_reader {
 	uint64_t at; /* bytes */
+	uint64_t came_ns; /* CLOCK_MONOTONIC: its last call of feed_log_take, or the end of that */
 	uint64_t taken, lost; /* records; taken + lost = all that are behind it */
 };
 
@@ -29,6 +33,7 @@ struct feed_log {
 	uint64_t end, records; /* appended so far: bytes, records */
 	struct feed_log_reader readers[FEED_LOG_READERS_MAX];
 	int reader_count;
+	uint64_t moves, seen_moves; /* times that a reader took something; as of the last feed_log_append */
 	bool over;
 };
 
@@ -98,7 +103,7 @@ static void feed_log_get(const struct feed_log *log, uint64_t position, void *by
 
 static bool feed_log_is_in_the_way(const struct feed_log *log, const struct feed_log_reader *r, size_t n)
 {
-	return r->at < log->end &&
+	return r->at < log->end && n <= log->size &&
 	       (log->end + n - r->at > log->size || log->records - r->taken - r->lost >= log->records_max);
 }
 
@@ -124,33 +129,52 @@ static void feed_log_rewind(struct feed_log *log)
 		log->readers[i].at = 0;
 }
 
-bool feed_log_append(struct feed_log *log, const struct feed_record *rec)
+/* Is there a reader that would lose something, and has come for more lately? */
+static bool feed_log_would_hurt(const struct feed_log *log, size_t n, unsigned int came_ms)
+{
+	uint64_t came_ns = 0;
+
+	for (int i = 0; came_ms && i < log->reader_count; i++) {
+		const struct feed_log_reader *r = &log->readers[i];
+
+		if (!feed_log_is_in_the_way(log, r, n))
+			continue;
+		if (!came_ns && came_ms != UINT_MAX)
+			came_ns = clock_now_ns(CLOCK_MONOTONIC) - came_ms * UINT64_C(1000000);
+		if (r->came_ns >= came_ns)
+			return true;
+	}
+	return false;
+}
+
+static void feed_log_take_in(struct feed_log *log, const struct feed_record *rec, size_t n)
 {
 	struct feed_log_head head = { rec->time_ns, rec->sequence, rec->size, rec->kind, rec->failed };
-	size_t n = sizeof(head) + rec->size;
-	bool fits = n <= log->size;
+
+	for (int i = 0; i < log->reader_count; i++) {
+		feed_log_overtake(log, &log->readers[i], n);
+		log->readers[i].lost += n > log->size;
+	}
+	log->records++;
+	if (n > log->size)
+		return;
+	feed_log_put(log, &head, sizeof(head));
+	feed_log_put(log, rec->data, rec->size);
+}
+
+bool feed_log_append(struct feed_log *log, const struct feed_record *rec, unsigned int came_ms)
+{
+	size_t n = sizeof(struct feed_log_head) + rec->size;
+	bool hurts;
 
 	pthread_mutex_lock(&log->lock);
 	feed_log_rewind(log);
-	for (int i = 0; fits && i < log->reader_count; i++)
-		feed_log_overtake(log, &log->readers[i], n);
-	log->records++;
-	if (fits) {
-		feed_log_put(log, &head, sizeof(head));
-		feed_log_put(log, rec->data, rec->size);
-	}
-	for (int i = 0; !fits && i < log->reader_count; i++)
-		log->readers[i].lost++;
+	log->seen_moves = log->moves;
+	hurts = n <= log->size && feed_log_would_hurt(log, n, came_ms);
+	if (!hurts)
+		feed_log_take_in(log, rec, n);
 	pthread_mutex_unlock(&log->lock);
-	return fits;
-}
-
-static bool feed_log_has_room(const struct feed_log *log, size_t n)
-{
-	for (int i = 0; i < log->reader_count; i++)
-		if (feed_log_is_in_the_way(log, &log->readers[i], n))
-			return false;
-	return true;
+	return !hurts;
 }
 
 static struct timespec feed_log_in(unsigned int ms)
@@ -167,20 +191,15 @@ static struct timespec feed_log_in(unsigned int ms)
 	return ts;
 }
 
-bool feed_log_wait(struct feed_log *log, size_t size, unsigned int ms)
+void feed_log_wait(struct feed_log *log, unsigned int ms)
 {
 	struct timespec until = feed_log_in(ms);
-	size_t n = sizeof(struct feed_log_head) + size;
-	bool has_room;
 
 	pthread_mutex_lock(&log->lock);
-	has_room = n > log->size || feed_log_has_room(log, n); /* what never fits is not waited for */
-	if (!has_room)
-		pthread_cond_broadcast(&log->more); /* the readers may not know yet */
-	for (int r = 0; !has_room && r != ETIMEDOUT; has_room = feed_log_has_room(log, n))
+	pthread_cond_broadcast(&log->more); /* the readers may not know yet */
+	for (int r = 0; log->moves == log->seen_moves && r != ETIMEDOUT;)
 		r = pthread_cond_timedwait(&log->room, &log->lock, &until);
 	pthread_mutex_unlock(&log->lock);
-	return has_room;
 }
 
 void feed_log_wake(struct feed_log *log)
@@ -230,10 +249,13 @@ int feed_log_take(struct feed_log *log, int reader, char *room, size_t size, str
 	bool over;
 
 	pthread_mutex_lock(&log->lock);
+	r->came_ns = clock_now_ns(CLOCK_MONOTONIC);
 	for (int timed = 0; r->at == log->end && !log->over && timed != ETIMEDOUT;)
 		timed = pthread_cond_timedwait(&log->more, &log->lock, &until);
 	n = feed_log_copy(log, r, room, size, ret, max);
 	over = log->over && r->at == log->end;
+	r->came_ns = clock_now_ns(CLOCK_MONOTONIC);
+	log->moves += n != 0;
 	pthread_cond_signal(&log->room);
 	pthread_mutex_unlock(&log->lock);
 	return n || !over ? (int)n : -ENODATA;

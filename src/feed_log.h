@@ -34,12 +34,13 @@ void feed_log_free(struct feed_log *log); /* when no thread uses it any more; ac
 int feed_log_join(struct feed_log *log);
 
 /*
- * Appends a record, which is copied. A reader that has not come so far loses its oldest records. False: the record is
- * longer than the log (then all readers have lost it).
+ * Appends a record, which is copied. A reader that has not come so far loses its oldest records; all lose a record that
+ * is longer than the log. False: nothing was done, as a reader would lose something that has come for more in the last
+ * `came_ms` milliseconds (0: do it all the same; UINT_MAX: any reader).
  */
-bool feed_log_append(struct feed_log *log, const struct feed_record *record);
-/* Waits at most `ms` milliseconds until the next record of `size` bytes makes nobody lose any. False: not yet. */
-bool feed_log_wait(struct feed_log *log, size_t size, unsigned int ms);
+bool feed_log_append(struct feed_log *log, const struct feed_record *record, unsigned int came_ms);
+/* After feed_log_append was false: waits until a reader takes something, at most `ms` milliseconds. */
+void feed_log_wait(struct feed_log *log, unsigned int ms);
 /* Tells waiting readers that there is something: once for many records. */
 void feed_log_wake(struct feed_log *log);
 /* No more will come. */

@@ -31,7 +31,6 @@ static void pipeline_write(struct pipeline *p, struct event *ev)
 	uint64_t events = ev->repeats ? ev->repeats : 1;
 	int r = p->output_error;
 
-	ev->sequence = p->shown + 1;
 	while (!p->output_error) {
 		r = p->sink->event(p->sink_state, ev);
 		if (r != -EINTR || pipeline_gives_up(p))
@@ -64,12 +63,29 @@ void pipeline_flush(struct pipeline *p)
 			break;
 	}
 	p->output_error = r;
+	if (p->fanout)
+		fanout_flush(p->fanout);
+}
+
+void pipeline_stats(struct pipeline *p, struct stats *st)
+{
+	st->sequence = ++p->sequence;
+	if (p->fanout)
+		fanout_stats(p->fanout, st);
+	pipeline_flush(p); /* then only this line can be left over */
+	if (p->output_error || !p->sink->stats)
+		return;
+	p->output_error = p->sink->stats(p->sink_state, st);
+	pipeline_flush(p);
+	p->stats_unwritten = p->output_error != 0;
 }
 
 void pipeline_settle(struct pipeline *p)
 {
 	uint64_t pending = p->sink->pending(p->sink_state);
 
+	if (pending && p->stats_unwritten)
+		pending--;
 	p->shown -= pending;
 	p->unwritten += pending;
 }
@@ -108,6 +124,10 @@ static void pipeline_show(struct pipeline *p, struct event *ev)
 		wall_check(p->wall, ev);
 	if (p->explain)
 		p->explain(p->explain_arg, ev);
+	ev->sequence = ++p->sequence;
+	p->emitted++;
+	if (p->fanout)
+		fanout_event(p->fanout, ev);
 	if (p->storm && storm_hold(p->storm, ev)) {
 		p->held++;
 		return;

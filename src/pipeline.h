@@ -2,7 +2,8 @@
 /*
  * The way of an event through user space, on one screen (pipeline.c):
  *
- *     capture -> decode -> enrich -> sockets -> history -> filter -> wall -> storm -> sink
+ *     capture -> decode -> enrich -> sockets -> history -> filter -> wall -+-> storm -> sink    (standard output)
+ *                                                                          +-> fanout -> feeds  (--sink)
  */
 #ifndef PORTTRACE_PIPELINE_H
 #define PORTTRACE_PIPELINE_H
@@ -13,6 +14,7 @@
 
 #include "decode.h"
 #include "enrich.h"
+#include "fanout.h"
 #include "filter.h"
 #include "history.h"
 #include "sink.h"
@@ -39,11 +41,15 @@ struct pipeline {
 	void *explain_arg;
 	struct wall *wall; /* not owned; NULL = full halves are not announced */
 	struct storm *storm; /* not owned; NULL = each failure is shown */
+	struct fanout *fanout; /* not owned; NULL = no --sink */
 	uint64_t limit; /* stop after so many shown; 0 = no limit */
 
 	/* -errno once the output has failed, -EINTR if the run ended while it took nothing: no more is written */
 	int output_error;
 
+	uint64_t sequence; /* of the last record given out */
+	uint64_t emitted; /* events given out, to all sinks alike */
+	bool stats_unwritten; /* the last line that the sink holds is not of an event */
 	uint64_t held; /* by the storm, now: each of these will be shown, as one of many */
 	/* every record ends as exactly one of: */
 	uint64_t shown;
@@ -63,6 +69,8 @@ static inline uint64_t pipeline_records(const struct pipeline *p)
 }
 /* Shows what has been held back as one of many (CLOCK_REALTIME; UINT64_MAX: no more will come). */
 void pipeline_tell_storms(struct pipeline *p, uint64_t now_ns);
+/* Gives out a record about the run itself; its sequence is filled in. */
+void pipeline_stats(struct pipeline *p, struct stats *st);
 /* Writes out what the sink holds. Sets output_error. */
 void pipeline_flush(struct pipeline *p);
 /* After the last record: what the sink could not write out becomes unwritten. */

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "event.h"
+#include "stats.h"
 
 struct sink_options {
 	int fd; /* where to write; not owned, not closed */
@@ -14,7 +15,7 @@ struct sink_options {
 	bool header; /* table: print the header line */
 	bool utc; /* table: time of day in UTC, not local */
 	const char *hostname; /* JSON host.name; NULL = none */
-	const char *run; /* JSON agent.ephemeral_id; NULL = none */
+	const char *run, *boot; /* JSON agent.ephemeral_id, host.boot.id; NULL = none */
 };
 
 /* All functions return 0 or -errno; -EPIPE = the reader has gone. */
@@ -23,6 +24,7 @@ struct sink_ops {
 	int (*open)(const struct sink_options *opts, void **ret_state);
 	/* May buffer. On failure the event was not taken; after -EINTR look at the stop flag, then give it again. */
 	int (*event)(void *state, const struct event *ev);
+	int (*stats)(void *state, const struct stats *st); /* like event(); NULL = not shown */
 	int (*flush)(void *state); /* writes out what is buffered; called after each batch */
 	size_t (*pending)(const void *state); /* events taken that are not written out whole */
 	void (*close)(void *state); /* frees without flushing; accepts NULL */

@@ -2,13 +2,45 @@
 /* The live ring buffer. ring_buffer__poll() would wait for wake-ups that are never sent: consume it instead. */
 #include "capture.h"
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 struct capture {
 	struct ring_buffer *ring;
+	unsigned long *read_to, *written_to; /* bytes: the first two pages of the map (kernel/bpf/ringbuf.c) */
+	unsigned long half; /* bytes */
 };
+
+static unsigned long *capture_map(int ring_fd, off_t page)
+{
+	long size = sysconf(_SC_PAGESIZE);
+	void *p = mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, ring_fd, page * size);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void capture_unmap(unsigned long *page)
+{
+	if (page)
+		munmap(page, (size_t)sysconf(_SC_PAGESIZE));
+}
+
+static int capture_map_positions(struct capture *cap, int ring_fd)
+{
+	struct bpf_map_info info = { 0 };
+	uint32_t size = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(ring_fd, &info, &size))
+		return -errno;
+	cap->half = info.max_entries / 2;
+	cap->read_to = capture_map(ring_fd, 0);
+	cap->written_to = cap->read_to ? capture_map(ring_fd, 1) : NULL;
+	return cap->written_to ? 0 : -errno;
+}
 
 int capture_open_ring(int ring_fd, capture_fn fn, void *arg, struct capture **ret)
 {
@@ -18,13 +50,12 @@ int capture_open_ring(int ring_fd, capture_fn fn, void *arg, struct capture **re
 	if (!cap)
 		return -ENOMEM;
 	cap->ring = ring_buffer__new(ring_fd, (ring_buffer_sample_fn)fn, arg, NULL);
-	if (!cap->ring) {
-		r = -errno;
-		free(cap);
-		return r;
-	}
-	*ret = cap;
-	return 0;
+	r = cap->ring ? capture_map_positions(cap, ring_fd) : -errno;
+	if (r < 0)
+		capture_close(cap);
+	else
+		*ret = cap;
+	return r;
 }
 
 int capture_fd(const struct capture *cap)
@@ -37,10 +68,18 @@ int capture_read(struct capture *cap)
 	return ring_buffer__consume(cap->ring);
 }
 
+bool capture_is_pressed(const struct capture *cap)
+{
+	return __atomic_load_n(cap->written_to, __ATOMIC_ACQUIRE) - __atomic_load_n(cap->read_to, __ATOMIC_ACQUIRE) >
+	       cap->half;
+}
+
 void capture_close(struct capture *cap)
 {
 	if (!cap)
 		return;
+	capture_unmap(cap->read_to);
+	capture_unmap(cap->written_to);
 	ring_buffer__free(cap->ring);
 	free(cap);
 }

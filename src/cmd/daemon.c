@@ -16,6 +16,7 @@
 static const struct cli_option daemon_rows[] = {
 	CLI_ARG(DAEMON, 0, "history", "PATH", cli_set_text, DAEMON_AT(history),
 		"the file to keep (default: " HISTORY_DEFAULT_PATH ")", "a file such as " HISTORY_DEFAULT_PATH),
+	TRACE_SINK_ROWS(DAEMON),
 	TRACE_METRICS_ROWS(DAEMON),
 	CLI_ARG(DAEMON, 'd', "duration", "TIME", cli_set_duration, DAEMON_AT(duration_ns),
 		"end after this time (default: at SIGTERM)", "a time such as 10, 1.5s or 2m"),

@@ -24,17 +24,20 @@
 #include "../json_lines.h"
 #include "../netns.h"
 #include "../pipeline.h"
+#include "../proc.h"
 #include "../version.h"
 #include "help.h"
 #include "trace.h"
 #include "trace_ledger.h"
 #include "trace_metrics.h"
+#include "trace_sinks.h"
 #include "trace_verdict.h"
 
 #define TRACE_POLL_BUSY_MS 20
 #define TRACE_POLL_IDLE_MS 100
 #define TRACE_WORDS_EVERY_NS (UINT64_C(10) * 1000000000) /* of the cause of a storm; its lines come each second */
 #define TRACE_SETTLE_MS 250
+#define TRACE_SINKS_PATIENCE_NS (UINT64_C(4) * 1000000000) /* for what the sinks still hold at the end */
 #define TRACE_MAX_SOCKETS (1 << 20)
 
 /* Everything one run owns. */
@@ -47,10 +50,12 @@ struct trace {
 	struct trace_ledger ledger;
 	struct trace_verdict *verdict; /* NULL = nothing is shown */
 	struct trace_metrics *metrics; /* NULL = none */
+	struct trace_sinks sinks;
 	struct history *history;
 	struct child child;
 	char hostname[HOST_NAME_MAX + 1];
 	char run[JSON_LINES_RUN_SIZE]; /* tells this run from all others */
+	char boot[JSON_LINES_BOOT_SIZE];
 	uint64_t end_ns; /* CLOCK_MONOTONIC; 0 = no limit */
 	uint64_t settled_ns; /* CLOCK_MONOTONIC */
 	uint64_t watch_ns; /* CLOCK_MONOTONIC: of the next look of whoever watches */
@@ -62,6 +67,9 @@ static volatile sig_atomic_t trace_alarms; /* seconds since then: an output that
 static volatile sig_atomic_t trace_child_ended;
 static volatile sig_atomic_t trace_spared; /* the next Ctrl-C is for the traced command alone */
 static volatile sig_atomic_t trace_interrupted; /* it came */
+static volatile sig_atomic_t trace_reopens; /* SIGHUP does not end the run: files are opened anew */
+static volatile sig_atomic_t trace_hangup; /* it came */
+static volatile sig_atomic_t trace_asked; /* SIGUSR1: how many so far? */
 
 /* Ends the run; a second Ctrl-C ends it at once. timeout(1) sends its signal twice in a row, which is one. */
 static void trace_on_stop(int signal_number)
@@ -85,6 +93,10 @@ static void trace_on_signal(int signal_number)
 	} else if (signal_number == SIGINT && trace_spared) {
 		trace_spared = 0;
 		trace_interrupted = 1;
+	} else if (signal_number == SIGUSR1) {
+		trace_asked = 1;
+	} else if (signal_number == SIGHUP && trace_reopens) {
+		trace_hangup = 1;
 	} else {
 		trace_alarms += signal_number == SIGALRM;
 		trace_on_stop(signal_number);
@@ -101,6 +113,7 @@ static void trace_catch_signals(bool command)
 	sigaction(SIGTERM, &act, NULL);
 	sigaction(SIGALRM, &act, NULL);
 	sigaction(SIGCHLD, &act, NULL);
+	sigaction(SIGUSR1, &act, NULL);
 	if (!sigaction(SIGHUP, NULL, &before) && before.sa_handler != SIG_IGN) /* nohup */
 		sigaction(SIGHUP, &act, NULL);
 	signal(SIGPIPE, SIG_IGN);
@@ -217,6 +230,15 @@ static void trace_tell_backend(const struct trace *tr)
 	fprintf(stderr, "\n");
 }
 
+/* A sink that is standard output takes the place of the table. */
+static bool trace_shows(const struct trace *tr)
+{
+	for (size_t i = 0; i < tr->opts.sinks.count; i++)
+		if (!strncmp(tr->opts.sinks.uris[i], "stdout:", strlen("stdout:")))
+			return false;
+	return !tr->opts.no_output;
+}
+
 static void trace_name_run(struct trace *tr)
 {
 	uint64_t id = 0;
@@ -225,6 +247,33 @@ static void trace_name_run(struct trace *tr)
 		id = clock_now_ns(CLOCK_REALTIME);
 	snprintf(tr->run, sizeof(tr->run), "%016llx", (unsigned long long)id);
 	gethostname(tr->hostname, sizeof(tr->hostname) - 1);
+	if (proc_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", tr->boot, sizeof(tr->boot)) < 0)
+		tr->boot[0] = '\0';
+	tr->boot[strcspn(tr->boot, "\n")] = '\0';
+}
+
+static bool trace_is_pressed(void *arg)
+{
+	return capture_is_pressed(((const struct trace *)arg)->capture);
+}
+
+/* The exit status. */
+static int trace_open_feeds(struct trace *tr)
+{
+	struct fanout_options opts = {
+		.uris = tr->opts.sinks.uris,
+		.uri_count = tr->opts.sinks.count,
+		.queue = tr->opts.queue,
+		.block = tr->opts.on_full_block,
+		.alarms = &trace_alarms,
+		.is_pressed = trace_is_pressed,
+		.pressed_arg = tr,
+		.run = { .hostname = tr->hostname, .id = tr->run, .boot = tr->boot },
+	};
+	int r = trace_sinks_open(&tr->sinks, &opts, tr->opts.stats_ns);
+
+	tr->pipeline.fanout = tr->sinks.fanout;
+	return r == -EINVAL ? EXIT_STATUS_USAGE : r < 0 ? EXIT_STATUS_FAILED : EXIT_STATUS_OK;
 }
 
 static int trace_open_sink(struct trace *tr)
@@ -238,10 +287,10 @@ static int trace_open_sink(struct trace *tr)
 		.color = trace_options_color(o, STDOUT_FILENO),
 		.hostname = tr->hostname,
 		.run = tr->run,
+		.boot = tr->boot,
 	};
 
-	trace_name_run(tr);
-	tr->pipeline.sink = sink_find(o->no_output ? "none" : o->json ? "json" : "table");
+	tr->pipeline.sink = sink_find(!trace_shows(tr) ? "none" : o->json ? "json" : "table");
 	return tr->pipeline.sink->open(&opts, &tr->pipeline.sink_state);
 }
 
@@ -285,7 +334,7 @@ static int trace_open_pipeline(struct trace *tr)
 		r = wall_new(WALL_MAX_POOLS, &p->wall);
 	if (r == 0)
 		r = enrich_open(&opts, &p->enrich);
-	if (r == 0 && !tr->opts.no_output)
+	if (r == 0 && (!tr->opts.no_output || tr->opts.sinks.count))
 		r = trace_open_verdict(tr);
 	if (r == 0 && !tr->opts.json) /* a line of a pipeline stands for one event */
 		r = storm_new(&p->storm);
@@ -306,6 +355,7 @@ static void trace_close(struct trace *tr)
 	trace_ledger_close(&tr->ledger);
 	trace_verdict_close(tr->verdict);
 	trace_metrics_close(tr->metrics);
+	trace_sinks_close(&tr->sinks);
 	enrich_close(tr->pipeline.enrich);
 	wall_free(tr->pipeline.wall);
 	storm_free(tr->pipeline.storm);
@@ -345,12 +395,80 @@ static uint64_t trace_lost(const struct trace *tr, const struct attach_loss *los
 	return attach_lost(loss) + tr->pipeline.damaged + tr->pipeline.unwritten;
 }
 
+static uint64_t trace_seen(const struct attach_loss *loss)
+{
+	return loss->counters.seen + loss->counters.lost_state + loss->leftover + loss->missed_runs;
+}
+
+static void trace_close_line(struct trace *tr)
+{
+	const struct pipeline *p = &tr->pipeline;
+	struct attach_loss loss;
+	uint64_t lost, seen, halves;
+
+	if (attach_read_loss(&tr->attach, &loss) < 0)
+		return;
+	halves = loss.counters.lost_state + loss.leftover;
+	lost = trace_lost(tr, &loss) + loss.leftover;
+	seen = trace_seen(&loss);
+	fprintf(stderr, "%llu events shown, %llu seen, %llu lost", (unsigned long long)p->shown,
+		(unsigned long long)seen, (unsigned long long)lost);
+	if (lost)
+		fprintf(stderr, " (ring full %llu, programs skipped by the kernel %llu, half seen %llu, "
+				"damaged %llu, unwritten %llu)",
+			(unsigned long long)loss.counters.lost_ring, (unsigned long long)loss.missed_runs,
+			(unsigned long long)halves, (unsigned long long)p->damaged,
+			(unsigned long long)p->unwritten);
+	if (tr->opts.verbose)
+		fprintf(stderr, "; %llu filtered (kernel %llu, porttrace %llu)",
+			(unsigned long long)(loss.counters.filtered + p->filtered),
+			(unsigned long long)loss.counters.filtered, (unsigned long long)p->filtered);
+	fprintf(stderr, "\n");
+	trace_sinks_count(&tr->sinks);
+	for (size_t i = 0; tr->opts.verbose && i < tr->attach.program_count; i++)
+		if (tr->attach.programs[i].missed)
+			fprintf(stderr, "porttrace: the kernel skipped %s (%s) %llu times\n",
+				tr->attach.programs[i].name, tr->attach.programs[i].target,
+				(unsigned long long)tr->attach.programs[i].missed);
+}
+
 static void trace_tell_metrics(struct trace *tr, uint64_t now_ns)
 {
 	struct attach_loss loss;
 
 	if (attach_read_loss(&tr->attach, &loss) == 0)
 		trace_metrics_tell(tr->metrics, trace_lost(tr, &loss), now_ns);
+}
+
+/* A record about the run itself. */
+static void trace_tell_stats(struct trace *tr)
+{
+	struct stats_sink sinks[FANOUT_FEEDS_MAX];
+	struct stats st = { .time_ns = clock_now_ns(CLOCK_REALTIME), .emitted = tr->pipeline.emitted };
+	struct attach_loss loss;
+
+	if (attach_read_loss(&tr->attach, &loss) < 0)
+		return;
+	st.seen = trace_seen(&loss);
+	st.filtered = loss.counters.filtered + tr->pipeline.filtered;
+	st.lost_kernel = attach_lost(&loss) + loss.leftover + tr->pipeline.damaged;
+	trace_sinks_stats(&tr->sinks, &st, sinks);
+	pipeline_stats(&tr->pipeline, &st);
+}
+
+static void trace_mind_sinks(struct trace *tr, uint64_t now_ns)
+{
+	if (trace_hangup && tr->sinks.fanout)
+		fanout_reopen(tr->sinks.fanout);
+	trace_hangup = 0;
+	if (trace_sinks_is_due(&tr->sinks, now_ns))
+		trace_tell_stats(tr);
+	if (tr->sinks.fanout && !tr->opts.quiet)
+		trace_sinks_tell(&tr->sinks);
+	if (trace_asked) {
+		trace_asked = 0;
+		trace_close_line(tr);
+	}
 }
 
 /* Reads and writes out what there is. Number of records. */
@@ -375,6 +493,7 @@ static int trace_batch(struct trace *tr)
 		trace_look(tr, now);
 	if (tr->metrics && trace_metrics_is_due(tr->metrics, now))
 		trace_tell_metrics(tr, now);
+	trace_mind_sinks(tr, now);
 	return n;
 }
 
@@ -405,7 +524,7 @@ static void trace_wait(struct trace *tr, int records, const sigset_t *unblocked)
 /* Signals are blocked between the test for them and the wait, but not while events are written. */
 static void trace_loop(struct trace *tr)
 {
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGCHLD };
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGUSR1 };
 	sigset_t blocked, unblocked;
 	bool over = false;
 
@@ -439,40 +558,13 @@ static void trace_drain(struct trace *tr)
 		usleep(1000);
 	}
 	pipeline_tell_storms(&tr->pipeline, UINT64_MAX);
+	if (tr->sinks.every_ns)
+		trace_tell_stats(tr);
 	pipeline_flush(&tr->pipeline);
 	alarm(0);
 	pipeline_settle(&tr->pipeline);
-}
-
-static void trace_close_line(struct trace *tr)
-{
-	const struct pipeline *p = &tr->pipeline;
-	struct attach_loss loss;
-	uint64_t lost, seen, halves;
-
-	if (attach_read_loss(&tr->attach, &loss) < 0)
-		return;
-	halves = loss.counters.lost_state + loss.leftover;
-	lost = trace_lost(tr, &loss) + loss.leftover;
-	seen = loss.counters.seen + halves + loss.missed_runs;
-	fprintf(stderr, "%llu events shown, %llu seen, %llu lost", (unsigned long long)p->shown,
-		(unsigned long long)seen, (unsigned long long)lost);
-	if (lost)
-		fprintf(stderr, " (ring full %llu, programs skipped by the kernel %llu, half seen %llu, "
-				"damaged %llu, unwritten %llu)",
-			(unsigned long long)loss.counters.lost_ring, (unsigned long long)loss.missed_runs,
-			(unsigned long long)halves, (unsigned long long)p->damaged,
-			(unsigned long long)p->unwritten);
-	if (tr->opts.verbose)
-		fprintf(stderr, "; %llu filtered (kernel %llu, porttrace %llu)",
-			(unsigned long long)(loss.counters.filtered + p->filtered),
-			(unsigned long long)loss.counters.filtered, (unsigned long long)p->filtered);
-	fprintf(stderr, "\n");
-	for (size_t i = 0; tr->opts.verbose && i < tr->attach.program_count; i++)
-		if (tr->attach.programs[i].missed)
-			fprintf(stderr, "porttrace: the kernel skipped %s (%s) %llu times\n",
-				tr->attach.programs[i].name, tr->attach.programs[i].target,
-				(unsigned long long)tr->attach.programs[i].missed);
+	if (tr->sinks.fanout)
+		fanout_finish(tr->sinks.fanout, clock_now_ns(CLOCK_MONOTONIC) + TRACE_SINKS_PATIENCE_NS);
 }
 
 /* What is still remembered; after the last close of all traced sockets, nothing. */
@@ -554,6 +646,15 @@ static void trace_tell_history(struct trace *tr)
 			stats.error ? ": " : "", stats.error ? strerror(-stats.error) : "");
 }
 
+/* In the kernel, on the way, or by a sink. */
+static bool trace_has_lost_any(struct trace *tr)
+{
+	struct attach_loss loss;
+
+	return attach_read_loss(&tr->attach, &loss) < 0 || trace_lost(tr, &loss) + loss.leftover ||
+	       trace_sinks_lost(&tr->sinks);
+}
+
 static int trace_finish(struct trace *tr)
 {
 	int error = tr->pipeline.output_error;
@@ -572,6 +673,8 @@ static int trace_finish(struct trace *tr)
 		return trace_fail_output(error);
 	if (tr->opts.audit_every_ns)
 		return trace_end_audit(tr);
+	if (tr->opts.fail_on_loss && trace_has_lost_any(tr))
+		return EXIT_STATUS_LOSS;
 	return tr->child.ended ? tr->child.status : EXIT_STATUS_OK;
 }
 
@@ -593,6 +696,7 @@ static int trace_run(struct trace *tr)
 	r = trace_open_pipeline(tr);
 	if (r < 0)
 		return trace_fail(tr, r, strerror(-r));
+	trace_reopens = tr->opts.sinks.count != 0;
 	trace_catch_signals(tr->child.pid != 0);
 	r = trace_open_sink(tr);
 	if (r == -EPIPE && !tr->child.pid)
@@ -646,8 +750,11 @@ int trace_execute(const struct trace_options *opts)
 		fprintf(stderr, "porttrace: cannot start %s: %s\n", tr.opts.command[0], strerror(errno));
 		return EXIT_STATUS_FAILED;
 	}
+	trace_name_run(&tr);
 	failed = trace_open_history(&tr) < 0 || trace_metrics_open(&tr.opts, &tr.metrics) < 0;
-	status = failed ? EXIT_STATUS_FAILED : trace_run(&tr);
+	status = failed ? EXIT_STATUS_FAILED : trace_open_feeds(&tr);
+	if (status == EXIT_STATUS_OK)
+		status = trace_run(&tr);
 	if (isatty(STDERR_FILENO) && tr.attach.state)
 		child_leave_files_behind();
 	trace_close(&tr);

@@ -110,11 +110,34 @@ static int trace_set_ringbuf(void *field, const char *text, char *why)
 	return 0;
 }
 
+int trace_add_sink(void *field, const char *text, char *why)
+{
+	struct trace_sink_list *list = field;
+
+	if (list->count == TRACE_SINKS_MAX) {
+		snprintf(why, CLI_ERR_SIZE, "more than %d sinks", TRACE_SINKS_MAX);
+		return -E2BIG;
+	}
+	list->uris[list->count++] = text;
+	return 0;
+}
+
+int trace_set_on_full(void *field, const char *text, char *why)
+{
+	static const char *const words[] = { "drop", "block" };
+	int i = cli_word("choice", words, 2, text, why);
+
+	if (i >= 0)
+		*(bool *)field = i == 1;
+	return i < 0 ? i : 0;
+}
+
 /* ---- the rows ---- */
 
 #define TRACE_AT(field) offsetof(struct trace_options, field)
 #define SELECT "Select (each kind of option narrows further):"
 #define SHOW "Show:"
+#define FEED "Feed:"
 #define STOP "Stop:"
 #define OTHER "Other:"
 #define PORTS "ports such as 80,8000-8099,https"
@@ -165,10 +188,11 @@ static const struct cli_option trace_rows[] = {
 	CLI_ARG(SHOW, 0, "color", "WHEN", trace_set_color, TRACE_AT(color),
 		"auto (default), always, never", "auto, always or never"),
 
-	CLI_ARG(SHOW, 0, "history", "PATH", cli_set_text, TRACE_AT(history),
+	TRACE_SINK_ROWS(FEED),
+	CLI_ARG(FEED, 0, "history", "PATH", cli_set_text, TRACE_AT(history),
 		"also keep who had which port in this file, for\n'porttrace who PORT --at TIME'",
 		"a file such as /var/lib/porttrace/history.db"),
-	TRACE_METRICS_ROWS(SHOW),
+	TRACE_METRICS_ROWS(FEED),
 
 	CLI_ARG(STOP, 'd', "duration", "TIME", cli_set_duration, TRACE_AT(duration_ns),
 		"after this time: 10 (seconds), 1.5s, 500ms, 2m",

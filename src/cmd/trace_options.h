@@ -16,6 +16,14 @@ enum trace_color { TRACE_COLOR_AUTO, TRACE_COLOR_ALWAYS, TRACE_COLOR_NEVER };
 struct event;
 struct sockets;
 
+#define TRACE_SINKS_MAX 16
+
+/* --sink URI, as often as given. */
+struct trace_sink_list {
+	const char *uris[TRACE_SINKS_MAX];
+	size_t count;
+};
+
 /* Another command, whose view the events and the ledger feed. */
 struct trace_watch {
 	uint64_t every_ns; /* between two looks; the look itself may raise it */
@@ -34,6 +42,12 @@ struct trace_options {
 	bool json, numeric, wide, utc;
 	bool header;
 	enum trace_color color;
+
+	struct trace_sink_list sinks;
+	uint64_t queue; /* records that may wait for a sink; 0 = the default */
+	bool on_full_block; /* a full queue makes the reader of the ring wait; else its oldest records are lost */
+	uint64_t stats_ns; /* between two records about the run; 0 = the default */
+	bool fail_on_loss;
 
 	const char *metrics_file; /* NULL = none */
 	struct endpoint metrics_listen; /* port 0 = nowhere */
@@ -83,6 +97,24 @@ int trace_set_listen(void *field, const char *text, char *why);
 		offsetof(struct trace_options, metrics_listen),							\
 		"also serve metrics at http://ADDR:PORT/metrics,\nfor Prometheus",				\
 		"an address and a port such as 127.0.0.1:9184")
+
+/* Cli setters: --sink, --on-full. */
+int trace_add_sink(void *field, const char *text, char *why);
+int trace_set_on_full(void *field, const char *text, char *why);
+
+/* The rows of sinks, for the commands that trace. */
+#define TRACE_SINK_ROWS(heading)										\
+	CLI_ARG(heading, 0, "sink", "URI", trace_add_sink, offsetof(struct trace_options, sinks),		\
+		"also send events there, as JSON Lines: stdout:,\nfile:/path, unix:/path; may be given again",	\
+		"a sink such as file:/var/log/porttrace.jsonl"),						\
+	CLI_ARG(heading, 0, "queue", "N", cli_set_count, offsetof(struct trace_options, queue),			\
+		"records that may wait for a sink (4096)", "a number of records, 1 or more"),			\
+	CLI_ARG(heading, 0, "on-full", "WHAT", trace_set_on_full, offsetof(struct trace_options, on_full_block),\
+		"what a full queue does: drop the oldest (default),\nor block", "drop or block"),		\
+	CLI_ARG(heading, 0, "stats", "TIME", cli_set_duration, offsetof(struct trace_options, stats_ns),	\
+		"a record about the run itself so often (60 s with\nsinks, else never)", "a time such as 60, 500ms or 1m"),\
+	CLI_FLAG(heading, 0, "fail-on-loss", cli_set_true, offsetof(struct trace_options, fail_on_loss),	\
+		 "exit status 5 if events were lost anywhere")
 
 /* Whether to colour what goes to `fd`: --color, else a terminal without NO_COLOR and TERM=dumb
  * (no-color.org). */

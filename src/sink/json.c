@@ -15,7 +15,7 @@ struct json {
 
 static int json_open(const struct sink_options *opts, void **ret_state)
 {
-	struct json_lines_options how = { .hostname = opts->hostname, .run = opts->run };
+	struct json_lines_options how = { .hostname = opts->hostname, .run = opts->run, .boot = opts->boot };
 	struct json *js = malloc(sizeof(*js));
 
 	if (!js)
@@ -45,6 +45,20 @@ static int json_event(void *state, const struct event *ev)
 	return 0;
 }
 
+static int json_stats(void *state, const struct stats *st)
+{
+	struct json *js = state;
+	int err = output_reserve(&js->out, JSON_LINES_MAX);
+	struct buf line;
+
+	if (err)
+		return err;
+	line = output_line(&js->out, JSON_LINES_MAX);
+	if (json_lines_stats(&js->lines, st, &line))
+		output_commit(&js->out, &line);
+	return 0;
+}
+
 static int json_flush(void *state)
 {
 	return output_flush(&((struct json *)state)->out);
@@ -64,6 +78,7 @@ const struct sink_ops sink_json = {
 	.name = "json",
 	.open = json_open,
 	.event = json_event,
+	.stats = json_stats,
 	.flush = json_flush,
 	.pending = json_pending,
 	.close = json_close,

@@ -35,4 +35,11 @@ static void none_close(void *state)
 	(void)state;
 }
 
-const struct sink_ops sink_none = { "none", none_open, none_event, none_flush, none_pending, none_close };
+const struct sink_ops sink_none = {
+	.name = "none",
+	.open = none_open,
+	.event = none_event,
+	.flush = none_flush,
+	.pending = none_pending,
+	.close = none_close,
+};

@@ -255,7 +255,9 @@ static size_t lazy_pending(const void *state)
 /* Seconds that the pipeline waits, after the end, for an output which takes `takes` times ten lines of 100. */
 static int lazy_wait(int takes, uint64_t *ret_unwritten)
 {
-	static const struct sink_ops ops = { "lazy", NULL, lazy_event, lazy_flush, lazy_pending, NULL };
+	static const struct sink_ops ops = {
+		.name = "lazy", .event = lazy_event, .flush = lazy_flush, .pending = lazy_pending,
+	};
 	struct lazy lazy = { .takes = takes };
 	struct raw_event raw;
 	struct run run;

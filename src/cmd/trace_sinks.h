@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The sinks of a run (--sink), what they tell on stderr, and the records about the run itself (--stats). */
+#ifndef PORTTRACE_CMD_TRACE_SINKS_H
+#define PORTTRACE_CMD_TRACE_SINKS_H
+
+#include "../fanout.h"
+
+struct trace_sinks {
+	struct fanout *fanout; /* NULL = none */
+	uint64_t since_ns; /* CLOCK_REALTIME: the start of the run */
+	uint64_t every_ns, next_ns; /* CLOCK_MONOTONIC: records about the run; every 0 = none */
+	char told[FANOUT_FEEDS_MAX][FEED_TROUBLE_SIZE]; /* trouble that stderr has been told of */
+};
+
+/*
+ * Opens what the options name, perhaps nothing; stats_ns: 0 = the default. Tells on stderr what fails, and returns
+ * -errno. Threads are started: what forks does so before.
+ */
+int trace_sinks_open(struct trace_sinks *ts, const struct fanout_options *opts, uint64_t stats_ns);
+void trace_sinks_close(struct trace_sinks *ts);
+
+/* Is a record about the run due? Then the next is due every_ns later. */
+bool trace_sinks_is_due(struct trace_sinks *ts, uint64_t now_ns);
+/* Fills in what the sinks know: how each stands, and the sums. `sinks` has FANOUT_FEEDS_MAX places. */
+void trace_sinks_stats(struct trace_sinks *ts, struct stats *st, struct stats_sink *sinks);
+/* Tells on stderr of trouble that has come or gone. */
+void trace_sinks_tell(struct trace_sinks *ts);
+/* A line a sink on stderr: delivered and lost. */
+void trace_sinks_count(struct trace_sinks *ts);
+/* Records lost by all sinks. */
+uint64_t trace_sinks_lost(struct trace_sinks *ts);
+
+#endif
