@@ -17,6 +17,7 @@ const char *const audit_fault_names[AUDIT_FAULT_COUNT] = {
 	[AUDIT_STATE] = "state",
 	[AUDIT_UNSEEN] = "unseen",
 	[AUDIT_PASSED_ON] = "passed on",
+	[AUDIT_LOST] = "lost",
 };
 
 /* One entry of the ledger, and whether the kernel has it. */
@@ -187,6 +188,8 @@ static void audit_add(struct audit_run *run, enum audit_fault fault, const struc
 	struct audit *out = run->out;
 	struct audit_difference *list = out->list;
 
+	if (run->opts->lossy && fault < AUDIT_DIFFERENCE_COUNT)
+		fault = AUDIT_LOST;
 	if (out->count == out->room) {
 		list = reallocarray(list, out->room ? 2 * out->room : 64, sizeof(*list));
 		if (!list) {

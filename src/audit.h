@@ -18,9 +18,10 @@ enum audit_fault {
 	/* A connect under way; a UDP socket that was disconnected; TIME_WAIT that ended early; by_cookie: UDP ports. */
 	AUDIT_UNSEEN = AUDIT_DIFFERENCE_COUNT,
 	AUDIT_PASSED_ON, /* other processes have it open than the one that acted on it last: fork, SCM_RIGHTS */
+	AUDIT_LOST, /* any difference while events are known to be lost: they were counted, this may be one of them */
 	AUDIT_FAULT_COUNT,
 };
-extern const char *const audit_fault_names[AUDIT_FAULT_COUNT]; /* "missing", ... "unseen", "passed on" */
+extern const char *const audit_fault_names[AUDIT_FAULT_COUNT]; /* "missing", ... "unseen", "passed on", "lost" */
 
 struct audit_difference {
 	enum audit_fault fault;
@@ -49,7 +50,7 @@ struct audit_options {
 	bool lists_bound; /* the kernel lists TCP sockets that are only bound (6.8) */
 	const uint64_t *cgroups; /* sorted ids: only sockets made there can be in the ledger; NULL = all */
 	size_t cgroup_count;
-	bool lossy; /* audit_reconcile: events were lost, of any socket */
+	bool lossy; /* events were lost, of any socket */
 };
 
 /* 0 or -ENOMEM. The caller ends *ret with audit_free. */

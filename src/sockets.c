@@ -350,8 +350,12 @@ static void sockets_update(struct socket_entry *entry, const struct event *ev)
 		entry->owner = who;
 	if (ev->local.has_port)
 		entry->local = ev->local;
-	if (ev->remote.has_port)
+	if (ev->kind == EVENT_LISTEN) { /* what it was connected to before is over */
+		entry->remote = (struct endpoint){ 0 };
+		entry->role = ROLE_UNKNOWN;
+	} else if (ev->remote.has_port) {
 		entry->remote = ev->remote;
+	}
 	entry->doubted = false;
 	entry->netns = sockets_netns(ev);
 	entry->proto = ev->proto;

@@ -627,8 +627,9 @@ static int trace_end_audit(const struct trace *tr)
 
 	if (tl->error)
 		fprintf(stderr, "porttrace: cannot read the kernel's tables: %s\n", strerror(-tl->error));
-	fprintf(stderr, "%llu looks, %llu differences; %llu sockets forgotten for want of room\n",
-		(unsigned long long)tl->rounds, (unsigned long long)tl->differences,
+	fprintf(stderr, "%llu looks, %llu differences; %llu after lost events; %llu sockets forgotten for want of "
+			"room\n",
+		(unsigned long long)tl->rounds, (unsigned long long)tl->differences, (unsigned long long)tl->after_loss,
 		(unsigned long long)sockets_evicted(tr->pipeline.sockets));
 	return tl->differences || tl->error || !tl->rounds ? EXIT_STATUS_FAILED : EXIT_STATUS_OK;
 }

@@ -107,16 +107,17 @@ static void trace_print_round(struct trace_ledger *tl, const struct audit *a)
 
 	strftime(text, sizeof(text), "%H:%M:%S", localtime(&now));
 	for (size_t i = 0; i < a->count; i++)
-		if (tl->verbose || a->list[i].fault < AUDIT_DIFFERENCE_COUNT)
+		if (tl->verbose || a->list[i].fault < AUDIT_DIFFERENCE_COUNT || a->list[i].fault == AUDIT_LOST)
 			trace_print_difference(&a->list[i]);
 	printf("%s  %zu sockets alike, %zu differences; that no event tells: %zu ended or disconnected, %zu passed on; "
 	       "not comparable: %zu that no process has, %zu bound that this kernel does not list, %zu of other "
-	       "cgroups\n",
+	       "cgroups; %zu after lost events\n",
 	       text, a->compared, audit_differences(a), a->faults[AUDIT_UNSEEN], a->faults[AUDIT_PASSED_ON],
-	       a->unaccepted, a->hidden, a->outside);
+	       a->unaccepted, a->hidden, a->outside, a->faults[AUDIT_LOST]);
 	fflush(stdout);
 	tl->rounds++;
 	tl->differences += audit_differences(a);
+	tl->after_loss += a->faults[AUDIT_LOST];
 }
 
 /* What is missing in a torn list may be there. */
@@ -134,7 +135,7 @@ static int trace_compare(struct trace_ledger *tl, const struct snapshot *snap, c
 
 	if (r == 0) /* before events of later than the snapshot are read */
 		r = trace_reconcile(tl, snap, opts);
-	if (r < 0 || !audit_differences(ret))
+	if (r < 0 || audit_differences(ret) + ret->faults[AUDIT_LOST] == 0)
 		return r;
 	capture_read(tl->capture);
 	r = audit_compare(tl->pipeline->sockets, snap, opts, &after);
@@ -158,7 +159,7 @@ static void trace_audit(struct trace_ledger *tl, const struct snapshot *snap, co
 		tl->error = trace_compare(tl, snap, &opts, &now);
 	if (tl->error)
 		return;
-	if (audit_differences(&now) && !tl->second) {
+	if (audit_differences(&now) + now.faults[AUDIT_LOST] && !tl->second) {
 		audit_free(&tl->first);
 		tl->first = now;
 		tl->second = true;
@@ -171,8 +172,8 @@ static void trace_audit(struct trace_ledger *tl, const struct snapshot *snap, co
 	tl->second = false;
 }
 
-/* An entry is forgotten when two looks have found it in doubt. */
-static bool trace_has_lost(struct trace_ledger *tl)
+/* An entry is forgotten when two looks have found it in doubt; a torn list puts none in doubt. */
+static bool trace_has_lost(struct trace_ledger *tl, const struct snapshot *snap)
 {
 	struct attach_loss loss;
 	uint64_t lost;
@@ -183,7 +184,10 @@ static bool trace_has_lost(struct trace_ledger *tl)
 			tl->doubts = 2;
 		tl->lost = lost;
 	}
-	return tl->doubts && tl->doubts--;
+	if (!tl->doubts)
+		return false;
+	tl->doubts -= !snap->torn;
+	return true;
 }
 
 void trace_ledger_look(struct trace_ledger *tl, uint64_t now_ns)
@@ -197,7 +201,7 @@ void trace_ledger_look(struct trace_ledger *tl, uint64_t now_ns)
 		struct audit_options how = { .now_ns = clock_now_ns(CLOCK_REALTIME),
 					     .by_cookie = tl->by_cookie,
 					     .lists_bound = tl->lists_bound,
-					     .lossy = trace_has_lost(tl) };
+					     .lossy = trace_has_lost(tl, &snap) };
 
 		if (tl->audit_every_ns)
 			trace_audit(tl, &snap, &how);

@@ -23,7 +23,7 @@ struct trace_ledger {
 	bool second; /* the next look is a second one */
 	uint64_t lost; /* events until the last look */
 	int doubts; /* looks that are left at which every socket is in doubt, because events were lost */
-	uint64_t rounds, differences; /* of the audit */
+	uint64_t rounds, differences, after_loss; /* of the audit; the last: that a lost event explains */
 	int error; /* the last -errno of a look; 0 = none */
 };
 

@@ -524,6 +524,33 @@ static void test_bind_without_a_port_brings_none(void **state)
 	sockets_free(s);
 }
 
+static bool listens_alone(void *arg, const struct sockets_view *view)
+{
+	*(bool *)arg = view->state == LIFE_LISTENING && !view->remote.has_port;
+	return true;
+}
+
+/* Nothing is left of the connection that a socket had before it listens. */
+static void test_listener_has_no_peer(void **state)
+{
+	struct event ev = connection(1, EVENT_CONNECT, 1000, "10.0.0.1", 40000, 977, "app");
+	bool alone = false;
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	track(s, ev);
+	ev.kind = EVENT_RELEASE;
+	track(s, ev);
+	ev = socket_event(1, EVENT_LISTEN, 2000, "0.0.0.0", 40013, 977, "app");
+	ev.how = HOW_AUTOBIND;
+	track(s, ev);
+	assert_int_equal(holder_of(s, "0.0.0.0", 40013), 977);
+	sockets_each(s, listens_alone, &alone);
+	assert_true(alone);
+	sockets_free(s);
+}
+
 /* TIME_WAIT of a connection to itself, whose socket then had another connection: that one's end is not its end. */
 static void test_release_is_of_one_connection(void **state)
 {
@@ -1019,6 +1046,7 @@ int main(void)
 		cmocka_unit_test(test_release_frees_the_port),
 		cmocka_unit_test(test_bind_without_a_port_brings_none),
 		cmocka_unit_test(test_release_is_of_one_connection),
+		cmocka_unit_test(test_listener_has_no_peer),
 		cmocka_unit_test(test_shutdown_leaves_a_bound_socket),
 		cmocka_unit_test(test_dropped_connections_are_remembered),
 		cmocka_unit_test(test_another_cookie_is_another_socket),
