@@ -163,7 +163,8 @@ static int fanout_check_params(const struct feed_uri *uri, char *err)
 {
 	for (size_t i = 0; i < uri->param_count; i++)
 		if (!uri->params[i].used) {
-			snprintf(err, FEED_ERR_SIZE, "unknown parameter '%.64s' of %s:", uri->params[i].name, uri->scheme);
+			snprintf(err, FEED_ERR_SIZE, "unknown parameter '%.64s' of %s:", uri->params[i].name,
+				 uri->scheme);
 			return -EINVAL;
 		}
 	return 0;

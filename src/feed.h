@@ -81,7 +81,7 @@ struct feed_uri {
 int feed_uri_parse(struct feed_uri *uri, const char *text, char *err);
 /* The value of a parameter, "" if it has none; NULL if it is not given. */
 const char *feed_uri_param(struct feed_uri *uri, const char *name);
-/* "host:port", "[::1]:port" or "host" into host (`size` bytes) and port (as text; `port` if none is given). 0 or -EINVAL. */
+/* "host:port", "[::1]:port" or "host" into host (`size` bytes) and port, as text. 0 or -EINVAL. */
 int feed_uri_host(const char *target, const char *default_port, char *host, size_t size, char port[6]);
 
 /* ---- the interface ---- */
@@ -103,14 +103,14 @@ struct feed_ops {
 	int (*open)(const struct feed_options *opts, void **ret_state, char *err);
 	/*
 	 * Takes records, in their order; they are gone after the call. Returns how many it took: it has counted each of
-	 * these, or will. Fewer than all: no more can be taken now; the rest is given again after FEED_TICK_MS. It waits no
-	 * longer than FEED_TICK_MS for the other end.
+	 * these, or will. Fewer than all: no more can be taken now; the rest is given again after FEED_TICK_MS. It
+	 * waits no longer than FEED_TICK_MS for the other end.
 	 */
 	size_t (*deliver)(void *state, const struct feed_record *records, size_t count);
 	/* NULL, or called at least each FEED_TICK_MS: acknowledgements, timers, what is collected. */
 	void (*tick)(void *state);
-	/* NULL, or: no more will come. Delivers what was taken, at most until `deadline_ns` (CLOCK_MONOTONIC), and counts
-	 * the rest as lost. */
+	/* NULL, or: no more will come. Delivers what was taken, at most until `deadline_ns` (CLOCK_MONOTONIC), and
+	 * counts the rest as lost. */
 	void (*finish)(void *state, uint64_t deadline_ns);
 	/* NULL, or: SIGHUP came; on the feed's thread. */
 	void (*reopen)(void *state);

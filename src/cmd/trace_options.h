@@ -112,7 +112,8 @@ int trace_set_on_full(void *field, const char *text, char *why);
 	CLI_ARG(heading, 0, "on-full", "WHAT", trace_set_on_full, offsetof(struct trace_options, on_full_block),\
 		"what a full queue does: drop the oldest (default),\nor block", "drop or block"),		\
 	CLI_ARG(heading, 0, "stats", "TIME", cli_set_duration, offsetof(struct trace_options, stats_ns),	\
-		"a record about the run itself so often (60 s with\nsinks, else never)", "a time such as 60, 500ms or 1m"),\
+		"a record about the run itself so often (60 s with\nsinks, else never)",			\
+		"a time such as 60, 500ms or 1m"),\
 	CLI_FLAG(heading, 0, "fail-on-loss", cli_set_true, offsetof(struct trace_options, fail_on_loss),	\
 		 "exit status 5 if events were lost anywhere")
 

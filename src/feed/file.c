@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * --sink file:/path[?rotate=BYTES&keep=N]: JSON Lines, appended. Opened anew at SIGHUP and when the path leads to another
- * file than ours, so that logrotate(8) may rename it; never written through a symbolic link.
+ * --sink file:/path[?rotate=BYTES&keep=N]: JSON Lines, appended. Opened anew at SIGHUP and when the path leads to
+ * another file than ours, so that logrotate(8) may rename it; never written through a symbolic link.
  */
 #include <errno.h>
 #include <fcntl.h>

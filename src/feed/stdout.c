@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* --sink stdout: JSON Lines to standard output, through a queue: a reader that is slow, or has stopped, stops nobody. */
+/* --sink stdout: JSON Lines to standard output, through a queue: a slow reader stops nobody. */
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>

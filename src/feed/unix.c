@@ -26,7 +26,8 @@ static int unix_open(const struct feed_options *opts, void **ret_state, char *er
 	struct unix_feed *u;
 
 	if (*path != '/' || strlen(path) >= sizeof(u->address.sun_path)) {
-		snprintf(err, FEED_ERR_SIZE, "needs an absolute path of at most %zu bytes, such as unix:/run/collector.sock",
+		snprintf(err, FEED_ERR_SIZE,
+			 "needs an absolute path of at most %zu bytes, such as unix:/run/collector.sock",
 			 sizeof(u->address.sun_path) - 1);
 		return -EINVAL;
 	}

@@ -18,8 +18,8 @@ void feed_writer_init(struct feed_writer *w, int fd, size_t step);
 void feed_writer_free(struct feed_writer *w);
 
 /*
- * Writes records, and counts them as delivered in `status`; waits at most FEED_TICK_MS for room. Number of records taken;
- * *ret_error is 0, or -errno of what stopped it (-EAGAIN: no room). A line that was begun is ended by later calls.
+ * Writes records, and counts them as delivered in `status`; waits at most FEED_TICK_MS for room. Number of records
+ * taken; *ret_error is 0, or -errno of what stopped it (-EAGAIN: no room). A line that was begun is ended later.
  */
 size_t feed_writer_deliver(struct feed_writer *w, struct feed_status *status, const struct feed_record *records,
 			   size_t count, int *ret_error);

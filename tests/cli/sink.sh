@@ -4,23 +4,24 @@
 # --sink: every record is delivered or counted as lost, whatever becomes of a sink, and no sink hurts another.
 # Needs jq, python3 and mount(8).
 
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$(dirname "$0")/lib.sh"
 cli_need_backend
 for p in jq python3; do
 	has_program $p || { not_ok sink "needs $p"; exit 1; }
 done
 
-# sink_line SCHEME: its line at the end -> $delivered $lost $lost_queue $lost_sink
+# sink_line SCHEME: its line at the end -> $delivered $lost $lost_queue
 sink_line()
 {
 	local line
 	line=$(grep "^porttrace: sink $1" "$T/err" | grep ' delivered, ' | tail -1)
 	if [[ $line =~ ([0-9]+)\ delivered,\ ([0-9]+)\ lost\ \(queue\ ([0-9]+),\ sink\ ([0-9]+)\) ]]; then
 		delivered=${BASH_REMATCH[1]} lost=${BASH_REMATCH[2]}
-		lost_queue=${BASH_REMATCH[3]} lost_sink=${BASH_REMATCH[4]}
+		lost_queue=${BASH_REMATCH[3]}
 	else
 		wrong "no closing line of $1: $(tail -3 "$T/err")"
-		delivered=-1 lost=-1 lost_queue=-1 lost_sink=-1
+		delivered=-1 lost=-1 lost_queue=-1
 	fi
 }
 
