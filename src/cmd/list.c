@@ -322,6 +322,9 @@ static void list_remark(struct list *list)
 	if (snap->hidden_namespaces)
 		fprintf(stderr, "porttrace: %zu network namespaces could not be entered: %s\n",
 			snap->hidden_namespaces, root ? "it takes CAP_SYS_ADMIN" : "sudo porttrace list");
+	if (snap->no_udp)
+		fprintf(stderr, "porttrace: UDP sockets are not listed: this kernel has no udp_diag "
+				"(modprobe udp_diag)\n");
 	if (snap->torn)
 		fprintf(stderr, "porttrace: the sockets of %zu namespaces changed too fast: some may be missing\n",
 			snap->torn);

@@ -160,8 +160,9 @@ static int who_run(struct who *who)
 	if (who->opts.at_text)
 		who->view.at_ns = who->opts.at.from_ns;
 	r = who->opts.at_text ? who_past(who) : who_now(who);
-	if (!r && !who->opts.at_text && !who->found)
-		fprintf(stderr, "porttrace: nobody has port %u\n", who->opts.query.ports[0]);
+	if (!r && !who->opts.at_text && !who->found && (!who->no_udp || who->opts.query.protos & 1u << PROTO_TCP))
+		fprintf(stderr, "porttrace: nobody has port %u%s\n", who->opts.query.ports[0],
+			who->no_udp ? "/tcp" : "");
 	return who_end(who, r);
 }
 

@@ -15,6 +15,7 @@ struct who {
 	struct report out;
 	uint64_t found;
 	bool header_done;
+	bool no_udp; /* UDP was asked for, and this kernel does not list it */
 };
 
 void who_show(struct who *who, const struct history_row *row);

@@ -150,5 +150,9 @@ int who_now(struct who *who)
 	if (snap.hidden_namespaces)
 		fprintf(stderr, "porttrace: %zu network namespaces could not be looked at: not permitted\n",
 			snap.hidden_namespaces);
+	who->no_udp = snap.no_udp && who->opts.query.protos & 1u << PROTO_UDP;
+	if (who->no_udp)
+		fprintf(stderr, "porttrace: UDP sockets are not visible: this kernel has no udp_diag "
+				"(modprobe udp_diag)\n");
 	return r;
 }

@@ -240,6 +240,8 @@ static void why_answer(struct why *why, const struct pressure_view *view)
 		buf_lit(b, "No pool of ephemeral ports is under pressure here.\n");
 	if (!view->remembers && why_has_waits(view))
 		buf_lit(b, "Not known: who opened what is in TIME_WAIT. To know it next time: porttrace daemon\n");
+	if (view->picture.snap.no_udp)
+		buf_lit(b, "Not visible: UDP. This kernel has no udp_diag: P15 cannot be told.\n");
 	if (why_is_blind(view))
 		buf_lit(b, "Not visible: what bind() keeps from connect(): P03, P04 and P07 cannot be told.\n");
 }

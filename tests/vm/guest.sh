@@ -50,7 +50,9 @@ cgroup()
 cli()
 {
 	mkdir -p "/results/$1"
-	PORTTRACE=/test/porttrace PORTTRACE_TEST_BACKEND=tracing timeout 900 bash /test/cli/trace.sh >"/results/$1/log" 2>&1
+	for script in trace no-udp; do
+		PORTTRACE=/test/porttrace PORTTRACE_TEST_BACKEND=tracing timeout 900 bash /test/cli/$script.sh
+	done >"/results/$1/log" 2>&1
 }
 
 scenarios()
