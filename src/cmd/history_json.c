@@ -144,11 +144,31 @@ static void history_json_socket(struct buf *b, const struct history_life *life)
 {
 	bool first = true;
 
+	if ((!life->cookie || life->cookie >= HISTORY_INTEGER_END) && !life->netns_inum)
+		return;
 	buf_lit(b, ",\"socket\":{");
 	if (life->cookie && life->cookie < HISTORY_INTEGER_END)
 		json_member_u64(b, &first, "cookie", life->cookie);
 	if (life->netns_inum)
 		json_member_u64(b, &first, "netns", life->netns_inum);
+	buf_char(b, '}');
+}
+
+/* What the ledger knows of it. */
+static void history_json_life(struct buf *b, const struct history_row *row, const struct history_view *view)
+{
+	const struct history_life *life = row->life;
+	bool first = true;
+
+	buf_lit(b, ",\"life\":{");
+	json_member_text(b, &first, "state", life_state_names[history_state_at(life, view)], 16);
+	history_json_time(b, &first, "first_seen", life->begin_ns ? 0 : life->since_ns);
+	history_json_time(b, &first, "free", life->free_ns);
+	history_json_time(b, &first, "last_seen", life->free_ns ? 0 : life->seen_ns);
+	if (row->has_expires)
+		json_member_u64(b, &first, "expires", row->expires_s);
+	history_json_owners(b, &first, row);
+	json_member_text(b, &first, "boot", life->boot_id, 64);
 	buf_char(b, '}');
 }
 
@@ -159,16 +179,7 @@ static void history_json_porttrace(struct buf *b, const struct history_row *row,
 
 	buf_lit(b, ",\"porttrace\":{\"schema\":1");
 	json_member_text(b, &first, "cause", event_cause_names[life->cause], 32);
-	buf_lit(b, ",\"life\":{\"state\":");
-	json_text(b, life_state_names[history_state_at(life, view)], 16);
-	history_json_time(b, &first, "first_seen", life->begin_ns ? 0 : life->since_ns);
-	history_json_time(b, &first, "free", life->free_ns);
-	history_json_time(b, &first, "last_seen", life->free_ns ? 0 : life->seen_ns);
-	if (row->has_expires)
-		json_member_u64(b, &first, "expires", row->expires_s);
-	history_json_owners(b, &first, row);
-	json_member_text(b, &first, "boot", life->boot_id, 64);
-	buf_char(b, '}');
+	history_json_life(b, row, view);
 	if (life->how != HOW_NONE) {
 		buf_lit(b, ",\"assignment\":{\"how\":\"");
 		buf_str(b, event_how_names[life->how]);
