@@ -135,6 +135,9 @@ static void golden_refused(struct event *ev)
 	ev->outcome = OUTCOME_FAILURE;
 	ev->error = ECONNREFUSED;
 	ev->cause = CAUSE_REFUSED;
+	ev->how = HOW_EXPLICIT;
+	ev->local = ev->requested = events_endpoint("10.0.0.5", 631);
+	ev->local_facts = (struct port_facts){ CLASS_WELL_KNOWN, "ipp", false, true, true };
 	strcpy(ev->reason, "refused: nobody listens there");
 }
 
