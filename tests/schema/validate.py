@@ -73,8 +73,8 @@ def parse(line):
 
 def owners_of(record):
     try:
-        return len(record["porttrace"]["processes"])
-    except (KeyError, TypeError):
+        return len(record["porttrace"].get("processes") or record["porttrace"]["life"]["also"])
+    except (KeyError, TypeError, AttributeError):
         return 0
 
 

@@ -234,7 +234,10 @@ static void (*const golden_events[])(struct event *ev) = {
 
 static void golden_stats(struct json_lines *js, uint64_t sequence, struct buf *out)
 {
-	static const struct stats_sink sinks[] = { { "kafka:\"a\",b", 9000, 2, 1, 997 }, { "file:/tmp/x", 10000, 0, 0, 0 } };
+	static const struct stats_sink sinks[] = {
+		{ "kafka:\"a\",b", 9000, 2, 1, 997 },
+		{ "file:/tmp/x", 10000, 0, 0, 0 },
+	};
 	struct stats st = {
 		.time_ns = EVENTS_TIME_NS + SECOND, .since_ns = EVENTS_TIME_NS - SECOND, .sequence = sequence,
 		.seen = 10012, .emitted = 10000, .filtered = 7, .lost_kernel = 5, .lost_queue = 2, .lost_sink = 1,
@@ -284,7 +287,11 @@ static void golden_lives(struct buf *out)
 	static const struct owner also[] = { { 1, 978, 6, "nginx" }, { 1, 979, 6, "" } };
 	struct history_view view = { .names = names, .json = true, .now_ns = EVENTS_TIME_NS };
 	struct history_life first = golden_life_listening(), second = golden_life_over(), third = second;
-	struct history_row rows[] = { { &first, also, 2, false, 0 }, { &second, NULL, 0, true, 30 }, { &third, NULL, 0, false, 0 } };
+	struct history_row rows[] = {
+		{ &first, also, 2, false, 0 },
+		{ &second, NULL, 0, true, 30 },
+		{ &third, NULL, 0, false, 0 },
+	};
 	struct report *report = calloc(1, sizeof(*report));
 
 	third.state = LIFE_OVER;
@@ -407,6 +414,40 @@ static void hostile_make(struct json_lines *js, unsigned int n, struct buf *line
 	assert_true(json_lines_event(js, &ev, line));
 }
 
+/* A life, as porttrace who and history show it, with such names. */
+static void hostile_life(unsigned int n, struct buf *line)
+{
+	static struct report report;
+	static char room[7][EVENT_PATH_SIZE];
+	static const size_t sizes[7] = { EVENT_NAME_SIZE, EVENT_PATH_SIZE, EVENT_PATH_SIZE, 33, EVENT_ID_SIZE,
+					 EVENT_ID_SIZE, HISTORY_BOOT_ID_SIZE };
+	struct history_view view = { .names = names, .json = true, .now_ns = EVENTS_TIME_NS };
+	struct history_life life = golden_life_over();
+	struct history_row row = { .life = &life };
+
+	for (unsigned int i = 0; i < 7; i++)
+		hostile_fill(room[i], sizes[i], n % 16 == 15 ? n : n + i); /* the same in all, or not */
+	life.name = room[0];
+	life.executable = room[1];
+	life.command_line = room[2];
+	life.user = room[3];
+	life.container_id = room[4];
+	life.unit = room[5];
+	life.boot_id = room[6];
+	report_init(&report, -1);
+	history_report_json(&report, &row, &view);
+	*line = (struct buf){ .data = report.data, .len = report.b.len, .size = JSON_LINES_MAX };
+}
+
+/* One in eight is a life: it takes a number, and shows none. */
+static void hostile_line(struct json_lines *js, unsigned int n, struct buf *line)
+{
+	if (n % 8 == 7)
+		hostile_life(n, line);
+	else
+		hostile_make(js, n, line);
+}
+
 /* At most 4096 bytes, but for a socket that several processes have. */
 static void no_byte_breaks_a_line(void **state)
 {
@@ -419,7 +460,7 @@ static void no_byte_breaks_a_line(void **state)
 	hostile_fill(host, sizeof(host), 2);
 	json_lines_init(&js, &(struct json_lines_options){ .hostname = host });
 	for (unsigned int n = 0; n < 4000; n++) {
-		hostile_make(&js, n, &line);
+		hostile_line(&js, n, &line);
 		assert_in_range(line.len, 100, line.size);
 		assert_int_equal(line.data[line.len - 1], '\n');
 		for (size_t i = 0; i + 1 < line.len; i++)
@@ -437,7 +478,7 @@ static void hostile_print(unsigned int count)
 	hostile_fill(host, sizeof(host), 2);
 	json_lines_init(&js, &(struct json_lines_options){ .hostname = host });
 	for (unsigned int n = 0; n < count; n++) {
-		hostile_make(&js, n, &line);
+		hostile_line(&js, n, &line);
 		fwrite(line.data, 1, line.len, stdout);
 	}
 }
