@@ -217,6 +217,8 @@ deps:
 install: $(BUILD)/porttrace
 	install -D -m 0755 $(BUILD)/porttrace $(DESTDIR)$(PREFIX)/sbin/porttrace
 	install -D -m 0644 docs/porttrace.8 $(DESTDIR)$(PREFIX)/share/man/man8/porttrace.8
+	install -D -m 0644 docs/porttrace-json.5 $(DESTDIR)$(PREFIX)/share/man/man5/porttrace-json.5
+	install -D -m 0644 docs/porttrace.schema.json $(DESTDIR)$(PREFIX)/share/porttrace/porttrace.schema.json
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-lint
@@ -226,7 +228,7 @@ help:
 	@echo 'sudo make deps           installs what the build needs (Debian packages)'
 	@echo 'sudo make demo           installs, builds, and shows every kind of event on a workload of its own'
 	@echo 'sudo make test           installs, builds, and runs all tests'
-	@echo 'make check SUITES="unit cli"   some suites: unit scenarios cli list free pressure metrics lint docs strace kernels public'
+	@echo 'make check SUITES="unit cli"   some suites: unit scenarios schema cli list free pressure metrics lint docs strace kernels public'
 	@echo 'make check-vm KERNEL=6.1 the tests of one kernel of tests/vm/kernels.list'
 	@echo 'make coverage            docs/coverage.md from the results of the tests'
 	@echo 'make soak                a million sockets on each kernel: minutes (SOAK_KERNELS=6.1)'

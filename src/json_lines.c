@@ -10,6 +10,7 @@
 
 #include "json_out.h"
 #include "owners.h"
+#include "pool_kind.h"
 
 /* What each further process of a socket may add to that. */
 #define JSON_OWNER_MAX 144
@@ -349,6 +350,31 @@ static void json_pool(struct buf *b, const struct event *ev)
 	buf_char(b, '}');
 }
 
+/* What there was to pick from, of a failure for want of a port. */
+static void json_ports(struct buf *b, const struct event *ev)
+{
+	bool has_use = ev->verdict && ev->verdict->has_pool, first = true, has_range;
+	uint16_t low, high;
+
+	if (ev->cause != CAUSE_PORT_EXHAUSTED)
+		return;
+	has_range = pool_kind_range(ev, &low, &high);
+	if (!has_range && !has_use)
+		return;
+	buf_lit(b, ",\"ports\":{");
+	if (has_range) {
+		json_key(b, &first, "range");
+		buf_char(b, '[');
+		buf_u64(b, low);
+		buf_char(b, ',');
+		buf_u64(b, high);
+		buf_char(b, ']');
+	}
+	if (has_use)
+		json_member_u64(b, &first, "in_use", ev->verdict->used);
+	buf_char(b, '}');
+}
+
 static void json_facts(struct buf *b, const char *key, const struct port_facts *facts)
 {
 	bool first = true;
@@ -540,6 +566,7 @@ static void json_porttrace(struct buf *b, const struct event *ev, const struct j
 	}
 	json_assignment(b, ev);
 	json_pool(b, ev);
+	json_ports(b, ev);
 	if (sides->source_facts)
 		json_facts(b, ",\"source\":{", sides->source_facts);
 	json_facts(b, ",\"destination\":{", sides->destination_facts);

@@ -76,7 +76,7 @@ commands()
 man_is_clean()
 {
 	# a word about the manual pages installed here is not about ours
-	mandoc -T lint "$man" 2>&1 | grep -v 'mandoc\.db\|referenced manual not found' | tee "$tmp/lint"
+	mandoc -T lint "$1" 2>&1 | grep -v 'mandoc\.db\|referenced manual not found' | tee "$tmp/lint"
 	[[ ! -s $tmp/lint ]]
 }
 
@@ -238,9 +238,10 @@ for command in $(commands); do
 	check "options: porttrace $command --help and the man page" same_options "$command"
 done
 if command -v mandoc >/dev/null; then
-	check "porttrace.8: mandoc -T lint" man_is_clean
+	check "porttrace.8: mandoc -T lint" man_is_clean "$man"
+	check "porttrace-json.5: mandoc -T lint" man_is_clean docs/porttrace-json.5
 else
-	echo "skip - docs/porttrace.8: mandoc is not installed"
+	echo "skip - docs/porttrace.8, porttrace-json.5: mandoc is not installed"
 fi
 for document in README.md CONTRIBUTING.md "$guide"; do
 	check "$document: files" files_exist "$document"

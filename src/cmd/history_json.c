@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* A life as one object a line: the names of src/sink/json.c, and event.start and event.end. */
+/* A life as one object a line: the names of src/json_lines.c, and event.start and event.end. */
 #include <netinet/in.h>
 
+#include "../json_lines.h"
 #include "../json_out.h"
 #include "../when.h"
 #include "history_report.h"
@@ -9,6 +10,9 @@
 #define HISTORY_TEXT_MAX 256
 /* Readers in JavaScript hold integers exactly only below this. */
 #define HISTORY_INTEGER_END (UINT64_C(1) << 53)
+
+/* What is given up, step by step, when escapes make a line too long. */
+enum history_json_detail { HISTORY_JSON_NO_EXECUTABLE, HISTORY_JSON_NO_COMMAND_LINE, HISTORY_JSON_FULL };
 
 static void history_json_time(struct buf *b, bool *first, const char *key, uint64_t ns)
 {
@@ -74,7 +78,7 @@ static void history_json_endpoints(struct buf *b, const struct history_life *lif
 	}
 }
 
-static void history_json_process(struct buf *b, const struct history_life *life)
+static void history_json_process(struct buf *b, const struct history_life *life, enum history_json_detail detail)
 {
 	bool first = true;
 
@@ -84,8 +88,10 @@ static void history_json_process(struct buf *b, const struct history_life *life)
 	if (life->pid)
 		json_member_u64(b, &first, "pid", life->pid);
 	json_member_text(b, &first, "name", life->name, HISTORY_TEXT_MAX);
-	json_member_text(b, &first, "executable", life->executable, HISTORY_TEXT_MAX);
-	json_member_text(b, &first, "command_line", life->command_line, HISTORY_TEXT_MAX);
+	if (detail > HISTORY_JSON_NO_EXECUTABLE)
+		json_member_text(b, &first, "executable", life->executable, HISTORY_TEXT_MAX);
+	if (detail > HISTORY_JSON_NO_COMMAND_LINE)
+		json_member_text(b, &first, "command_line", life->command_line, HISTORY_TEXT_MAX);
 	buf_char(b, '}');
 }
 
@@ -144,11 +150,31 @@ static void history_json_socket(struct buf *b, const struct history_life *life)
 {
 	bool first = true;
 
+	if ((!life->cookie || life->cookie >= HISTORY_INTEGER_END) && !life->netns_inum)
+		return;
 	buf_lit(b, ",\"socket\":{");
 	if (life->cookie && life->cookie < HISTORY_INTEGER_END)
 		json_member_u64(b, &first, "cookie", life->cookie);
 	if (life->netns_inum)
 		json_member_u64(b, &first, "netns", life->netns_inum);
+	buf_char(b, '}');
+}
+
+/* What the ledger knows of it. */
+static void history_json_life(struct buf *b, const struct history_row *row, const struct history_view *view)
+{
+	const struct history_life *life = row->life;
+	bool first = true;
+
+	buf_lit(b, ",\"life\":{");
+	json_member_text(b, &first, "state", life_state_names[history_state_at(life, view)], 16);
+	history_json_time(b, &first, "first_seen", life->begin_ns ? 0 : life->since_ns);
+	history_json_time(b, &first, "free", life->free_ns);
+	history_json_time(b, &first, "last_seen", life->free_ns ? 0 : life->seen_ns);
+	if (row->has_expires)
+		json_member_u64(b, &first, "expires", row->expires_s);
+	history_json_owners(b, &first, row);
+	json_member_text(b, &first, "boot", life->boot_id, 64);
 	buf_char(b, '}');
 }
 
@@ -159,16 +185,7 @@ static void history_json_porttrace(struct buf *b, const struct history_row *row,
 
 	buf_lit(b, ",\"porttrace\":{\"schema\":1");
 	json_member_text(b, &first, "cause", event_cause_names[life->cause], 32);
-	buf_lit(b, ",\"life\":{\"state\":");
-	json_text(b, life_state_names[history_state_at(life, view)], 16);
-	history_json_time(b, &first, "first_seen", life->begin_ns ? 0 : life->since_ns);
-	history_json_time(b, &first, "free", life->free_ns);
-	history_json_time(b, &first, "last_seen", life->free_ns ? 0 : life->seen_ns);
-	if (row->has_expires)
-		json_member_u64(b, &first, "expires", row->expires_s);
-	history_json_owners(b, &first, row);
-	json_member_text(b, &first, "boot", life->boot_id, 64);
-	buf_char(b, '}');
+	history_json_life(b, row, view);
 	if (life->how != HOW_NONE) {
 		buf_lit(b, ",\"assignment\":{\"how\":\"");
 		buf_str(b, event_how_names[life->how]);
@@ -180,19 +197,31 @@ static void history_json_porttrace(struct buf *b, const struct history_row *row,
 	buf_char(b, '}');
 }
 
-void history_report_json(struct report *out, const struct history_row *row, const struct history_view *view)
+static void history_json_line(struct buf *b, const struct history_row *row, const struct history_view *view,
+			      enum history_json_detail detail)
 {
-	struct buf *b = &out->b;
-
 	buf_lit(b, "{\"@timestamp\":\"");
 	when_iso(b, view->at_ns ? view->at_ns : view->now_ns);
 	buf_lit(b, "\",\"ecs\":{\"version\":\"9.4.0\"}");
 	history_json_event(b, row->life);
 	history_json_network(b, row->life);
 	history_json_endpoints(b, row->life);
-	history_json_process(b, row->life);
+	history_json_process(b, row->life, detail);
 	history_json_user(b, row->life, view);
 	history_json_porttrace(b, row, view);
 	buf_lit(b, "}\n");
+}
+
+void history_report_json(struct report *out, const struct history_row *row, const struct history_view *view)
+{
+	struct buf *b = &out->b;
+	size_t before = b->len;
+
+	history_json_line(b, row, view, HISTORY_JSON_FULL);
+	for (int detail = HISTORY_JSON_NO_COMMAND_LINE;
+	     detail >= HISTORY_JSON_NO_EXECUTABLE && b->len - before > JSON_LINES_MAX; detail--) {
+		b->len = before;
+		history_json_line(b, row, view, (enum history_json_detail)detail);
+	}
 	report_flush(out);
 }

@@ -68,12 +68,13 @@ static void pressure_json_owners(struct buf *b, const struct pressure_netns *ns,
 	buf_lit(b, ",\"owners\":[");
 	for (uint32_t i = 0; i < pool->owner_count; i++) {
 		const struct pressure_process *p = &ns->in.processes[pool->owners[i].process];
+		bool first = true;
 
-		buf_str(b, i ? ",{\"pid\":" : "{\"pid\":");
-		buf_u64(b, p->pid);
-		buf_lit(b, ",\"name\":");
-		json_text(b, p->name, sizeof(p->name));
-		buf_str(b, p->exited ? ",\"exited\":true" : "");
+		buf_str(b, i ? ",{" : "{");
+		if (p->pid)
+			json_member_u64(b, &first, "pid", p->pid);
+		json_member_text(b, &first, "name", p->name, sizeof(p->name));
+		json_member_true(b, &first, "exited", p->exited);
 		pressure_json_number(b, "ports", pool->owners[i].ports);
 		pressure_json_number(b, "time_wait", pool->owners[i].time_wait);
 		buf_char(b, '}');
