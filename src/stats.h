@@ -17,6 +17,7 @@ struct stats_sink {
 	uint64_t waiting; /* in its queue, or under way */
 };
 
+/* seen = emitted + filtered + lost_kernel, once all that was seen has been read. */
 struct stats {
 	uint64_t time_ns, since_ns; /* CLOCK_REALTIME: now, the start of the run */
 	uint64_t sequence; /* of this record, in the same count as the events' */
