@@ -376,7 +376,7 @@ static void fanout_account(struct fanout_feed *feed, struct stats_sink *ret)
 	bool over = atomic_load(&feed->deadline_ns) != 0;
 	uint64_t taken;
 
-	memcpy(ret->name, feed->name, sizeof(ret->name));
+	snprintf(ret->name, sizeof(ret->name), "%.*s", (int)strcspn(feed->name, "?"), feed->name);
 	feed_log_count(feed->format->log, feed->reader, &ret->waiting, &taken, &ret->lost_queue);
 	ret->lost_sink = atomic_load(&feed->status.lost);
 	ret->delivered = atomic_load(&feed->status.delivered);

@@ -38,7 +38,7 @@ void fanout_reopen(struct fanout *f);
 /* No more will come: delivers what can be until `deadline_ns` (CLOCK_MONOTONIC). What is left is lost. */
 void fanout_finish(struct fanout *f, uint64_t deadline_ns);
 
-/* How each stands: number of feeds. After fanout_finish nothing is waiting. */
+/* How each stands, in the order in which they were given: number of feeds. After fanout_finish nothing is waiting. */
 size_t fanout_count(struct fanout *f, struct stats_sink ret[FANOUT_FEEDS_MAX]);
 /* What troubles feed `i` now, "" if nothing does. */
 void fanout_trouble(struct fanout *f, size_t i, char ret[FEED_TROUBLE_SIZE]);

@@ -231,6 +231,27 @@ static void metrics_write_search(struct metrics *m, const struct metrics_entry *
 	metrics_end(metrics_search_line(m, e, "_count"), e->count);
 }
 
+static void metrics_write_sink(struct metrics *m, const struct stats_sink *sink)
+{
+	const struct {
+		const char *result;
+		uint64_t records;
+	} rows[] = { { "delivered", sink->delivered },
+		     { "lost_queue", sink->lost_queue },
+		     { "lost_sink", sink->lost_sink } };
+	struct buf *line;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		line = metrics_line(&m->counted, METRICS_SINK, "");
+		metrics_label(line, "sink", sink->name, sizeof(sink->name));
+		metrics_label(line, "result", rows[i].result, 16);
+		metrics_end(line, rows[i].records);
+	}
+	line = metrics_line(&m->counted, METRICS_SINK_WAITING, "");
+	metrics_label(line, "sink", sink->name, sizeof(sink->name));
+	metrics_end(line, sink->waiting);
+}
+
 void metrics_update(struct metrics *m, const struct metrics_self *self)
 {
 	metrics_lines_clear(&m->counted);
@@ -246,6 +267,8 @@ void metrics_update(struct metrics *m, const struct metrics_self *self)
 		metrics_end_real(metrics_line(&m->counted, METRICS_LOOK, ""), (double)self->look_ns / 1e9);
 	metrics_end(metrics_line(&m->counted, METRICS_LOST, ""), self->events_lost);
 	metrics_end(metrics_line(&m->counted, METRICS_DROPPED, ""), m->dropped);
+	for (size_t i = 0; i < self->sink_count; i++)
+		metrics_write_sink(m, &self->sinks[i]);
 }
 
 int metrics_text(const struct metrics *m, enum metrics_dialect dialect, struct buf *ret)

@@ -10,6 +10,7 @@
 #include "event.h"
 #include "pressure.h"
 #include "rule.h"
+#include "stats.h"
 
 #define METRICS_POOLS_MAX 50 /* with addresses, those with the highest part in use */
 #define METRICS_NETNS_MAX 256
@@ -26,6 +27,8 @@ enum metrics_dialect {
 struct metrics_self {
 	uint64_t events_lost;
 	uint64_t look_ns; /* how long the last look took; 0 = there was none */
+	const struct stats_sink *sinks; /* not owned */
+	size_t sink_count;
 };
 
 struct metrics;

@@ -52,6 +52,10 @@ static const struct metrics_head {
 			   "How long the last look at the kernel's sockets took." },
 	[METRICS_LOST] = { "porttrace_events_lost", METRICS_COUNTER, NULL,
 			   "Events that porttrace did not see, or could not write." },
+	[METRICS_SINK] = { "porttrace_sink_records", METRICS_COUNTER, NULL,
+			   "Records that a sink delivered, or that were lost on the way: by its queue, by itself." },
+	[METRICS_SINK_WAITING] = { "porttrace_sink_waiting_records", METRICS_GAUGE, "records",
+				   "Records that wait in the queue of a sink, or are under way." },
 	[METRICS_DROPPED] = { "porttrace_pools_dropped", METRICS_COUNTER, NULL,
 			      "Times that a pool or a set of labels had no series of its own, for want of room." },
 };

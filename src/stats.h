@@ -10,7 +10,7 @@
 
 /* One --sink. taken = delivered + lost_queue + lost_sink + waiting */
 struct stats_sink {
-	char name[STATS_NAME_SIZE]; /* as it was given; may be cut */
+	char name[STATS_NAME_SIZE]; /* as it was given, without parameters: these may be secret */
 	uint64_t delivered;
 	uint64_t lost_queue; /* records that its queue had no room for */
 	uint64_t lost_sink; /* records that it could not deliver, or of which it does not know */

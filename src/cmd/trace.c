@@ -434,10 +434,26 @@ static void trace_close_line(struct trace *tr)
 
 static void trace_tell_metrics(struct trace *tr, uint64_t now_ns)
 {
+	struct stats_sink sinks[FANOUT_FEEDS_MAX];
+	struct stats st = { 0 };
 	struct attach_loss loss;
 
-	if (attach_read_loss(&tr->attach, &loss) == 0)
-		trace_metrics_tell(tr->metrics, trace_lost(tr, &loss), now_ns);
+	if (attach_read_loss(&tr->attach, &loss) < 0)
+		return;
+	trace_sinks_stats(&tr->sinks, &st, sinks);
+	trace_metrics_tell(tr->metrics, trace_lost(tr, &loss), &st, now_ns);
+}
+
+static void trace_end_metrics(struct trace *tr)
+{
+	struct stats_sink sinks[FANOUT_FEEDS_MAX];
+	struct stats st = { 0 };
+	struct attach_loss loss;
+
+	if (attach_read_loss(&tr->attach, &loss) < 0)
+		return;
+	trace_sinks_stats(&tr->sinks, &st, sinks);
+	trace_metrics_end(tr->metrics, trace_lost(tr, &loss) + loss.leftover, &st);
 }
 
 /* A record about the run itself. */
@@ -659,13 +675,11 @@ static bool trace_has_lost_any(struct trace *tr)
 static int trace_finish(struct trace *tr)
 {
 	int error = tr->pipeline.output_error;
-	struct attach_loss loss;
 
 	if (tr->history)
 		trace_tell_history(tr);
-	if (tr->metrics && attach_read_loss(&tr->attach, &loss) == 0)
-		trace_metrics_end(tr->metrics, trace_lost(tr, &loss) + loss.leftover);
-
+	if (tr->metrics)
+		trace_end_metrics(tr);
 	if (!tr->opts.quiet && (error != -EPIPE || tr->opts.verbose))
 		trace_close_line(tr);
 	if (tr->opts.verbose)

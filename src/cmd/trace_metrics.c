@@ -131,11 +131,18 @@ static void trace_metrics_look(struct trace_metrics *tm, uint64_t now_ns)
 	tm->self.look_ns = tm->session.took_ns;
 }
 
-void trace_metrics_tell(struct trace_metrics *tm, uint64_t lost, uint64_t now_ns)
+static void trace_metrics_count(struct trace_metrics *tm, uint64_t lost, const struct stats *sinks)
+{
+	tm->self.events_lost = lost > tm->self.events_lost ? lost : tm->self.events_lost;
+	tm->self.sinks = sinks->sinks;
+	tm->self.sink_count = sinks->sink_count;
+}
+
+void trace_metrics_tell(struct trace_metrics *tm, uint64_t lost, const struct stats *sinks, uint64_t now_ns)
 {
 	if (now_ns >= tm->look_ns)
 		trace_metrics_look(tm, now_ns);
-	tm->self.events_lost = lost > tm->self.events_lost ? lost : tm->self.events_lost;
+	trace_metrics_count(tm, lost, sinks);
 	if (trace_metrics_render(tm) < 0) /* the text of before stands */
 		return;
 	if (tm->path && now_ns >= tm->file_ns) {
@@ -146,10 +153,11 @@ void trace_metrics_tell(struct trace_metrics *tm, uint64_t lost, uint64_t now_ns
 		metrics_listen_publish(tm->listener, tm->texts);
 }
 
-void trace_metrics_end(struct trace_metrics *tm, uint64_t lost)
+void trace_metrics_end(struct trace_metrics *tm, uint64_t lost, const struct stats *sinks)
 {
 	metrics_look(tm->metrics, NULL, NULL, 0);
-	tm->self = (struct metrics_self){ .events_lost = lost > tm->self.events_lost ? lost : tm->self.events_lost };
+	tm->self.look_ns = 0;
+	trace_metrics_count(tm, lost, sinks);
 	if (tm->path && trace_metrics_render(tm) == 0)
 		trace_metrics_write(tm);
 }

@@ -7,6 +7,7 @@
 #define PORTTRACE_CMD_TRACE_METRICS_H
 
 #include "../sockets.h"
+#include "../stats.h"
 #include "trace_options.h"
 
 struct trace_metrics;
@@ -21,10 +22,10 @@ int trace_metrics_begin(struct trace_metrics *tm, const struct sockets *ledger, 
 /* One event; `arg` is a struct trace_metrics. */
 void trace_metrics_event(void *arg, const struct event *ev);
 bool trace_metrics_is_due(const struct trace_metrics *tm, uint64_t now_ns);
-/* Looks, and tells; `lost`: events so far. */
-void trace_metrics_tell(struct trace_metrics *tm, uint64_t lost, uint64_t now_ns);
+/* Looks, and tells; `lost`: events so far; `sinks`: how each stands. */
+void trace_metrics_tell(struct trace_metrics *tm, uint64_t lost, const struct stats *sinks, uint64_t now_ns);
 /* The last numbers, without the pools: nobody looks after them any more. */
-void trace_metrics_end(struct trace_metrics *tm, uint64_t lost);
+void trace_metrics_end(struct trace_metrics *tm, uint64_t lost, const struct stats *sinks);
 void trace_metrics_close(struct trace_metrics *tm);
 
 #endif

@@ -37,7 +37,7 @@ balanced_sink() { expect "records of $1" "$2" $((delivered + lost)); }
 
 # ---- files ----
 
-start --sink "file:$T/a.jsonl" --sink "file:$T/b.jsonl" --stats 100ms
+start --sink "file:$T/a.jsonl" --sink "file:$T/b.jsonl" --stats 100ms --metrics-file "$T/metrics"
 binds 500
 finish
 for s in a b; do
@@ -52,6 +52,8 @@ expect "mode" 640 "$(stat -c %a "$T/a.jsonl")"
 last=$(jq -c 'select(.event.kind == "metric").porttrace.stats | [.seen, .emitted, .lost_kernel, .lost_queue, .lost_sink]' "$T/a.jsonl" | tail -1)
 expect "the last statistics" '[1000,1000,0,0,0]' "$last"
 expect "lines of the table" 1001 "$(wc -l <"$T/out")"
+grep -qxF "porttrace_sink_records_total{sink=\"file:$T/b.jsonl\",result=\"delivered\"} $delivered" "$T/metrics" ||
+	wrong "metrics: $(grep sink_records "$T/metrics")"
 verdict sink/two-files
 
 rm -f "$T"/*.jsonl

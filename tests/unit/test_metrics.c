@@ -211,6 +211,7 @@ static void test_too_many_names(void **state)
 
 static void test_dialects(void **state)
 {
+	static const struct stats_sink sink = { "file:/x", 7, 8, 9, 10 };
 	const char *all;
 
 	(void)state;
@@ -221,6 +222,13 @@ static void test_dialects(void **state)
 	all = written(METRICS_OPENMETRICS);
 	assert_non_null(strstr(all, "# TYPE porttrace_events_lost counter\nporttrace_events_lost_total 3\n"));
 	assert_string_equal(all + strlen(all) - 7, "\n# EOF\n");
+	self.sinks = &sink;
+	self.sink_count = 1;
+	assert_true(has("porttrace_sink_records_total{sink=\"file:/x\",result=\"delivered\"} 7"));
+	assert_true(has("porttrace_sink_records_total{sink=\"file:/x\",result=\"lost_queue\"} 8"));
+	assert_true(has("porttrace_sink_records_total{sink=\"file:/x\",result=\"lost_sink\"} 9"));
+	assert_true(has("porttrace_sink_waiting_records{sink=\"file:/x\"} 10"));
+	self = (struct metrics_self){ 0 };
 }
 
 /* ---- pools ---- */
