@@ -12,12 +12,24 @@ struct report {
 	struct buf b; /* append here */
 	int fd;
 	int error; /* -errno of the first write that failed; what comes after is dropped */
+	struct {
+		size_t rows, columns; /* of the screen; 0 rows = it is none */
+		size_t row, column; /* where the next character goes */
+		size_t left_out; /* lines that did not fit */
+	} screen;
 	char data[2 * REPORT_PIECE_MAX];
 };
 
 void report_init(struct report *report, int fd);
 /* Makes room for a piece: call it between pieces. */
 void report_flush(struct report *report);
+/*
+ * What follows takes the place of the screen, until the next call: as much as fits, and how many lines do not. Does
+ * nothing where the output is no terminal.
+ */
+void report_screen(struct report *report);
+/* How many columns the terminal behind `fd` has; 0 = it is no terminal. */
+size_t report_columns(int fd);
 /* Writes out the rest. 0 or -errno. */
 int report_end(struct report *report);
 

@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "../cache.h"
@@ -240,11 +239,7 @@ static int list_sort(const struct list *list, size_t *places, size_t *count)
 
 static size_t list_screen_columns(const struct list *list)
 {
-	struct winsize size;
-
-	if (list->opts.wide || !isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
-		return 0;
-	return size.ws_col;
+	return list->opts.wide ? 0 : report_columns(STDOUT_FILENO);
 }
 
 static void list_count_unseen(struct list *list, const struct snapshot_socket *ss, const struct event *ev)
@@ -430,7 +425,7 @@ static bool list_wait(uint64_t ns)
 static void list_part(struct list *list)
 {
 	if (isatty(STDOUT_FILENO))
-		buf_lit(&list->out.b, "\033[H\033[2J");
+		report_screen(&list->out);
 	else if (list->sequence && !list->opts.json)
 		buf_char(&list->out.b, '\n');
 }

@@ -130,7 +130,7 @@ static void pressure_show(struct pressure_cmd *cmd, const struct pressure_view *
 	if (cmd->opts.json)
 		pressure_json(&cmd->out, view, cmd->opts.most, cmd->opts.all);
 	else
-		pressure_text(&cmd->out, view, cmd->opts.most, cmd->opts.all);
+		pressure_text(&cmd->out, view, cmd->opts.most, cmd->opts.all, report_columns(STDOUT_FILENO));
 }
 
 static int pressure_write_metrics(const char *path, const struct pressure_view *view)
@@ -221,7 +221,7 @@ static int pressure_round(struct pressure_cmd *cmd)
 	if (r < 0)
 		return r;
 	if (!cmd->opts.json)
-		buf_lit(&cmd->out.b, "\033[H\033[2J");
+		report_screen(&cmd->out);
 	pressure_show(cmd, &view);
 	pressure_tell_pause(cmd);
 	pressure_view_free(&view);

@@ -98,8 +98,11 @@ void pressure_text_netns(struct buf *b, const struct pressure_netns *netns);
 void pressure_text_course(struct buf *b, const struct pressure_pool *pool);
 /* "api[4312] 99%, cron[991] (exited) 1%" */
 void pressure_text_owners(struct buf *b, const struct pressure_netns *ns, const struct pressure_pool *pool);
-/* Namespaces with at most `most` pools each, and what could not be seen. `all`: those without pressure too. */
-void pressure_text(struct report *out, const struct pressure_view *view, size_t most, bool all);
+/*
+ * Namespaces with at most `most` pools each, and what could not be seen. `all`: those without pressure too. `width`:
+ * columns of the terminal, whose lines are made to fit; 0 = as long as they are.
+ */
+void pressure_text(struct report *out, const struct pressure_view *view, size_t most, bool all, size_t width);
 /* What an event tells of the pool that had no port: members, each after a comma. */
 void pressure_json_verdict(struct buf *b, const struct pressure_view *view, size_t i, const struct pressure_pool *pool);
 void pressure_json(struct report *out, const struct pressure_view *view, size_t most, bool all);

@@ -4,20 +4,29 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "../human.h"
 #include "../visible.h"
 
-/* Columns of a pool's line, where they begin. */
-enum pressure_column {
-	PRESSURE_AT_POOL = 5,
-	PRESSURE_AT_USED = 52,
-	PRESSURE_AT_PERCENT = 67,
-	PRESSURE_AT_HALF = 72,
-	PRESSURE_AT_STATES = 78,
-	PRESSURE_AT_RATES = 114,
-	PRESSURE_AT_COURSE = 128,
-	PRESSURE_AT_CAUSE = 154,
+#define PRESSURE_SHOWN_STATES 6
+#define PRESSURE_STATE_WIDTH 6
+#define PRESSURE_POOL_WIDTH 47 /* two IPv4 addresses and a port */
+#define PRESSURE_OWNERS_WIDTH 24 /* of one owner with a long name */
+
+static const struct {
+	enum pressure_state state;
+	const char *name;
+} pressure_text_shown[PRESSURE_SHOWN_STATES] = {
+	{ PRESSURE_ESTABLISHED, "EST" }, { PRESSURE_SYN_SENT, "SYN" },  { PRESSURE_CLOSE_WAIT, "CW" },
+	{ PRESSURE_FIN_WAIT2, "FW2" },	 { PRESSURE_TIME_WAIT, "TW" }, { PRESSURE_BOUND, "BOUND" },
+};
+
+/* Where the columns of a pool's line begin. */
+struct pressure_layout {
+	size_t pool, used, percent, half, states, rates, course, cause;
+	bool state[PRESSURE_SHOWN_STATES]; /* has a column */
+	bool folded; /* rates, course, cause and owners stand in a line of their own */
 };
 
 static void pressure_text_address(struct buf *b, const struct endpoint *ep)
@@ -145,15 +154,19 @@ void pressure_text_course(struct buf *b, const struct pressure_pool *pool)
 	}
 }
 
-static void pressure_text_states(struct buf *b, const struct pressure_pool *pool)
+/* pool NULL: the names */
+static void pressure_text_states(struct buf *b, const struct pressure_layout *at, const struct pressure_pool *pool)
 {
-	static const enum pressure_state shown[] = { PRESSURE_ESTABLISHED, PRESSURE_SYN_SENT,  PRESSURE_CLOSE_WAIT,
-						     PRESSURE_FIN_WAIT2,   PRESSURE_TIME_WAIT, PRESSURE_BOUND };
-	size_t from = b->len;
+	size_t from = b->len, columns = 0;
 
-	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
-		buf_u64(b, pool->ports[shown[i]]);
-		buf_pad(b, from, (i + 1) * 6);
+	for (size_t i = 0; i < PRESSURE_SHOWN_STATES; i++) {
+		if (!at->state[i])
+			continue;
+		if (pool)
+			buf_u64(b, pool->ports[pressure_text_shown[i].state]);
+		else
+			buf_str(b, pressure_text_shown[i].name);
+		buf_pad(b, from, ++columns * PRESSURE_STATE_WIDTH);
 	}
 }
 
@@ -193,61 +206,122 @@ void pressure_text_owners(struct buf *b, const struct pressure_netns *ns, const 
 	}
 }
 
-static void pressure_text_line(struct buf *b, const struct pressure_view *view, size_t netns,
-			       const struct pressure_pool *pool)
+static bool pressure_text_is_shown(const struct pressure_view *view, size_t netns, const struct pressure_pool *pool,
+				   bool all)
+{
+	return all || pool->severity != PRESSURE_OK || pressure_view_rule(view, netns, pool);
+}
+
+/* As wide as the pools that are shown, and with the states that they have. */
+static void pressure_layout_fit(struct pressure_layout *at, const struct pressure_view *view, size_t netns, bool all,
+				size_t *ret_pool_width)
+{
+	const struct pressure_netns *ns = &view->netns[netns];
+
+	for (size_t k = 0; k < ns->count; k++) {
+		char text[160];
+		struct buf b = { .data = text, .size = sizeof(text) };
+
+		if (!pressure_text_is_shown(view, netns, &ns->pools[k], all))
+			continue;
+		pressure_text_pool(&b, &ns->pools[k].key);
+		*ret_pool_width = b.len + 1 > *ret_pool_width ? b.len + 1 : *ret_pool_width;
+		for (size_t i = 0; i < PRESSURE_SHOWN_STATES; i++)
+			at->state[i] |= ns->pools[k].ports[pressure_text_shown[i].state] != 0;
+	}
+}
+
+/* `width`: of the terminal; 0 = none, then all columns are there, in the same place for each namespace. */
+static struct pressure_layout pressure_layout_of(const struct pressure_view *view, size_t netns, bool all, size_t width)
+{
+	struct pressure_layout at = { .pool = 5 };
+	size_t pool_width = width ? strlen("POOL ") : PRESSURE_POOL_WIDTH, states = 0;
+
+	if (width)
+		pressure_layout_fit(&at, view, netns, all, &pool_width);
+	for (size_t i = 0; i < PRESSURE_SHOWN_STATES; i++) {
+		at.state[i] |= !width;
+		states += at.state[i];
+	}
+	at.used = at.pool + pool_width;
+	at.percent = at.used + (width ? 14 : 15);
+	at.half = at.percent + 5;
+	at.states = at.half + 6;
+	at.rates = at.states + states * PRESSURE_STATE_WIDTH;
+	at.course = at.rates + 14;
+	at.cause = at.course + 26;
+	at.folded = width && at.cause + 6 + PRESSURE_OWNERS_WIDTH > width;
+	if (at.folded) {
+		at.rates = at.pool;
+		at.course = at.rates + 14;
+		at.cause = at.course + 26;
+	}
+	return at;
+}
+
+static void pressure_text_line(struct buf *b, const struct pressure_layout *at, const struct pressure_view *view,
+			       size_t netns, const struct pressure_pool *pool)
 {
 	const struct rule *rule = pressure_view_rule(view, netns, pool);
 	const struct pool_measure *m = &pool->measure;
 	size_t from = b->len;
 
 	buf_str(b, pressure_severity_names[pool->severity]);
-	buf_pad(b, from, PRESSURE_AT_POOL);
+	buf_pad(b, from, at->pool);
 	pressure_text_pool(b, &pool->key);
-	buf_pad(b, from, PRESSURE_AT_USED);
+	buf_pad(b, from, at->used);
 	buf_u64(b, m->used);
 	buf_char(b, '/');
 	buf_u64(b, pressure_capacity(pool));
 	buf_str(b, m->capacity.min != m->capacity.max ? "?" : "");
-	buf_pad(b, from, PRESSURE_AT_PERCENT);
+	buf_pad(b, from, at->percent);
 	buf_u64(b, pressure_percent(m->used, pressure_capacity(pool)));
-	buf_pad(b, from, PRESSURE_AT_HALF);
+	buf_pad(b, from, at->half);
 	if (m->has_half)
 		buf_u64(b, pressure_percent(m->half_used, m->half_capacity.max));
 	else
 		buf_char(b, '-');
-	buf_pad(b, from, PRESSURE_AT_STATES);
-	pressure_text_states(b, pool);
-	buf_pad(b, from, PRESSURE_AT_RATES);
+	buf_pad(b, from, at->states);
+	pressure_text_states(b, at, pool);
+	if (at->folded) {
+		buf_char(b, '\n');
+		from = b->len;
+	}
+	buf_pad(b, from, at->rates);
 	pressure_text_rates(b, pool);
-	buf_pad(b, from, PRESSURE_AT_COURSE);
+	buf_pad(b, from, at->course);
 	pressure_text_course(b, pool);
-	buf_pad(b, from, PRESSURE_AT_CAUSE);
+	buf_pad(b, from, at->cause);
 	buf_str(b, rule ? rule->id : "-");
 	buf_str(b, "   ");
 	pressure_text_owners(b, &view->netns[netns], pool);
 	buf_char(b, '\n');
 }
 
-static void pressure_text_head(struct buf *b)
+static void pressure_text_head(struct buf *b, const struct pressure_layout *at)
 {
 	size_t from = b->len;
 
 	buf_lit(b, "SEV");
-	buf_pad(b, from, PRESSURE_AT_POOL);
+	buf_pad(b, from, at->pool);
 	buf_lit(b, "POOL");
-	buf_pad(b, from, PRESSURE_AT_USED);
+	buf_pad(b, from, at->used);
 	buf_lit(b, "USED/CAP");
-	buf_pad(b, from, PRESSURE_AT_PERCENT);
+	buf_pad(b, from, at->percent);
 	buf_lit(b, "%");
-	buf_pad(b, from, PRESSURE_AT_HALF);
+	buf_pad(b, from, at->half);
 	buf_lit(b, "1ST%");
-	buf_pad(b, from, PRESSURE_AT_STATES);
-	buf_lit(b, "EST   SYN   CW    FW2   TW    BOUND");
-	buf_pad(b, from, PRESSURE_AT_RATES);
+	buf_pad(b, from, at->states);
+	pressure_text_states(b, at, NULL);
+	if (at->folded) {
+		buf_char(b, '\n');
+		from = b->len;
+	}
+	buf_pad(b, from, at->rates);
 	buf_lit(b, "OPEN/FREE s");
-	buf_pad(b, from, PRESSURE_AT_COURSE);
+	buf_pad(b, from, at->course);
 	buf_lit(b, "COURSE");
-	buf_pad(b, from, PRESSURE_AT_CAUSE);
+	buf_pad(b, from, at->cause);
 	buf_lit(b, "WHY   OWNERS\n");
 }
 
@@ -292,22 +366,23 @@ static void pressure_text_remarks(struct buf *b, const struct pressure_view *vie
 		buf_lit(b, "Not visible: UDP. This kernel has no udp_diag.\n");
 }
 
-void pressure_text(struct report *out, const struct pressure_view *view, size_t most, bool all)
+void pressure_text(struct report *out, const struct pressure_view *view, size_t most, bool all, size_t width)
 {
 	bool any = false;
 
 	for (size_t i = 0; i < view->count; i++) {
 		const struct pressure_netns *ns = &view->netns[i];
+		struct pressure_layout at = pressure_layout_of(view, i, all, width);
 		size_t shown = 0;
 
 		for (size_t k = 0; k < ns->count && shown < most; k++) {
-			if (!all && ns->pools[k].severity == PRESSURE_OK && !pressure_view_rule(view, i, &ns->pools[k]))
+			if (!pressure_text_is_shown(view, i, &ns->pools[k], all))
 				continue;
 			if (!shown++) {
 				pressure_text_netns(&out->b, ns);
-				pressure_text_head(&out->b);
+				pressure_text_head(&out->b, &at);
 			}
-			pressure_text_line(&out->b, view, i, &ns->pools[k]);
+			pressure_text_line(&out->b, &at, view, i, &ns->pools[k]);
 			report_flush(out);
 		}
 		if (shown || rule_of_netns(ns, &view->counters[i], 0)) {

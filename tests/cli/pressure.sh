@@ -113,4 +113,43 @@ expect_text "what is not visible" 'Not visible: what bind\(\) keeps from connect
 expect_text "namespaces" 'Not visible: .*(namespace|history)' "$(cat "$T/out")"
 verdict pressure/unprivileged_says_what_is_missing
 
+# on a terminal: a screen that fits, whatever its size. frame ROWS COLUMNS COMMAND...: the last one
+frame()
+{
+	python3 - "$@" <<-'END'
+		import fcntl, os, pty, struct, sys, termios, time
+		rows, columns = int(sys.argv[1]), int(sys.argv[2])
+		pid, fd = pty.fork()
+		if not pid:
+		    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+		    os.execv(sys.argv[3], sys.argv[3:])
+		got, begin = b"", time.monotonic()
+		while time.monotonic() - begin < 60 and got.count(b"\033[2J") < 3:
+		    got += os.read(fd, 65536)
+		os.kill(pid, 2)
+		os.waitpid(pid, 0)
+		print(got.split(b"\033[2J")[-2].replace(b"\033[H", b"").decode().replace("\r", ""), end="")
+	END
+}
+# fits ROWS COLUMNS: what is in $T/frame
+fits()
+{
+	local lines widest
+	lines=$(grep -c '' "$T/frame")
+	widest=$(head -n $(($1 - 1)) "$T/frame" | wc -L)
+	[ "$lines" -le "$1" ] || wrong "$lines lines on a screen of $1"
+	grep -q 'SEV  POOL' "$T/frame" || wrong "no head: $(head -2 "$T/frame")"
+	[ "$2" -lt 80 ] || [ "$(grep '^SEV\|^     [A-Z]\|^ok\|^crit' "$T/frame" | wc -L)" -le "$2" ] || wrong "$widest columns of $2"
+}
+if has_program python3; then
+	for size in "24 80" "24 200" "5 120" "50 100"; do
+		# shellcheck disable=SC2086
+		frame $size "$PORTTRACE" pressure --no-bpf --all --every 0.2 --netns "$holder" >"$T/frame"
+		# shellcheck disable=SC2086
+		fits $size
+		[ "$size" != "5 120" ] || grep -q 'more lines do not fit on this screen' "$T/frame" || wrong "nothing left out"
+		verdict "pressure/screen-${size// /x}"
+	done
+fi
+
 exit $failed
