@@ -78,6 +78,8 @@ struct why {
 	struct report out;
 	int status;
 	size_t told;
+	char cause[4096]; /* what was told of the last pool from its cause on */
+	size_t cause_len;
 };
 
 /* ---- the question ---- */
@@ -209,9 +211,28 @@ static bool why_is_blind(const struct pressure_view *view)
 	return false;
 }
 
+/* The same evidence and remedy as of the pool before are not told twice. `from`: where this pool begins. */
+static void why_shorten(struct why *why, size_t from)
+{
+	static const char begin[] = "\n  CAUSE   ";
+	struct buf *b = &why->out.b;
+	const char *cause = memmem(b->data + from, b->len - from, begin, strlen(begin));
+	size_t size = cause ? (size_t)(b->data + b->len - cause) : 0;
+	const char *end = size ? memchr(cause + 1, '\n', size - 1) : NULL;
+
+	if (end && size == why->cause_len && !memcmp(cause, why->cause, size)) {
+		b->len = (size_t)(end - b->data);
+		buf_lit(b, ": as above\n");
+		return;
+	}
+	why->cause_len = size < sizeof(why->cause) ? size : 0;
+	memcpy(why->cause, cause ? cause : begin, why->cause_len);
+}
+
 static void why_answer(struct why *why, const struct pressure_view *view)
 {
 	struct buf *b = &why->out.b;
+	size_t from;
 
 	for (size_t i = 0; i < view->count; i++) {
 		const struct pressure_netns *ns = &view->netns[i];
@@ -228,7 +249,9 @@ static void why_answer(struct why *why, const struct pressure_view *view)
 			why->status = status > why->status ? status : why->status;
 			if (status == WHY_HEALTHY)
 				why->status = why->status ? why->status : WHY_PRESSURE;
+			from = b->len;
 			explain_pool(b, view, i, pool);
+			why_shorten(why, from);
 			buf_char(b, '\n');
 			why->told++;
 			report_flush(&why->out);
