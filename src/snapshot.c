@@ -89,13 +89,22 @@ static int snapshot_dump_lists(const struct snapshot_walk *walk, bool *torn)
 	return r;
 }
 
-/* The slot of a cookie in a table of numbers of sockets, each 1 more than its place; 0 = free. */
-static size_t snapshot_slot(const struct snapshot *snap, const size_t *table, size_t mask, uint64_t cookie)
+/* TIME_WAIT has the cookie of the socket that was connected, which may be open still, and have another port by now. */
+static bool snapshot_is_twin(const struct sockdiag_socket *a, const struct sockdiag_socket *b)
 {
-	uint64_t x = cookie * 0x9e3779b97f4a7c15ull;
+	return a->cookie == b->cookie &&
+	       ((!a->waits && !b->waits) ||
+		(event_is_same_endpoint(&a->local, &b->local) && event_is_same_endpoint(&a->remote, &b->remote)));
+}
+
+/* The slot of a socket in a table of numbers of sockets, each 1 more than its place; 0 = free. */
+static size_t snapshot_slot(const struct snapshot *snap, const size_t *table, size_t mask,
+			    const struct sockdiag_socket *sock)
+{
+	uint64_t x = sock->cookie * 0x9e3779b97f4a7c15ull;
 	size_t slot = (size_t)(x ^ x >> 32) & mask;
 
-	while (table[slot] && snap->sockets[table[slot] - 1].sock.cookie != cookie)
+	while (table[slot] && !snapshot_is_twin(&snap->sockets[table[slot] - 1].sock, sock))
 		slot = (slot + 1) & mask;
 	return slot;
 }
@@ -112,7 +121,7 @@ static int snapshot_drop_twins(struct snapshot *snap, size_t first)
 	if (!table)
 		return -ENOMEM;
 	for (size_t i = first; i < snap->count; i++) {
-		size_t slot = snapshot_slot(snap, table, mask - 1, snap->sockets[i].sock.cookie);
+		size_t slot = snapshot_slot(snap, table, mask - 1, &snap->sockets[i].sock);
 
 		if (!table[slot])
 			table[slot] = ++kept;

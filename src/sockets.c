@@ -667,11 +667,22 @@ static void sockets_end_unknown(struct sockets *s, struct event *ev)
 	ev->life_state = LIFE_TIME_WAIT;
 }
 
+/* A socket of which nothing was told before its close (never accepted) may have the address of an older one. */
+static bool sockets_is_other(const struct socket_entry *entry, const struct event *ev)
+{
+	return entry->cookie && ev->cookie && !entry->mptcp && entry->cookie != ev->cookie;
+}
+
 static void sockets_recall(struct sockets *s, struct event *ev)
 {
 	uint32_t i = sockets_find_event(s, ev);
 	struct socket_entry *entry = &s->entries[i];
 
+	if (i && sockets_is_other(entry, ev)) {
+		sockets_hold_dropped(s, i, ev);
+		sockets_forget(s, i);
+		i = 0;
+	}
 	if (!i) {
 		sockets_end_unknown(s, ev);
 		return;
@@ -924,6 +935,8 @@ void sockets_lend(const struct sockets *s, struct event *ev)
 	const struct socket_entry *entry = &s->entries[ev->socket_id ? sockets_find(s, ev->socket_id) : 0];
 	const struct sockets_process *owner = &entry->owner;
 
+	if (sockets_is_other(entry, ev))
+		return;
 	sockets_lend_ends(entry, ev);
 	if ((ev->pid && ev->confidence != CONFIDENCE_KERNEL) || !owner->pid)
 		return;
@@ -974,10 +987,10 @@ void sockets_track(struct sockets *s, struct event *ev)
 
 bool sockets_adopt(struct sockets *s, struct event *ev, uint64_t until_ns)
 {
-	uint32_t i;
+	uint32_t i = ev->cookie ? sockets_find(s, ev->cookie) : 0;
 
 	s->adopted_ns = ev->time_ns;
-	if (!ev->cookie || sockets_find(s, ev->cookie))
+	if (!ev->cookie || (i && (!until_ns || event_is_same_endpoint(&s->entries[i].local, &ev->local))))
 		return false;
 	ev->socket_id = ev->cookie;
 	i = until_ns ? sockets_take(s) : sockets_add(s, ev);

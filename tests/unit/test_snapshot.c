@@ -179,6 +179,49 @@ static void test_snapshot_finds_ours(void **state)
 	close(udp);
 }
 
+/* A socket that is open still while its connection is in TIME_WAIT, which has its cookie. */
+static int socket_beside_its_time_wait(void)
+{
+	int listener = bound_socket(SOCK_STREAM), client = socket(AF_INET, SOCK_STREAM, 0), peer;
+	struct sockaddr_in addr = { 0 }, unspec = { .sin_family = AF_UNSPEC };
+	socklen_t len = sizeof(addr);
+	char end;
+
+	cookie_of(client); /* TIME_WAIT gets the one that there is by then */
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
+	assert_int_equal(connect(client, (struct sockaddr *)&addr, len), 0);
+	peer = accept(listener, NULL, NULL);
+	assert_true(peer >= 0);
+	assert_int_equal(shutdown(client, SHUT_WR), 0);
+	assert_int_equal(recv(peer, &end, 1, 0), 0);
+	close(peer);
+	close(listener);
+	assert_int_equal(recv(client, &end, 1, 0), 0);
+	assert_int_equal(connect(client, (struct sockaddr *)&unspec, sizeof(unspec)), 0);
+	assert_int_equal(listen(client, 1), 0);
+	return client;
+}
+
+static void test_socket_beside_its_time_wait(void **state)
+{
+	struct snapshot_options opts = { .detail = true };
+	int fd = socket_beside_its_time_wait();
+	struct snapshot snap;
+	size_t listening = 0, waiting = 0;
+
+	(void)state;
+	assert_int_equal(snapshot_take(&opts, &snap), 0);
+	for (size_t i = 0; i < snap.count; i++) {
+		listening += snap.sockets[i].sock.cookie == cookie_of(fd) && !snap.sockets[i].sock.waits;
+		waiting += snap.sockets[i].sock.cookie == cookie_of(fd) && snap.sockets[i].sock.waits;
+	}
+	assert_int_equal(listening, 1);
+	assert_int_equal(waiting, 1);
+	snapshot_free(&snap);
+	close(fd);
+}
+
 static void test_snapshot_of_one_namespace(void **state)
 {
 	struct snapshot_options opts = { .netns_inum = 1, .no_owners = true };
@@ -198,6 +241,7 @@ int main(void)
 		cmocka_unit_test(test_attributes),
 		cmocka_unit_test(test_torn_attributes),
 		cmocka_unit_test(test_snapshot_finds_ours),
+		cmocka_unit_test(test_socket_beside_its_time_wait),
 		cmocka_unit_test(test_snapshot_of_one_namespace),
 	};
 

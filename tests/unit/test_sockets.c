@@ -524,6 +524,31 @@ static void test_bind_without_a_port_brings_none(void **state)
 	sockets_free(s);
 }
 
+/* One that was never accepted has no event before its close. Its address was an older socket's: that one stays. */
+static void test_close_of_another_at_the_same_address(void **state)
+{
+	struct event first = connection(1, EVENT_CONNECT, SECOND, "10.0.0.1", 4000, 977, "app"), other;
+	struct sockets_key key = key_of("10.0.0.1", 4000);
+	struct holder holder;
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	first.cookie = 7;
+	track(s, first); /* shut down, disconnected and closed: no event */
+	other = close_of(1, 2 * (uint64_t)SECOND, CLOSE_STATE_CLOSED, 8);
+	other.local.port = 80;
+	other.cookie = 8;
+	assert_int_equal(sockets_count(s), 1);
+	track(s, other);
+	assert_int_equal(sockets_count(s), 0);
+	key.cookie = 7;
+	key.guess = true;
+	assert_true(sockets_find_owner(s, &key, &holder));
+	assert_int_equal(holder.pid, 977);
+	sockets_free(s);
+}
+
 static bool listens_alone(void *arg, const struct sockets_view *view)
 {
 	*(bool *)arg = view->state == LIFE_LISTENING && !view->remote.has_port;
@@ -1047,6 +1072,7 @@ int main(void)
 		cmocka_unit_test(test_bind_without_a_port_brings_none),
 		cmocka_unit_test(test_release_is_of_one_connection),
 		cmocka_unit_test(test_listener_has_no_peer),
+		cmocka_unit_test(test_close_of_another_at_the_same_address),
 		cmocka_unit_test(test_shutdown_leaves_a_bound_socket),
 		cmocka_unit_test(test_dropped_connections_are_remembered),
 		cmocka_unit_test(test_another_cookie_is_another_socket),
