@@ -8,18 +8,21 @@
  * - udp: a datagram that was sent, when no network error has come back for a while. An error tells that some datagram was
  *   refused, not which one: all of that while count as lost, and none is sent again. What the network, or a receiver
  *   whose buffer is full, drops is lost.
- * - tcp: a message that the socket took to its last byte. When the connection breaks, a message that was only begun is
- *   sent again, whole, on the next one: the receiver throws away a counted message that was cut. What is on its way then,
- *   or in the receiver's buffers, is lost.
+ * - tcp: a message whose last byte the receiver's kernel has acknowledged. When the connection breaks, messages that were
+ *   not count as lost, and are not sent again, for they may have arrived; but the one that was only begun is sent whole on
+ *   the next connection: the receiver throws away a counted message that was cut. What a receiver that is killed has not
+ *   read is lost.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../clock.h"
+#include "acks.h"
 #include "dial.h"
 #include "syslog_frame.h"
 
@@ -28,6 +31,7 @@
 #define SYSLOG_TCP_PORT "601" /* of RFC 5424 over TCP: syslog-conn */
 #define SYSLOG_ROOM (64 * 1024)
 #define SYSLOG_BATCH 64
+#define SYSLOG_ACK_NS 5000000
 #define SYSLOG_SETTLE_NS UINT64_C(1000000000)
 
 struct syslog_feed {
@@ -37,12 +41,18 @@ struct syslog_feed {
 	size_t rest_len, rest_done; /* stream: the message in `room` that was begun; bytes of it, bytes written */
 	uint64_t held, held_before; /* udp: sent in this second, in the second before it, and not refused so far */
 	uint64_t settle_ns; /* CLOCK_MONOTONIC: when this second ends */
+	struct acks acks; /* tcp */
 	char room[SYSLOG_ROOM];
 };
 
 static bool syslog_is_udp(const struct syslog_feed *s)
 {
 	return s->dial.host[0] && s->dial.type == SOCK_DGRAM;
+}
+
+static bool syslog_is_tcp(const struct syslog_feed *s)
+{
+	return s->dial.host[0] && s->dial.type == SOCK_STREAM;
 }
 
 /* ---- opening ---- */
@@ -109,6 +119,10 @@ static void syslog_broken(struct syslog_feed *s, int error)
 	if (syslog_is_udp(s)) {
 		feed_lost(s->status, s->held + s->held_before);
 		s->held = s->held_before = 0;
+	}
+	if (syslog_is_tcp(s)) {
+		feed_delivered(s->status, acks_take(&s->acks, s->dial.fd));
+		feed_lost(s->status, acks_drop(&s->acks));
 	}
 	if (s->rest_len && !s->dial.host[0]) {
 		feed_lost(s->status, 1);
@@ -203,6 +217,15 @@ static ssize_t syslog_write(struct syslog_feed *s, const char *data, size_t n, u
 	return written;
 }
 
+/* So many bytes were written, and with them the last of so many messages. */
+static void syslog_written(struct syslog_feed *s, size_t bytes, uint64_t records)
+{
+	if (syslog_is_tcp(s))
+		acks_add(&s->acks, bytes, records);
+	else
+		feed_delivered(s->status, records);
+}
+
 /* Ends the message that was begun. */
 static int syslog_end(struct syslog_feed *s, uint64_t until_ns)
 {
@@ -212,10 +235,9 @@ static int syslog_end(struct syslog_feed *s, uint64_t until_ns)
 		if (n < 0)
 			return (int)n;
 		s->rest_done += (size_t)n;
-		if (s->rest_done < s->rest_len)
-			continue;
-		s->rest_len = s->rest_done = 0;
-		feed_delivered(s->status, 1);
+		syslog_written(s, (size_t)n, s->rest_done == s->rest_len);
+		if (s->rest_done == s->rest_len)
+			s->rest_len = s->rest_done = 0;
 	}
 	return 0;
 }
@@ -239,10 +261,11 @@ static size_t syslog_take(struct syslog_feed *s, const size_t ends[SYSLOG_BATCH]
 
 	while (n < count && ends[n] <= written)
 		n++;
-	feed_delivered(s->status, n);
 	begin = n ? ends[n - 1] : 0;
+	syslog_written(s, begin, n);
 	if (begin == written)
 		return n;
+	syslog_written(s, written - begin, 0);
 	s->rest_len = ends[n] - begin;
 	s->rest_done = written - begin;
 	memmove(s->room, s->room + begin, s->rest_len);
@@ -301,23 +324,44 @@ static void syslog_tick(void *state)
 		return;
 	if (syslog_is_udp(s))
 		syslog_settle(s, now_ns);
-	else if (s->dial.is_stream)
+	if (syslog_is_tcp(s))
+		feed_delivered(s->status, acks_take(&s->acks, s->dial.fd));
+	if (s->dial.is_stream)
 		r = s->rest_len ? syslog_end(s, now_ns) : dial_wait(&s->dial, now_ns);
 	if (r < 0 && r != -EAGAIN)
 		syslog_broken(s, r);
 }
 
+/* Waits for the acknowledgements of what was written. */
+static int syslog_finish_tcp(struct syslog_feed *s, uint64_t deadline_ns)
+{
+	struct timespec rest = { 0, SYSLOG_ACK_NS };
+	int r = syslog_end(s, deadline_ns);
+
+	feed_delivered(s->status, acks_take(&s->acks, s->dial.fd));
+	while (s->acks.count && (r == 0 || r == -EAGAIN) && clock_now_ns(CLOCK_MONOTONIC) < deadline_ns) {
+		nanosleep(&rest, NULL);
+		feed_delivered(s->status, acks_take(&s->acks, s->dial.fd));
+		r = dial_wait(&s->dial, 0);
+	}
+	return r;
+}
+
 static void syslog_finish(void *state, uint64_t deadline_ns)
 {
 	struct syslog_feed *s = state;
-	int r = s->rest_len && s->dial.connected ? syslog_end(s, deadline_ns) : 0;
+	int r = 0;
 
-	if (r == 0 && syslog_is_udp(s) && s->dial.connected)
+	if (s->dial.connected && syslog_is_udp(s))
 		r = dial_error(&s->dial);
+	else if (s->dial.connected && syslog_is_tcp(s))
+		r = syslog_finish_tcp(s, deadline_ns);
+	else if (s->dial.connected)
+		r = syslog_end(s, deadline_ns);
 	if (r < 0 && r != -EAGAIN)
 		syslog_broken(s, r);
 	feed_delivered(s->status, s->held + s->held_before);
-	feed_lost(s->status, s->rest_len != 0);
+	feed_lost(s->status, acks_drop(&s->acks) + (s->rest_len != 0));
 	s->held = s->held_before = s->rest_len = 0;
 }
 
