@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../human.h"
+#include "../pool_kind.h"
 #include "../result.h"
 #include "../sides.h"
 #include "../visible.h"
@@ -73,6 +74,11 @@ static void journal_true(struct buf *b, const char *name, bool value)
 {
 	if (value)
 		journal_text(b, name, "true", 4);
+}
+
+static void journal_bool(struct buf *b, const char *name, bool value)
+{
+	journal_text(b, name, value ? "true" : "false", 8);
 }
 
 static void journal_time(struct buf *b, const char *name, uint64_t ns)
@@ -288,6 +294,36 @@ static void journal_pool(struct buf *b, const struct event *ev)
 		journal_verdict(b, ev->verdict);
 }
 
+/* What there was to pick from, of a failure for want of a port; a range is two values of one field. */
+static void journal_ports(struct buf *b, const struct event *ev)
+{
+	uint16_t low, high;
+
+	if (ev->cause != CAUSE_PORT_EXHAUSTED)
+		return;
+	if (pool_kind_range(ev, &low, &high)) {
+		journal_number(b, "PORTTRACE_PORTS_RANGE", low);
+		journal_number(b, "PORTTRACE_PORTS_RANGE", high);
+	}
+	if (ev->verdict && ev->verdict->has_pool)
+		journal_number(b, "PORTTRACE_PORTS_IN_USE", ev->verdict->used);
+}
+
+static void journal_options(struct buf *b, const struct event *ev)
+{
+	if (ev->has_options) {
+		journal_bool(b, "PORTTRACE_SOCKET_REUSEADDR", ev->reuseaddr);
+		journal_bool(b, "PORTTRACE_SOCKET_REUSEPORT", ev->reuseport);
+		journal_bool(b, "PORTTRACE_SOCKET_NO_PORT", ev->no_port);
+		journal_bool(b, "PORTTRACE_SOCKET_FREEBIND", ev->freebind);
+		journal_bool(b, "PORTTRACE_SOCKET_TRANSPARENT", ev->transparent);
+	}
+	if (ev->has_options && ev->is_ipv6)
+		journal_bool(b, "PORTTRACE_SOCKET_V6ONLY", ev->v6only);
+	journal_known(b, "PORTTRACE_SOCKET_DEVICE", ev->bound_ifindex);
+	journal_known(b, "PORTTRACE_SOCKET_MARK", ev->mark);
+}
+
 static void journal_socket(struct buf *b, const struct event *ev)
 {
 	journal_known(b, "PORTTRACE_SOCKET_COOKIE", ev->cookie);
@@ -297,10 +333,7 @@ static void journal_socket(struct buf *b, const struct event *ev)
 	if (ev->kind == EVENT_LISTEN && ev->has_backlog)
 		journal_number(b, "PORTTRACE_SOCKET_BACKLOG", ev->backlog);
 	journal_true(b, "PORTTRACE_SOCKET_MPTCP", ev->mptcp);
-	journal_true(b, "PORTTRACE_SOCKET_REUSEADDR", ev->has_options && ev->reuseaddr);
-	journal_true(b, "PORTTRACE_SOCKET_REUSEPORT", ev->has_options && ev->reuseport);
-	journal_known(b, "PORTTRACE_SOCKET_DEVICE", ev->bound_ifindex);
-	journal_known(b, "PORTTRACE_SOCKET_MARK", ev->mark);
+	journal_options(b, ev);
 	journal_text(b, "PORTTRACE_SOCKET_CLOSED_BY", event_closer_names[ev->closer], 16);
 	journal_text(b, "PORTTRACE_SOCKET_STATE", close_state_names[ev->close_state], 16);
 }
@@ -337,9 +370,10 @@ static void journal_porttrace(struct buf *b, const struct event *ev)
 	journal_exit(b, ev);
 	journal_text(b, "PORTTRACE_PROCESS_CONFIDENCE", event_confidence_names[ev->confidence], 16);
 	if (ev->has_port_free)
-		journal_text(b, "PORTTRACE_PORT_FREE", ev->port_free ? "true" : "false", 8);
+		journal_bool(b, "PORTTRACE_PORT_FREE", ev->port_free);
 	journal_assignment(b, ev);
 	journal_pool(b, ev);
+	journal_ports(b, ev);
 	journal_socket(b, ev);
 	journal_holder(b, ev);
 	journal_text(b, "PORTTRACE_UNIT", ev->unit, sizeof(ev->unit));
