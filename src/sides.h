@@ -7,7 +7,7 @@
 
 #include "event.h"
 
-/* source = who opened the connection, destination = who answers, or the only side there is. They point into the event. */
+/* source = who opened the connection, destination = who answers, or the only side there is. Pointers into the event. */
 struct sides {
 	const struct endpoint *source, *destination; /* source NULL = none */
 	const struct port_facts *source_facts, *destination_facts;

@@ -17,7 +17,8 @@ int dial_init_path(struct dial *d, const char *path, int type, char *err)
 {
 	*d = (struct dial){ .type = type, .fd = -1, .path.sun_family = AF_UNIX };
 	if (*path != '/' || strlen(path) >= sizeof(d->path.sun_path)) {
-		snprintf(err, FEED_ERR_SIZE, "needs an absolute path of at most %zu bytes", sizeof(d->path.sun_path) - 1);
+		snprintf(err, FEED_ERR_SIZE, "needs an absolute path of at most %zu bytes",
+			 sizeof(d->path.sun_path) - 1);
 		return -EINVAL;
 	}
 	strcpy(d->path.sun_path, path);

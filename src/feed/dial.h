@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A connection that feeds keep to a socket's path, or to a host and port: never waited for, made anew when it breaks. */
+/* A connection of a feed to a socket's path, or to a host and port: never waited for, made anew when it breaks. */
 #ifndef PORTTRACE_FEED_DIAL_H
 #define PORTTRACE_FEED_DIAL_H
 
@@ -30,7 +30,7 @@ int dial_init_host(struct dial *d, const char *target, const char *default_port,
  * -EAGAIN: not now; what is wrong stands in `status`. Looking up a host's name may wait.
  */
 int dial_connect(struct dial *d, struct feed_status *status);
-/* Waits until there is room to write, at most until `until_ns` (CLOCK_MONOTONIC). 0, -EAGAIN, or -errno: it is broken. */
+/* Waits for room to write, at most until `until_ns` (CLOCK_MONOTONIC). 0, -EAGAIN, or -errno: it is broken. */
 int dial_wait(const struct dial *d, uint64_t until_ns);
 /* One datagram, for which it waits as dial_wait does. */
 int dial_send(const struct dial *d, const struct msghdr *message, uint64_t until_ns);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * --sink journal:[/path]: systemd's journal, in its native protocol, without libsystemd, whose calls wait for a journald
- * that has stopped. A datagram that the kernel took counts as delivered: journald does not answer. What it still has not
- * read when it is killed, and what its rate limit (RateLimitBurst=) leaves out, is lost unseen; the holes in
- * EVENT_SEQUENCE show it.
+ * --sink journal:[/path]: systemd's journal, in its native protocol, without libsystemd, whose calls wait for a
+ * journald that has stopped. A datagram that the kernel took counts as delivered: journald does not answer. What it
+ * still has not read when it is killed, and what its rate limit (RateLimitBurst=) leaves out, is lost unseen; the holes
+ * in EVENT_SEQUENCE show it.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -5,13 +5,13 @@
  * What counts as delivered, and what can still be lost unseen (the sequence of the JSON shows it):
  * - /dev/log or another path: a datagram that the kernel put into the receiver's queue. What a receiver that is killed
  *   has not read is lost.
- * - udp: a datagram that was sent, when no network error has come back for a while. An error tells that some datagram was
- *   refused, not which one: all of that while count as lost, and none is sent again. What the network, or a receiver
- *   whose buffer is full, drops is lost.
- * - tcp: a message whose last byte the receiver's kernel has acknowledged. When the connection breaks, messages that were
- *   not count as lost, and are not sent again, for they may have arrived; but the one that was only begun is sent whole on
- *   the next connection: the receiver throws away a counted message that was cut. What a receiver that is killed has not
- *   read is lost.
+ * - udp: a datagram that was sent, when no network error has come back for a while. An error tells that some datagram
+ *   was refused, not which one: all of that while count as lost, and none is sent again. What the network, or a
+ *   receiver whose buffer is full, drops is lost.
+ * - tcp: a message whose last byte the receiver's kernel has acknowledged. When the connection breaks, messages that
+ *   were not count as lost, and are not sent again, for they may have arrived; but the one that was only begun is sent
+ *   whole on the next connection: the receiver throws away a counted message that was cut. What a receiver that is
+ *   killed has not read is lost.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -10,7 +10,7 @@
  *   count           a line a sink: URI delivered lost_queue lost_sink waiting
  *   end SECONDS     no more: delivers until then; then as `count`, and it ends
  *
- * Every eighth event is a connect that failed with EADDRNOTAVAIL. Names and paths hold whatever a process may call itself.
+ * Every eighth event is a connect that failed with EADDRNOTAVAIL. Names and paths hold what a process may call itself.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -32,7 +32,9 @@ struct events {
 	bool at_ease; /* send as the sinks take it */
 };
 
-static const char *const events_names[8] = { "api", "a\nb=c", "\x1b[31mred", "\"q\\", "\xff\xfe\x80", "\xe2\x80\xae", "=", "\n" };
+static const char *const events_names[8] = {
+	"api", "a\nb=c", "\x1b[31mred", "\"q\\", "\xff\xfe\x80", "\xe2\x80\xae", "=", "\n",
+};
 
 static struct event events_make(uint64_t sequence)
 {

@@ -46,7 +46,8 @@ static inline void feeds_close(struct feeds *f)
 static inline struct feed_record feeds_record(const struct feed_format *format, const struct event *ev)
 {
 	static const struct feed_run run = { "web-1", "00112233445566778899aabbccddeeff", "" };
-	struct feed_record rec = { ev->time_ns, ev->sequence, (uint8_t)ev->kind, ev->outcome == OUTCOME_FAILURE, 0, NULL };
+	bool failed = ev->outcome == OUTCOME_FAILURE;
+	struct feed_record rec = { ev->time_ns, ev->sequence, (uint8_t)ev->kind, failed, 0, NULL };
 	struct buf b = { .data = malloc(format->max), .size = format->max };
 	void *state = calloc(1, format->state_size);
 

@@ -195,7 +195,8 @@ static void test_ids(void **state)
 /* The bytes that a process may call itself stay as they are, and forge no field. */
 static void test_hostile(void **state)
 {
-	static const char *const names[] = { "a\nPRIORITY=0", "\x1b[31mred", "\"q\\", "\xff\xfe", "\n", "=", "\xe2\x80\xae" };
+	static const char *const names[] = { "a\nPRIORITY=0", "\x1b[31mred", "\"q\\", "\xff\xfe", "\n", "=",
+					     "\xe2\x80\xae" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -241,9 +242,12 @@ static void test_longest(void **state)
 
 static void test_stats(void **state)
 {
-	struct stats_sink sinks[2] = { { .name = "file:/a\nPRIORITY=0", .delivered = 12, .lost_queue = 3 }, { .name = "b:" } };
-	struct stats st = { .time_ns = EVENTS_TIME_NS, .since_ns = EVENTS_TIME_NS, .sequence = 7, .seen = 20, .emitted = 18,
-			    .lost_kernel = 2, .sinks = sinks, .sink_count = 2 };
+	struct stats_sink sinks[2] = {
+		{ .name = "file:/a\nPRIORITY=0", .delivered = 12, .lost_queue = 3 },
+		{ .name = "b:" },
+	};
+	struct stats st = { .time_ns = EVENTS_TIME_NS, .since_ns = EVENTS_TIME_NS, .sequence = 7, .seen = 20,
+			    .emitted = 18, .lost_kernel = 2, .sinks = sinks, .sink_count = 2 };
 	struct feed_run run = { "h", "r", "b" };
 	char text[16384];
 	struct buf b = { .data = text, .size = sizeof(text) };

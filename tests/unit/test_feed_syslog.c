@@ -16,7 +16,8 @@
 
 /* ---- framing ---- */
 
-static const char *test_message(enum syslog_framing framing, const char *host, const struct feed_record *rec, size_t *ret)
+static const char *test_message(enum syslog_framing framing, const char *host, const struct feed_record *rec,
+				size_t *ret)
 {
 	static char text[SYSLOG_FRAME_MAX + 1];
 	struct buf b = { .data = text, .size = SYSLOG_FRAME_MAX };
@@ -236,7 +237,7 @@ static void test_udp(void **state)
 	close(fd);
 }
 
-/* Nobody is there: each datagram that was sent and refused is lost, none is delivered, and the others were not taken. */
+/* Nobody is there: each datagram that was sent and refused is lost, none is delivered, the others were not taken. */
 static void test_udp_refused(void **state)
 {
 	char uri[100];
@@ -392,7 +393,7 @@ static void test_tcp_slow(void **state)
 	close(fd);
 }
 
-/* The other end's going is noticed while there is nothing to tell, so that the first record then is not written into it. */
+/* The other end is gone while there is nothing to tell: it is noticed, before the next record is written into it. */
 static void test_tcp_gone_idle(void **state)
 {
 	static char room[8192];
@@ -434,10 +435,19 @@ static void test_tcp_name(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_frames),	     cmocka_unit_test(test_hostile),	   cmocka_unit_test(test_longest),
-		cmocka_unit_test(test_facility),     cmocka_unit_test(test_bad_uris),	   cmocka_unit_test(test_path_restart),
-		cmocka_unit_test(test_udp),	     cmocka_unit_test(test_udp_refused),   cmocka_unit_test(test_tcp_broken),
-		cmocka_unit_test(test_tcp_unfinished), cmocka_unit_test(test_tcp_gone_idle), cmocka_unit_test(test_tcp_slow),      cmocka_unit_test(test_tcp_name),
+		cmocka_unit_test(test_frames),
+		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_longest),
+		cmocka_unit_test(test_facility),
+		cmocka_unit_test(test_bad_uris),
+		cmocka_unit_test(test_path_restart),
+		cmocka_unit_test(test_udp),
+		cmocka_unit_test(test_udp_refused),
+		cmocka_unit_test(test_tcp_broken),
+		cmocka_unit_test(test_tcp_unfinished),
+		cmocka_unit_test(test_tcp_gone_idle),
+		cmocka_unit_test(test_tcp_slow),
+		cmocka_unit_test(test_tcp_name),
 	};
 
 	return cmocka_run_group_tests(tests, test_setup, test_teardown);
