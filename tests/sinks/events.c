@@ -7,7 +7,7 @@
  * reads commands from stdin and answers each with lines, of which the last is "done":
  *
  *   send N RATE     N events, RATE a second (0 = as fast as the sinks take them)
- *   count           a line a sink: URI delivered lost_queue lost_sink waiting
+ *   count           a line a sink, in their order: NAME delivered lost_queue lost_sink waiting
  *   end SECONDS     no more: delivers until then; then as `count`, and it ends
  *
  * Every eighth event is a connect that failed with EADDRNOTAVAIL. Names and paths hold what a process may call itself.
