@@ -150,6 +150,11 @@ $(BUILD)/tests/history-bench: tests/history/bench.c $(HISTORY_PARTS) $(wildcard 
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -O2 -g -Wall -Wextra -o $@ $(filter %.c,$^) -lsqlite3 -lpthread
 
+$(BUILD)/tests/sinks-events: tests/sinks/events.c $(PURE_OBJECTS)
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(PURE_OBJECTS) -lsqlite3 -lpthread
+
 $(BUILD)/tests/list-load: tests/list/load.c
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
@@ -164,7 +169,7 @@ unit-tests: $(UNIT_TESTS)
 test-programs: $(BUILD)/porttrace $(BUILD)/tests/workload $(NARROW) $(BUILD)/tests/stress $(BUILD)/tests/process \
 	$(BUILD)/tests/random $(BUILD)/tests/cli-load $(BUILD)/tests/list-load $(BUILD)/tests/history-make \
 	$(BUILD)/tests/owners-lives $(BUILD)/tests/owners-waits $(BUILD)/tests/free \
-	$(BUILD)/tests/pressure-load
+	$(BUILD)/tests/pressure-load $(BUILD)/tests/sinks-events
 
 # The same sources with the sanitizers, in a build folder of their own.
 asan:
@@ -228,7 +233,7 @@ help:
 	@echo 'sudo make deps           installs what the build needs (Debian packages)'
 	@echo 'sudo make demo           installs, builds, and shows every kind of event on a workload of its own'
 	@echo 'sudo make test           installs, builds, and runs all tests'
-	@echo 'make check SUITES="unit cli"   some suites: unit scenarios schema cli list free pressure metrics lint docs strace kernels public'
+	@echo 'make check SUITES="unit cli"   some suites: unit scenarios schema cli list free pressure metrics sinks lint docs strace kernels public'
 	@echo 'make check-vm KERNEL=6.1 the tests of one kernel of tests/vm/kernels.list'
 	@echo 'make coverage            docs/coverage.md from the results of the tests'
 	@echo 'make soak                a million sockets on each kernel: minutes (SOAK_KERNELS=6.1)'

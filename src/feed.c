@@ -8,7 +8,9 @@
 
 #include "json_lines.h"
 
-static const struct feed_ops *const feed_registry[] = { &feed_stdout, &feed_file, &feed_unix };
+static const struct feed_ops *const feed_registry[] = {
+	&feed_stdout, &feed_file, &feed_unix, &feed_journal, &feed_syslog,
+};
 
 const struct feed_ops *feed_row(size_t i)
 {

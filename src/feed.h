@@ -117,7 +117,7 @@ struct feed_ops {
 	void (*close)(void *state); /* on the main thread; accepts NULL */
 };
 
-extern const struct feed_ops feed_stdout, feed_file, feed_unix;
+extern const struct feed_ops feed_stdout, feed_file, feed_unix, feed_journal, feed_syslog;
 
 /* NULL if there is no feed of that scheme. */
 const struct feed_ops *feed_find(const char *scheme);

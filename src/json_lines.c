@@ -11,6 +11,7 @@
 #include "json_out.h"
 #include "owners.h"
 #include "pool_kind.h"
+#include "sides.h"
 
 /* What each further process of a socket may add to that. */
 #define JSON_OWNER_MAX 144
@@ -67,51 +68,12 @@ static void json_time(struct buf *b, struct json_lines_clock *clock, uint64_t ns
 	buf_lit(b, "Z\"");
 }
 
-/* ---- which endpoint stands where ---- */
-
-/* source = who opened the connection, destination = who answers, or the only side there is. */
-struct json_sides {
-	const struct endpoint *source, *destination;
-	const struct port_facts *source_facts, *destination_facts;
-	const char *direction; /* "" = none */
-};
-
-static bool json_has_peer(const struct event *ev)
-{
-	return ev->kind == EVENT_CONNECT || ev->kind == EVENT_ACCEPT || ev->role != ROLE_UNKNOWN ||
-	       ev->remote.ip_version;
-}
-
-static enum event_role json_role(const struct event *ev)
-{
-	return ev->kind == EVENT_CONNECT  ? ROLE_EGRESS
-	       : ev->kind == EVENT_ACCEPT ? ROLE_INGRESS
-					  : ev->role;
-}
-
-static struct json_sides json_sides_of(const struct event *ev)
-{
-	enum event_role role = json_role(ev);
-	/* A bind that got nothing shows what it wanted. */
-	bool wanted = ev->kind == EVENT_BIND && ev->outcome != OUTCOME_SUCCESS && ev->has_requested;
-	const struct endpoint *local = wanted ? &ev->requested : &ev->local;
-
-	if (ev->kind == EVENT_BIND || ev->kind == EVENT_LISTEN || !json_has_peer(ev) ||
-	    (ev->socket_state && !ev->remote.has_port))
-		return (struct json_sides){ NULL, local, NULL, &ev->local_facts, "" };
-	if (role == ROLE_INGRESS)
-		return (struct json_sides){ &ev->remote, local, &ev->remote_facts, &ev->local_facts,
-					    "ingress" };
-	return (struct json_sides){ local, &ev->remote, &ev->local_facts, &ev->remote_facts,
-				    event_role_names[role] };
-}
-
 /* ---- the parts of a line, in their order ---- */
 
 static void json_event_type(struct buf *b, const struct event *ev)
 {
 	bool ends = ev->kind == EVENT_CLOSE || ev->kind == EVENT_RELEASE;
-	bool peer = ev->kind == EVENT_CONNECT || ev->kind == EVENT_ACCEPT || (ends && json_has_peer(ev));
+	bool peer = ev->kind == EVENT_CONNECT || ev->kind == EVENT_ACCEPT || (ends && sides_has_peer(ev));
 
 	buf_char(b, '[');
 	if (peer)
@@ -196,25 +158,17 @@ static void json_network(struct buf *b, const struct event *ev, const char *dire
 	buf_lit(b, "\"}");
 }
 
-static uint64_t json_bytes_from(const struct event *ev, const struct endpoint *ep)
-{
-	if (!ev->has_bytes)
-		return UINT64_MAX;
-	return ep == &ev->remote ? ev->bytes_received : ev->bytes_sent;
-}
-
-static void json_endpoints(struct buf *b, const struct event *ev, const struct json_sides *sides)
+static void json_endpoints(struct buf *b, const struct event *ev, const struct sides *sides)
 {
 	const struct endpoint *src = sides->source, *dst = sides->destination;
 
-	if (src && (src->ip_version || (src->has_port && src->port))) {
+	if (sides_is_source_known(sides)) {
 		buf_lit(b, ",\"source\":");
-		json_endpoint(b, src, false, json_bytes_from(ev, src));
+		json_endpoint(b, src, false, sides_bytes_from(ev, src));
 	}
-	/* Port 0 of a peer is what a program really may have asked for. */
-	if (dst->ip_version || (dst->has_port && (dst->port || dst == &ev->remote))) {
+	if (sides_is_destination_known(ev, sides)) {
 		buf_lit(b, ",\"destination\":");
-		json_endpoint(b, dst, dst == &ev->remote, json_bytes_from(ev, dst));
+		json_endpoint(b, dst, dst == &ev->remote, sides_bytes_from(ev, dst));
 	}
 }
 
@@ -542,7 +496,7 @@ static void json_holder(struct buf *b, const struct event *ev, enum json_detail 
 	buf_char(b, '}');
 }
 
-static void json_porttrace(struct buf *b, const struct event *ev, const struct json_sides *sides,
+static void json_porttrace(struct buf *b, const struct event *ev, const struct sides *sides,
 			   enum json_detail detail)
 {
 	bool first = false;
@@ -591,7 +545,7 @@ static void json_agent(struct buf *b, const struct json_lines *js)
 static void json_line(struct buf *b, struct json_lines *js, const struct event *ev,
 		      enum json_detail detail)
 {
-	struct json_sides sides = json_sides_of(ev);
+	struct sides sides = sides_of(ev);
 
 	buf_lit(b, "{\"@timestamp\":");
 	json_time(b, &js->clock, ev->time_ns);

@@ -12,14 +12,13 @@
 #include <time.h>
 
 #include "../human.h"
+#include "../result.h"
 #include "../visible.h"
 #include "output.h"
 
 #define TABLE_LINE_MAX 4096
 #define TABLE_VERDICT_MAX 16384
 #define TABLE_SERVICE_MAX 64
-/* In a pool with room a search takes some microseconds. */
-#define TABLE_SLOW_SEARCH_NS 100000
 
 struct table {
 	struct output out;
@@ -80,174 +79,6 @@ static void table_local(struct table_line *line, const struct event *ev)
 	else
 		table_requested(line, bind || !ev->local.ip_version ? &ev->requested : &ev->local,
 				&ev->requested, &ev->local_facts);
-}
-
-static void table_errno(struct buf *b, int error)
-{
-	const char *name = strerrorname_np(error);
-
-	if (name) {
-		buf_str(b, name);
-	} else {
-		buf_lit(b, "errno ");
-		buf_u64(b, (uint64_t)error);
-	}
-}
-
-/* "after 1.2s, sent 12, got 3.4k, closed by remote, time-wait, SIGKILL" */
-static void table_end(struct table_line *line, const struct event *ev)
-{
-	const char *exit_name = ev->exit_signal ? sigabbrev_np(ev->exit_signal) : NULL;
-
-	if (ev->duration_ns) {
-		buf_lit(line->b, " after ");
-		human_duration(line->b, ev->duration_ns);
-	}
-	if (ev->has_bytes) {
-		buf_lit(line->b, ", sent ");
-		human_bytes(line->b, ev->bytes_sent);
-		buf_lit(line->b, " got ");
-		human_bytes(line->b, ev->bytes_received);
-	}
-	if (ev->closer == CLOSER_REMOTE)
-		buf_lit(line->b, ", by peer");
-	if (ev->close_state > CLOSE_STATE_CLOSED) {
-		buf_lit(line->b, ", ");
-		buf_str(line->b, close_state_names[ev->close_state]);
-	}
-	if (ev->exiting) {
-		buf_str(line->b, exit_name ? ", SIG" : ", ");
-		buf_str(line->b, exit_name ? exit_name : "exit");
-	}
-}
-
-/* "nginx (pid 977)", "curl (pid 8, exited)", "user alice", "an unknown process" */
-static void table_holder_process(struct table_line *line, const struct holder *holder)
-{
-	if (!holder->pid && holder->has_uid) {
-		buf_lit(line->b, "user ");
-		if (holder->user[0])
-			table_text(line, holder->user, sizeof(holder->user));
-		else
-			buf_u64(line->b, holder->uid);
-		return;
-	}
-	if (!holder->pid) {
-		buf_lit(line->b, "an unknown process");
-		return;
-	}
-	table_text(line, holder->name, sizeof(holder->name));
-	buf_lit(line->b, " (pid ");
-	buf_u64(line->b, holder->pid);
-	buf_str(line->b, holder->exited ? ", exited)" : ")");
-}
-
-/* "in use by nginx (pid 977), listener", "TIME_WAIT of curl (pid 8, exited), free in 42 s" */
-static void table_holder(struct table_line *line, const struct event *ev)
-{
-	const struct holder *holder = &ev->holder;
-	bool waits = holder->kind == HOLDER_TIME_WAIT;
-
-	buf_str(line->b, waits ? " TIME_WAIT of " : ev->error ? " in use by " : " port of ");
-	table_holder_process(line, holder);
-	if (!waits) {
-		buf_lit(line->b, ", ");
-		buf_str(line->b, holder_kind_names[holder->kind]);
-	} else if (holder->has_expires) {
-		buf_lit(line->b, ", free in ");
-		buf_u64(line->b, holder->expires_s);
-		buf_lit(line->b, " s");
-	}
-}
-
-static void table_failure(struct table_line *line, const struct event *ev)
-{
-	const char *words = ev->error > 0 ? strerrordesc_np(ev->error) : NULL;
-
-	if (ev->aborted)
-		buf_lit(line->b, "aborted");
-	else if (ev->error > 0)
-		table_errno(line->b, ev->error);
-	else
-		buf_lit(line->b, "failed");
-	if (ev->has_holder) {
-		table_holder(line, ev);
-	} else if (ev->reason[0] && (!ev->aborted || ev->wall)) {
-		buf_char(line->b, ' ');
-		table_text(line, ev->reason, sizeof(ev->reason));
-	} else if (words && !ev->aborted) {
-		buf_char(line->b, ' ');
-		buf_str(line->b, words);
-	}
-	if (ev->kind == EVENT_CLOSE) {
-		table_end(line, ev);
-	} else if (ev->duration_ns) {
-		buf_lit(line->b, " after ");
-		human_duration(line->b, ev->duration_ns);
-	}
-}
-
-static void table_success(struct table_line *line, const struct event *ev)
-{
-	buf_lit(line->b, "ok");
-	if (ev->kind == EVENT_LISTEN && ev->has_backlog) {
-		buf_lit(line->b, " backlog ");
-		buf_u64(line->b, ev->backlog);
-	} else if (ev->kind != EVENT_CLOSE && ev->duration_ns) {
-		buf_char(line->b, ' ');
-		human_duration(line->b, ev->duration_ns);
-	}
-	if (ev->reason[0]) {
-		buf_char(line->b, ' ');
-		table_text(line, ev->reason, sizeof(ev->reason));
-	}
-	if (ev->kind == EVENT_CLOSE)
-		table_end(line, ev);
-	if (ev->has_port_free)
-		buf_str(line->b, ev->port_free ? ", port free" : ", port still held by others");
-}
-
-/* ", connect pool, 2nd half, search 912us": only where the search was not as short as it can be. */
-static void table_pool(struct table_line *line, const struct event *ev)
-{
-	bool second = ev->half == EVENT_HALF_SECOND, slow = ev->has_search && ev->search_ns >= TABLE_SLOW_SEARCH_NS;
-
-	if (!ev->pool || (!second && !slow && !ev->pool_capacity))
-		return;
-	buf_lit(line->b, ", ");
-	buf_str(line->b, event_pool_names[ev->pool]);
-	buf_str(line->b, second ? " pool, 2nd half" : " pool");
-	if (ev->pool_capacity) {
-		buf_lit(line->b, ", ");
-		buf_u64(line->b, ev->pool_used);
-		buf_lit(line->b, " of ");
-		buf_u64(line->b, ev->pool_capacity);
-	}
-	if (ev->has_search) {
-		buf_lit(line->b, ", search ");
-		human_duration(line->b, ev->search_ns);
-	}
-}
-
-static void table_result(struct table_line *line, const struct event *ev)
-{
-	if (ev->outcome == OUTCOME_SUCCESS) {
-		table_success(line, ev);
-	} else if (ev->outcome == OUTCOME_FAILURE) {
-		table_failure(line, ev);
-	} else {
-		buf_lit(line->b, "unknown");
-		if (ev->reason[0]) {
-			buf_char(line->b, ' ');
-			table_text(line, ev->reason, sizeof(ev->reason));
-		}
-	}
-	if (ev->repeats) {
-		buf_lit(line->b, " x");
-		buf_u64(line->b, ev->repeats);
-	}
-	if (line->t->wide)
-		table_pool(line, ev);
 }
 
 /* ---- columns ---- */
@@ -340,7 +171,7 @@ static void table_cell_result(struct table_line *line, const struct event *ev)
 
 	if (red)
 		buf_lit(line->b, "\033[31m");
-	table_result(line, ev);
+	result_text(line->b, ev, line->t->wide);
 	if (red)
 		buf_lit(line->b, "\033[0m");
 }
