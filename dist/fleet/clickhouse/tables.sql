@@ -169,7 +169,8 @@ ORDER BY (minute, cause, error, action, host, process);
 
 -- The views. visitParamExtract* finds the first member of that name, however deep. So a line is cut in two where the object
 -- `porttrace` begins: in the first part the names of the objects are there once. A string cannot look like a member: its
--- quotes are escaped. (WITH and no subquery: 18.16 runs the outermost SELECT of a view only.)
+-- quotes are escaped. But it can have braces, which visitParamExtractRaw counts: objects with strings of the user's are taken
+-- by a regular expression (`object`). WITH and no subquery: 18.16 runs the outermost SELECT of a view only.
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS porttrace.inbox_lines TO porttrace.lines AS
 WITH
@@ -178,7 +179,7 @@ SELECT
     toStartOfMinute(parseDateTimeBestEffortOrZero(visitParamExtractString(line, '@timestamp'), 'UTC')) AS minute,
     visitParamExtractString(visitParamExtractRaw(head, 'host'), 'name') AS host,
     visitParamExtractString(visitParamExtractRaw(head, 'agent'), 'ephemeral_id') AS run,
-    visitParamExtractUInt(visitParamExtractRaw(head, 'event'), 'sequence') AS sequence,
+    visitParamExtractUInt(substring(head, position(head, '"event":{')), 'sequence') AS sequence,
     line
 FROM porttrace.inbox;
 
@@ -192,7 +193,7 @@ SELECT
     parseDateTimeBestEffortOrZero(visitParamExtractString(line, '@timestamp'), 'UTC') AS time,
     visitParamExtractString(visitParamExtractRaw(head, 'host'), 'name') AS host,
     visitParamExtractString(visitParamExtractRaw(head, 'agent'), 'ephemeral_id') AS run,
-    visitParamExtractUInt(visitParamExtractRaw(head, 'event'), 'sequence') AS sequence,
+    visitParamExtractUInt(substring(head, position(head, '"event":{')), 'sequence') AS sequence,
     visitParamExtractUInt(tail, 'seen') AS seen,
     visitParamExtractUInt(tail, 'emitted') AS emitted,
     visitParamExtractUInt(tail, 'filtered') AS filtered,
@@ -204,11 +205,12 @@ WHERE position(line, '"dataset":"porttrace.stats"') > 0;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS porttrace.inbox_events TO porttrace.events AS
 WITH
+    '(\\{(?:[^{}"]|"(?:[^"\\\\]|\\\\.)*"|\\{(?:[^{}"]|"(?:[^"\\\\]|\\\\.)*")*\\})*\\})' AS object,
     position(line, ',"porttrace":{"schema":') AS cut,
     substring(line, 1, cut) AS head,
     substring(line, cut + 1) AS tail,
     visitParamExtractString(head, '@timestamp') AS stamp,
-    visitParamExtractRaw(head, 'event') AS event,
+    extract(head, concat(',"event":', object)) AS event,
     visitParamExtractRaw(head, 'network') AS network,
     visitParamExtractRaw(head, 'source') AS source,
     visitParamExtractRaw(head, 'destination') AS destination,
@@ -216,14 +218,14 @@ WITH
     way = 'egress' OR (way = '' AND source != '') AS local_is_source,
     if(local_is_source, source, destination) AS local,
     if(local_is_source, destination, source) AS remote,
-    visitParamExtractRaw(head, 'process') AS process_object,
-    visitParamExtractRaw(head, 'user') AS user_object,
+    extract(head, concat(',"process":', object)) AS process_object,
+    extract(head, concat(',"user":', object)) AS user_object,
     visitParamExtractString(user_object, 'name') AS user_name,
-    visitParamExtractRaw(tail, 'pool') AS pool_object,
+    extract(tail, concat(',"pool":', object)) AS pool_object,
     visitParamExtractRaw(tail, 'source') AS source_facts,
     visitParamExtractRaw(tail, 'destination') AS destination_facts,
     visitParamExtractRaw(tail, 'socket') AS socket,
-    visitParamExtractRaw(tail, 'holder') AS holder_object
+    extract(tail, concat(',"holder":', object)) AS holder_object
 SELECT
     toStartOfMinute(time) AS minute,
     parseDateTimeBestEffortOrZero(stamp, 'UTC') AS time,
