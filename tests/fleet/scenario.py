@@ -13,6 +13,24 @@ import random
 import sys
 from datetime import datetime, timedelta, timezone
 
+# Of what runs on servers: name, executable, command line, unit, whether in a container, how often.
+PROGRAMS = [
+    ("nginx", "/usr/sbin/nginx", "nginx: worker process", "nginx.service", False, 18),
+    ("envoy", "/usr/local/bin/envoy", "/usr/local/bin/envoy -c /etc/envoy/envoy.yaml --concurrency 4 --drain-time-s 45", "", True, 20),
+    ("java", "/usr/lib/jvm/java-17/bin/java", "java -Xms2g -Xmx2g -XX:+UseG1GC -Dspring.profiles.active=prod -jar /app/orders.jar", "",
+     True, 16),
+    ("python3", "/usr/bin/python3.11", "/usr/bin/python3 -m gunicorn shop.wsgi:application --workers 8 --bind 0.0.0.0:8000", "", True, 9),
+    ("node", "/usr/bin/node", "node /srv/web/dist/server.js --port 3000", "", True, 9),
+    ("postgres", "/usr/lib/postgresql/15/bin/postgres", "postgres: 15/main: shop orders 10.0.3.9(51234) idle", "postgresql@15-main.service",
+     False, 8),
+    ("redis-server", "/usr/bin/redis-server", "/usr/bin/redis-server 127.0.0.1:6379", "redis-server.service", False, 5),
+    ("systemd-resolve", "/usr/lib/systemd/systemd-resolved", "/lib/systemd/systemd-resolved", "systemd-resolved.service", False, 5),
+    ("node_exporter", "/usr/bin/prometheus-node-exporter", "/usr/bin/prometheus-node-exporter", "prometheus-node-exporter.service",
+     False, 3),
+    ("kubelet", "/usr/bin/kubelet", "/usr/bin/kubelet --config=/var/lib/kubelet/config.yaml --node-ip=10.0.3.9", "kubelet.service", False, 3),
+    ("curl", "/usr/bin/curl", "curl -sf http://127.0.0.1:8080/health", "cron.service", False, 2),
+    ("sshd", "/usr/sbin/sshd", "sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups", "ssh.service", False, 1),
+]
 BASE = int(datetime(2026, 11, 22, 23, 50, tzinfo=timezone.utc).timestamp())
 SECOND = 10**9
 
@@ -184,25 +202,39 @@ def fleet(real, hosts, events):
 
 
 def vary(record, host, turn):
-    """What differs on another host and at another time: process ids, cookies, ephemeral ports, addresses, durations."""
-    def shift(side, by):
-        if side and side.get("port", 0) >= 32768:
-            side["port"] = 32768 + (side["port"] + by) % 28232
-    by = turn * 7919 + host * 104729
-    if "process" in record:
-        p = record["process"]
-        for key in p, p.get("thread", {}), p.get("parent", {}):
-            for name in "pid", "id":
-                if name in key:
-                    key[name] = 1000 + (key[name] + by) % 4190000
+    """What differs on another host and at another time: programs, process ids, cookies, ports, addresses, durations."""
+    pid = record.get("process", {}).get("pid", 0) + turn * 7919 + host * 104729
+    vary_process(record, host, 1000 + pid % 4190000)
+    peer = f"10.{host % 8}.{random.choice((3, 4))}.{random.choice((5, 7, 9, 12, 40, 41, 42, 200))}"
+    by = turn * 7919 + host * 104729 + random.randrange(3) * 2
     for side in record.get("source"), record.get("destination"):
-        shift(side, by)
-        if side and side["ip"] == "127.0.0.1":
-            side["ip"] = f"10.{host % 8}.{turn % 4}.{random.choice((5, 7, 9, 12, 200))}"
+        if side and side.get("port", 0) >= 10000:
+            side["port"] = 32768 + (side["port"] + by) % 28232
+        if side and side["ip"] in ("127.0.0.1", "::1"):
+            side["ip"] = peer
     if "duration" in record["event"]:
         record["event"]["duration"] = int(record["event"]["duration"] * random.lognormvariate(0, 1)) + 1
     if "cookie" in record.get("porttrace", {}).get("socket", {}):
-        record["porttrace"]["socket"]["cookie"] += by
+        record["porttrace"]["socket"]["cookie"] += by * 13
+
+
+def vary_process(record, host, pid):
+    """The same process id is the same program, one of some ten on each host."""
+    if "process" not in record:
+        return
+    choice = random.Random(pid * 31 + host)
+    name, executable, words, unit, contained, _ = choice.choices(PROGRAMS, [program[-1] for program in PROGRAMS])[0]
+    p = record["process"]
+    p.update({"pid": pid, "thread": {"id": pid + choice.randrange(2)}, "parent": {"pid": 1 + choice.randrange(3) * 800}, "name": name})
+    p.update({"executable": executable, "command_line": words, "start": stamp(at(-choice.randrange(9000), 7, choice.randrange(SECOND)))})
+    record["user"] = {"id": str(100 + len(name)), "name": name[:8]}
+    if unit:
+        record["porttrace"]["unit"] = unit
+    if contained:
+        identity = hashlib.sha256(f"{host} {name} {pid % 3}".encode()).hexdigest()
+        record["container"] = {"id": identity, "runtime": "containerd"}
+        record["orchestrator"] = {"type": "kubernetes", "resource": {"type": "pod", "id": f"{identity[:8]}-{identity[8:12]}-4a5b"}}
+        record["porttrace"] = record.pop("porttrace") # the last, as it is written
 
 
 def main():

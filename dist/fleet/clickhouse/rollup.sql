@@ -1,12 +1,13 @@
 -- SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 --
--- Counts the whole minutes of [from, to) into the rollups. To be run each minute, over the last few, so that late records
--- are counted too; any number of times, over any time whose events are still there.
+-- Counts the whole minutes of [from, to) into the rollups. To be run each minute, over the last few, so that late
+-- records are counted too; any number of times, over any time whose events are still there.
 --
 --   * * * * * dist/fleet/ask --quiet dist/fleet/clickhouse/rollup.sql from=now-5m to=now
 
 INSERT INTO porttrace.minute_host
-SELECT minute, host, action, outcome, count() AS events, sum(bytes_sent) AS bytes_sent, sum(bytes_received) AS bytes_received
+SELECT minute, host, action, outcome, count() AS events,
+    sum(bytes_sent) AS bytes_sent, sum(bytes_received) AS bytes_received
 FROM porttrace.events FINAL
 WHERE minute >= toStartOfMinute({from:DateTime}) AND minute < toStartOfMinute({to:DateTime})
 GROUP BY minute, host, action, outcome;

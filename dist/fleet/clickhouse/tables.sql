@@ -5,11 +5,11 @@
 --   dist/fleet/ask dist/fleet/clickhouse/tables.sql
 --   ... --data-binary @events.jsonl "$URL/?format_csv_delimiter=%01&query=INSERT+INTO+porttrace.inbox+FORMAT+CSV"
 --
--- For ClickHouse 18.16 (Debian 12) and every later one: so no nested JSON, DateTime64, TTL, codec or LowCardinality, which a
--- present one can have: present.sql and kafka.sql.
+-- For ClickHouse 18.16 (Debian 12) and every later one: so no nested JSON, DateTime64, TTL, codec or LowCardinality,
+-- which a present one can have: present.sql and kafka.sql.
 --
--- Delivery is at least once. A record is identified by (host, run, sequence): what comes twice is merged away later, and
--- FINAL, which every query here says, does not see it before either.
+-- Delivery is at least once. A record is identified by (host, run, sequence): what comes twice is merged away later,
+-- and FINAL, which queries that count say, does not see it before either.
 
 CREATE DATABASE IF NOT EXISTS porttrace;
 
@@ -33,8 +33,8 @@ ENGINE = ReplacingMergeTree
 PARTITION BY toDate(minute)
 ORDER BY (minute, host, run, sequence, cityHash64(line));
 
--- One row for each thing that happened to a socket. The service's side stands in JSON's `destination`; here the two sides
--- are named as an operator asks for them: `local` is the host's own.
+-- One row for each thing that happened to a socket. The service's side stands in JSON's `destination`; here the two
+-- sides are named as an operator asks for them: `local` is the host's own.
 CREATE TABLE IF NOT EXISTS porttrace.events
 (
     minute DateTime('UTC'),
@@ -102,9 +102,9 @@ ENGINE = ReplacingMergeTree
 PARTITION BY toDate(minute)
 ORDER BY (minute, host, run, sequence);
 
--- The rollups: one row a minute. rollup.sql counts a minute anew out of the events that are there, each once, and the row
--- with more events replaces the one with fewer: so neither duplicates nor late records make them wrong. A view on `inbox`
--- would be cheaper and would count each duplicate.
+-- The rollups: one row a minute. rollup.sql counts a minute anew out of the events that are there, each once, and the
+-- row with more events replaces the one with fewer: so neither duplicates nor late records make them wrong. A view on
+-- `inbox` would be cheaper and would count each duplicate.
 
 CREATE TABLE IF NOT EXISTS porttrace.minute_host
 (
@@ -167,10 +167,11 @@ ENGINE = ReplacingMergeTree(events)
 PARTITION BY toStartOfMonth(minute)
 ORDER BY (minute, cause, error, action, host, process);
 
--- The views. visitParamExtract* finds the first member of that name, however deep. So a line is cut in two where the object
--- `porttrace` begins: in the first part the names of the objects are there once. A string cannot look like a member: its
--- quotes are escaped. But it can have braces, which visitParamExtractRaw counts: objects with strings of the user's are taken
--- by a regular expression (`object`). WITH and no subquery: 18.16 runs the outermost SELECT of a view only.
+-- The views. visitParamExtract* finds the first member of that name, however deep. So a line is cut in two where the
+-- object `porttrace` begins: in the first part the names of the objects are there once. A string cannot look like a
+-- member: its quotes are escaped. But it can have braces, which visitParamExtractRaw counts: objects with strings of
+-- the user's are taken by a regular expression (`object`). WITH and no subquery: 18.16 runs the outermost SELECT of a
+-- view only.
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS porttrace.inbox_lines TO porttrace.lines AS
 WITH

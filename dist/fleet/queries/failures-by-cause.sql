@@ -4,7 +4,8 @@
 --
 --   ask failures-by-cause.sql from=now-6h to=now step=600
 --
--- A row for each cause in each `step` seconds, out of the rollup: whole minutes. A cause that is empty was not found out.
+-- A row for each cause in each `step` seconds, out of the rollup: whole minutes. A cause that is empty was not found
+-- out.
 SELECT
     toDateTime(intDiv(toUnixTimestamp(minute), {step:UInt32}) * {step:UInt32}, 'UTC') AS start,
     cause,

@@ -4,9 +4,9 @@
 --
 --   ask lost.sql from=now-1h to=now
 --
--- lost_*   as the run counts itself: in the kernel's ring, in the queue before the sink, by the sink
--- missing  sequence numbers that are not here, between the first and the last that are: lost in porttrace's queue or sink, or
---          behind it (Kafka, this table)
+--   lost_*   as the run counts itself: in the kernel's ring, in the queue before the sink, by the sink
+--   missing  sequence numbers that are not here, between the first and the last that are: lost in porttrace's queue or
+--            sink, or behind it (Kafka, this table)
 SELECT host, run, sum(lost_kernel) AS lost_in_kernel, sum(lost_queue) AS lost_in_queue, sum(lost_sink) AS lost_in_sink,
     sum(span) - sum(here) AS missing
 FROM

@@ -4,9 +4,10 @@
 --
 --   ask near-exhaustion.sql from=now-10m to=now percent=80 limit=50
 --
--- One row for each pool of ports: a network namespace of a host, and a destination (none: bind to port 0). It is shown if
+-- One row for each pool of ports: a network namespace of a host, and a destination (none: bind to port 0). It is
+-- shown if
 --   exhausted    calls found no port, or
---   walls        the first half of the range became full: half the ports are taken, and each search is slow from then on, or
+--   walls        the first half of the range became full: half the ports are taken, each search is slow from then, or
 --   second_half  ports of the second half are given out: it still is, or
 --   used_percent of the ports are in use, as porttrace found when it looked, at least so many.
 SELECT

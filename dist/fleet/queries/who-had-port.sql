@@ -7,8 +7,8 @@
 -- One row for each process and the way it came to the port, with the number of its sockets. A port is used from its
 -- assignment until the socket's close; then, if that left it in TIME_WAIT, until the kernel gave it back (porttrace
 -- -e all,release says when; without that, 60 s are taken). A close tells the socket's life, so sockets older than the
--- tracer are found too, once they have closed. A socket whose close was not recorded, because the tracer had ended, looks
--- as if it was still open. Looks back 7 days, and 1 day on.
+-- tracer are found too, once they have closed. A socket whose close was not recorded, because the tracer had ended,
+-- looks as if it was still open. Looks back 7 days, and 1 day on. (No FINAL: sockets are counted, not events.)
 SELECT
     role,
     pid,
@@ -44,7 +44,7 @@ FROM
     FROM
     (
         SELECT *, toInt64(toUnixTimestamp(time)) * 1000000000 + nanosecond AS t
-        FROM porttrace.events FINAL
+        FROM porttrace.events
         WHERE minute >= {at:DateTime} - 7 * 86400 AND minute <= {at:DateTime} + 86400
             AND host = {host:String} AND local_port = {port:UInt16}
             AND (outcome != 'failure' OR action = 'close')
