@@ -148,6 +148,8 @@ def changes_hands(run):
     run.event(at(8, 30), "close", 100, nginx, None, ("0.0.0.0", 8080), duration=509 * SECOND, state="closed", user="www")
     run.event(at(8, 40), "bind", 105, python, None, ("0.0.0.0", 8080))
     run.event(at(8, 41), "listen", 105, python, None, ("0.0.0.0", 8080))
+    run.event(at(9), "connect", 106, python, here, ("10.0.0.7", 1), "egress", outcome="failure", error="ECONNREFUSED",
+              cause="refused")
     run.event(at(9, 59), "close", 50, (12, "oldd", "/sbin/oldd"), None, ("0.0.0.0", 9090), duration=172800 * SECOND, state="closed")
 
 
