@@ -92,7 +92,7 @@ SCENARIO_SOURCES := $(wildcard tests/scenarios/*.c)
 $(BUILD)/tests/unit/%: tests/unit/%.c $(wildcard tests/unit/*.h) $(PURE_OBJECTS)
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(PURE_OBJECTS) -lcmocka -lsqlite3 -lpthread
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(PURE_OBJECTS) -lcmocka -lsqlite3 -lz -lpthread
 
 $(BUILD)/tests/workload: $(SCENARIO_SOURCES) $(wildcard tests/scenarios/*.h)
 	$(call say,TEST,$@)
@@ -150,6 +150,11 @@ $(BUILD)/tests/history-bench: tests/history/bench.c $(HISTORY_PARTS) $(wildcard 
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) -O2 -g -Wall -Wextra -o $@ $(filter %.c,$^) -lsqlite3 -lpthread
 
+$(BUILD)/tests/replay-%: tests/replay/%.c $(PURE_OBJECTS)
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(PURE_OBJECTS) -lsqlite3 -lz -lpthread
+
 $(BUILD)/tests/list-load: tests/list/load.c
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
@@ -164,7 +169,7 @@ unit-tests: $(UNIT_TESTS)
 test-programs: $(BUILD)/porttrace $(BUILD)/tests/workload $(NARROW) $(BUILD)/tests/stress $(BUILD)/tests/process \
 	$(BUILD)/tests/random $(BUILD)/tests/cli-load $(BUILD)/tests/list-load $(BUILD)/tests/history-make \
 	$(BUILD)/tests/owners-lives $(BUILD)/tests/owners-waits $(BUILD)/tests/free \
-	$(BUILD)/tests/pressure-load
+	$(BUILD)/tests/pressure-load $(BUILD)/tests/replay-make
 
 # The same sources with the sanitizers, in a build folder of their own.
 asan:

@@ -32,10 +32,24 @@ struct json_clock {
 	char text[19];
 };
 
+/* The fields of an event that tell who did it; they stand together. */
+#define JSON_WHO_FIRST offsetof(struct event, pid)
+#define JSON_WHO_SIZE (offsetof(struct event, unit) - JSON_WHO_FIRST)
+#define JSON_WHO_TEXT_MAX 1024
+#define JSON_WHO_SLOTS 256 /* a byte of a hash */
+
+/* What was written of them last time: half of a line, and the same for each event of a thread. */
+struct json_who {
+	size_t len; /* 0 = empty */
+	char fields[JSON_WHO_SIZE];
+	char text[JSON_WHO_TEXT_MAX];
+};
+
 struct json {
 	struct output out;
 	struct json_clock clock, start_clock;
 	char hostname[JSON_HOSTNAME_MAX + 1];
+	struct json_who who[JSON_WHO_SLOTS];
 };
 
 /* ---- times ---- */
@@ -307,6 +321,34 @@ static void json_host(struct buf *b, const struct json *js)
 	buf_lit(b, ",\"host\":{\"name\":");
 	json_text(b, js->hostname, sizeof(js->hostname));
 	buf_char(b, '}');
+}
+
+static void json_write_who(struct buf *b, struct json *js, const struct event *ev, enum json_detail detail)
+{
+	json_process(b, js, ev, detail);
+	json_user(b, ev);
+	json_host(b, js);
+	if (detail > JSON_IDENTITY_ONLY)
+		json_container(b, ev);
+}
+
+/* Of the whole of it, remembered. */
+static void json_whole_who(struct buf *b, struct json *js, const struct event *ev)
+{
+	const char *fields = (const char *)ev + JSON_WHO_FIRST;
+	struct json_who *who = &js->who[(ev->pid * 0x9e3779b1u + ev->tid * 0x85ebca77u) >> 24];
+	size_t before = b->len;
+
+	if (who->len && !memcmp(who->fields, fields, sizeof(who->fields))) {
+		buf_bytes(b, who->text, who->len);
+		return;
+	}
+	json_write_who(b, js, ev, JSON_FULL);
+	if (b->overflow || b->len - before > sizeof(who->text))
+		return;
+	who->len = b->len - before;
+	memcpy(who->fields, fields, sizeof(who->fields));
+	memcpy(who->text, b->data + before, who->len);
 }
 
 static void json_assignment(struct buf *b, const struct event *ev)
@@ -585,11 +627,10 @@ static void json_line(struct buf *b, struct json *js, const struct event *ev,
 	json_error(b, ev);
 	json_network(b, ev, sides.direction);
 	json_endpoints(b, ev, &sides);
-	json_process(b, js, ev, detail);
-	json_user(b, ev);
-	json_host(b, js);
-	if (detail > JSON_IDENTITY_ONLY)
-		json_container(b, ev);
+	if (detail == JSON_FULL)
+		json_whole_who(b, js, ev);
+	else
+		json_write_who(b, js, ev, detail);
 	json_porttrace(b, ev, &sides, detail);
 	buf_lit(b, "}\n");
 }
@@ -598,14 +639,13 @@ static void json_line(struct buf *b, struct json *js, const struct event *ev,
 
 static int json_open(const struct sink_options *opts, void **ret_state)
 {
-	struct json *js = malloc(sizeof(*js));
+	struct json *js = calloc(1, sizeof(*js));
 
 	if (!js)
 		return -ENOMEM;
 	output_init(&js->out, opts->fd);
 	json_clock_set(&js->clock, 0);
 	json_clock_set(&js->start_clock, 0);
-	memset(js->hostname, 0, sizeof(js->hostname));
 	if (opts->hostname)
 		memcpy(js->hostname, opts->hostname, strnlen(opts->hostname, JSON_HOSTNAME_MAX));
 	*ret_state = js;
