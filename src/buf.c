@@ -53,13 +53,28 @@ void buf_pad(struct buf *b, size_t from, size_t column)
 		memset(to, ' ', column - have);
 }
 
+static char *buf_octet(char *to, unsigned int v)
+{
+	if (v >= 100) {
+		*to++ = (char)('0' + v / 100);
+		v %= 100;
+	} else if (v < 10) {
+		*to++ = (char)('0' + v);
+		return to;
+	}
+	memcpy(to, buf_pairs + v * 2, 2);
+	return to + 2;
+}
+
 static void buf_ipv4(struct buf *b, const uint8_t *addr)
 {
-	for (int i = 0; i < 4; i++) {
-		if (i)
-			buf_char(b, '.');
-		buf_u64_padded(b, addr[i], addr[i] < 10 ? 1 : addr[i] < 100 ? 2 : 3);
+	char text[16], *to = buf_octet(text, addr[0]);
+
+	for (int i = 1; i < 4; i++) {
+		*to++ = '.';
+		to = buf_octet(to, addr[i]);
 	}
+	buf_bytes(b, text, (size_t)(to - text));
 }
 
 void buf_ip(struct buf *b, const uint8_t addr[16], uint8_t ip_version)
