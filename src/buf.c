@@ -29,6 +29,13 @@ void buf_u64_padded(struct buf *b, uint64_t v, int digits)
 
 	if (!to)
 		return;
+	if (v <= UINT32_MAX) { /* which is divided faster */
+		uint32_t w = (uint32_t)v;
+
+		for (; digits >= 2; digits -= 2, w /= 100)
+			memcpy(to + digits - 2, buf_pairs + w % 100 * 2, 2);
+		v = w;
+	}
 	/* Two digits a division: most of the time of a line goes into its numbers. */
 	for (; digits >= 2; digits -= 2, v /= 100)
 		memcpy(to + digits - 2, buf_pairs + v % 100 * 2, 2);
@@ -36,9 +43,30 @@ void buf_u64_padded(struct buf *b, uint64_t v, int digits)
 		*to = (char)('0' + v % 10);
 }
 
+/* Ports, descriptors: most numbers are short. */
+static void buf_short(struct buf *b, uint32_t v)
+{
+	uint32_t high = v / 100, low = v % 100;
+	char text[4];
+
+	memcpy(text, buf_pairs + high * 2, 2);
+	memcpy(text + 2, buf_pairs + low * 2, 2);
+	if (v >= 1000)
+		buf_bytes(b, text, 4);
+	else if (v >= 100)
+		buf_bytes(b, text + 1, 3);
+	else if (v >= 10)
+		buf_bytes(b, text + 2, 2);
+	else
+		buf_bytes(b, text + 3, 1);
+}
+
 void buf_u64(struct buf *b, uint64_t v)
 {
-	buf_u64_padded(b, v, buf_digit_count(v));
+	if (v < 10000)
+		buf_short(b, (uint32_t)v);
+	else
+		buf_u64_padded(b, v, buf_digit_count(v));
 }
 
 void buf_pad(struct buf *b, size_t from, size_t column)

@@ -67,11 +67,18 @@ enum format_flag {
 #define FORMAT_SLOTS 1024 /* processes that are remembered at a time */
 #define FORMAT_TEXTS_MAX (4 * 65536)
 #define FORMAT_TEXT_MAX 128
-#define FORMAT_KINDS 8 /* of raw records: each has a last one */
+#define FORMAT_KINDS 8 /* of raw records */
+#define FORMAT_LASTS (FORMAT_KINDS * 32) /* records that others are told as differences to: see format_last() */
 #define FORMAT_WORDS (sizeof(struct raw_event) / 8)
 
-_Static_assert(RAW_KIND_COUNT <= FORMAT_KINDS, "a record of each kind has a last one");
+_Static_assert(RAW_KIND_COUNT <= FORMAT_KINDS, "the last records of each kind have a place");
 _Static_assert(sizeof(struct raw_event) % 8 == 0 && FORMAT_WORDS <= 32, "words, a bit each");
+
+/* A record is most like the last one of its kind and process. */
+static inline size_t format_last(unsigned int kind, uint32_t slot)
+{
+	return kind * 32 + slot % 32;
+}
 
 /* ---- packing: into a struct buf, whose overflow says that there was no room ---- */
 

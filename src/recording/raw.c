@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * A raw record as its difference to the last one of its kind: 4 bytes say which 8-byte words differ, and of each of
+ * A raw record as its difference to the last one of its kind and process: 4 bytes say which 8-byte words differ, and of each of
  * those stand the bytes from the lowest to the highest that differ, exclusive-ored, behind a byte that says which.
  */
 #include "format.h"
@@ -31,30 +31,25 @@ void raw_put(struct buf *b, const uint64_t words[FORMAT_WORDS], const uint64_t b
 
 void raw_get(struct format_in *in, uint64_t words[FORMAT_WORDS])
 {
-	const uint8_t *at = in->at;
+	const uint8_t *at, *end = in->end;
+	unsigned int wrong = 0;
 	uint32_t mask;
 
 	format_get_bytes(in, &mask, sizeof(mask));
-	if (mask >> FORMAT_WORDS)
+	if (mask >> FORMAT_WORDS || in->bad) {
 		in->bad = true;
-	for (at = in->at; mask && !in->bad; mask &= mask - 1) {
-		unsigned int low, count;
+		return;
+	}
+	for (at = in->at; mask && at < end; mask &= mask - 1) {
+		unsigned int low = *at >> 3, count = (*at & 7u) + 1;
 		uint64_t diff;
 
-		if (at >= in->end) {
-			in->bad = true;
-			break;
-		}
-		low = *at >> 3;
-		count = (*at & 7) + 1;
 		memcpy(&diff, at + 1, sizeof(diff)); /* the slack is there for this */
 		at += 1 + count;
-		if (low + count > 8 || at > in->end) {
-			in->bad = true;
-			break;
-		}
-		diff &= UINT64_MAX >> (64 - 8 * count);
-		words[__builtin_ctz(mask)] ^= diff << (8 * low);
+		wrong |= low + count > 8;
+		words[__builtin_ctz(mask)] ^= (diff & UINT64_MAX >> (64 - 8 * count)) << (8 * low & 63);
 	}
-	in->at = at > in->end ? in->end : at;
+	if (mask || wrong || at > end)
+		in->bad = true;
+	in->at = at > end ? end : at;
 }

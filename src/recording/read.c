@@ -31,7 +31,7 @@ struct recording_reader {
 
 	uint64_t time_ns;
 	int64_t boot_offset_ns;
-	uint64_t last[FORMAT_KINDS][FORMAT_WORDS];
+	uint64_t last[FORMAT_LASTS][FORMAT_WORDS];
 	struct facts_process *slots; /* FORMAT_SLOTS */
 	bool used[FORMAT_SLOTS];
 	uint32_t slot;
@@ -437,8 +437,6 @@ static void recording_get_references(struct recording_reader *r, uint64_t flags)
 {
 	struct facts *facts = &r->facts;
 
-	if (!(flags & FORMAT_F_SAME_PROCESS))
-		r->slot = (uint32_t)format_get_below(&r->in, FORMAT_SLOTS);
 	facts->process = r->used[r->slot] ? &r->slots[r->slot] : NULL;
 	facts->start_is_decoded = flags & FORMAT_F_START_DECODED;
 	if ((flags & FORMAT_F_TRUTH) && !(flags & FORMAT_F_SAME_TRUTH))
@@ -454,8 +452,8 @@ static void recording_get_references(struct recording_reader *r, uint64_t flags)
 static void recording_get_event(struct recording_reader *r, struct recording_item *ret)
 {
 	struct facts *facts = &r->facts;
+	uint64_t flags, *last;
 	uint8_t kind = 0;
-	uint64_t flags;
 
 	format_get_bytes(&r->in, &kind, 1);
 	if (kind >= FORMAT_KINDS) {
@@ -463,7 +461,10 @@ static void recording_get_event(struct recording_reader *r, struct recording_ite
 		return;
 	}
 	flags = format_get_below(&r->in, FORMAT_F_ALL + 1);
-	raw_get(&r->in, r->last[kind]);
+	if (!(flags & FORMAT_F_SAME_PROCESS))
+		r->slot = (uint32_t)format_get_below(&r->in, FORMAT_SLOTS);
+	last = r->last[format_last(kind, r->slot)];
+	raw_get(&r->in, last);
 	recording_get_references(r, flags);
 	facts->has_holder = flags & FORMAT_F_HOLDER;
 	if (facts->has_holder)
@@ -475,7 +476,7 @@ static void recording_get_event(struct recording_reader *r, struct recording_ite
 	facts->pool_used = flags & FORMAT_F_POOL ? (uint32_t)format_get_u64(&r->in) : 0;
 	facts->pool_capacity = flags & FORMAT_F_POOL ? (uint32_t)format_get_u64(&r->in) : 0;
 	ret->kind = RECORDING_EVENT;
-	ret->raw = r->last[kind];
+	ret->raw = last;
 }
 
 /* One item of the block; of those that only tell what later ones refer to, nothing comes out. 0 or -errno. */

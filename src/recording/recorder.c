@@ -38,7 +38,7 @@ struct recorder {
 	struct facts_truth truth;
 	struct recorder_text texts[RECORDER_TEXT_SLOTS];
 	uint64_t text_count;
-	uint64_t last[FORMAT_KINDS][FORMAT_WORDS];
+	uint64_t last[FORMAT_LASTS][FORMAT_WORDS];
 	char room[FORMAT_BLOCK_SIZE + 2 * FORMAT_ITEM_MAX];
 };
 
@@ -394,8 +394,6 @@ static void recorder_put_verdict(struct buf *b, const struct event_verdict *v, c
 static void recorder_put_facts(struct recorder *rec, struct buf *b, const struct event *ev,
 			       const struct recorder_refs *refs)
 {
-	if (!(refs->flags & FORMAT_F_SAME_PROCESS))
-		format_put_u64(b, refs->slot);
 	if ((refs->flags & FORMAT_F_TRUTH) && !(refs->flags & FORMAT_F_SAME_TRUTH))
 		facts_put_truth(b, &rec->truth);
 	if (refs->flags & FORMAT_F_SERVICES) {
@@ -425,11 +423,13 @@ void recorder_event(struct recorder *rec, const void *raw, const struct event *e
 	}
 	memcpy(&record, raw, sizeof(record));
 	memcpy(words, raw, sizeof(words));
-	last = rec->last[record.kind % FORMAT_KINDS];
 	refs = recorder_refer(rec, b, &record, ev);
+	last = rec->last[format_last(record.kind % FORMAT_KINDS, refs.slot)];
 	buf_char(b, FORMAT_EVENT);
 	buf_char(b, (char)record.kind);
 	format_put_u64(b, refs.flags);
+	if (!(refs.flags & FORMAT_F_SAME_PROCESS))
+		format_put_u64(b, refs.slot);
 	raw_put(b, words, last);
 	memcpy(last, words, sizeof(words));
 	recorder_put_facts(rec, b, ev, &refs);

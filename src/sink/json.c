@@ -744,7 +744,7 @@ static int json_write(void *state, const struct event *ev)
 	if (err)
 		return err;
 	for (int detail = JSON_FULL; line.overflow && detail >= JSON_IDENTITY_ONLY; detail--) {
-		line = output_line(&js->out, max);
+		output_line(&js->out, max, &line);
 		json_line(&line, js, ev, (enum json_detail)detail);
 	}
 	if (line.overflow)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Writes a recording of a machine that was never there, as large as is wanted: make FILE EVENTS. Clients of 8 processes
- * connect to a server of another 8, which accepts; both close. With names, services and the kernel's truth, as the
+ * Writes a recording of a machine that was never there, as large as is wanted: make FILE EVENTS [EVENTS-A-SECOND, 4000
+ * unless given: 1000 connections, and 60,000 ports in TIME_WAIT]. Clients of 8 processes connect to a server of another 8, which accepts; both close. With names, services and the kernel's truth, as the
  * tracing backend tells them; each 64th connection is refused, and each 64th bind finds its port in use.
  */
 #include <arpa/inet.h>
@@ -21,7 +21,7 @@
 struct maker {
 	struct recorder *rec;
 	struct decode decode;
-	uint64_t left, time_ns, cookie, batch;
+	uint64_t left, time_ns, pace_ns, cookie, batch;
 };
 
 static struct raw_event maker_record(struct maker *m, int kind, uint64_t socket, unsigned int process)
@@ -29,7 +29,7 @@ static struct raw_event maker_record(struct maker *m, int kind, uint64_t socket,
 	struct raw_event raw = { .magic = RAW_EVENT_MAGIC, .version = RAW_EVENT_VERSION, .kind = (uint8_t)kind,
 				 .flags = RAW_F_TRUTH | RAW_F_LEADER_COMM | RAW_F_FD | RAW_F_OPTIONS };
 
-	m->time_ns += 700;
+	m->time_ns += m->pace_ns;
 	raw.time_ns = m->time_ns;
 	raw.socket_id = 0xffff888000000000ull + socket * 2240 % 0x3fffffff;
 	raw.cookie = socket;
@@ -108,7 +108,7 @@ static void maker_connection(struct maker *m, uint64_t i)
 	end.how = RAW_HOW_INHERITED;
 	maker_ends(&end, server, 443, client, port);
 	maker_tell(m, &end);
-	raw.time_ns = m->time_ns += 600;
+	raw.time_ns = m->time_ns += m->pace_ns;
 	raw.kind = end.kind = RAW_CLOSE;
 	raw.how = end.how = RAW_HOW_NONE;
 	raw.flags = (raw.flags & ~(uint32_t)RAW_F_SEARCH) | RAW_F_BYTES;
@@ -118,7 +118,7 @@ static void maker_connection(struct maker *m, uint64_t i)
 	raw.closer = RAW_CLOSER_LOCAL;
 	raw.after = RAW_AFTER_TIME_WAIT;
 	maker_tell(m, &raw);
-	end.time_ns = m->time_ns += 600;
+	end.time_ns = m->time_ns += m->pace_ns;
 	end.closer = RAW_CLOSER_REMOTE;
 	end.after = RAW_AFTER_CLOSED;
 	maker_tell(m, &end);
@@ -142,10 +142,11 @@ int main(int argc, char **argv)
 					   .kernel = "6.1.0", .porttrace = "test" };
 	struct recording_end end = { 0 };
 	struct maker m = { .time_ns = BOOT_NS };
-	char err[RECORDING_ERR_SIZE] = "usage: make FILE EVENTS";
+	char err[RECORDING_ERR_SIZE] = "usage: make FILE EVENTS [EVENTS-A-SECOND]";
 
 	m.decode.boot_offset_ns = (int64_t)START_NS;
-	m.left = argc == 3 ? strtoull(argv[2], NULL, 10) : 0;
+	m.left = argc >= 3 ? strtoull(argv[2], NULL, 10) : 0;
+	m.pace_ns = 1000000000 / (argc > 3 ? strtoull(argv[3], NULL, 10) : 4000);
 	if (!m.left || recorder_open(argv[1], false, &m.rec, err) < 0) {
 		fprintf(stderr, "%s\n", err);
 		return 2;
