@@ -32,7 +32,7 @@ struct recording_reader {
 	uint64_t time_ns;
 	int64_t boot_offset_ns;
 	uint64_t last[FORMAT_LASTS][FORMAT_WORDS];
-	struct facts_process *slots; /* FORMAT_SLOTS */
+	struct facts_process *slots; /* FORMAT_SLOTS; NULL = none yet */
 	bool used[FORMAT_SLOTS];
 	uint32_t slot;
 	struct facts_truth truth;
@@ -190,10 +190,7 @@ int recording_open_source(recording_read_fn read, void *arg, struct recording_re
 	struct recording_reader *r = calloc(1, sizeof(*r));
 	int error;
 
-	if (r)
-		r->slots = calloc(FORMAT_SLOTS, sizeof(*r->slots));
-	if (!r || !r->slots) {
-		free(r);
+	if (!r) {
 		snprintf(err, RECORDING_ERR_SIZE, "cannot be read: %s", strerrordesc_np(ENOMEM));
 		return -ENOMEM;
 	}
@@ -320,6 +317,10 @@ static int recording_get_process(struct recording_reader *r)
 {
 	uint64_t slot = format_get_below(&r->in, FORMAT_SLOTS);
 
+	if (!r->slots)
+		r->slots = calloc(FORMAT_SLOTS, sizeof(*r->slots));
+	if (!r->slots)
+		return -ENOMEM;
 	facts_get_process(&r->in, &r->slots[slot]);
 	r->used[slot] = true;
 	return 0;
