@@ -94,6 +94,12 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(wildcard tests/unit/*.h) $(PURE_OBJECTS)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(PURE_OBJECTS) -lcmocka -lsqlite3 -lz -lpthread
 
+# libFuzzer's targets: built by `make fuzz`, with clang, in a build folder of their own.
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(PURE_OBJECTS)
+	$(call say,FUZZ,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer -o $@ $< $(PURE_OBJECTS) -lsqlite3 -lz -lpthread
+
 $(BUILD)/tests/workload: $(SCENARIO_SOURCES) $(wildcard tests/scenarios/*.h)
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
@@ -175,7 +181,11 @@ test-programs: $(BUILD)/porttrace $(BUILD)/tests/workload $(NARROW) $(BUILD)/tes
 asan:
 	$(Q)$(MAKE) BUILD=$(BUILD)-asan SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' unit-tests
 
-check: test-programs asan
+fuzz:
+	$(Q)$(MAKE) BUILD=$(BUILD)-fuzz CC=$(CLANG) $(BUILD)-fuzz/tests/fuzz/recording \
+		SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined'
+
+check: test-programs asan fuzz
 	$(Q)tests/run $(SUITES)
 
 check-vm: test-programs
@@ -224,7 +234,7 @@ install: $(BUILD)/porttrace
 	install -D -m 0644 docs/porttrace.8 $(DESTDIR)$(PREFIX)/share/man/man8/porttrace.8
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-lint
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz $(BUILD)-lint
 
 help:
 	@echo 'make                     builds $(BUILD)/porttrace'
@@ -237,10 +247,11 @@ help:
 	@echo 'make soak                a million sockets on each kernel: minutes (SOAK_KERNELS=6.1)'
 	@echo 'make vm-shell KERNEL=6.1 a shell in a virtual machine with that kernel'
 	@echo 'make bench               what porttrace costs: porttrace pressure at 28,232 and 200,000 connections'
+	@echo 'make fuzz                builds $(BUILD)-fuzz/tests/fuzz/recording, for libFuzzer (tests/fuzz/run)'
 	@echo 'make asan, make lint     unit tests with sanitizers; rules of the code, warnings as errors'
 	@echo 'make install             to $$DESTDIR$$PREFIX/sbin (PREFIX=$(PREFIX))'
 
-.PHONY: unit-tests test-programs asan check check-vm soak bench coverage vm-shell lint test demo deps install clean help
+.PHONY: unit-tests test-programs asan fuzz check check-vm soak bench coverage vm-shell lint test demo deps install clean help
 
 .SECONDARY:
 .DELETE_ON_ERROR:

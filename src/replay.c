@@ -139,15 +139,13 @@ static void replay_socket(void *arg, struct event *ev, uint64_t until_ns)
 	pipeline_socket(&((struct replay *)arg)->pipeline, ev, until_ns);
 }
 
-int replay_open(struct replay *rp, const char *path, bool numeric, char *err)
+int replay_open_reader(struct replay *rp, struct recording_reader *reader, bool numeric)
 {
-	struct enrich_options opts = { .numeric = numeric };
+	struct enrich_options opts = { .numeric = numeric, .recorded = recording_facts(reader) };
 	struct pipeline *p = &rp->pipeline;
-	int r = recording_open(path, &rp->reader, err);
+	int r;
 
-	if (r < 0)
-		return r;
-	opts.recorded = recording_facts(rp->reader);
+	rp->reader = reader;
 	p->decode.backend = recording_header(rp->reader)->backend;
 	p->track = true;
 	p->watch = replay_watch;
@@ -159,6 +157,17 @@ int replay_open(struct replay *rp, const char *path, bool numeric, char *err)
 		r = wall_new(WALL_MAX_POOLS, &p->wall);
 	if (r == 0)
 		r = enrich_open(&opts, &p->enrich);
+	return r;
+}
+
+int replay_open(struct replay *rp, const char *path, bool numeric, char *err)
+{
+	struct recording_reader *reader;
+	int r = recording_open(path, &reader, err);
+
+	if (r < 0)
+		return r;
+	r = replay_open_reader(rp, reader, numeric);
 	if (r < 0)
 		snprintf(err, RECORDING_ERR_SIZE, "cannot start: %s", strerrordesc_np(-r));
 	return r;

@@ -27,6 +27,8 @@ struct replay {
 
 /* Ledger and enrichers. 0 or -errno; a sentence in err[RECORDING_ERR_SIZE]. In all cases ended with replay_close. */
 int replay_open(struct replay *rp, const char *path, bool numeric, char *err);
+/* The same of a recording that is open, which is taken over. 0 or -errno. */
+int replay_open_reader(struct replay *rp, struct recording_reader *reader, bool numeric);
 /* The next thing in the recording. True while there may be more. A batch begins when time_ns changes. */
 bool replay_step(struct replay *rp);
 /* The ledger as a snapshot of now (time_ns), to look for pools in. 0 or -ENOMEM; ended with snapshot_free. */
