@@ -200,7 +200,8 @@ soak: test-programs
 	$(Q)for k in $(SOAK_KERNELS); do tests/kernels/run $$k --soak || exit 1; done
 
 # What porttrace costs. Figures, no verdicts.
-bench: $(BUILD)/porttrace
+bench: $(BUILD)/porttrace $(BUILD)/tests/replay-make $(BUILD)/tests/replay-copy
+	$(Q)tests/bench/replay
 	$(need-root)
 	$(Q)tests/bench/pressure 28232 200000
 
@@ -250,7 +251,7 @@ help:
 	@echo 'make coverage            docs/coverage.md from the results of the tests'
 	@echo 'make soak                a million sockets on each kernel: minutes (SOAK_KERNELS=6.1)'
 	@echo 'make vm-shell KERNEL=6.1 a shell in a virtual machine with that kernel'
-	@echo 'make bench               what porttrace costs: porttrace pressure at 28,232 and 200,000 connections'
+	@echo 'make bench               what porttrace costs: events a second from a recording; pressure at 200,000 connections'
 	@echo 'make fuzz                builds $(BUILD)-fuzz/tests/fuzz/recording, for libFuzzer (tests/fuzz/run)'
 	@echo 'make asan, make lint     unit tests with sanitizers; rules of the code, warnings as errors'
 	@echo 'make install             to $$DESTDIR$$PREFIX/sbin (PREFIX=$(PREFIX))'

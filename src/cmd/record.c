@@ -7,32 +7,36 @@
 #include <string.h>
 
 #include "../cli.h"
+#include "../version.h"
 #include "help.h"
 #include "trace.h"
 #include "trace_rows.h"
 
+/* Beside the live command's, which --help names without telling them again. */
 static const struct cli_option record_own[] = {
-	CLI_FLAG("Other:", 0, "force", cli_set_true, offsetof(struct trace_options, record_force),
+	CLI_FLAG("Options:", 0, "force", cli_set_true, offsetof(struct trace_options, record_force),
 		 "also write over a file that is no recording"),
+	CLI_FLAG("Options:", 'j', "json", cli_set_true, offsetof(struct trace_options, json),
+		 "show the events meanwhile, as JSON Lines"),
+	CLI_FLAG("Options:", 'h', "help", cli_set_true, offsetof(struct trace_options, help), "this text"),
 };
+#define RECORD_OWN_COUNT (sizeof(record_own) / sizeof(record_own[0]))
 
-static struct cli_command record_make_command(struct cli_option rows[TRACE_ROWS_MAX])
-{
-	return (struct cli_command){
-		.name = "porttrace record",
-		.usage = "[OPTIONS] FILE\n[OPTIONS] FILE -- COMMAND [ARG...]",
-		.summary = "Keeps all events in FILE, with what is known of their processes, for porttrace replay.\n"
-			   "What the kernel selects is recorded: -p, --tcp, --udp, --netns, --cgroup, COMMAND. The\n"
-			   "other options of that kind narrow what --json shows meanwhile.",
-		.operands = CLI_OPERANDS,
-		.options = rows,
-		.option_count = trace_rows_choose(rows, NULL, 0, record_own, 1),
-		.epilog = "Examples:\n"
-			  "  porttrace record -d 60 web.ptr           a minute of this machine\n"
-			  "  porttrace record curl.ptr -- curl URL    all that curl does\n"
-			  "  porttrace replay web.ptr -x              what failed in it\n",
-	};
-}
+static const struct cli_command record_help = {
+	.name = "porttrace record",
+	.usage = "[OPTIONS] FILE\n[OPTIONS] FILE -- COMMAND [ARG...]",
+	.summary = "Keeps all events in FILE, with what is known of their processes, for porttrace replay.",
+	.operands = CLI_OPERANDS,
+	.options = record_own,
+	.option_count = RECORD_OWN_COUNT,
+	.epilog = "And the options of porttrace (porttrace --help). What the kernel selects is recorded: -p,\n"
+		  "--tcp, --udp, --netns, --cgroup, COMMAND. The others of that kind narrow what --json\n"
+		  "shows. It ends after -d TIME or --count N, with COMMAND, or by Ctrl-C.\n\n"
+		  "Examples:\n"
+		  "  porttrace record -d 60 web.ptr           a minute of this machine\n"
+		  "  porttrace record curl.ptr -- curl URL    all that curl does\n"
+		  "  porttrace replay web.ptr -x              what failed in it\n",
+};
 
 /* Takes "-- COMMAND ARG..." off the line: NULL = there is none. */
 static char **record_split(int *argc, char **argv)
@@ -47,11 +51,16 @@ static char **record_split(int *argc, char **argv)
 	return NULL;
 }
 
-static int record_parse(const struct cli_command *cmd, struct trace_options *opts, int argc, char **argv, char *err)
+static int record_parse(struct trace_options *opts, int argc, char **argv, char *err)
 {
+	struct cli_option rows[TRACE_ROWS_MAX];
+	struct cli_command cmd = record_help;
 	char **command = record_split(&argc, argv);
-	int n = cli_parse(cmd, opts, argc, argv, err);
+	int n;
 
+	cmd.options = rows;
+	cmd.option_count = trace_rows_choose(rows, NULL, 0, record_own, 1);
+	n = cli_parse(&cmd, opts, argc, argv, err);
 	if (n < 0 || opts->help || opts->version)
 		return n;
 	if (n != 1) {
@@ -72,16 +81,18 @@ static int record_parse(const struct cli_command *cmd, struct trace_options *opt
 static int record_main(int argc, char **argv)
 {
 	static struct trace_options opts; /* large: port sets */
-	struct cli_option rows[TRACE_ROWS_MAX];
-	struct cli_command cmd = record_make_command(rows);
 	char err[CLI_ERR_SIZE];
 
 	trace_options_init(&opts);
-	if (record_parse(&cmd, &opts, argc, argv, err) < 0) {
+	if (record_parse(&opts, argc, argv, err) < 0) {
 		fprintf(stderr, "porttrace: %s\nTry 'porttrace record --help'.\n", err);
 		return EXIT_STATUS_USAGE;
 	}
-	return opts.help ? help_print(&cmd) : trace_execute(&opts);
+	if (opts.version) {
+		version_print(stdout);
+		return EXIT_STATUS_OK;
+	}
+	return opts.help ? help_print(&record_help) : trace_execute(&opts);
 }
 
 const struct command cmd_record = { "record", "keep all events in a file, for replay", record_main };

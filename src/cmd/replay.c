@@ -23,15 +23,17 @@ struct replay_options {
 };
 
 static const char *const replay_names[] = {
-	"pid",	"comm", "port",	   "lport", "dport",	 "event", "ipv4",  "ipv6",    "tcp",   "udp",  "failed",
-	"class", "json", "numeric", "wide",  "no-header", "utc",   "color", "count", "quiet", "verbose", "help",
+	"pid",	"comm",	  "port",  "lport",   "dport", "event",	    "ipv4", "ipv6",  "tcp",   "udp",	 "failed",
+	"class", "json", "numeric", "wide", "no-header", "utc",	    "color", "count", "quiet", "verbose", "help",
 };
 #define REPLAY_NAME_COUNT (sizeof(replay_names) / sizeof(replay_names[0]))
 
 static const struct cli_option replay_own[] = {
-	CLI_FLAG("Other:", 0, "realtime", cli_set_true, offsetof(struct replay_options, realtime),
+	CLI_FLAG("Options:", 0, "realtime", cli_set_true, offsetof(struct replay_options, realtime),
 		 "as slowly as it happened (else as fast as can be)"),
+	CLI_FLAG("Options:", 'h', "help", cli_set_true, offsetof(struct replay_options, trace.help), "this text"),
 };
+#define REPLAY_OWN_COUNT (sizeof(replay_own) / sizeof(replay_own[0]))
 
 static const struct {
 	const char *name;
@@ -42,23 +44,22 @@ static const struct {
 };
 #define REPLAY_COMMAND_COUNT (sizeof(replay_commands) / sizeof(replay_commands[0]))
 
-static struct cli_command replay_make_command(struct cli_option rows[TRACE_ROWS_MAX])
-{
-	return (struct cli_command){
-		.name = "porttrace replay",
-		.usage = "[OPTIONS] FILE\nFILE pressure|why [OPTIONS]",
-		.summary = "Shows what porttrace record has kept, as the live command would have shown it. On any\n"
-			   "machine, by anybody. With a command: what that would have said at the end.",
-		.operands = CLI_OPERANDS,
-		.options = rows,
-		.option_count = trace_rows_choose(rows, replay_names, REPLAY_NAME_COUNT, replay_own, 1),
-		.epilog = "Examples:\n"
-			  "  porttrace replay web.ptr -x          what failed, and why\n"
-			  "  porttrace replay web.ptr --json      all events, as JSON Lines\n"
-			  "  porttrace replay web.ptr why         why ports ran out\n"
-			  "Exit status: 1 if the file is cut off or damaged (what stands before is shown).\n",
-	};
-}
+static const struct cli_command replay_help = {
+	.name = "porttrace replay",
+	.usage = "[OPTIONS] FILE\nFILE pressure|why [OPTIONS]",
+	.summary = "Shows what porttrace record has kept, as the live command would have shown it: on any\n"
+		   "machine, by anybody. With a command: what that would have said at the end.",
+	.operands = CLI_OPERANDS,
+	.options = replay_own,
+	.option_count = REPLAY_OWN_COUNT,
+	.epilog = "And of the options of porttrace (porttrace --help) those that select and show: -p -c -P -L\n"
+		  "-D -e -4 -6 --tcp --udp -x --class, -j -n -w -H --utc --color, --count -q -v.\n\n"
+		  "Examples:\n"
+		  "  porttrace replay web.ptr -x          what failed, and why\n"
+		  "  porttrace replay web.ptr --json      all events, as JSON Lines\n"
+		  "  porttrace replay web.ptr why         why ports ran out\n"
+		  "Exit status: 1 if the file is cut off or damaged; what stands before is shown.\n",
+};
 
 /* ---- signals: as in a live run, a write that takes nothing is given up ---- */
 
@@ -206,14 +207,16 @@ static int replay_main(int argc, char **argv)
 {
 	static struct replay_options opts; /* large: port sets */
 	struct cli_option rows[TRACE_ROWS_MAX];
-	struct cli_command cmd = replay_make_command(rows);
-	char err[CLI_ERR_SIZE] = "which recording?";
+	struct cli_command cmd = replay_help;
+	char err[CLI_ERR_SIZE];
 	int n;
 
 	for (size_t i = 0; argc > 2 && argv[1][0] != '-' && i < REPLAY_COMMAND_COUNT; i++)
 		if (!strcmp(argv[2], replay_commands[i].name))
 			return replay_commands[i].run(argv[1], argc - 2, argv + 2);
 	trace_options_init(&opts.trace);
+	cmd.options = rows;
+	cmd.option_count = trace_rows_choose(rows, replay_names, REPLAY_NAME_COUNT, replay_own, 1);
 	n = cli_parse(&cmd, &opts, argc, argv, err);
 	if (n == 0 && !opts.trace.help)
 		snprintf(err, sizeof(err), "which recording?");
@@ -222,7 +225,7 @@ static int replay_main(int argc, char **argv)
 		return EXIT_STATUS_USAGE;
 	}
 	if (opts.trace.help)
-		return help_print(&cmd);
+		return help_print(&replay_help);
 	if (n > 1)
 		return replay_unknown(argv[2]);
 	if (!opts.trace.filter.kinds)
