@@ -8,17 +8,12 @@
 
 #include "replay.h"
 
-struct replay_looking {
-	struct replay *replay;
-	struct pressure_session *session;
-};
-
 static void replay_on_event(void *arg, const struct event *ev)
 {
-	struct replay_looking *looking = arg;
+	struct pressure_session *session = arg;
 
-	looking->session->recorded_ns = ev->time_ns;
-	pressure_session_event(looking->session, ev);
+	session->recorded_ns = ev->time_ns;
+	pressure_session_event(session, ev);
 }
 
 static int replay_take(void *arg, struct snapshot *ret)
@@ -60,7 +55,6 @@ int replay_into_session(struct replay *rp, const char *path, struct pressure_ses
 {
 	static const volatile sig_atomic_t no_alarms;
 	static struct filter filter; /* large: port sets */
-	struct replay_looking looking = { rp, session };
 	char err[RECORDING_ERR_SIZE] = "";
 	int r = replay_open(rp, path, false, err);
 
@@ -73,15 +67,15 @@ int replay_into_session(struct replay *rp, const char *path, struct pressure_ses
 	rp->pipeline.filter = &filter;
 	rp->pipeline.alarms = &no_alarms;
 	rp->watch = replay_on_event;
-	rp->watch_arg = &looking;
+	rp->watch_arg = session;
+	session->take = replay_take; /* from here on its clock is the recording's */
+	session->take_arg = rp;
 	while (replay_step(rp))
 		;
 	replay_tell(rp, path);
 	replay_tell_damage(rp, path);
 	session->ledger = rp->pipeline.sockets;
 	session->by_cookie = recording_header(rp->reader)->by_cookie;
-	session->take = replay_take;
-	session->take_arg = rp;
 	session->recorded_ns = rp->end.time_ns ? rp->end.time_ns : rp->time_ns;
 	session->no_bpf = true;
 	return 0;

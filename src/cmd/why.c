@@ -264,8 +264,10 @@ static int why_run(struct why *why)
 {
 	struct pressure_view view;
 	char path[PATH_MAX];
-	int r = why->opts.netns && !why->session.take ? netns_resolve(why->opts.netns, &why->session.netns_inum, path, sizeof(path)) : 0;
+	int r = 0;
 
+	if (why->opts.netns && !why->session.take)
+		r = netns_resolve(why->opts.netns, &why->session.netns_inum, path, sizeof(path));
 	if (r < 0) {
 		fprintf(stderr, "porttrace: option '--netns': %.200s: %s\n", why->opts.netns,
 			r == -EINVAL ? "this is no network namespace" : strerrordesc_np(-r));

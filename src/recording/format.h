@@ -93,7 +93,7 @@ static inline void format_put_u64(struct buf *b, uint64_t v)
 
 static inline void format_put_s64(struct buf *b, int64_t v)
 {
-	format_put_u64(b, (uint64_t)v << 1 ^ (uint64_t)(v >> 63));
+	format_put_u64(b, (uint64_t)v << 1 ^ (v < 0 ? UINT64_MAX : 0));
 }
 
 static inline void format_put_text(struct buf *b, const char *text, size_t len)

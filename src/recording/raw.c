@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * A raw record as its difference to the last one of its kind and process: 4 bytes say which 8-byte words differ, and of each of
- * those stand the bytes from the lowest to the highest that differ, exclusive-ored, behind a byte that says which.
+ * A raw record as its difference to the last one of its kind and process: 4 bytes say which 8-byte words differ, and of
+ * each of those stand the bytes from the lowest to the highest that differ, exclusive-ored, behind a byte that says
+ * which.
  */
 #include "format.h"
 

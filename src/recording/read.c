@@ -136,15 +136,15 @@ static int recording_check_version(const struct recording_reader *r, const uint8
 	if (version > FORMAT_VERSION || raw > RAW_EVENT_VERSION) {
 		snprintf(err, RECORDING_ERR_SIZE,
 			 "is of a newer porttrace%s%s (format %u.%u): this one reads format %u.%u at most",
-			 r->header.porttrace[0] ? ", " : "", r->header.porttrace, version, raw, FORMAT_VERSION,
-			 RAW_EVENT_VERSION);
+			 r->header.porttrace[0] ? ", " : "", r->header.porttrace, version, raw,
+			 (unsigned int)FORMAT_VERSION, (unsigned int)RAW_EVENT_VERSION);
 		return -EPROTONOSUPPORT;
 	}
 	if (!version || raw < RAW_EVENT_VERSION) {
 		snprintf(err, RECORDING_ERR_SIZE,
 			 "is of an older porttrace%s%s (format %u.%u): this one reads format %u.%u",
-			 r->header.porttrace[0] ? ", " : "", r->header.porttrace, version, raw, FORMAT_VERSION,
-			 RAW_EVENT_VERSION);
+			 r->header.porttrace[0] ? ", " : "", r->header.porttrace, version, raw,
+			 (unsigned int)FORMAT_VERSION, (unsigned int)RAW_EVENT_VERSION);
 		return -EPROTONOSUPPORT;
 	}
 	if (head[10] != FORMAT_LITTLE_ENDIAN || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Writes a recording of a machine that was never there, as large as is wanted: make FILE EVENTS [EVENTS-A-SECOND, 4000
- * unless given: 1000 connections, and 60,000 ports in TIME_WAIT]. Clients of 8 processes connect to a server of another 8, which accepts; both close. With names, services and the kernel's truth, as the
- * tracing backend tells them; each 64th connection is refused, and each 64th bind finds its port in use.
+ * unless given: 1000 connections, and 60,000 ports in TIME_WAIT]. Clients of 8 processes connect to a server of another
+ * 8, which accepts; both close. With names, services and the kernel's truth, as the tracing backend tells them; each
+ * 64th connection is refused, and each 64th bind finds its port in use.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -50,7 +51,8 @@ static struct raw_event maker_record(struct maker *m, int kind, uint64_t socket,
 	return raw;
 }
 
-static void maker_ends(struct raw_event *raw, uint32_t local, uint16_t local_port, uint32_t remote, uint16_t remote_port)
+static void maker_ends(struct raw_event *raw, uint32_t local, uint16_t local_port, uint32_t remote,
+		       uint16_t remote_port)
 {
 	local = htonl(local);
 	remote = htonl(remote);
