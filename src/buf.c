@@ -43,28 +43,56 @@ void buf_u64_padded(struct buf *b, uint64_t v, int digits)
 		*to = (char)('0' + v % 10);
 }
 
-/* Ports, descriptors: most numbers are short. */
-static void buf_short(struct buf *b, uint32_t v)
+/* Below 1000. */
+static char *buf_put_octet(char *to, uint32_t v)
 {
-	uint32_t high = v / 100, low = v % 100;
-	char text[4];
+	if (v >= 100) {
+		*to++ = (char)('0' + v / 100);
+		v %= 100;
+	} else if (v < 10) {
+		*to++ = (char)('0' + v);
+		return to;
+	}
+	memcpy(to, buf_pairs + v * 2, 2);
+	return to + 2;
+}
 
-	memcpy(text, buf_pairs + high * 2, 2);
-	memcpy(text + 2, buf_pairs + low * 2, 2);
-	if (v >= 1000)
-		buf_bytes(b, text, 4);
-	else if (v >= 100)
-		buf_bytes(b, text + 1, 3);
-	else if (v >= 10)
-		buf_bytes(b, text + 2, 2);
-	else
-		buf_bytes(b, text + 3, 1);
+char *buf_put_small(char *to, uint32_t v)
+{
+	if (v >= 10000) {
+		*to++ = (char)('0' + v / 10000);
+		v %= 10000;
+		memcpy(to, buf_pairs + v / 100 * 2, 2);
+		memcpy(to + 2, buf_pairs + v % 100 * 2, 2);
+		return to + 4;
+	}
+	if (v >= 1000) {
+		memcpy(to, buf_pairs + v / 100 * 2, 2);
+		memcpy(to + 2, buf_pairs + v % 100 * 2, 2);
+		return to + 4;
+	}
+	return buf_put_octet(to, v);
+}
+
+char *buf_put_nano(char *to, uint32_t v)
+{
+	uint32_t high = v / 10000, low = v % 10000;
+
+	to[0] = (char)('0' + high / 10000);
+	high %= 10000;
+	memcpy(to + 1, buf_pairs + high / 100 * 2, 2);
+	memcpy(to + 3, buf_pairs + high % 100 * 2, 2);
+	memcpy(to + 5, buf_pairs + low / 100 * 2, 2);
+	memcpy(to + 7, buf_pairs + low % 100 * 2, 2);
+	return to + 9;
 }
 
 void buf_u64(struct buf *b, uint64_t v)
 {
-	if (v < 10000)
-		buf_short(b, (uint32_t)v);
+	char *to = v < 100000 ? buf_ahead(b, 5) : NULL;
+
+	if (to)
+		buf_took(b, buf_put_small(to, (uint32_t)v));
 	else
 		buf_u64_padded(b, v, buf_digit_count(v));
 }
@@ -81,28 +109,14 @@ void buf_pad(struct buf *b, size_t from, size_t column)
 		memset(to, ' ', column - have);
 }
 
-static char *buf_octet(char *to, unsigned int v)
+char *buf_put_ipv4(char *to, const uint8_t *addr)
 {
-	if (v >= 100) {
-		*to++ = (char)('0' + v / 100);
-		v %= 100;
-	} else if (v < 10) {
-		*to++ = (char)('0' + v);
-		return to;
-	}
-	memcpy(to, buf_pairs + v * 2, 2);
-	return to + 2;
-}
-
-static void buf_ipv4(struct buf *b, const uint8_t *addr)
-{
-	char text[16], *to = buf_octet(text, addr[0]);
-
+	to = buf_put_octet(to, addr[0]);
 	for (int i = 1; i < 4; i++) {
 		*to++ = '.';
-		to = buf_octet(to, addr[i]);
+		to = buf_put_octet(to, addr[i]);
 	}
-	buf_bytes(b, text, (size_t)(to - text));
+	return to;
 }
 
 void buf_ip(struct buf *b, const uint8_t addr[16], uint8_t ip_version)
@@ -110,7 +124,7 @@ void buf_ip(struct buf *b, const uint8_t addr[16], uint8_t ip_version)
 	char text[INET6_ADDRSTRLEN];
 
 	if (ip_version == 4)
-		buf_ipv4(b, addr);
+		buf_bytes(b, text, (size_t)(buf_put_ipv4(text, addr) - text));
 	else if (ip_version == 6 && inet_ntop(AF_INET6, addr, text, sizeof(text)))
 		buf_str(b, text);
 }

@@ -46,7 +46,7 @@ struct json_who {
 };
 
 /* Words that few facts decide, as they were written last time. */
-#define JSON_PIECE_MAX 216
+#define JSON_PIECE_MAX 232
 #define JSON_PIECE_SLOTS 256
 
 struct json_piece {
@@ -125,13 +125,19 @@ static void json_clock_set(struct json_clock *clock, uint64_t second)
 
 static void json_time(struct buf *b, struct json_clock *clock, uint64_t ns)
 {
+	char *to;
+
 	if (clock->second != ns / 1000000000)
 		json_clock_set(clock, ns / 1000000000);
-	buf_char(b, '"');
-	buf_bytes(b, clock->text, sizeof(clock->text));
-	buf_char(b, '.');
-	buf_u64_padded(b, ns % 1000000000, 9);
-	buf_lit(b, "Z\"");
+	to = buf_room(b, 1 + sizeof(clock->text) + 1 + 9 + 2);
+	if (!to)
+		return;
+	*to++ = '"';
+	memcpy(to, clock->text, sizeof(clock->text));
+	to += sizeof(clock->text);
+	*to++ = '.';
+	to = buf_put_nano(to, (uint32_t)(ns % 1000000000));
+	memcpy(to, "Z\"", 2);
 }
 
 /* ---- which endpoint stands where ---- */
@@ -189,10 +195,12 @@ static void json_event_type(struct buf *b, const struct event *ev)
 		buf_lit(b, "\"start\"]");
 }
 
+#define JSON_ECS ",\"ecs\":{\"version\":\"9.4.0\"}"
+
 /* A socket as it is, not something that happened. */
 static void json_event_state(struct buf *b, const struct event *ev)
 {
-	buf_lit(b, ",\"event\":{\"kind\":\"state\",\"module\":\"porttrace\",\"dataset\":\"porttrace.socket\","
+	buf_lit(b, JSON_ECS ",\"event\":{\"kind\":\"state\",\"module\":\"porttrace\",\"dataset\":\"porttrace.socket\","
 		   "\"category\":[\"network\"],\"type\":[");
 	if (ev->remote.has_port)
 		buf_lit(b, "\"connection\",");
@@ -213,7 +221,7 @@ static void json_event_head(struct buf *b, struct json *js, const struct event *
 
 	if (!piece)
 		return;
-	buf_lit(b, ",\"event\":{\"kind\":\"event\",\"module\":\"porttrace\",\"dataset\":"
+	buf_lit(b, JSON_ECS ",\"event\":{\"kind\":\"event\",\"module\":\"porttrace\",\"dataset\":"
 		   "\"porttrace.socket\","
 		   "\"category\":[\"network\"],\"type\":");
 	json_event_type(b, ev);
@@ -697,7 +705,6 @@ static void json_line(struct buf *b, struct json *js, const struct event *ev,
 
 	buf_lit(b, "{\"@timestamp\":");
 	json_time(b, &js->clock, ev->time_ns);
-	buf_lit(b, ",\"ecs\":{\"version\":\"9.4.0\"}");
 	if (ev->socket_state)
 		json_event_state(b, ev);
 	else
