@@ -50,6 +50,7 @@ static int recorder_refuse(char *err, const char *path, int error)
 			  error == -EBUSY   ? "another porttrace writes it" :
 			  error == -EEXIST  ? "it is there, and no recording (--force takes it all the same)" :
 			  error == -EISDIR  ? "it is a directory" :
+			  error == -ENOTSUP ? "it is no file, and whoever reads it could keep the events waiting" :
 					      strerrordesc_np(-error);
 
 	snprintf(err, RECORDING_ERR_SIZE, "cannot record into %.300s: %s", path, why);
@@ -66,6 +67,8 @@ static int recorder_check(int fd, bool *ret_regular)
 	if (fstat(fd, &st))
 		return -errno;
 	*ret_regular = S_ISREG(st.st_mode);
+	if (!*ret_regular && !S_ISCHR(st.st_mode))
+		return -ENOTSUP;
 	if (!*ret_regular || st.st_size == 0)
 		return 0;
 	n = pread(fd, magic, sizeof(magic), 0);

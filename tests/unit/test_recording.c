@@ -476,6 +476,9 @@ static void test_what_is_written_over(void **state)
 	assert_int_equal(symlink(path, other), 0);
 	assert_int_equal(recorder_open(other, true, &rec, err), -ELOOP);
 	unlink(other);
+	assert_int_equal(mkfifo(other, 0600), 0);
+	assert_int_equal(recorder_open(other, true, &rec, err), -ENOTSUP);
+	unlink(other);
 	rec = record_begin(other);
 	assert_int_equal(recorder_open(other, false, &second, err), -EBUSY);
 	recorder_close(rec);
