@@ -41,12 +41,14 @@ static const struct {
 } replay_commands[] = {
 	{ "pressure", pressure_replay },
 	{ "why", why_replay },
+	{ "who", replay_who },
+	{ "history", replay_history },
 };
 #define REPLAY_COMMAND_COUNT (sizeof(replay_commands) / sizeof(replay_commands[0]))
 
 static const struct cli_command replay_help = {
 	.name = "porttrace replay",
-	.usage = "[OPTIONS] FILE\nFILE pressure|why [OPTIONS]",
+	.usage = "[OPTIONS] FILE\nFILE pressure|why|who|history [ARG...]",
 	.summary = "Shows what porttrace record has kept, as the live command would have shown it: on any\n"
 		   "machine, by anybody. With a command: what that would have said at the end.",
 	.operands = CLI_OPERANDS,
@@ -58,6 +60,7 @@ static const struct cli_command replay_help = {
 		  "  porttrace replay web.ptr -x          what failed, and why\n"
 		  "  porttrace replay web.ptr --json      all events, as JSON Lines\n"
 		  "  porttrace replay web.ptr why         why ports ran out\n"
+		  "  porttrace replay web.ptr who 8080    who had the port when it ended\n"
 		  "Exit status: 1 if the file is cut off or damaged; what stands before is shown.\n",
 };
 
@@ -199,7 +202,7 @@ static int replay_unknown(const char *word)
 		names[i] = replay_commands[i].name;
 	nearest = cli_nearest(word, names, REPLAY_COMMAND_COUNT);
 	fprintf(stderr, "porttrace: '%.60s' is no command for a recording%s%s%s\nTry 'porttrace replay --help'.\n",
-		word, nearest ? ": did you mean '" : ": pressure, why", nearest ? nearest : "", nearest ? "'?" : "");
+		word, nearest ? ": did you mean '" : ": pressure, why, who, history", nearest ? nearest : "", nearest ? "'?" : "");
 	return EXIT_STATUS_USAGE;
 }
 

@@ -19,5 +19,7 @@ void replay_tell_damage(const struct replay *rp, const char *path);
 /* The commands on a recording: as their main functions, argv[0] is the command. */
 int pressure_replay(const char *path, int argc, char **argv);
 int why_replay(const char *path, int argc, char **argv);
+int replay_who(const char *path, int argc, char **argv);
+int replay_history(const char *path, int argc, char **argv);
 
 #endif

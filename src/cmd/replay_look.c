@@ -35,11 +35,12 @@ static const char *replay_time(uint64_t ns, char text[32])
 void replay_tell(const struct replay *rp, const char *path)
 {
 	const struct recording_header *header = recording_header(rp->reader);
+	uint64_t end_ns = rp->end.time_ns ? rp->end.time_ns : rp->time_ns;
 	char from[32], to[32];
 
 	fprintf(stderr, "porttrace: %s: recorded on %s from %s to %s\n", path,
 		header->hostname[0] ? header->hostname : "an unknown host", replay_time(header->start_ns, from),
-		replay_time(rp->end.time_ns ? rp->end.time_ns : rp->time_ns, to));
+		replay_time(end_ns ? end_ns : header->start_ns, to));
 }
 
 void replay_tell_damage(const struct replay *rp, const char *path)

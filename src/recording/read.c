@@ -494,6 +494,7 @@ static int recording_get_item(struct recording_reader *r, struct recording_item 
 		ret->netns_name = r->netns_name;
 		return 0;
 	case FORMAT_SOCKET:
+		r->facts = (struct facts){ 0 }; /* of it nothing was looked up */
 		ret->until_ns = facts_get_socket(&r->in, &ret->socket);
 		ret->kind = RECORDING_SOCKET;
 		return 0;
