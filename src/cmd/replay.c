@@ -202,7 +202,8 @@ static int replay_unknown(const char *word)
 		names[i] = replay_commands[i].name;
 	nearest = cli_nearest(word, names, REPLAY_COMMAND_COUNT);
 	fprintf(stderr, "porttrace: '%.60s' is no command for a recording%s%s%s\nTry 'porttrace replay --help'.\n",
-		word, nearest ? ": did you mean '" : ": pressure, why, who, history", nearest ? nearest : "", nearest ? "'?" : "");
+		word, nearest ? ": did you mean '" : ": pressure, why, who, history", nearest ? nearest : "",
+		nearest ? "'?" : "");
 	return EXIT_STATUS_USAGE;
 }
 
