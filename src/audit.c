@@ -358,6 +358,8 @@ static bool audit_keep(void *arg, const struct sockets_view *view)
 	if (!doubtful || !view->cookie || view->mptcp || view->udplite ||
 	    bsearch(&view->cookie, known->cookies, known->count, sizeof(view->cookie), audit_sort_numbers))
 		return true;
+	if (known->opts->missed)
+		known->opts->missed(known->opts->missed_arg, view);
 	if (known->gone && (view->adopted || view->doubted || view->state == LIFE_TIME_WAIT))
 		known->gone(known->arg, view);
 	return false;

@@ -51,6 +51,9 @@ struct audit_options {
 	const uint64_t *cgroups; /* sorted ids: only sockets made there can be in the ledger; NULL = all */
 	size_t cgroup_count;
 	bool lossy; /* events were lost, of any socket */
+	/* audit_reconcile: gets each that the kernel has not any more, also one to be looked at again. NULL = nobody */
+	void (*missed)(void *arg, const struct sockets_view *view);
+	void *missed_arg;
 };
 
 /* 0 or -ENOMEM. The caller ends *ret with audit_free. */

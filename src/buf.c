@@ -29,6 +29,13 @@ void buf_u64_padded(struct buf *b, uint64_t v, int digits)
 
 	if (!to)
 		return;
+	if (v <= UINT32_MAX) { /* which is divided faster */
+		uint32_t w = (uint32_t)v;
+
+		for (; digits >= 2; digits -= 2, w /= 100)
+			memcpy(to + digits - 2, buf_pairs + w % 100 * 2, 2);
+		v = w;
+	}
 	/* Two digits a division: most of the time of a line goes into its numbers. */
 	for (; digits >= 2; digits -= 2, v /= 100)
 		memcpy(to + digits - 2, buf_pairs + v % 100 * 2, 2);
@@ -36,9 +43,58 @@ void buf_u64_padded(struct buf *b, uint64_t v, int digits)
 		*to = (char)('0' + v % 10);
 }
 
+/* Below 1000. */
+static char *buf_put_octet(char *to, uint32_t v)
+{
+	if (v >= 100) {
+		*to++ = (char)('0' + v / 100);
+		v %= 100;
+	} else if (v < 10) {
+		*to++ = (char)('0' + v);
+		return to;
+	}
+	memcpy(to, buf_pairs + v * 2, 2);
+	return to + 2;
+}
+
+char *buf_put_small(char *to, uint32_t v)
+{
+	if (v >= 10000) {
+		*to++ = (char)('0' + v / 10000);
+		v %= 10000;
+		memcpy(to, buf_pairs + v / 100 * 2, 2);
+		memcpy(to + 2, buf_pairs + v % 100 * 2, 2);
+		return to + 4;
+	}
+	if (v >= 1000) {
+		memcpy(to, buf_pairs + v / 100 * 2, 2);
+		memcpy(to + 2, buf_pairs + v % 100 * 2, 2);
+		return to + 4;
+	}
+	return buf_put_octet(to, v);
+}
+
+char *buf_put_nano(char *to, uint32_t v)
+{
+	uint32_t high = v / 10000, low = v % 10000;
+
+	to[0] = (char)('0' + high / 10000);
+	high %= 10000;
+	memcpy(to + 1, buf_pairs + high / 100 * 2, 2);
+	memcpy(to + 3, buf_pairs + high % 100 * 2, 2);
+	memcpy(to + 5, buf_pairs + low / 100 * 2, 2);
+	memcpy(to + 7, buf_pairs + low % 100 * 2, 2);
+	return to + 9;
+}
+
 void buf_u64(struct buf *b, uint64_t v)
 {
-	buf_u64_padded(b, v, buf_digit_count(v));
+	char *to = v < 100000 ? buf_ahead(b, 5) : NULL;
+
+	if (to)
+		buf_took(b, buf_put_small(to, (uint32_t)v));
+	else
+		buf_u64_padded(b, v, buf_digit_count(v));
 }
 
 void buf_pad(struct buf *b, size_t from, size_t column)
@@ -53,13 +109,14 @@ void buf_pad(struct buf *b, size_t from, size_t column)
 		memset(to, ' ', column - have);
 }
 
-static void buf_ipv4(struct buf *b, const uint8_t *addr)
+char *buf_put_ipv4(char *to, const uint8_t *addr)
 {
-	for (int i = 0; i < 4; i++) {
-		if (i)
-			buf_char(b, '.');
-		buf_u64_padded(b, addr[i], addr[i] < 10 ? 1 : addr[i] < 100 ? 2 : 3);
+	to = buf_put_octet(to, addr[0]);
+	for (int i = 1; i < 4; i++) {
+		*to++ = '.';
+		to = buf_put_octet(to, addr[i]);
 	}
+	return to;
 }
 
 void buf_ip(struct buf *b, const uint8_t addr[16], uint8_t ip_version)
@@ -67,7 +124,7 @@ void buf_ip(struct buf *b, const uint8_t addr[16], uint8_t ip_version)
 	char text[INET6_ADDRSTRLEN];
 
 	if (ip_version == 4)
-		buf_ipv4(b, addr);
+		buf_bytes(b, text, (size_t)(buf_put_ipv4(text, addr) - text));
 	else if (ip_version == 6 && inet_ntop(AF_INET6, addr, text, sizeof(text)))
 		buf_str(b, text);
 }

@@ -46,6 +46,23 @@ static inline void buf_char(struct buf *b, char c)
 		*to = c;
 }
 
+/* For several small things at once: the place for at most `n` bytes, NULL if they do not fit; buf_took says how many it
+ * were, by the first that is free again. */
+static inline char *buf_ahead(struct buf *b, size_t n)
+{
+	return b->overflow || n > b->size - b->len ? NULL : b->data + b->len;
+}
+
+static inline void buf_took(struct buf *b, const char *end)
+{
+	b->len = (size_t)(end - b->data);
+}
+
+/* These write at `to`, and return what is behind: a number below 100,000; an IPv4 address, 15 bytes at most. */
+char *buf_put_small(char *to, uint32_t v);
+char *buf_put_ipv4(char *to, const uint8_t *addr);
+char *buf_put_nano(char *to, uint32_t v); /* exactly 9 digits */
+
 void buf_str(struct buf *b, const char *s);
 /* A number in decimal; with `padded`, exactly `digits` digits, with leading zeros. */
 void buf_u64(struct buf *b, uint64_t v);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* 2. capture: where raw records come from: the live ring; and the sockets that were there before it. */
+/* 2. capture: where raw records come from: the live ring, or a recording; and the sockets that were there before. */
 #ifndef PORTTRACE_CAPTURE_H
 #define PORTTRACE_CAPTURE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "recording.h"
 
 struct capture;
 
@@ -33,5 +35,20 @@ struct event;
 typedef void (*capture_socket_fn)(void *arg, struct event *ev, uint64_t until_ns);
 /* by_cookie: namespaces are told by cookie, as the cgroup backend's events tell them. 0 or -ENOMEM. */
 int capture_snapshot(const struct snapshot *snap, uint64_t time_ns, bool by_cookie, capture_socket_fn fn, void *arg);
+
+/* Who gets what a recording holds, in its order. */
+struct capture_target {
+	capture_fn record;
+	capture_socket_fn socket;
+	/* What follows was read at `time_ns` (CLOCK_REALTIME), at this difference to CLOCK_BOOTTIME. */
+	void (*batch)(void *arg, uint64_t time_ns, int64_t boot_offset_ns);
+	void (*netns)(void *arg, const char *name, const struct netns_facts *facts);
+	/* A look at the kernel's tables has missed these lives of the ledger, in ascending order. */
+	void (*look)(void *arg, const uint64_t *lives, size_t count);
+};
+
+/* Hands over what comes next in a recording. 1, 0 at its end, or -errno as recording_next. */
+int capture_recording(struct recording_reader *r, const struct capture_target *to, void *arg,
+		      struct recording_end *ret_end);
 
 #endif

@@ -20,7 +20,7 @@ struct command {
 };
 
 extern const struct command cmd_trace, cmd_list, cmd_who, cmd_history, cmd_service, cmd_doctor, cmd_audit, cmd_daemon,
-	cmd_free, cmd_pressure, cmd_why;
+	cmd_free, cmd_pressure, cmd_why, cmd_record, cmd_replay;
 
 /* Exit status for a negative errno of attach_open() and the like. */
 int cmd_exit_status(int error);

@@ -250,6 +250,15 @@ static const char *decode_reason(const struct raw_event *raw, enum event_cause c
 	return cause ? words[cause] : decode_hint(raw);
 }
 
+/* The words are ours, and shorter than the field. */
+static void decode_fill_reason(const struct raw_event *raw, struct event *ev)
+{
+	const char *words = decode_reason(raw, ev->cause);
+	size_t size = strlen(words) + 1;
+
+	memcpy(ev->reason, words, size < sizeof(ev->reason) ? size : sizeof(ev->reason) - 1);
+}
+
 static void decode_task(const struct decode *dec, const struct raw_event *raw, struct event *ev)
 {
 	ev->pid = raw->pid;
@@ -387,7 +396,7 @@ int decode_event(const struct decode *dec, const void *record, size_t size, stru
 	ret->gave_back = ret->proto == PROTO_TCP && decode_gave_back(raw, dec->backend);
 	ret->nothing_sent = raw->flags & RAW_F_NO_ROUTE_HINT;
 	ret->cause = decode_cause(raw);
-	snprintf(ret->reason, sizeof(ret->reason), "%s", decode_reason(raw, ret->cause));
+	decode_fill_reason(raw, ret);
 	return 0;
 }
 

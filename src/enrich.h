@@ -11,12 +11,14 @@
 struct enrich; /* all the enrichers' caches */
 
 struct sockets;
+struct facts;
 
 struct enrich_options {
 	bool numeric; /* no user and service names (-n) */
 	const char *services_path; /* NULL = /etc/services */
 	const char *proc_path; /* NULL = /proc; tests give a made-up one */
 	const struct sockets *sockets; /* what earlier events told; not owned; NULL = nothing */
+	const struct facts *recorded; /* nothing is looked up: this has what was, for each event; NULL = a live run */
 };
 
 /* One enricher. `state` is what `open` returned. */
@@ -29,7 +31,7 @@ struct enricher {
 };
 
 extern const struct enricher enrich_process, enrich_user, enrich_container, enrich_port, enrich_service,
-	enrich_holder;
+	enrich_holder, enrich_recorded;
 
 /* 0 or -errno. The caller owns *ret and ends it with enrich_close, which accepts NULL. */
 int enrich_open(const struct enrich_options *opts, struct enrich **ret);

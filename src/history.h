@@ -23,6 +23,9 @@ struct history_options {
 	const char *path;
 	uint64_t max_age_s; /* lives that ended longer ago are forgotten; 0 = 7 days */
 	uint64_t max_bytes; /* of the file; the oldest lives go first; 0 = 1 GiB */
+	/* Of a recording: when it began (CLOCK_REALTIME). history_note_read is the clock then, and nothing is
+	 * forgotten. 0 = a live run. */
+	uint64_t recorded_ns;
 };
 
 /* What the writer did. */

@@ -22,6 +22,31 @@
 /* What is given up, step by step, when escapes make a line too long. */
 enum json_detail { JSON_IDENTITY_ONLY, JSON_NO_EXECUTABLE, JSON_NO_COMMAND_LINE, JSON_FULL };
 
+enum json_piece_kind { JSON_PIECE_EVENT = 1, JSON_PIECE_NETWORK, JSON_PIECE_PORT, JSON_PIECE_OPTIONS };
+
+/* Appends the piece with these facts, if it is remembered; else it has to be written, and given to json_keep. */
+static struct json_lines_piece *json_recall(struct json_lines *js, struct buf *b, enum json_piece_kind kind,
+					    uint64_t facts, const void *words)
+{
+	uint64_t all = facts << 8 | kind, hash = (all ^ (uintptr_t)words) * 0x9e3779b97f4a7c15ull;
+	struct json_lines_piece *piece = &js->pieces[hash >> 56];
+
+	if (piece->len && piece->facts == all && piece->words == (uintptr_t)words) {
+		buf_bytes(b, piece->text, piece->len);
+		return NULL;
+	}
+	*piece = (struct json_lines_piece){ .facts = all, .words = (uintptr_t)words };
+	return piece;
+}
+
+static void json_keep(struct json_lines_piece *piece, const struct buf *b, size_t from)
+{
+	if (b->overflow || b->len - from > sizeof(piece->text))
+		return;
+	piece->len = (uint32_t)(b->len - from);
+	memcpy(piece->text, b->data + from, piece->len);
+}
+
 /* ---- times ---- */
 
 /* Days since 1970-01-01 to a date of the proleptic Gregorian calendar (years from March, eras of
@@ -59,13 +84,19 @@ static void json_clock_set(struct json_lines_clock *clock, uint64_t second)
 
 static void json_time(struct buf *b, struct json_lines_clock *clock, uint64_t ns)
 {
+	char *to;
+
 	if (clock->second != ns / 1000000000)
 		json_clock_set(clock, ns / 1000000000);
-	buf_char(b, '"');
-	buf_bytes(b, clock->text, sizeof(clock->text));
-	buf_char(b, '.');
-	buf_u64_padded(b, ns % 1000000000, 9);
-	buf_lit(b, "Z\"");
+	to = buf_room(b, 1 + sizeof(clock->text) + 1 + 9 + 2);
+	if (!to)
+		return;
+	*to++ = '"';
+	memcpy(to, clock->text, sizeof(clock->text));
+	to += sizeof(clock->text);
+	*to++ = '.';
+	to = buf_put_nano(to, (uint32_t)(ns % 1000000000));
+	memcpy(to, "Z\"", 2);
 }
 
 /* ---- the parts of a line, in their order ---- */
@@ -84,10 +115,12 @@ static void json_event_type(struct buf *b, const struct event *ev)
 		buf_lit(b, "\"start\"]");
 }
 
+#define JSON_ECS ",\"ecs\":{\"version\":\"9.4.0\"}"
+
 /* A socket as it is, not something that happened. */
 static void json_event_state(struct buf *b, const struct event *ev)
 {
-	buf_lit(b, ",\"event\":{\"kind\":\"state\",\"module\":\"porttrace\",\"dataset\":\"porttrace.socket\","
+	buf_lit(b, JSON_ECS ",\"event\":{\"kind\":\"state\",\"module\":\"porttrace\",\"dataset\":\"porttrace.socket\","
 		   "\"category\":[\"network\"],\"type\":[");
 	if (ev->remote.has_port)
 		buf_lit(b, "\"connection\",");
@@ -100,12 +133,15 @@ static void json_event_state(struct buf *b, const struct event *ev)
 	buf_char(b, '}');
 }
 
-static void json_event(struct buf *b, const struct event *ev, enum json_detail detail)
+static void json_event_head(struct buf *b, struct json_lines *js, const struct event *ev)
 {
-	const char *reason = ev->reason[0] || !ev->aborted ? ev->reason : "given up by the program";
-	bool first = false;
+	uint64_t facts = (uint64_t)ev->kind << 16 | (uint64_t)ev->outcome << 8 | sides_has_peer(ev);
+	struct json_lines_piece *piece = json_recall(js, b, JSON_PIECE_EVENT, facts, NULL);
+	size_t from = b->len;
 
-	buf_lit(b, ",\"event\":{\"kind\":\"event\",\"module\":\"porttrace\",\"dataset\":"
+	if (!piece)
+		return;
+	buf_lit(b, JSON_ECS ",\"event\":{\"kind\":\"event\",\"module\":\"porttrace\",\"dataset\":"
 		   "\"porttrace.socket\","
 		   "\"category\":[\"network\"],\"type\":");
 	json_event_type(b, ev);
@@ -114,6 +150,15 @@ static void json_event(struct buf *b, const struct event *ev, enum json_detail d
 	buf_lit(b, "\",\"outcome\":\"");
 	buf_str(b, event_outcome_names[ev->outcome]);
 	buf_lit(b, "\",\"sequence\":");
+	json_keep(piece, b, from);
+}
+
+static void json_event(struct buf *b, struct json_lines *js, const struct event *ev, enum json_detail detail)
+{
+	const char *reason = ev->reason[0] || !ev->aborted ? ev->reason : "given up by the program";
+	bool first = false;
+
+	json_event_head(b, js, ev);
 	buf_u64(b, ev->sequence);
 	if (ev->duration_ns)
 		json_member_u64(b, &first, "duration", ev->duration_ns);
@@ -141,8 +186,14 @@ static void json_error(struct buf *b, const struct event *ev)
 	buf_char(b, '}');
 }
 
-static void json_network(struct buf *b, const struct event *ev, const char *direction)
+static void json_network(struct buf *b, struct json_lines *js, const struct event *ev, const char *direction)
 {
+	uint64_t facts = (uint64_t)ev->protocol << 16 | (uint64_t)ev->proto << 8 | ev->ip_version;
+	struct json_lines_piece *piece = json_recall(js, b, JSON_PIECE_NETWORK, facts, direction);
+	size_t from = b->len;
+
+	if (!piece)
+		return;
 	buf_lit(b, ",\"network\":{\"transport\":\"");
 	buf_str(b, event_proto_names[ev->proto]);
 	if (ev->ip_version == 4)
@@ -156,6 +207,7 @@ static void json_network(struct buf *b, const struct event *ev, const char *dire
 		buf_str(b, direction);
 	}
 	buf_lit(b, "\"}");
+	json_keep(piece, b, from);
 }
 
 static void json_endpoints(struct buf *b, const struct event *ev, const struct sides *sides)
@@ -246,6 +298,44 @@ static void json_host(struct buf *b, const struct json_lines *js)
 	buf_char(b, '}');
 }
 
+static void json_agent(struct buf *b, const struct json_lines *js)
+{
+	if (!js->run[0])
+		return;
+	buf_lit(b, ",\"agent\":{\"ephemeral_id\":\"");
+	buf_str(b, js->run);
+	buf_lit(b, "\"}");
+}
+
+static void json_write_who(struct buf *b, struct json_lines *js, const struct event *ev, enum json_detail detail)
+{
+	json_process(b, js, ev, detail);
+	json_user(b, ev);
+	json_host(b, js);
+	json_agent(b, js);
+	if (detail > JSON_IDENTITY_ONLY)
+		json_container(b, ev);
+}
+
+/* Of the whole of it, remembered. */
+static void json_whole_who(struct buf *b, struct json_lines *js, const struct event *ev)
+{
+	const char *fields = (const char *)ev + JSON_LINES_WHO_FIRST;
+	struct json_lines_who *who = &js->who[(ev->pid * 0x9e3779b1u + ev->tid * 0x85ebca77u) >> 24];
+	size_t before = b->len;
+
+	if (who->len && !memcmp(who->fields, fields, sizeof(who->fields))) {
+		buf_bytes(b, who->text, who->len);
+		return;
+	}
+	json_write_who(b, js, ev, JSON_FULL);
+	if (b->overflow || b->len - before > sizeof(who->text))
+		return;
+	who->len = b->len - before;
+	memcpy(who->fields, fields, sizeof(who->fields));
+	memcpy(who->text, b->data + before, who->len);
+}
+
 static void json_assignment(struct buf *b, const struct event *ev)
 {
 	bool first = true;
@@ -253,7 +343,7 @@ static void json_assignment(struct buf *b, const struct event *ev)
 	if (ev->how == HOW_NONE && !ev->has_requested)
 		return;
 	buf_lit(b, ",\"assignment\":{");
-	json_member_text(b, &first, "how", event_how_names[ev->how], 16);
+	json_member_word(b, &first, "how", event_how_names[ev->how]);
 	if (ev->has_requested) {
 		json_key(b, &first, "requested");
 		json_endpoint(b, &ev->requested, true, UINT64_MAX);
@@ -290,8 +380,8 @@ static void json_pool(struct buf *b, const struct event *ev)
 	if (!ev->pool && !ev->verdict)
 		return;
 	buf_lit(b, ",\"pool\":{");
-	json_member_text(b, &first, "kind", event_pool_names[ev->pool], 16);
-	json_member_text(b, &first, "half", event_half_names[ev->half], 16);
+	json_member_word(b, &first, "kind", event_pool_names[ev->pool]);
+	json_member_word(b, &first, "half", event_half_names[ev->half]);
 	if (ev->has_search)
 		json_member_u64(b, &first, "search_us", ev->search_ns / 1000 + (ev->search_ns % 1000 != 0));
 	json_member_true(b, &first, "wall", ev->wall);
@@ -329,34 +419,57 @@ static void json_ports(struct buf *b, const struct event *ev)
 	buf_char(b, '}');
 }
 
-static void json_facts(struct buf *b, const char *key, const struct port_facts *facts)
+static void json_facts(struct buf *b, struct json_lines *js, bool source, const struct port_facts *facts)
 {
+	uint64_t bits = (uint64_t)facts->class << 8 | (uint64_t)source << 3 | (uint64_t)facts->ephemeral << 2 |
+			(uint64_t)facts->reserved << 1 | facts->privileged;
+	struct json_lines_piece *piece;
+	size_t from = b->len;
 	bool first = true;
 
 	if (facts->class == CLASS_NONE && !facts->service && !facts->ephemeral &&
 	    !facts->reserved && !facts->privileged)
 		return;
-	buf_str(b, key);
-	json_member_text(b, &first, "class", port_class_names[facts->class], 16);
+	piece = json_recall(js, b, JSON_PIECE_PORT, bits, facts->service);
+	if (!piece)
+		return;
+	buf_str(b, source ? ",\"source\":{" : ",\"destination\":{");
+	json_member_word(b, &first, "class", port_class_names[facts->class]);
 	if (facts->service)
 		json_member_text(b, &first, "service", facts->service, JSON_SERVICE_MAX);
 	json_member_true(b, &first, "ephemeral", facts->ephemeral);
 	json_member_true(b, &first, "reserved", facts->reserved);
 	json_member_true(b, &first, "privileged", facts->privileged);
 	buf_char(b, '}');
+	json_keep(piece, b, from);
 }
 
-static void json_options(struct buf *b, bool *first, const struct event *ev)
+/* Of options that are known. */
+static void json_bits(struct buf *b, struct json_lines *js, bool *first, const struct event *ev)
 {
-	if (ev->has_options) {
+	uint64_t bits = (uint64_t)*first << 7 | (uint64_t)ev->is_ipv6 << 6 | (uint64_t)ev->v6only << 5 |
+			(uint64_t)ev->reuseaddr << 4 | (uint64_t)ev->reuseport << 3 | (uint64_t)ev->no_port << 2 |
+			(uint64_t)ev->freebind << 1 | ev->transparent;
+	struct json_lines_piece *piece = json_recall(js, b, JSON_PIECE_OPTIONS, bits, NULL);
+	size_t from = b->len;
+
+	if (piece) {
 		json_member_bool(b, first, "reuseaddr", ev->reuseaddr);
 		json_member_bool(b, first, "reuseport", ev->reuseport);
 		json_member_bool(b, first, "no_port", ev->no_port);
 		json_member_bool(b, first, "freebind", ev->freebind);
 		json_member_bool(b, first, "transparent", ev->transparent);
+		if (ev->is_ipv6)
+			json_member_bool(b, first, "v6only", ev->v6only);
+		json_keep(piece, b, from);
 	}
-	if (ev->has_options && ev->is_ipv6)
-		json_member_bool(b, first, "v6only", ev->v6only);
+	*first = false;
+}
+
+static void json_options(struct buf *b, struct json_lines *js, bool *first, const struct event *ev)
+{
+	if (ev->has_options)
+		json_bits(b, js, first, ev);
 	if (ev->bound_ifindex)
 		json_member_u64(b, first, "device", ev->bound_ifindex);
 	if (ev->mark)
@@ -364,7 +477,7 @@ static void json_options(struct buf *b, bool *first, const struct event *ev)
 }
 
 /* The members that there are, or nothing. */
-static void json_socket(struct buf *b, const struct event *ev)
+static void json_socket(struct buf *b, struct json_lines *js, const struct event *ev)
 {
 	size_t before = b->len, empty;
 	bool first = true;
@@ -382,9 +495,9 @@ static void json_socket(struct buf *b, const struct event *ev)
 	if (ev->has_queue)
 		json_member_u64(b, &first, "queue", ev->queue);
 	json_member_true(b, &first, "mptcp", ev->mptcp);
-	json_options(b, &first, ev);
-	json_member_text(b, &first, "closed_by", event_closer_names[ev->closer], 16);
-	json_member_text(b, &first, "state", close_state_names[ev->close_state], 16);
+	json_options(b, js, &first, ev);
+	json_member_word(b, &first, "closed_by", event_closer_names[ev->closer]);
+	json_member_word(b, &first, "state", close_state_names[ev->close_state]);
 	if (ev->socket_state)
 		json_member_text(b, &first, "state", ev->socket_state, 16);
 	if (ev->has_expires)
@@ -496,16 +609,16 @@ static void json_holder(struct buf *b, const struct event *ev, enum json_detail 
 	buf_char(b, '}');
 }
 
-static void json_porttrace(struct buf *b, const struct event *ev, const struct sides *sides,
+static void json_porttrace(struct buf *b, struct json_lines *js, const struct event *ev, const struct sides *sides,
 			   enum json_detail detail)
 {
 	bool first = false;
 
 	buf_lit(b, ",\"porttrace\":{\"schema\":1");
 	if (!ev->socket_state)
-		json_member_text(b, &first, "backend", event_backend_names[ev->backend], 16);
+		json_member_word(b, &first, "backend", event_backend_names[ev->backend]);
 	json_member_true(b, &first, "late", ev->late);
-	json_member_text(b, &first, "cause", event_cause_names[ev->cause], 32);
+	json_member_word(b, &first, "cause", event_cause_names[ev->cause]);
 	json_exit(b, &first, ev);
 	if (ev->confidence != CONFIDENCE_SURE) {
 		buf_lit(b, ",\"process\":{\"confidence\":\"");
@@ -522,24 +635,15 @@ static void json_porttrace(struct buf *b, const struct event *ev, const struct s
 	json_pool(b, ev);
 	json_ports(b, ev);
 	if (sides->source_facts)
-		json_facts(b, ",\"source\":{", sides->source_facts);
-	json_facts(b, ",\"destination\":{", sides->destination_facts);
-	json_socket(b, ev);
+		json_facts(b, js, true, sides->source_facts);
+	json_facts(b, js, false, sides->destination_facts);
+	json_socket(b, js, ev);
 	json_owners(b, ev);
 	json_creator(b, ev);
 	json_holder(b, ev, detail);
 	if (detail > JSON_IDENTITY_ONLY)
 		json_member_text(b, &first, "unit", ev->unit, sizeof(ev->unit));
 	buf_char(b, '}');
-}
-
-static void json_agent(struct buf *b, const struct json_lines *js)
-{
-	if (!js->run[0])
-		return;
-	buf_lit(b, ",\"agent\":{\"ephemeral_id\":\"");
-	buf_str(b, js->run);
-	buf_lit(b, "\"}");
 }
 
 static void json_line(struct buf *b, struct json_lines *js, const struct event *ev,
@@ -549,21 +653,18 @@ static void json_line(struct buf *b, struct json_lines *js, const struct event *
 
 	buf_lit(b, "{\"@timestamp\":");
 	json_time(b, &js->clock, ev->time_ns);
-	buf_lit(b, ",\"ecs\":{\"version\":\"9.4.0\"}");
 	if (ev->socket_state)
 		json_event_state(b, ev);
 	else
-		json_event(b, ev, detail);
+		json_event(b, js, ev, detail);
 	json_error(b, ev);
-	json_network(b, ev, sides.direction);
+	json_network(b, js, ev, sides.direction);
 	json_endpoints(b, ev, &sides);
-	json_process(b, js, ev, detail);
-	json_user(b, ev);
-	json_host(b, js);
-	json_agent(b, js);
-	if (detail > JSON_IDENTITY_ONLY)
-		json_container(b, ev);
-	json_porttrace(b, ev, &sides, detail);
+	if (detail == JSON_FULL)
+		json_whole_who(b, js, ev);
+	else
+		json_write_who(b, js, ev, detail);
+	json_porttrace(b, js, ev, &sides, detail);
 	buf_lit(b, "}\n");
 }
 

@@ -22,11 +22,34 @@ struct json_lines_clock {
 	char text[19];
 };
 
+/* The fields of an event that tell who did it; they stand together. */
+#define JSON_LINES_WHO_FIRST offsetof(struct event, pid)
+#define JSON_LINES_WHO_SIZE (offsetof(struct event, unit) - JSON_LINES_WHO_FIRST)
+#define JSON_LINES_WHO_SLOTS 256 /* a byte of a hash */
+
+/* What was written of them last time: half of a line, and the same for each event of a thread. */
+struct json_lines_who {
+	size_t len; /* 0 = empty */
+	char fields[JSON_LINES_WHO_SIZE];
+	char text[1024];
+};
+
+/* Words that few facts decide, as they were written last time. */
+#define JSON_LINES_PIECE_SLOTS 256
+
+struct json_lines_piece {
+	uint64_t facts, words; /* words: of a text whose address tells it */
+	uint32_t len; /* 0 = empty */
+	char text[232];
+};
+
 struct json_lines {
 	struct json_lines_clock clock, start_clock;
 	char hostname[JSON_LINES_HOSTNAME_SIZE];
 	char run[JSON_LINES_RUN_SIZE];
 	char boot[JSON_LINES_BOOT_SIZE];
+	struct json_lines_who who[JSON_LINES_WHO_SLOTS];
+	struct json_lines_piece pieces[JSON_LINES_PIECE_SLOTS];
 };
 
 /* Each may be NULL: then its member is absent. */
@@ -36,7 +59,7 @@ struct json_lines_options {
 	const char *boot; /* host.boot.id, of statistics */
 };
 
-/* Copies what it needs. */
+/* `js` is cleared memory. Copies what it needs. */
 void json_lines_init(struct json_lines *js, const struct json_lines_options *opts);
 
 /* Room that the line of this event may need: JSON_LINES_MAX, but for a socket that many processes have. */

@@ -41,6 +41,17 @@ static inline void json_comma(struct buf *b, bool *first)
 		}                                       \
 	} while (0)
 
+/* A word of ours, in which nothing has to be escaped. */
+#define json_member_word(b, first, name, value)       \
+	do {                                          \
+		if ((value)[0]) {                     \
+			json_key((b), (first), name); \
+			buf_char((b), '"');           \
+			buf_str((b), (value));        \
+			buf_char((b), '"');           \
+		}                                     \
+	} while (0)
+
 #define json_member_true(b, first, name, value)       \
 	do {                                          \
 		if (value) {                          \

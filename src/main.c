@@ -9,7 +9,7 @@
 
 static const struct command *const main_commands[] = {
 	&cmd_list,    &cmd_who,	  &cmd_pressure, &cmd_why,     &cmd_free,
-	&cmd_history, &cmd_daemon, &cmd_audit,	  &cmd_service, &cmd_doctor,
+	&cmd_history, &cmd_record, &cmd_replay, &cmd_daemon, &cmd_audit,	  &cmd_service, &cmd_doctor,
 };
 #define MAIN_COMMAND_COUNT (sizeof(main_commands) / sizeof(main_commands[0]))
 

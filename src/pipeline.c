@@ -104,6 +104,8 @@ void pipeline_socket(void *arg, struct event *ev, uint64_t until_ns)
 	struct pipeline *p = arg;
 
 	ev->backend = p->decode.backend;
+	if (p->recorder)
+		recorder_socket(p->recorder, ev, until_ns);
 	if (!sockets_adopt(p->sockets, ev, until_ns) || !p->history)
 		return;
 	enrich_event(p->enrich, ev);
@@ -166,10 +168,11 @@ int pipeline_record(void *arg, const void *record, size_t size)
 		history_add(p->history, &ev);
 	if (p->watch)
 		p->watch(p->watch_arg, &ev);
-	if (!filter_match(p->filter, &ev)) {
+	if (filter_match(p->filter, &ev))
+		pipeline_show(p, &ev);
+	else
 		p->filtered++;
-		return 0;
-	}
-	pipeline_show(p, &ev);
+	if (p->recorder)
+		recorder_event(p->recorder, record, &ev);
 	return 0;
 }

@@ -17,6 +17,7 @@
 #include "fanout.h"
 #include "filter.h"
 #include "history.h"
+#include "recording.h"
 #include "sink.h"
 #include "sockets.h"
 #include "storm.h"
@@ -34,6 +35,7 @@ struct pipeline {
 	uint64_t written; /* events that the output had taken by then */
 	bool track; /* keep the ledger: closes are among the records, else it would never forget */
 	struct history *history; /* not owned; NULL = none is kept */
+	struct recorder *recorder; /* not owned; NULL = nothing is recorded */
 	uint64_t adopted; /* sockets of snapshots that were told to the history */
 	void (*watch)(void *arg, const struct event *ev); /* sees each event after the ledger; NULL = nobody */
 	void *watch_arg;

@@ -30,22 +30,22 @@ static uint32_t pressure_add_process(struct pressure_picture *p, uint32_t pid, b
 }
 
 /* Those that were seen last come first: sockets of one process stand together. */
-static uint32_t pressure_process_of(struct pressure_picture *p, uint32_t pid, const char *name, bool remembered)
+static uint32_t pressure_process_of(struct pressure_picture *p, uint32_t pid, const char *name, bool may_be_gone)
 {
 	for (size_t i = p->process_count; i > 1; i--)
 		if (p->processes[i - 1].pid == pid && !strncmp(p->processes[i - 1].name, name, PRESSURE_NAME_SIZE - 1))
 			return (uint32_t)i - 1;
-	return pressure_add_process(p, pid, remembered && proc_has_ended("/proc", pid, 0), name);
+	return pressure_add_process(p, pid, may_be_gone && proc_has_ended("/proc", pid, 0), name);
 }
 
 static uint32_t pressure_owner_of(struct pressure_picture *p, const struct snapshot_socket *sock,
-				  const struct pressure_memory *memory)
+				  const struct pressure_memory *memory, bool recorded)
 {
 	const struct owner *owner = &p->snap.owners.list[sock->owner_first];
 
 	if (sock->owner_count)
 		return pressure_process_of(p, owner->pid, owner->name, false);
-	return memory->pid ? pressure_process_of(p, memory->pid, memory->name, true) : 0;
+	return memory->pid ? pressure_process_of(p, memory->pid, memory->name, !recorded) : 0;
 }
 
 /* ---- namespaces ---- */
@@ -63,7 +63,7 @@ static int pressure_add_socket(struct pressure_picture *p, const struct pressure
 		opts->recall(opts->arg, sock, &memory);
 	r = pool_read_add(pool, &sock->sock, memory.how);
 	if (r == 0)
-		p->process[sock->netns][pool->count - 1] = pressure_owner_of(p, sock, &memory);
+		p->process[sock->netns][pool->count - 1] = pressure_owner_of(p, sock, &memory, opts->take);
 	return r;
 }
 
@@ -181,7 +181,9 @@ static void pressure_visit(struct pressure_picture *p, const struct pressure_rea
 	struct pressure_visit visit = { .in = &p->inputs[i], .opts = opts };
 	struct pool_state *pool = &p->pools[i];
 
-	if (pool->count)
+	if (opts->take)
+		p->inputs[i].bucket_error = -ECANCELED;
+	else if (pool->count)
 		p->inputs[i].bucket_error = pressure_visit_netns(&visit);
 	if (pool->count > room) /* sockets that the buckets alone tell: more than there is room for */
 		pool->count = room;
@@ -218,7 +220,7 @@ int pressure_read(const struct pressure_read_options *opts, struct pressure_pict
 	int r;
 
 	*ret = (struct pressure_picture){ 0 };
-	r = snapshot_take(&how, &ret->snap);
+	r = opts->take ? opts->take(opts->arg, &ret->snap) : snapshot_take(&how, &ret->snap);
 	if (r < 0)
 		return r;
 	pressure_add_process(ret, 0, false, ""); /* nobody */

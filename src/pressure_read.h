@@ -21,6 +21,8 @@ struct pressure_read_options {
 	bool (*has_owner)(void *arg, const struct snapshot_socket *sock);
 	/* Fills in what is remembered of a socket; false = nothing. NULL = nobody remembers. */
 	bool (*recall)(void *arg, const struct snapshot_socket *sock, struct pressure_memory *ret);
+	/* Of a recording: gives the snapshot. This machine is not looked at then; NULL = it is. */
+	int (*take)(void *arg, struct snapshot *ret);
 	void *arg;
 };
 

@@ -18,6 +18,7 @@
 #include "../metrics.h"
 #include "../metrics_file.h"
 #include "help.h"
+#include "replay.h"
 #include "trace.h"
 
 #define PRESSURE_EVERY_NS UINT64_C(1000000000)
@@ -168,20 +169,26 @@ static int pressure_put_once(struct pressure_cmd *cmd, const struct pressure_vie
 	return pressure_write(cmd);
 }
 
+/* Two looks, so that rates are known; of a recording there is one. */
+static int pressure_look_once(struct pressure_cmd *cmd, struct pressure_view *view)
+{
+	int r;
+
+	pressure_session_begin();
+	r = pressure_session_look(&cmd->session, view);
+	if (r < 0 || cmd->session.take)
+		return r;
+	pressure_view_free(view);
+	r = pressure_session_wait(cmd->opts.every_ns);
+	return r < 0 ? r : pressure_session_look(&cmd->session, view);
+}
+
 /* The exit status. */
 static int pressure_once(struct pressure_cmd *cmd)
 {
 	struct pressure_view view;
-	int r, status;
+	int status, r = pressure_look_once(cmd, &view);
 
-	pressure_session_begin();
-	r = pressure_session_look(&cmd->session, &view);
-	if (r == 0) {
-		pressure_view_free(&view);
-		r = pressure_session_wait(cmd->opts.every_ns);
-	}
-	if (r == 0)
-		r = pressure_session_look(&cmd->session, &view);
 	if (r < 0)
 		return r == -EINTR ? EXIT_STATUS_OK : pressure_fail(r, "cannot read the sockets");
 	status = pressure_worst(&view);
@@ -298,14 +305,12 @@ static int pressure_run(struct pressure_cmd *cmd)
 	return cmd->opts.no_bpf ? pressure_watch(cmd) : pressure_live(cmd);
 }
 
-static int pressure_main(int argc, char **argv)
+/* 0, or the exit status after a message or the help. */
+static int pressure_parse(struct pressure_cmd *cmd, int argc, char **argv, bool *ret_done)
 {
-	_free_ struct pressure_cmd *cmd = calloc(1, sizeof(*cmd));
 	char err[CLI_ERR_SIZE];
-	int status;
 
-	if (!cmd)
-		return pressure_fail(-ENOMEM, "cannot start");
+	*ret_done = true;
 	signal(SIGPIPE, SIG_IGN);
 	report_init(&cmd->out, STDOUT_FILENO);
 	cmd->opts.most = PRESSURE_MOST;
@@ -316,8 +321,43 @@ static int pressure_main(int argc, char **argv)
 	}
 	if (cmd->opts.help)
 		return help_print(&pressure_command);
+	*ret_done = false;
+	return 0;
+}
+
+static int pressure_main(int argc, char **argv)
+{
+	_free_ struct pressure_cmd *cmd = calloc(1, sizeof(*cmd));
+	bool done;
+	int status;
+
+	if (!cmd)
+		return pressure_fail(-ENOMEM, "cannot start");
+	status = pressure_parse(cmd, argc, argv, &done);
+	if (done)
+		return status;
 	status = pressure_run(cmd);
 	pressure_session_close(&cmd->session);
+	return status;
+}
+
+int pressure_replay(const char *path, int argc, char **argv)
+{
+	_free_ struct pressure_cmd *cmd = calloc(1, sizeof(*cmd));
+	struct replay rp = { 0 };
+	bool done;
+	int status;
+
+	if (!cmd)
+		return pressure_fail(-ENOMEM, "cannot start");
+	status = pressure_parse(cmd, argc, argv, &done);
+	if (done)
+		return status;
+	status = EXIT_STATUS_FAILED;
+	if (replay_into_session(&rp, path, &cmd->session) == 0)
+		status = pressure_once(cmd);
+	pressure_session_close(&cmd->session);
+	replay_close(&rp);
 	return status;
 }
 

@@ -37,6 +37,9 @@ struct pressure_session {
 	const char *history_path; /* NULL = the usual one, if it is there */
 	const struct sockets *ledger; /* of a run whose events feed it; NULL = none. Not owned */
 	bool by_cookie; /* the ledger tells namespaces by cookie */
+	int (*take)(void *arg, struct snapshot *ret); /* of a recording: gives the ledger's sockets; NULL = live */
+	void *take_arg;
+	uint64_t recorded_ns; /* CLOCK_REALTIME there, in place of all clocks */
 	struct pressure_failure failures[PRESSURE_FAILURES_MAX];
 	struct pressure_before *before;
 	size_t before_count;

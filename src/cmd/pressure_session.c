@@ -16,6 +16,12 @@
 /* An owner may pass a socket on: after so long all are looked for anew. */
 #define PRESSURE_CACHE_NS (UINT64_C(60) * 1000000000)
 
+/* The clock that is compared with itself. */
+static uint64_t pressure_now_ns(const struct pressure_session *s)
+{
+	return s->take ? s->recorded_ns : clock_now_ns(CLOCK_MONOTONIC);
+}
+
 /* ---- what is known of a socket already ---- */
 
 struct pressure_recall {
@@ -87,7 +93,8 @@ static bool pressure_recall(void *arg, const struct snapshot_socket *sock, struc
 	if (pressure_cache_find(&recall->session->cache, sock, ret) ||
 	    (pressure_recall_ledger(recall->session, sock, ret) && ret->how != HOW_NONE))
 		return true;
-	pressure_recall_history(recall, sock, ret);
+	if (!recall->session->take)
+		pressure_recall_history(recall, sock, ret);
 	return ret->pid || ret->how != HOW_NONE;
 }
 
@@ -200,7 +207,7 @@ static void pressure_age_failure(struct pressure_failure *f, uint64_t second)
 
 void pressure_session_event(struct pressure_session *session, const struct event *ev)
 {
-	uint64_t second = clock_now_ns(CLOCK_MONOTONIC) / 1000000000;
+	uint64_t second = pressure_now_ns(session) / 1000000000;
 	struct pool_key key = pressure_key_of_failure(ev);
 	struct pressure_failure *f;
 
@@ -227,7 +234,7 @@ static uint32_t pressure_recent(struct pressure_failure *f, uint64_t second)
 static void pressure_fill_failures(struct pressure_session *s, const struct snapshot_netns *facts,
 				   struct pressure_netns *ns)
 {
-	uint64_t second = clock_now_ns(CLOCK_MONOTONIC) / 1000000000;
+	uint64_t second = pressure_now_ns(s) / 1000000000;
 
 	for (size_t k = 0; k < PRESSURE_FAILURES_MAX; k++) {
 		struct pressure_failure *f = &s->failures[k];
@@ -281,7 +288,7 @@ static void pressure_forget_gone(struct pressure_session *s)
 
 static int pressure_look_all(struct pressure_session *s, struct pressure_view *view)
 {
-	uint64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
+	uint64_t now_ns = pressure_now_ns(s);
 	int r = 0;
 
 	view->netns = calloc(view->picture.count + 1, sizeof(*view->netns));
@@ -315,6 +322,13 @@ static uint64_t pressure_cost_ns(const struct pressure_recall *recall)
 	return clock_now_ns(CLOCK_PROCESS_CPUTIME_ID) - recall->cpu_ns;
 }
 
+static int pressure_take(void *arg, struct snapshot *ret)
+{
+	struct pressure_recall *recall = arg;
+
+	return recall->session->take(recall->session->take_arg, ret);
+}
+
 static int pressure_end_look(struct pressure_recall *recall, struct pressure_view *view)
 {
 	struct pressure_session *s = recall->session;
@@ -331,12 +345,13 @@ static int pressure_end_look(struct pressure_recall *recall, struct pressure_vie
 int pressure_session_look(struct pressure_session *session, struct pressure_view *ret)
 {
 	struct pressure_recall recall = { .session = session,
-					  .now_ns = clock_now_ns(CLOCK_REALTIME),
+					  .now_ns = session->take ? session->recorded_ns : clock_now_ns(CLOCK_REALTIME),
 					  .cpu_ns = clock_now_ns(CLOCK_PROCESS_CPUTIME_ID) };
 	struct pressure_read_options opts = { .netns_inum = session->netns_inum,
 					      .read_buckets = session->no_bpf ? NULL : bucket_read,
 					      .has_owner = pressure_has_owner,
 					      .recall = pressure_recall,
+					      .take = session->take ? pressure_take : NULL,
 					      .arg = &recall };
 	int r, error;
 

@@ -30,6 +30,7 @@
 #include "trace.h"
 #include "trace_ledger.h"
 #include "trace_metrics.h"
+#include "trace_record.h"
 #include "trace_sinks.h"
 #include "trace_verdict.h"
 
@@ -52,6 +53,7 @@ struct trace {
 	struct trace_metrics *metrics; /* NULL = none */
 	struct trace_sinks sinks;
 	struct history *history;
+	struct trace_record record;
 	struct child child;
 	char hostname[HOST_NAME_MAX + 1];
 	char run[JSON_LINES_RUN_SIZE]; /* tells this run from all others */
@@ -156,7 +158,7 @@ static int trace_check_cgroup(const char *path, char *err)
 /* The ledger is looked at by itself: it has to be whole, whatever is shown. */
 static bool trace_keeps(const struct trace *tr)
 {
-	return tr->opts.history || tr->opts.audit_every_ns || tr->opts.watch || tr->metrics;
+	return tr->opts.history || tr->opts.record || tr->opts.audit_every_ns || tr->opts.watch || tr->metrics;
 }
 
 static bool trace_tracks(const struct trace *tr)
@@ -302,7 +304,7 @@ static void trace_explain(void *arg, struct event *ev)
 static int trace_open_verdict(struct trace *tr)
 {
 	int r = trace_verdict_open(tr->pipeline.sockets, tr->ledger.by_cookie,
-				   tr->opts.json ? 0 : TRACE_WORDS_EVERY_NS, &tr->verdict);
+				   tr->opts.json || tr->opts.record ? 0 : TRACE_WORDS_EVERY_NS, &tr->verdict);
 
 	tr->pipeline.explain = trace_explain;
 	tr->pipeline.explain_arg = tr->verdict;
@@ -320,6 +322,7 @@ static int trace_open_pipeline(struct trace *tr)
 	p->alarms = &trace_alarms;
 	p->track = trace_tracks(tr);
 	p->history = tr->history;
+	p->recorder = tr->record.recorder;
 	p->watch = tr->opts.watch ? tr->opts.watch->event : tr->metrics ? trace_metrics_event : NULL;
 	p->watch_arg = tr->opts.watch ? tr->opts.watch->arg : tr->metrics;
 	p->decode.backend = tr->attach.ops->backend;
@@ -334,9 +337,9 @@ static int trace_open_pipeline(struct trace *tr)
 		r = wall_new(WALL_MAX_POOLS, &p->wall);
 	if (r == 0)
 		r = enrich_open(&opts, &p->enrich);
-	if (r == 0 && (!tr->opts.no_output || tr->opts.sinks.count))
+	if (r == 0 && (!tr->opts.no_output || tr->opts.sinks.count || tr->opts.record))
 		r = trace_open_verdict(tr);
-	if (r == 0 && !tr->opts.json) /* a line of a pipeline stands for one event */
+	if (r == 0 && !tr->opts.json && !tr->opts.record) /* a line of a pipeline stands for one event */
 		r = storm_new(&p->storm);
 	if (r == 0 && tr->metrics)
 		r = trace_metrics_begin(tr->metrics, p->sockets, tr->ledger.by_cookie);
@@ -352,6 +355,7 @@ static void trace_close(struct trace *tr)
 	if (tr->pipeline.sink_state)
 		tr->pipeline.sink->close(tr->pipeline.sink_state);
 	history_close(tr->history);
+	trace_record_close(&tr->record);
 	trace_ledger_close(&tr->ledger);
 	trace_verdict_close(tr->verdict);
 	trace_metrics_close(tr->metrics);
@@ -371,7 +375,7 @@ static bool trace_is_over(struct trace *tr)
 		trace_child_ended = 0;
 		child_reap(&tr->child);
 	}
-	if (trace_stop || tr->pipeline.output_error)
+	if (trace_stop || tr->pipeline.output_error || trace_record_has_failed(&tr->record))
 		return true;
 	if (tr->child.pid && (tr->child.all_ended || (tr->child.ended && trace_interrupted)))
 		return true;
@@ -392,7 +396,7 @@ static void trace_look(struct trace *tr, uint64_t now_ns)
 /* Without what has begun and may still be told. */
 static uint64_t trace_lost(const struct trace *tr, const struct attach_loss *loss)
 {
-	return attach_lost(loss) + tr->pipeline.damaged + tr->pipeline.unwritten;
+	return attach_lost(loss) + tr->pipeline.damaged + tr->pipeline.unwritten + trace_record_lost(&tr->record);
 }
 
 static uint64_t trace_seen(const struct attach_loss *loss)
@@ -404,25 +408,27 @@ static void trace_close_line(struct trace *tr)
 {
 	const struct pipeline *p = &tr->pipeline;
 	struct attach_loss loss;
-	uint64_t lost, seen, halves;
+	bool recorded = tr->opts.record && tr->opts.no_output;
+	uint64_t lost, seen, halves, shown = recorded ? trace_record_events(&tr->record) : p->shown, filtered;
 
 	if (attach_read_loss(&tr->attach, &loss) < 0)
 		return;
 	halves = loss.counters.lost_state + loss.leftover;
 	lost = trace_lost(tr, &loss) + loss.leftover;
 	seen = trace_seen(&loss);
-	fprintf(stderr, "%llu events shown, %llu seen, %llu lost", (unsigned long long)p->shown,
-		(unsigned long long)seen, (unsigned long long)lost);
+	fprintf(stderr, "%llu events %s, %llu seen, %llu lost", (unsigned long long)shown,
+		recorded ? "recorded" : "shown", (unsigned long long)seen, (unsigned long long)lost);
 	if (lost)
 		fprintf(stderr, " (ring full %llu, programs skipped by the kernel %llu, half seen %llu, "
 				"damaged %llu, unwritten %llu)",
 			(unsigned long long)loss.counters.lost_ring, (unsigned long long)loss.missed_runs,
 			(unsigned long long)halves, (unsigned long long)p->damaged,
-			(unsigned long long)p->unwritten);
+			(unsigned long long)(p->unwritten + trace_record_lost(&tr->record)));
+	filtered = recorded ? pipeline_records(p) - p->damaged - shown - trace_record_lost(&tr->record) : p->filtered;
 	if (tr->opts.verbose)
 		fprintf(stderr, "; %llu filtered (kernel %llu, porttrace %llu)",
-			(unsigned long long)(loss.counters.filtered + p->filtered),
-			(unsigned long long)loss.counters.filtered, (unsigned long long)p->filtered);
+			(unsigned long long)(loss.counters.filtered + filtered),
+			(unsigned long long)loss.counters.filtered, (unsigned long long)filtered);
 	fprintf(stderr, "\n");
 	trace_sinks_count(&tr->sinks);
 	for (size_t i = 0; tr->opts.verbose && i < tr->attach.program_count; i++)
@@ -494,6 +500,7 @@ static int trace_batch(struct trace *tr)
 	int n;
 
 	decode_sync_clock(&tr->pipeline.decode);
+	trace_record_batch(&tr->record, begin_ns, tr->pipeline.decode.boot_offset_ns);
 	if (now - tr->settled_ns > TRACE_SETTLE_MS * 1000000ULL) {
 		tr->settled_ns = now;
 		attach_settle(&tr->attach);
@@ -672,12 +679,25 @@ static bool trace_has_lost_any(struct trace *tr)
 	       trace_sinks_lost(&tr->sinks);
 }
 
+static void trace_end_record(struct trace *tr)
+{
+	struct recording_end end = { 0 };
+	struct attach_loss loss;
+
+	if (tr->record.recorder && attach_read_loss(&tr->attach, &loss) == 0) {
+		end.lost = trace_lost(tr, &loss) + loss.leftover;
+		end.seen = trace_seen(&loss);
+	}
+	trace_record_end(&tr->record, &end, !tr->opts.quiet && !tr->opts.no_output);
+}
+
 static int trace_finish(struct trace *tr)
 {
 	int error = tr->pipeline.output_error;
 
 	if (tr->history)
 		trace_tell_history(tr);
+	trace_end_record(tr);
 	if (tr->metrics)
 		trace_end_metrics(tr);
 	if (!tr->opts.quiet && (error != -EPIPE || tr->opts.verbose))
@@ -686,6 +706,8 @@ static int trace_finish(struct trace *tr)
 		trace_tell_tables(tr);
 	if (error && error != -EPIPE && error != -EINTR)
 		return trace_fail_output(error);
+	if (trace_record_has_failed(&tr->record))
+		return EXIT_STATUS_FAILED;
 	if (tr->opts.audit_every_ns)
 		return trace_end_audit(tr);
 	if (tr->opts.fail_on_loss && trace_has_lost_any(tr))
@@ -711,6 +733,8 @@ static int trace_run(struct trace *tr)
 	r = trace_open_pipeline(tr);
 	if (r < 0)
 		return trace_fail(tr, r, strerror(-r));
+	if (trace_record_begin(&tr->record, tr->attach.ops->backend, tr->run) < 0)
+		return EXIT_STATUS_FAILED;
 	trace_reopens = tr->opts.sinks.count != 0;
 	trace_catch_signals(tr->child.pid != 0);
 	r = trace_open_sink(tr);
@@ -766,7 +790,8 @@ int trace_execute(const struct trace_options *opts)
 		return EXIT_STATUS_FAILED;
 	}
 	trace_name_run(&tr);
-	failed = trace_open_history(&tr) < 0 || trace_metrics_open(&tr.opts, &tr.metrics) < 0;
+	failed = trace_open_history(&tr) < 0 || trace_metrics_open(&tr.opts, &tr.metrics) < 0 ||
+		 trace_record_open(tr.opts.record, tr.opts.record_force, &tr.record) < 0;
 	status = failed ? EXIT_STATUS_FAILED : trace_open_feeds(&tr);
 	if (status == EXIT_STATUS_OK)
 		status = trace_run(&tr);

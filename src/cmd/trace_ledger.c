@@ -39,6 +39,9 @@ int trace_ledger_start(struct trace_ledger *tl)
 	r = snapshot_take(&opts, &snap);
 	if (r < 0)
 		return r;
+	for (size_t i = 0; tl->pipeline->recorder && i < snap.namespaces; i++)
+		if (snap.netns[i].known)
+			recorder_netns(tl->pipeline->recorder, snap.netns[i].name, &snap.netns[i].facts);
 	r = capture_snapshot(&snap, clock_now_ns(CLOCK_REALTIME), tl->by_cookie, pipeline_socket, tl->pipeline);
 	snapshot_free(&snap);
 	return r;
@@ -120,10 +123,26 @@ static void trace_print_round(struct trace_ledger *tl, const struct audit *a)
 	tl->after_loss += a->faults[AUDIT_LOST];
 }
 
-/* What is missing in a torn list may be there. */
-static int trace_reconcile(struct trace_ledger *tl, const struct snapshot *snap, const struct audit_options *opts)
+static void trace_missed(void *arg, const struct sockets_view *view)
 {
-	return snap->torn ? 0 : audit_reconcile(tl->pipeline->sockets, snap, opts, trace_gone, tl);
+	recorder_miss(arg, view->life);
+}
+
+/* What is missing in a torn list may be there. */
+static int trace_reconcile(struct trace_ledger *tl, const struct snapshot *snap, const struct audit_options *how)
+{
+	struct recorder *rec = tl->pipeline->recorder;
+	struct audit_options opts = *how;
+	int r;
+
+	if (snap->torn)
+		return 0;
+	opts.missed = rec ? trace_missed : NULL;
+	opts.missed_arg = rec;
+	r = audit_reconcile(tl->pipeline->sockets, snap, &opts, trace_gone, tl);
+	if (r == 0 && rec)
+		recorder_looked(rec);
+	return r;
 }
 
 /* What changed while the snapshot was taken equals the ledger of before it or that of after it. 0 or -errno. */

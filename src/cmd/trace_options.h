@@ -53,6 +53,8 @@ struct trace_options {
 	struct endpoint metrics_listen; /* port 0 = nowhere */
 	uint64_t metrics_every_ns; /* between two files; 0 = the default */
 	const char *history; /* path of the file to keep; NULL = none */
+	const char *record; /* path of the recording to make; NULL = none */
+	bool record_force; /* also over a file that is none */
 	bool no_output; /* events are kept, not shown: porttrace daemon, audit */
 	uint64_t audit_every_ns; /* compare the ledger with the kernel's tables; 0 = never */
 	const struct trace_watch *watch; /* NULL = none. A start that fails is not told then: the exit status says it */

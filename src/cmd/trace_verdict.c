@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../clock.h"
+#include "../facts.h"
 #include "../rule_event.h"
 #include "explain.h"
 
@@ -24,8 +25,6 @@ struct trace_verdict_pool {
 	uint32_t more;
 	bool inferred;
 };
-
-#define TRACE_VERDICT_INFERRED "no free port in the ephemeral range (inferred: all ports to this destination are taken)"
 
 /* What a look has found, for the events of the next moment. */
 struct trace_verdict_known {
@@ -325,7 +324,7 @@ void trace_verdict_fill(struct trace_verdict *v, struct event *ev)
 	}
 	if (pool->inferred && ev->nothing_sent) {
 		ev->cause = CAUSE_PORT_EXHAUSTED;
-		snprintf(ev->reason, sizeof(ev->reason), TRACE_VERDICT_INFERRED);
+		snprintf(ev->reason, sizeof(ev->reason), FACTS_INFERRED);
 	}
 	pressure_session_event(&v->session, ev);
 }

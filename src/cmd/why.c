@@ -19,6 +19,7 @@
 #include "free_options.h"
 #include "help.h"
 #include "pressure.h"
+#include "replay.h"
 
 #define WHY_APART_NS 1000000000
 
@@ -139,7 +140,8 @@ static int why_parse_destination(struct why_question *q, const char *text)
 	return why_resolve(q, host);
 }
 
-static int why_ask(struct why_question *q, const char *text)
+/* Processes of a recording may have ended since. */
+static int why_ask(struct why_question *q, const char *text, bool recorded)
 {
 	char path[32];
 	struct stat st;
@@ -147,7 +149,7 @@ static int why_ask(struct why_question *q, const char *text)
 	if (!text[0] || text[strspn(text, "0123456789")])
 		return why_parse_destination(q, text);
 	snprintf(path, sizeof(path), "/proc/%.20s", text);
-	if (parse_u32(text, 1, UINT32_MAX, &q->pid) == 0 && stat(path, &st) == 0)
+	if (parse_u32(text, 1, UINT32_MAX, &q->pid) == 0 && (recorded || stat(path, &st) == 0))
 		return 0;
 	fprintf(stderr, "porttrace: there is no process %.20s\n", text);
 	return -ESRCH;
@@ -275,7 +277,7 @@ static int why_look(struct why *why, struct pressure_view *view)
 
 	pressure_session_begin();
 	r = pressure_session_look(&why->session, view);
-	if (r < 0)
+	if (r < 0 || why->session.take)
 		return r;
 	pressure_view_free(view);
 	r = pressure_session_wait(WHY_APART_NS);
@@ -287,14 +289,16 @@ static int why_run(struct why *why)
 {
 	struct pressure_view view;
 	char path[PATH_MAX];
-	int r = why->opts.netns ? netns_resolve(why->opts.netns, &why->session.netns_inum, path, sizeof(path)) : 0;
+	int r = 0;
 
+	if (why->opts.netns && !why->session.take)
+		r = netns_resolve(why->opts.netns, &why->session.netns_inum, path, sizeof(path));
 	if (r < 0) {
 		fprintf(stderr, "porttrace: option '--netns': %.200s: %s\n", why->opts.netns,
 			r == -EINVAL ? "this is no network namespace" : strerrordesc_np(-r));
 		return EXIT_STATUS_USAGE;
 	}
-	why->session.no_bpf = why->opts.no_bpf;
+	why->session.no_bpf |= why->opts.no_bpf;
 	why->session.history_path = why->opts.history;
 	r = why_look(why, &view);
 	if (r == -EINTR)
@@ -314,11 +318,13 @@ static int why_run(struct why *why)
 	return why->status;
 }
 
-static int why_main(int argc, char **argv)
+/* `path`: of a recording; NULL = live. */
+static int why_execute(const char *path, int argc, char **argv)
 {
 	_free_ struct why *why = calloc(1, sizeof(*why));
 	char err[CLI_ERR_SIZE] = "cannot start: out of memory";
 	int status, n = why ? cli_parse(&why_command, &why->opts, argc, argv, err) : -ENOMEM;
+	struct replay rp = { 0 };
 
 	if (n > 1)
 		snprintf(err, sizeof(err), "one process or destination at a time");
@@ -330,11 +336,24 @@ static int why_main(int argc, char **argv)
 		return help_print(&why_command);
 	signal(SIGPIPE, SIG_IGN);
 	report_init(&why->out, STDOUT_FILENO);
-	if (n == 1 && why_ask(&why->question, argv[1]) < 0)
+	if (n == 1 && why_ask(&why->question, argv[1], path) < 0)
 		return EXIT_STATUS_USAGE;
-	status = why_run(why);
+	status = EXIT_STATUS_FAILED;
+	if (!path || replay_into_session(&rp, path, &why->session) == 0)
+		status = why_run(why);
 	pressure_session_close(&why->session);
+	replay_close(&rp);
 	return status;
+}
+
+static int why_main(int argc, char **argv)
+{
+	return why_execute(NULL, argc, argv);
+}
+
+int why_replay(const char *path, int argc, char **argv)
+{
+	return why_execute(path, argc, argv);
 }
 
 const struct command cmd_why = { "why", "why ports run out, and what helps", why_main };

@@ -43,8 +43,13 @@ static void enrich_port_close(void *state)
 
 static int enrich_port_open(const struct enrich_options *opts, void **ret_state)
 {
-	struct enrich_port_state *st = calloc(1, sizeof(*st));
+	struct enrich_port_state *st;
 
+	if (opts->recorded) {
+		*ret_state = NULL; /* there is nothing to be read */
+		return 0;
+	}
+	st = calloc(1, sizeof(*st));
 	if (!st)
 		return -ENOMEM;
 	st->proc = opts->proc_path ? opts->proc_path : "/proc";
@@ -140,7 +145,7 @@ static void enrich_port_set(const struct event *ev, uint16_t port, bool reserved
 
 static void enrich_port_fill(void *state, struct event *ev)
 {
-	const struct netns_facts *facts = ev->has_truth ? NULL : enrich_port_find_netns(state, ev);
+	const struct netns_facts *facts = ev->has_truth || !state ? NULL : enrich_port_find_netns(state, ev);
 	uint16_t port;
 
 	if (facts)

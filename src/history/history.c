@@ -263,6 +263,8 @@ static uint64_t history_complete_ns(const struct history *h, bool last)
 {
 	uint64_t now = clock_now_ns(CLOCK_REALTIME), read_ns = atomic_load(&h->read_ns);
 
+	if (h->opts.recorded_ns)
+		return read_ns > h->opts.recorded_ns ? read_ns : h->opts.recorded_ns;
 	if (last)
 		return now;
 	return (read_ns && read_ns < now ? read_ns : now) - HISTORY_LAG_NS;
@@ -281,7 +283,8 @@ static int history_write(struct history *h, bool last)
 		r = history_write_batch(h, short_of ? 0 : complete);
 		if (r < 0)
 			error = r;
-		history_evict(h, clock_now_ns(CLOCK_REALTIME));
+		if (!h->opts.recorded_ns)
+			history_evict(h, clock_now_ns(CLOCK_REALTIME));
 		if (!short_of)
 			break;
 		complete = history_complete_ns(h, last);
@@ -372,7 +375,8 @@ int history_open(const struct history_options *opts, struct history **ret, char 
 	if (r < 0)
 		history_say(err, r, "no memory for the history");
 	else
-		r = history_store_open(opts->path, clock_now_ns(CLOCK_REALTIME), &h->store, err);
+		r = history_store_open(opts->path, opts->recorded_ns ? opts->recorded_ns : clock_now_ns(CLOCK_REALTIME),
+				       &h->store, err);
 	if (!r) {
 		h->last_process = history_store_last_process(h->store);
 		h->epoch_process = h->last_process + 1;

@@ -16,7 +16,7 @@ struct json {
 static int json_open(const struct sink_options *opts, void **ret_state)
 {
 	struct json_lines_options how = { .hostname = opts->hostname, .run = opts->run, .boot = opts->boot };
-	struct json *js = malloc(sizeof(*js));
+	struct json *js = calloc(1, sizeof(*js));
 
 	if (!js)
 		return -ENOMEM;
@@ -38,7 +38,7 @@ static int json_event(void *state, const struct event *ev)
 	err = output_reserve(&js->out, max);
 	if (err)
 		return err;
-	line = output_line(&js->out, max);
+	output_line(&js->out, max, &line);
 	if (!json_lines_event(&js->lines, ev, &line))
 		return -EMSGSIZE;
 	output_commit(&js->out, &line);
@@ -53,7 +53,7 @@ static int json_stats(void *state, const struct stats *st)
 
 	if (err)
 		return err;
-	line = output_line(&js->out, JSON_LINES_MAX);
+	output_line(&js->out, JSON_LINES_MAX, &line);
 	if (json_lines_stats(&js->lines, st, &line))
 		output_commit(&js->out, &line);
 	return 0;

@@ -81,18 +81,6 @@ int output_reserve(struct output *out, size_t n)
 	return err == -EINTR || out->buf.size - out->buf.len < n ? err : 0;
 }
 
-struct buf output_line(struct output *out, size_t n)
-{
-	size_t left = out->buf.size - out->buf.len;
-
-	return (struct buf){ .data = out->buf.data + out->buf.len, .size = n < left ? n : left };
-}
-
-void output_commit(struct output *out, const struct buf *line)
-{
-	out->buf.len += line->len;
-}
-
 size_t output_pending(const struct output *out)
 {
 	bool own;

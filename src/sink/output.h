@@ -24,10 +24,24 @@ void output_init(struct output *out, int fd);
  */
 int output_reserve(struct output *out, size_t n);
 
-/* A buffer over the next `n` bytes of room, to write one line into; output_commit adds that line.
+/*
+ * A buffer over the next `n` bytes of room, to write one line into; output_commit adds that line. Field by field: a
+ * struct that is returned is read again at once, in other sizes than it was written, and the processor waits for that.
  */
-struct buf output_line(struct output *out, size_t n);
-void output_commit(struct output *out, const struct buf *line);
+static inline void output_line(struct output *out, size_t n, struct buf *ret)
+{
+	size_t left = out->buf.size - out->buf.len;
+
+	ret->data = out->buf.data + out->buf.len;
+	ret->len = 0;
+	ret->size = n < left ? n : left;
+	ret->overflow = false;
+}
+
+static inline void output_commit(struct output *out, const struct buf *line)
+{
+	out->buf.len += line->len;
+}
 
 /*
  * Writes all that is buffered, in one write(2) if the file takes it. 0 or -errno; what was not

@@ -215,10 +215,11 @@ static void table_line(struct buf *b, struct table *t, const struct event *ev)
 
 static int table_header(struct table *t)
 {
-	struct buf line = output_line(&t->out, TABLE_LINE_MAX);
+	struct buf line;
 	struct buf text;
 	int err;
 
+	output_line(&t->out, TABLE_LINE_MAX, &line);
 	if (t->color)
 		buf_lit(&line, "\033[1m");
 	text = (struct buf){ .data = line.data + line.len, .size = line.size - line.len };
@@ -279,7 +280,7 @@ static int table_event(void *state, const struct event *ev)
 
 	if (err)
 		return err;
-	line = output_line(&t->out, room);
+	output_line(&t->out, room, &line);
 	table_line(&line, t, ev);
 	buf_char(&line, '\n');
 	if (ev->verdict)

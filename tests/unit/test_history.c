@@ -60,7 +60,7 @@ static int sweep(void **state)
 
 static struct history *writer(uint64_t max_age_s, uint64_t max_bytes)
 {
-	struct history_options opts = { path, max_age_s, max_bytes };
+	struct history_options opts = { path, max_age_s, max_bytes, 0 };
 	struct history *h = NULL;
 	int r = history_open(&opts, &h, err);
 

@@ -24,7 +24,7 @@ static size_t test_pending(size_t room, const char *text)
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
 	limit = (struct rlimit){ room, before.rlim_max };
 	output_init(&out, fileno(disk));
-	line = output_line(&out, strlen(text));
+	output_line(&out, strlen(text), &line);
 	buf_str(&line, text);
 	output_commit(&out, &line);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);

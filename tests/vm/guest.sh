@@ -55,6 +55,15 @@ cli()
 	done >"/results/$1/log" 2>&1
 }
 
+# What is shown live and what its recording shows, with the tracing backend.
+replay()
+{
+	mkdir -p "/results/$1"
+	PORTTRACE=/test/porttrace WORKLOAD=/test/workload REPLAY_BACKEND=tracing REPLAY_DIR="/tmp/$1" timeout 1800 \
+		bash /test/replay/native >"/results/$1/log" 2>&1
+	cp "/tmp/$1"/*.err "/tmp/$1/diff" "/results/$1/" 2>/dev/null
+}
+
 scenarios()
 {
 	mkdir -p "/results/$1"

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* porttrace replay FILE [COMMAND]: a recording, as if it happened now. */
+#include "replay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../cli.h"
+#include "../clock.h"
+#include "../cmd.h"
+#include "help.h"
+#include "trace_rows.h"
+
+/* Fields of the live command's rows come first. */
+struct replay_options {
+	struct trace_options trace;
+	bool realtime;
+};
+
+static const char *const replay_names[] = {
+	"pid",	"comm",	  "port",  "lport",   "dport", "event",	    "ipv4", "ipv6",  "tcp",   "udp",	 "failed",
+	"class", "json", "numeric", "wide", "no-header", "utc",	    "color", "count", "quiet", "verbose", "help",
+};
+#define REPLAY_NAME_COUNT (sizeof(replay_names) / sizeof(replay_names[0]))
+
+static const struct cli_option replay_own[] = {
+	CLI_FLAG("Options:", 0, "realtime", cli_set_true, offsetof(struct replay_options, realtime),
+		 "as slowly as it happened (else as fast as can be)"),
+	CLI_FLAG("Options:", 'h', "help", cli_set_true, offsetof(struct replay_options, trace.help), "this text"),
+};
+#define REPLAY_OWN_COUNT (sizeof(replay_own) / sizeof(replay_own[0]))
+
+static const struct {
+	const char *name;
+	int (*run)(const char *path, int argc, char **argv);
+} replay_commands[] = {
+	{ "pressure", pressure_replay },
+	{ "why", why_replay },
+	{ "who", replay_who },
+	{ "history", replay_history },
+};
+#define REPLAY_COMMAND_COUNT (sizeof(replay_commands) / sizeof(replay_commands[0]))
+
+static const struct cli_command replay_help = {
+	.name = "porttrace replay",
+	.usage = "[OPTIONS] FILE\nFILE pressure|why|who|history [ARG...]",
+	.summary = "Shows what porttrace record has kept, as the live command would have shown it: on any\n"
+		   "machine, by anybody. With a command: what that would have said at the end.",
+	.operands = CLI_OPERANDS,
+	.options = replay_own,
+	.option_count = REPLAY_OWN_COUNT,
+	.epilog = "And of the options of porttrace (porttrace --help) those that select and show: -p -c -P -L\n"
+		  "-D -e -4 -6 --tcp --udp -x --class, -j -n -w -H --utc --color, --count -q -v.\n\n"
+		  "Examples:\n"
+		  "  porttrace replay web.ptr -x          what failed, and why\n"
+		  "  porttrace replay web.ptr --json      all events, as JSON Lines\n"
+		  "  porttrace replay web.ptr why         why ports ran out\n"
+		  "  porttrace replay web.ptr who 8080    who had the port when it ended\n"
+		  "Exit status: 1 if the file is cut off or damaged; what stands before is shown.\n",
+};
+
+/* ---- signals: as in a live run, a write that takes nothing is given up ---- */
+
+static volatile sig_atomic_t replay_stop, replay_alarms;
+
+static void replay_on_signal(int signal_number)
+{
+	replay_alarms += signal_number == SIGALRM;
+	replay_stop = 1;
+	alarm(1);
+}
+
+static void replay_catch_signals(void)
+{
+	struct sigaction act = { .sa_handler = replay_on_signal };
+
+	sigaction(SIGINT, &act, NULL);
+	sigaction(SIGTERM, &act, NULL);
+	sigaction(SIGALRM, &act, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/* ---- a run ---- */
+
+static int replay_open_sink(struct replay *rp, const struct trace_options *o)
+{
+	struct pipeline *p = &rp->pipeline;
+	struct sink_options opts = {
+		.fd = STDOUT_FILENO,
+		.wide = o->wide,
+		.header = o->header,
+		.utc = o->utc,
+		.color = trace_options_color(o, STDOUT_FILENO),
+		.hostname = recording_header(rp->reader)->hostname,
+		.run = recording_header(rp->reader)->run,
+	};
+	int r = o->json ? 0 : storm_new(&p->storm);
+
+	p->filter = &o->filter;
+	p->limit = o->count;
+	p->alarms = &replay_alarms;
+	p->sink = sink_find(o->json ? "json" : "table");
+	return r < 0 ? r : p->sink->open(&opts, &p->sink_state);
+}
+
+/* Waits until as much time has gone by as between the recording's first batch and this one. */
+static void replay_wait(struct replay *rp, uint64_t began_ns)
+{
+	uint64_t due_ns = began_ns + (rp->time_ns - rp->first_ns);
+	struct timespec due = { (time_t)(due_ns / 1000000000), (long)(due_ns % 1000000000) };
+
+	if (rp->time_ns < rp->first_ns) /* the clock was set back */
+		return;
+	pipeline_flush(&rp->pipeline);
+	while (!replay_stop && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL) == EINTR)
+		;
+}
+
+static void replay_loop(struct replay *rp, const struct replay_options *opts)
+{
+	uint64_t began_ns = clock_now_ns(CLOCK_MONOTONIC), before_ns = 0;
+
+	while (!replay_stop && !rp->pipeline.output_error && replay_step(rp)) {
+		if (opts->realtime && rp->time_ns != before_ns) {
+			before_ns = rp->time_ns;
+			replay_wait(rp, began_ns);
+		}
+		if (rp->pipeline.limit && rp->pipeline.shown >= rp->pipeline.limit)
+			break;
+	}
+	pipeline_tell_storms(&rp->pipeline, UINT64_MAX);
+	pipeline_flush(&rp->pipeline);
+	pipeline_settle(&rp->pipeline);
+}
+
+static void replay_close_line(const struct replay *rp, bool verbose)
+{
+	const struct pipeline *p = &rp->pipeline;
+
+	fprintf(stderr, "%llu events shown, %llu in the recording", (unsigned long long)p->shown,
+		(unsigned long long)pipeline_records(p));
+	if (rp->end.time_ns)
+		fprintf(stderr, "; when it was made: %llu seen, %llu lost", (unsigned long long)rp->end.seen,
+			(unsigned long long)rp->end.lost);
+	if (verbose)
+		fprintf(stderr, "; %llu filtered, %llu damaged, %llu unwritten", (unsigned long long)p->filtered,
+			(unsigned long long)p->damaged, (unsigned long long)p->unwritten);
+	fprintf(stderr, "\n");
+}
+
+static int replay_finish(const struct replay *rp, const struct replay_options *opts, const char *path)
+{
+	int error = rp->pipeline.output_error;
+
+	replay_tell_damage(rp, path);
+	if (!opts->trace.quiet && (error != -EPIPE || opts->trace.verbose)) {
+		replay_tell(rp, path);
+		replay_close_line(rp, opts->trace.verbose);
+	}
+	if (error && error != -EPIPE && error != -EINTR) {
+		fprintf(stderr, "porttrace: cannot write the output: %s\n", strerrordesc_np(-error));
+		return EXIT_STATUS_FAILED;
+	}
+	return rp->error ? EXIT_STATUS_FAILED : EXIT_STATUS_OK;
+}
+
+static int replay_run(const struct replay_options *opts, const char *path)
+{
+	struct replay rp = { 0 };
+	char err[RECORDING_ERR_SIZE] = "";
+	int r = replay_open(&rp, path, opts->trace.numeric, err), status = EXIT_STATUS_FAILED;
+
+	if (r < 0) {
+		fprintf(stderr, "porttrace: %s\n", err);
+	} else {
+		replay_catch_signals();
+		r = replay_open_sink(&rp, &opts->trace);
+		if (r == 0)
+			replay_loop(&rp, opts);
+		else
+			rp.pipeline.output_error = r;
+		status = replay_finish(&rp, opts, path);
+	}
+	if (rp.pipeline.sink_state)
+		rp.pipeline.sink->close(rp.pipeline.sink_state);
+	storm_free(rp.pipeline.storm);
+	replay_close(&rp);
+	return status;
+}
+
+/* ---- the command line ---- */
+
+static int replay_unknown(const char *word)
+{
+	const char *names[REPLAY_COMMAND_COUNT], *nearest;
+
+	for (size_t i = 0; i < REPLAY_COMMAND_COUNT; i++)
+		names[i] = replay_commands[i].name;
+	nearest = cli_nearest(word, names, REPLAY_COMMAND_COUNT);
+	fprintf(stderr, "porttrace: '%.60s' is no command for a recording%s%s%s\nTry 'porttrace replay --help'.\n",
+		word, nearest ? ": did you mean '" : ": pressure, why, who, history", nearest ? nearest : "",
+		nearest ? "'?" : "");
+	return EXIT_STATUS_USAGE;
+}
+
+static int replay_main(int argc, char **argv)
+{
+	static struct replay_options opts; /* large: port sets */
+	struct cli_option rows[TRACE_ROWS_MAX];
+	struct cli_command cmd = replay_help;
+	char err[CLI_ERR_SIZE];
+	int n;
+
+	for (size_t i = 0; argc > 2 && argv[1][0] != '-' && i < REPLAY_COMMAND_COUNT; i++)
+		if (!strcmp(argv[2], replay_commands[i].name))
+			return replay_commands[i].run(argv[1], argc - 2, argv + 2);
+	trace_options_init(&opts.trace);
+	cmd.options = rows;
+	cmd.option_count = trace_rows_choose(rows, replay_names, REPLAY_NAME_COUNT, replay_own, 1);
+	n = cli_parse(&cmd, &opts, argc, argv, err);
+	if (n == 0 && !opts.trace.help)
+		snprintf(err, sizeof(err), "which recording?");
+	if (n < 0 || (n == 0 && !opts.trace.help)) {
+		fprintf(stderr, "porttrace: %s\nTry 'porttrace replay --help'.\n", err);
+		return EXIT_STATUS_USAGE;
+	}
+	if (opts.trace.help)
+		return help_print(&replay_help);
+	if (n > 1)
+		return replay_unknown(argv[2]);
+	if (!opts.trace.filter.kinds)
+		opts.trace.filter.kinds = (1u << EVENT_RELEASE) - 1; /* as in a live run */
+	return replay_run(&opts, argv[1]);
+}
+
+const struct command cmd_replay = { "replay", "show a recording, on any machine", replay_main };

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * A raw record as its difference to the last one of its kind and process: 4 bytes say which 8-byte words differ, and of
+ * each of those stand the bytes from the lowest to the highest that differ, exclusive-ored, behind a byte that says
+ * which.
+ */
+#include "format.h"
+
+static void raw_put_word(struct buf *b, uint64_t diff)
+{
+	unsigned int low = (unsigned int)__builtin_ctzll(diff) / 8;
+	unsigned int high = 7 - (unsigned int)__builtin_clzll(diff) / 8;
+
+	diff >>= 8 * low;
+	buf_char(b, (char)(low << 3 | (high - low)));
+	buf_bytes(b, (const char *)&diff, high - low + 1);
+}
+
+void raw_put(struct buf *b, const uint64_t words[FORMAT_WORDS], const uint64_t before[FORMAT_WORDS])
+{
+	uint32_t mask = 0;
+
+	for (size_t i = 0; i < FORMAT_WORDS; i++)
+		mask |= (uint32_t)(words[i] != before[i]) << i;
+	buf_bytes(b, (const char *)&mask, sizeof(mask));
+	for (; mask; mask &= mask - 1) {
+		size_t i = (size_t)__builtin_ctz(mask);
+
+		raw_put_word(b, words[i] ^ before[i]);
+	}
+}
+
+void raw_get(struct format_in *in, uint64_t words[FORMAT_WORDS])
+{
+	const uint8_t *at, *end = in->end;
+	unsigned int wrong = 0;
+	uint32_t mask;
+
+	format_get_bytes(in, &mask, sizeof(mask));
+	if (mask >> FORMAT_WORDS || in->bad) {
+		in->bad = true;
+		return;
+	}
+	for (at = in->at; mask && at < end; mask &= mask - 1) {
+		unsigned int low = *at >> 3, count = (*at & 7u) + 1;
+		uint64_t diff;
+
+		memcpy(&diff, at + 1, sizeof(diff)); /* the slack is there for this */
+		at += 1 + count;
+		wrong |= low + count > 8;
+		words[__builtin_ctz(mask)] ^= (diff & UINT64_MAX >> (64 - 8 * count)) << (8 * low & 63);
+	}
+	if (mask || wrong || at > end)
+		in->bad = true;
+	in->at = at > end ? end : at;
+}

@@ -1,0 +1,470 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Writes recordings. Each block goes out in one write; one that does not go out whole is cut off again. */
+#include "../recording.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "../cleanup.h"
+#include "format.h"
+
+#define RECORDER_TEXT_SLOTS 16384 /* power of two */
+
+/* A text that the file has: by its address, since those of services and rules stay. */
+struct recorder_text {
+	const char *text;
+	uint64_t number;
+};
+
+struct recorder {
+	int fd;
+	bool regular; /* a file that can be cut */
+	struct buf block; /* its header and items */
+	uint64_t block_events;
+	struct recorder_stats stats;
+
+	uint64_t time_ns, next_time_ns; /* of the batch: in the file, and to be told before the next item */
+	int64_t boot_offset_ns, next_offset_ns;
+	uint64_t life; /* missed last */
+	struct facts_process slots[FORMAT_SLOTS];
+	bool used[FORMAT_SLOTS];
+	uint32_t slot; /* of the last event */
+	struct facts_truth truth;
+	struct recorder_text texts[RECORDER_TEXT_SLOTS];
+	uint64_t text_count;
+	uint64_t last[FORMAT_LASTS][FORMAT_WORDS];
+	char room[FORMAT_BLOCK_SIZE + 2 * FORMAT_ITEM_MAX];
+};
+
+/* ---- the file ---- */
+
+static int recorder_refuse(char *err, const char *path, int error)
+{
+	const char *why = error == -ELOOP   ? "it is a symbolic link" :
+			  error == -EBUSY   ? "another porttrace writes it" :
+			  error == -EEXIST  ? "it is there, and no recording (--force takes it all the same)" :
+			  error == -EISDIR  ? "it is a directory" :
+			  error == -ENOTSUP ? "it is no file, and whoever reads it could keep the events waiting" :
+					      strerrordesc_np(-error);
+
+	snprintf(err, RECORDING_ERR_SIZE, "cannot record into %.300s: %s", path, why);
+	return error;
+}
+
+/* What is there may be written over: nothing, a recording, or no file at all (/dev/null). */
+static int recorder_check(int fd, bool *ret_regular)
+{
+	char magic[FORMAT_MAGIC_SIZE];
+	struct stat st;
+	ssize_t n;
+
+	if (fstat(fd, &st))
+		return -errno;
+	*ret_regular = S_ISREG(st.st_mode);
+	if (!*ret_regular && !S_ISCHR(st.st_mode))
+		return -ENOTSUP;
+	if (!*ret_regular || st.st_size == 0)
+		return 0;
+	n = pread(fd, magic, sizeof(magic), 0);
+	return n == sizeof(magic) && !memcmp(magic, FORMAT_MAGIC, sizeof(magic)) ? 0 : -EEXIST;
+}
+
+static int recorder_open_file(const char *path, bool force, bool *ret_regular)
+{
+	_close_ int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, 0640);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = recorder_check(fd, ret_regular);
+	if (r < 0 && !(force && r == -EEXIST))
+		return r;
+	if (*ret_regular && flock(fd, LOCK_EX | LOCK_NB))
+		return errno == EWOULDBLOCK ? -EBUSY : -errno;
+	return TAKE_FD(fd);
+}
+
+int recorder_open(const char *path, bool force, struct recorder **ret, char *err)
+{
+	_free_ struct recorder *rec = calloc(1, sizeof(*rec));
+
+	if (!rec)
+		return recorder_refuse(err, path, -ENOMEM);
+	rec->fd = recorder_open_file(path, force, &rec->regular);
+	if (rec->fd < 0)
+		return recorder_refuse(err, path, rec->fd);
+	*ret = TAKE_PTR(rec);
+	return 0;
+}
+
+static int recorder_write(struct recorder *rec, const char *data, size_t size)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		ssize_t n = write(rec->fd, data + done, size - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		done += (size_t)n;
+	}
+	rec->stats.bytes += size;
+	return 0;
+}
+
+static void recorder_store32(char *to, uint32_t v)
+{
+	memcpy(to, &v, sizeof(v));
+}
+
+static void recorder_new_block(struct recorder *rec)
+{
+	rec->block = (struct buf){ .data = rec->room, .size = sizeof(rec->room), .len = FORMAT_BLOCK_HEADER_SIZE };
+	rec->block_events = 0;
+}
+
+static void recorder_line(struct buf *b, const char *key, const char *value)
+{
+	buf_str(b, key);
+	buf_char(b, ' ');
+	for (; *value; value++)
+		buf_char(b, *value == '\n' ? ' ' : *value);
+	buf_char(b, '\n');
+}
+
+static void recorder_header_text(struct buf *b, const struct recording_header *header)
+{
+	recorder_line(b, "porttrace", header->porttrace);
+	recorder_line(b, "backend", event_backend_names[header->backend]);
+	recorder_line(b, "netns", header->by_cookie ? "cookie" : "inode");
+	buf_lit(b, "start ");
+	buf_u64(b, header->start_ns);
+	buf_char(b, '\n');
+	recorder_line(b, "host", header->hostname);
+	recorder_line(b, "kernel", header->kernel);
+	recorder_line(b, "boot", header->boot_id);
+	recorder_line(b, "run", header->run);
+}
+
+int recorder_begin(struct recorder *rec, const struct recording_header *header)
+{
+	char data[FORMAT_HEADER_SIZE + FORMAT_HEADER_TEXT_MAX] = FORMAT_MAGIC;
+	struct buf b = { .data = data, .size = sizeof(data), .len = FORMAT_HEADER_SIZE };
+	uint32_t size, crc;
+
+	if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
+		return -EOPNOTSUPP;
+	recorder_header_text(&b, header);
+	size = (uint32_t)(b.len - FORMAT_HEADER_SIZE);
+	data[8] = FORMAT_VERSION;
+	data[10] = FORMAT_LITTLE_ENDIAN;
+	data[11] = RAW_EVENT_VERSION;
+	recorder_store32(data + 12, size);
+	crc = (uint32_t)crc32(0, (const Bytef *)data + 8, 8);
+	crc = (uint32_t)crc32(crc, (const Bytef *)data + FORMAT_HEADER_SIZE, size);
+	recorder_store32(data + 16, crc);
+	recorder_new_block(rec);
+	if (rec->regular && ftruncate(rec->fd, 0))
+		return rec->stats.error = -errno;
+	return rec->stats.error = recorder_write(rec, data, b.len);
+}
+
+/* The events of a block that does not go out are unwritten, and those after it too. */
+static int recorder_fail(struct recorder *rec, int error)
+{
+	rec->stats.error = error;
+	rec->stats.unwritten += rec->block_events;
+	rec->stats.events -= rec->block_events;
+	if (rec->regular && ftruncate(rec->fd, (off_t)rec->stats.bytes))
+		rec->regular = false; /* the torn block stays, and a reader will name it */
+	recorder_new_block(rec);
+	return error;
+}
+
+int recorder_flush(struct recorder *rec)
+{
+	struct buf *b = &rec->block;
+	uint32_t size = (uint32_t)(b->len - FORMAT_BLOCK_HEADER_SIZE), crc;
+	int r;
+
+	if (rec->stats.error || !size)
+		return rec->stats.error;
+	if (b->overflow)
+		return recorder_fail(rec, -EMSGSIZE);
+	memcpy(b->data, FORMAT_BLOCK_MAGIC, 4);
+	recorder_store32(b->data + 4, size);
+	crc = (uint32_t)crc32(0, (const Bytef *)b->data + 4, 4);
+	crc = (uint32_t)crc32(crc, (const Bytef *)b->data + FORMAT_BLOCK_HEADER_SIZE, size);
+	recorder_store32(b->data + 8, crc);
+	r = recorder_write(rec, b->data, b->len);
+	if (r < 0)
+		return recorder_fail(rec, r);
+	recorder_new_block(rec);
+	return 0;
+}
+
+/* ---- items ---- */
+
+/* The place for an item; NULL if nothing is written any more. */
+static struct buf *recorder_item(struct recorder *rec)
+{
+	struct buf *b = &rec->block;
+
+	if (rec->stats.error)
+		return NULL;
+	if (b->len >= FORMAT_BLOCK_SIZE)
+		recorder_flush(rec);
+	if (rec->stats.error)
+		return NULL;
+	if (rec->next_time_ns != rec->time_ns || rec->next_offset_ns != rec->boot_offset_ns) {
+		buf_char(b, FORMAT_BATCH);
+		format_put_s64(b, (int64_t)(rec->next_time_ns - rec->time_ns));
+		format_put_s64(b, (int64_t)((uint64_t)rec->next_offset_ns - (uint64_t)rec->boot_offset_ns));
+		rec->time_ns = rec->next_time_ns;
+		rec->boot_offset_ns = rec->next_offset_ns;
+	}
+	return b;
+}
+
+void recorder_batch(struct recorder *rec, uint64_t time_ns, int64_t boot_offset_ns)
+{
+	rec->next_time_ns = time_ns;
+	rec->next_offset_ns = boot_offset_ns;
+}
+
+void recorder_netns(struct recorder *rec, const char *name, const struct netns_facts *facts)
+{
+	struct buf *b = recorder_item(rec);
+
+	if (!b)
+		return;
+	buf_char(b, FORMAT_NETNS);
+	facts_put_netns(b, name, facts);
+}
+
+void recorder_socket(struct recorder *rec, const struct event *ev, uint64_t until_ns)
+{
+	struct buf *b = recorder_item(rec);
+
+	if (!b)
+		return;
+	buf_char(b, FORMAT_SOCKET);
+	facts_put_socket(b, ev, until_ns);
+}
+
+void recorder_miss(struct recorder *rec, uint64_t life)
+{
+	struct buf *b = recorder_item(rec);
+
+	if (!b)
+		return;
+	buf_char(b, FORMAT_MISS);
+	format_put_s64(b, (int64_t)(life - rec->life));
+	rec->life = life;
+}
+
+void recorder_looked(struct recorder *rec)
+{
+	struct buf *b = recorder_item(rec);
+
+	if (b)
+		buf_char(b, FORMAT_LOOK);
+}
+
+/* ---- what repeats ---- */
+
+/* The number of a text in the file, which is told first if it is new; 0 = none, or too many. */
+static uint64_t recorder_text(struct recorder *rec, struct buf *b, const char *text)
+{
+	size_t i = ((uintptr_t)text * 0x9e3779b97f4a7c15ull >> 40) & (RECORDER_TEXT_SLOTS - 1), len;
+
+	if (!text || rec->texts[i].text == text)
+		return text ? rec->texts[i].number : 0;
+	len = strlen(text);
+	if (len >= FORMAT_TEXT_MAX || rec->text_count + 1 >= FORMAT_TEXTS_MAX)
+		return 0;
+	buf_char(b, FORMAT_TEXT);
+	format_put_text(b, text, len);
+	rec->texts[i] = (struct recorder_text){ text, ++rec->text_count };
+	return rec->text_count;
+}
+
+static void recorder_fill_process(struct facts_process *p, const struct event *ev, bool start_is_decoded)
+{
+	memset(p, 0, sizeof(*p));
+	p->start_real_ns = start_is_decoded ? 0 : ev->process_start_real_ns;
+	p->parent_pid = ev->parent_pid;
+	p->name_is_leader = ev->name_is_leader;
+	memcpy(p->name, ev->name, sizeof(p->name));
+	memcpy(p->executable, ev->executable, sizeof(p->executable));
+	memcpy(p->command_line, ev->command_line, sizeof(p->command_line));
+	memcpy(p->user, ev->user, sizeof(p->user));
+	memcpy(p->container_id, ev->container_id, sizeof(p->container_id));
+	memcpy(p->container_runtime, ev->container_runtime, sizeof(p->container_runtime));
+	memcpy(p->pod_uid, ev->pod_uid, sizeof(p->pod_uid));
+	memcpy(p->unit, ev->unit, sizeof(p->unit));
+}
+
+/* Tells the process if its slot has another one, or has it otherwise. */
+static uint32_t recorder_process(struct recorder *rec, struct buf *b, const struct event *ev, bool start_is_decoded)
+{
+	uint64_t key = ev->process_start_ns ^ (uint64_t)ev->pid << 32 ^ (uint64_t)ev->exec_id << 20 ^ ev->tid;
+	uint32_t slot = (uint32_t)(key * 0x9e3779b97f4a7c15ull >> 40) % FORMAT_SLOTS;
+	struct facts_process now;
+
+	recorder_fill_process(&now, ev, start_is_decoded);
+	if (rec->used[slot] && !memcmp(&rec->slots[slot], &now, sizeof(now)))
+		return slot;
+	rec->slots[slot] = now;
+	rec->used[slot] = true;
+	buf_char(b, FORMAT_PROCESS);
+	format_put_u64(b, slot);
+	facts_put_process(b, &now);
+	return slot;
+}
+
+/* ---- events ---- */
+
+/* What an event refers to, told before it. */
+struct recorder_refs {
+	uint32_t flags, slot;
+	uint64_t local_service, remote_service, rule, cause, also;
+};
+
+static uint32_t recorder_truth_flags(struct recorder *rec, const struct raw_event *raw, const struct event *ev)
+{
+	struct facts_truth truth = { ev->netns_inum, ev->range_low, ev->range_high, ev->unprivileged_start };
+	uint32_t flags = FORMAT_F_TRUTH;
+
+	if (!ev->has_truth || (raw->flags & RAW_F_TRUTH))
+		return 0;
+	if (!memcmp(&rec->truth, &truth, sizeof(truth)))
+		flags |= FORMAT_F_SAME_TRUTH;
+	rec->truth = truth;
+	return flags | (ev->local_reserved ? FORMAT_F_LOCAL_RESERVED : 0) |
+	       (ev->remote_reserved ? FORMAT_F_REMOTE_RESERVED : 0);
+}
+
+static struct recorder_refs recorder_refer(struct recorder *rec, struct buf *b, const struct raw_event *raw,
+					   const struct event *ev)
+{
+	uint64_t decoded = raw->process_start_ns ? raw->process_start_ns + (uint64_t)rec->boot_offset_ns : 0;
+	bool start_is_decoded = ev->process_start_real_ns == decoded;
+	struct recorder_refs refs = { .slot = recorder_process(rec, b, ev, start_is_decoded) };
+
+	refs.flags = (refs.slot == rec->slot ? FORMAT_F_SAME_PROCESS : 0) |
+		     (start_is_decoded ? FORMAT_F_START_DECODED : 0) | recorder_truth_flags(rec, raw, ev) |
+		     (ev->has_holder ? FORMAT_F_HOLDER : 0) | (ev->verdict ? FORMAT_F_VERDICT : 0) |
+		     (ev->pool_capacity ? FORMAT_F_POOL : 0);
+	if (!strcmp(ev->reason, FACTS_INFERRED))
+		refs.flags |= FORMAT_F_INFERRED;
+	refs.local_service = recorder_text(rec, b, ev->local_facts.service);
+	refs.remote_service = recorder_text(rec, b, ev->remote_facts.service);
+	if (refs.local_service || refs.remote_service)
+		refs.flags |= FORMAT_F_SERVICES;
+	if (ev->verdict) {
+		refs.rule = recorder_text(rec, b, ev->verdict->rule);
+		refs.cause = recorder_text(rec, b, ev->verdict->cause);
+		refs.also = recorder_text(rec, b, ev->verdict->also);
+	}
+	rec->slot = refs.slot;
+	return refs;
+}
+
+static void recorder_put_verdict(struct buf *b, const struct event_verdict *v, const struct recorder_refs *refs)
+{
+	format_put_u64(b, v->has_pool);
+	format_put_u64(b, v->used);
+	format_put_u64(b, v->capacity);
+	format_put_u64(b, v->reserved);
+	format_put_u64(b, v->blocked);
+	format_put_u64(b, v->next_ms);
+	format_put_u64(b, refs->rule);
+	format_put_u64(b, refs->cause);
+	format_put_u64(b, refs->also);
+	format_put_u64(b, v->more);
+	format_put_text(b, v->text, v->text_len);
+	format_put_text(b, v->json, v->json_len);
+}
+
+static void recorder_put_facts(struct recorder *rec, struct buf *b, const struct event *ev,
+			       const struct recorder_refs *refs)
+{
+	if ((refs->flags & FORMAT_F_TRUTH) && !(refs->flags & FORMAT_F_SAME_TRUTH))
+		facts_put_truth(b, &rec->truth);
+	if (refs->flags & FORMAT_F_SERVICES) {
+		format_put_u64(b, refs->local_service);
+		format_put_u64(b, refs->remote_service);
+	}
+	if (refs->flags & FORMAT_F_HOLDER)
+		facts_put_holder(b, &ev->holder);
+	if (refs->flags & FORMAT_F_VERDICT)
+		recorder_put_verdict(b, ev->verdict, refs);
+	if (refs->flags & FORMAT_F_POOL) {
+		format_put_u64(b, ev->pool_used);
+		format_put_u64(b, ev->pool_capacity);
+	}
+}
+
+void recorder_event(struct recorder *rec, const void *raw, const struct event *ev)
+{
+	struct buf *b = recorder_item(rec);
+	uint64_t words[FORMAT_WORDS], *last;
+	struct recorder_refs refs;
+	struct raw_event record;
+
+	if (!b) {
+		rec->stats.unwritten++;
+		return;
+	}
+	memcpy(&record, raw, sizeof(record));
+	memcpy(words, raw, sizeof(words));
+	refs = recorder_refer(rec, b, &record, ev);
+	last = rec->last[format_last(record.kind % FORMAT_KINDS, refs.slot)];
+	buf_char(b, FORMAT_EVENT);
+	buf_char(b, (char)record.kind);
+	format_put_u64(b, refs.flags);
+	if (!(refs.flags & FORMAT_F_SAME_PROCESS))
+		format_put_u64(b, refs.slot);
+	raw_put(b, words, last);
+	memcpy(last, words, sizeof(words));
+	recorder_put_facts(rec, b, ev, &refs);
+	rec->stats.events++;
+	rec->block_events++;
+}
+
+/* ---- the end ---- */
+
+int recorder_end(struct recorder *rec, const struct recording_end *end)
+{
+	struct buf *b = recorder_item(rec);
+
+	if (!b)
+		return rec->stats.error;
+	buf_char(b, FORMAT_END);
+	format_put_u64(b, end->time_ns);
+	format_put_u64(b, end->seen);
+	format_put_u64(b, end->lost);
+	return recorder_flush(rec);
+}
+
+void recorder_read_stats(const struct recorder *rec, struct recorder_stats *ret)
+{
+	*ret = rec->stats;
+}
+
+void recorder_close(struct recorder *rec)
+{
+	if (!rec)
+		return;
+	close(rec->fd);
+	free(rec);
+}
