@@ -4,6 +4,7 @@
 MAKEFLAGS += --no-print-directory
 
 PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
 DESTDIR ?=
 BUILD ?= build
 KERNEL ?= 6.1
@@ -217,6 +218,14 @@ deps:
 install: $(BUILD)/porttrace
 	install -D -m 0755 $(BUILD)/porttrace $(DESTDIR)$(PREFIX)/sbin/porttrace
 	install -D -m 0644 docs/porttrace.8 $(DESTDIR)$(PREFIX)/share/man/man8/porttrace.8
+	install -D -m 0644 dist/systemd/porttrace.service $(DESTDIR)$(PREFIX)/lib/systemd/system/porttrace.service
+	sed -i 's|/usr/sbin/porttrace|$(PREFIX)/sbin/porttrace|; s|/etc/default|$(SYSCONFDIR)/default|' \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/porttrace.service
+	install -D -m 0644 dist/systemd/porttrace.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/porttrace.conf
+	test -e $(DESTDIR)$(SYSCONFDIR)/logrotate.d/porttrace || \
+		install -D -m 0644 dist/logrotate/porttrace $(DESTDIR)$(SYSCONFDIR)/logrotate.d/porttrace
+	test -e $(DESTDIR)$(SYSCONFDIR)/default/porttrace || \
+		install -D -m 0644 dist/default/porttrace $(DESTDIR)$(SYSCONFDIR)/default/porttrace
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-lint
@@ -226,14 +235,14 @@ help:
 	@echo 'sudo make deps           installs what the build needs (Debian packages)'
 	@echo 'sudo make demo           installs, builds, and shows every kind of event on a workload of its own'
 	@echo 'sudo make test           installs, builds, and runs all tests'
-	@echo 'make check SUITES="unit cli"   some suites: unit scenarios cli list free pressure metrics lint docs strace kernels public'
+	@echo 'make check SUITES="unit cli"   some suites: unit scenarios cli list free pressure metrics daemon lint docs strace kernels public'
 	@echo 'make check-vm KERNEL=6.1 the tests of one kernel of tests/vm/kernels.list'
 	@echo 'make coverage            docs/coverage.md from the results of the tests'
 	@echo 'make soak                a million sockets on each kernel: minutes (SOAK_KERNELS=6.1)'
 	@echo 'make vm-shell KERNEL=6.1 a shell in a virtual machine with that kernel'
 	@echo 'make bench               what porttrace costs: porttrace pressure at 28,232 and 200,000 connections'
 	@echo 'make asan, make lint     unit tests with sanitizers; rules of the code, warnings as errors'
-	@echo 'make install             to $$DESTDIR$$PREFIX/sbin (PREFIX=$(PREFIX))'
+	@echo 'make install             to $$DESTDIR$$PREFIX/sbin (PREFIX=$(PREFIX)), the service to $$PREFIX/lib, its settings to $(SYSCONFDIR)'
 
 .PHONY: unit-tests test-programs asan check check-vm soak bench coverage vm-shell lint test demo deps install clean help
 

@@ -54,6 +54,7 @@ struct trace_options {
 	uint64_t metrics_every_ns; /* between two files; 0 = the default */
 	const char *history; /* path of the file to keep; NULL = none */
 	bool no_output; /* events are kept, not shown: porttrace daemon, audit */
+	bool service; /* tells the manager that started it, and gives up rights: porttrace daemon */
 	uint64_t audit_every_ns; /* compare the ledger with the kernel's tables; 0 = never */
 	const struct trace_watch *watch; /* NULL = none. A start that fails is not told then: the exit status says it */
 
