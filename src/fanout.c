@@ -14,7 +14,7 @@
 
 #define FANOUT_ROOM (64 * 1024) /* bytes that a feed takes from its queue at once */
 #define FANOUT_RECORDS 256
-#define FANOUT_PATIENCE_S 2 /* of a blocked reader, after the end of the run: what it still has can reach the other sinks */
+#define FANOUT_PATIENCE_S 2 /* of a blocked reader, after the end of the run: what it has can reach other sinks */
 #define FANOUT_PAUSE_MS 10
 #define FANOUT_STACK (256 * 1024)
 

@@ -16,7 +16,7 @@ struct fanout_options {
 	size_t queue; /* records that may wait for a feed; 0 = FANOUT_QUEUE */
 	bool block; /* the reader waits for a full queue; else the feed loses its oldest records */
 	const volatile sig_atomic_t *alarms; /* seconds since the end of the run: a waiting reader gives up then */
-	/* Has the reader of the ring no time to wait for sinks that keep up? Asked while it waits, also with `block`. */
+	/* Has the reader of the ring no time to wait for sinks that keep up? Asked while it waits; also with `block` */
 	bool (*is_pressed)(void *arg);
 	void *pressed_arg;
 	struct feed_run run;

@@ -18,15 +18,15 @@
 uint64_t rights_held(void);
 
 /*
- * Gives up all but `caps`, for good: also what a program that it ran would get (no_new_privs, no inheritable and ambient
- * ones, and where CAP_SETPCAP is held an empty bounding set). Threads that it starts from now on have no more. 0 or
- * -errno; then it may have given up some.
+ * Gives up all but `caps`, for good: also what a program that it ran would get (no_new_privs, no inheritable and
+ * ambient ones, and where CAP_SETPCAP is held an empty bounding set). Threads that it starts from now on have no more.
+ * 0 or -errno; then it may have given up some.
  */
 int rights_keep(uint64_t caps);
 
 /*
- * Calls fn(arg) in a thread that has only `caps`, and waits for it; so have the threads that fn starts. What fn returns,
- * or -errno if it could not be called.
+ * Calls fn(arg) in a thread that has only `caps`, and waits for it; so have the threads that fn starts. What fn
+ * returns, or -errno if it could not be called.
  */
 int rights_run(uint64_t caps, int (*fn)(void *arg), void *arg);
 

@@ -198,7 +198,10 @@ static int tracing_read_preempt_file(void)
 {
 	char text[128], *word;
 
-	if (proc_read(AT_FDCWD, "/sys/kernel/debug/sched/preempt", text, sizeof(text)) < 0 || !(word = strchr(text, '(')))
+	if (proc_read(AT_FDCWD, "/sys/kernel/debug/sched/preempt", text, sizeof(text)) < 0)
+		return -1;
+	word = strchr(text, '(');
+	if (!word)
 		return -1;
 	word[1 + strcspn(word + 1, ")")] = '\0';
 	for (int mode = 0; mode < 4; mode++)

@@ -76,4 +76,5 @@ static int daemon_main(int argc, char **argv)
 	return trace_execute(&opts);
 }
 
-const struct command cmd_daemon = { "daemon", "keep who had which port, feed sinks and metrics, for systemd", daemon_main };
+const struct command cmd_daemon = { "daemon", "keep who had which port, feed sinks and metrics, for systemd",
+				    daemon_main };

@@ -16,7 +16,8 @@
 static const struct daemon_right daemon_rows[] = {
 	{ CAP_SYS_PTRACE, "CAP_SYS_PTRACE", DAEMON_ALWAYS,
 	  "program, container and sockets of other users' processes" },
-	{ CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH", DAEMON_ALWAYS, "lists the descriptors of other users' processes" },
+	{ CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH", DAEMON_ALWAYS,
+	  "lists the descriptors of other users' processes" },
 	{ CAP_SYS_ADMIN, "CAP_SYS_ADMIN", DAEMON_ALWAYS, "port settings and sockets of other network namespaces" },
 	{ CAP_BPF, "CAP_BPF", DAEMON_COUNTERS, "reads the counters of the attached programs" },
 	{ CAP_BPF, "CAP_BPF", DAEMON_BUCKETS, "loads the program that reads the bind buckets" },
@@ -141,8 +142,8 @@ static void daemon_tell(const bool applies[DAEMON_WHEN_COUNT])
 
 	for (size_t i = 0; (right = daemon_right(i)); i++)
 		if (applies[right->when])
-			fprintf(stderr, "porttrace: %s %s: %s\n", held & RIGHTS_BIT(right->cap) ? "keeps" : "does without",
-				right->name, right->effect);
+			fprintf(stderr, "porttrace: %s %s: %s\n",
+				held & RIGHTS_BIT(right->cap) ? "keeps" : "does without", right->name, right->effect);
 }
 
 void daemon_rights_drop(const struct trace_options *opts, struct attach *at)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* rights.c against /proc: what a thread has, and what its neighbours keep. Rights are only given up, so also root's test may. */
+/* rights.c against /proc: what a thread has left, and that its neighbours keep what they have. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
