@@ -36,6 +36,8 @@ void trace_service_ready(struct trace_service *ts)
 
 void trace_service_reload(struct trace_service *ts, uint64_t now_ns)
 {
+	if (!ts->ready)
+		return;
 	ts->reload_ns = now_ns + TRACE_SERVICE_RELOAD_NS;
 	notify_reloading(&ts->notify);
 }
@@ -79,5 +81,6 @@ void trace_service_tell(struct trace_service *ts, enum event_backend backend, ui
 void trace_service_stopping(struct trace_service *ts)
 {
 	ts->ready = false;
+	ts->reload_ns = 0;
 	notify_send(&ts->notify, "STOPPING=1");
 }

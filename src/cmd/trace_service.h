@@ -23,7 +23,7 @@ void trace_service_close(struct trace_service *ts);
 
 /* Everything is seen from now on. */
 void trace_service_ready(struct trace_service *ts);
-/* SIGHUP came: files are being opened anew. */
+/* SIGHUP came: files are being opened anew. Not told before ready and after stopping. */
 void trace_service_reload(struct trace_service *ts, uint64_t now_ns);
 /* Each round of the main loop, and while it waits for a sink: a sign of life; the end of a reload.
  * `fanout` NULL = there are no files. */
