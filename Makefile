@@ -4,6 +4,7 @@
 MAKEFLAGS += --no-print-directory
 
 PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
 DESTDIR ?=
 BUILD ?= build
 KERNEL ?= 6.1
@@ -253,6 +254,14 @@ install: $(BUILD)/porttrace
 	install -D -m 0644 docs/porttrace.8 $(DESTDIR)$(PREFIX)/share/man/man8/porttrace.8
 	install -D -m 0644 docs/porttrace-json.5 $(DESTDIR)$(PREFIX)/share/man/man5/porttrace-json.5
 	install -D -m 0644 docs/porttrace.schema.json $(DESTDIR)$(PREFIX)/share/porttrace/porttrace.schema.json
+	install -D -m 0644 dist/systemd/porttrace.service $(DESTDIR)$(PREFIX)/lib/systemd/system/porttrace.service
+	sed -i 's|/usr/sbin/porttrace|$(PREFIX)/sbin/porttrace|; s|/etc/default|$(SYSCONFDIR)/default|' \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/porttrace.service
+	install -D -m 0644 dist/systemd/porttrace.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/porttrace.conf
+	test -e $(DESTDIR)$(SYSCONFDIR)/logrotate.d/porttrace || \
+		install -D -m 0644 dist/logrotate/porttrace $(DESTDIR)$(SYSCONFDIR)/logrotate.d/porttrace
+	test -e $(DESTDIR)$(SYSCONFDIR)/default/porttrace || \
+		install -D -m 0644 dist/default/porttrace $(DESTDIR)$(SYSCONFDIR)/default/porttrace
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz $(BUILD)-lint
@@ -262,7 +271,7 @@ help:
 	@echo 'sudo make deps           installs what the build needs (Debian packages)'
 	@echo 'sudo make demo           installs, builds, and shows every kind of event on a workload of its own'
 	@echo 'sudo make test           installs, builds, and runs all tests'
-	@echo 'make check SUITES="unit cli"   some suites: unit scenarios schema cli list free pressure replay fuzz metrics sinks fleet lint docs strace kernels public'
+	@echo 'make check SUITES="unit cli"   some suites: unit scenarios schema cli list free pressure replay fuzz metrics sinks fleet daemon lint docs strace kernels public'
 	@echo 'make check-vm KERNEL=6.1 the tests of one kernel of tests/vm/kernels.list'
 	@echo 'make coverage            docs/coverage.md from the results of the tests'
 	@echo 'make soak                a million sockets on each kernel: minutes (SOAK_KERNELS=6.1)'
@@ -270,7 +279,7 @@ help:
 	@echo 'make bench               what porttrace costs: events a second from a recording; pressure at 200,000 connections'
 	@echo 'make fuzz                builds $(BUILD)-fuzz/tests/fuzz/recording, for libFuzzer (tests/fuzz/run)'
 	@echo 'make asan, make lint     unit tests with sanitizers; rules of the code, warnings as errors'
-	@echo 'make install             to $$DESTDIR$$PREFIX/sbin (PREFIX=$(PREFIX))'
+	@echo 'make install             to $$DESTDIR$$PREFIX/sbin (PREFIX=$(PREFIX)), the service to $$PREFIX/lib, its settings to $(SYSCONFDIR)'
 
 .PHONY: unit-tests test-programs asan fuzz check check-vm soak bench coverage vm-shell lint test demo deps install clean help
 

@@ -18,7 +18,8 @@ typedef int (*capture_fn)(void *arg, const void *record, size_t size);
 int capture_open_ring(int ring_fd, capture_fn fn, void *arg, struct capture **ret);
 /* For epoll: readable when the kernel has woken us. Without wake-ups the ring fills unannounced: read by time too. */
 int capture_fd(const struct capture *cap);
-/* Hands over everything that is there, without waiting. Number of records, or -errno. */
+/* Hands over what is there when it begins, without waiting: it ends, however fast more comes. Number of records, or
+ * -errno. */
 int capture_read(struct capture *cap);
 /* Whether more than half of the ring is waiting to be read: there is no time to wait for anything. */
 bool capture_is_pressed(const struct capture *cap);

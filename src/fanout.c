@@ -14,7 +14,7 @@
 
 #define FANOUT_ROOM (64 * 1024) /* bytes that a feed takes from its queue at once */
 #define FANOUT_RECORDS 256
-#define FANOUT_PATIENCE_S 4 /* of a blocked reader, after the end of the run */
+#define FANOUT_PATIENCE_S 2 /* of a blocked reader, after the end of the run: what it has can reach other sinks */
 #define FANOUT_PAUSE_MS 10
 #define FANOUT_STACK (256 * 1024)
 
@@ -268,7 +268,7 @@ static void fanout_append(struct fanout *f, struct fanout_format *ff, const stru
 
 	while (waits && !feed_log_append(ff->log, rec, f->block ? UINT_MAX : FEED_TICK_MS)) {
 		feed_log_wait(ff->log, FANOUT_PAUSE_MS);
-		waits = *f->alarms < FANOUT_PATIENCE_S && (f->block || !f->is_pressed(f->pressed_arg));
+		waits = (!f->is_pressed(f->pressed_arg) || f->block) && *f->alarms < FANOUT_PATIENCE_S;
 	}
 	if (!waits)
 		feed_log_append(ff->log, rec, 0);
@@ -317,6 +317,14 @@ void fanout_reopen(struct fanout *f)
 {
 	for (size_t i = 0; i < f->feed_count; i++)
 		atomic_fetch_add(&f->feeds[i]->reopen, 1);
+}
+
+bool fanout_has_reopened(struct fanout *f)
+{
+	for (size_t i = 0; i < f->feed_count; i++)
+		if (atomic_load(&f->feeds[i]->reopened) != atomic_load(&f->feeds[i]->reopen))
+			return false;
+	return true;
 }
 
 /* ---- the end ---- */

@@ -16,7 +16,8 @@ struct fanout_options {
 	size_t queue; /* records that may wait for a feed; 0 = FANOUT_QUEUE */
 	bool block; /* the reader waits for a full queue; else the feed loses its oldest records */
 	const volatile sig_atomic_t *alarms; /* seconds since the end of the run: a waiting reader gives up then */
-	bool (*is_pressed)(void *arg); /* has the reader of the ring no time to wait for sinks that keep up? */
+	/* Has the reader of the ring no time to wait for sinks that keep up? Asked while it waits; also with `block` */
+	bool (*is_pressed)(void *arg);
 	void *pressed_arg;
 	struct feed_run run;
 };
@@ -35,6 +36,8 @@ void fanout_stats(struct fanout *f, const struct stats *st);
 void fanout_flush(struct fanout *f);
 /* Files are opened anew, by their threads. */
 void fanout_reopen(struct fanout *f);
+/* Have all done what fanout_reopen asked for? */
+bool fanout_has_reopened(struct fanout *f);
 /* No more will come: delivers what can be until `deadline_ns` (CLOCK_MONOTONIC). What is left is lost. */
 void fanout_finish(struct fanout *f, uint64_t deadline_ns);
 

@@ -6,11 +6,13 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
 
 #include "cleanup.h"
+#include "proc.h"
 #include "probe.skel.h"
 #include "tracing.skel.h"
 
@@ -189,12 +191,33 @@ static int tracing_read_preempt_mode(void)
 	return mode;
 }
 
+static const char *const tracing_preempt_names[] = { "none", "voluntary", "full", "lazy" };
+
+/* Kernel symbols have addresses for root and CAP_SYSLOG alone; this takes CAP_DAC_READ_SEARCH. -1 = not known. */
+static int tracing_read_preempt_file(void)
+{
+	char text[128], *word;
+
+	if (proc_read(AT_FDCWD, "/sys/kernel/debug/sched/preempt", text, sizeof(text)) < 0)
+		return -1;
+	word = strchr(text, '(');
+	if (!word)
+		return -1;
+	word[1 + strcspn(word + 1, ")")] = '\0';
+	for (int mode = 0; mode < 4; mode++)
+		if (!strcmp(word + 1, tracing_preempt_names[mode]))
+			return mode;
+	return -1;
+}
+
 int attach_detect_mode(enum attach_mode *ret_mode, const char **ret_preempt_name)
 {
-	static const char *const names[] = { "none", "voluntary", "full", "lazy" };
+	const char *const *names = tracing_preempt_names;
 	int mode = tracing_read_preempt_mode();
 	struct utsname uts;
 
+	if (mode < 0)
+		mode = tracing_read_preempt_file();
 	if (mode >= 0 && mode < 4) {
 		*ret_preempt_name = names[mode];
 		*ret_mode = mode >= 2 ? ATTACH_MODE_X : ATTACH_MODE_F;

@@ -13,7 +13,23 @@ struct capture {
 	struct ring_buffer *ring;
 	unsigned long *read_to, *written_to; /* bytes: the first two pages of the map (kernel/bpf/ringbuf.c) */
 	unsigned long half; /* bytes */
+	capture_fn fn;
+	void *arg;
+	unsigned long until; /* the position at which this read ends */
+	int count; /* records of this read */
 };
+
+/* Ends the read with the first record that came after it began. */
+static int capture_record(void *arg, void *data, size_t size)
+{
+	struct capture *cap = arg;
+	int r = cap->fn(cap->arg, data, size);
+
+	cap->count++;
+	if (r < 0)
+		return r;
+	return (long)(*(volatile unsigned long *)cap->read_to - cap->until) >= 0 ? -EAGAIN : 0;
+}
 
 static unsigned long *capture_map(int ring_fd, off_t page)
 {
@@ -49,7 +65,9 @@ int capture_open_ring(int ring_fd, capture_fn fn, void *arg, struct capture **re
 
 	if (!cap)
 		return -ENOMEM;
-	cap->ring = ring_buffer__new(ring_fd, (ring_buffer_sample_fn)fn, arg, NULL);
+	cap->fn = fn;
+	cap->arg = arg;
+	cap->ring = ring_buffer__new(ring_fd, capture_record, cap, NULL);
 	r = cap->ring ? capture_map_positions(cap, ring_fd) : -errno;
 	if (r < 0)
 		capture_close(cap);
@@ -65,7 +83,12 @@ int capture_fd(const struct capture *cap)
 
 int capture_read(struct capture *cap)
 {
-	return ring_buffer__consume(cap->ring);
+	int r;
+
+	cap->count = 0;
+	cap->until = __atomic_load_n(cap->written_to, __ATOMIC_ACQUIRE);
+	r = ring_buffer__consume(cap->ring);
+	return r < 0 && r != -EAGAIN ? r : cap->count;
 }
 
 bool capture_is_pressed(const struct capture *cap)

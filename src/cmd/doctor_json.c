@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "../json_out.h"
+#include "../rights.h"
 #include "../version.h"
+#include "daemon_rights.h"
 #include "doctor_report.h"
 
 #define DOCTOR_TEXT_MAX 1024
@@ -91,6 +93,24 @@ static void doctor_json_backends(struct report *out, const struct kernel *k)
 	buf_char(b, ']');
 }
 
+static void doctor_json_daemon(struct buf *b)
+{
+	const struct daemon_right *right;
+
+	buf_lit(b, ",\"daemon\":{\"keeps\":[");
+	for (size_t i = 0; (right = daemon_right(i)); i++) {
+		bool first = true;
+
+		buf_str(b, i ? ",{" : "{");
+		json_member_text(b, &first, "capability", right->name, DOCTOR_TEXT_MAX);
+		json_member_text(b, &first, "effect", right->effect, DOCTOR_TEXT_MAX);
+		json_member_text(b, &first, "condition", daemon_when_words[right->when], DOCTOR_TEXT_MAX);
+		json_member_bool(b, &first, "held", rights_held() >> right->cap & 1);
+		buf_char(b, '}');
+	}
+	buf_lit(b, "]}");
+}
+
 void doctor_report_json(struct report *out, const struct kernel *k, const struct doctor_ports *ports)
 {
 	struct buf *b = &out->b;
@@ -115,6 +135,8 @@ void doctor_report_json(struct report *out, const struct kernel *k, const struct
 	doctor_json_checks(out, k);
 	if (ports)
 		doctor_ports_json(out, ports);
+	doctor_json_daemon(b);
+	report_flush(out);
 	doctor_json_backends(out, k);
 	buf_lit(b, "}\n");
 }

@@ -3,7 +3,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../rights.h"
 #include "../visible.h"
+#include "daemon_rights.h"
 #include "doctor_report.h"
 
 #define DOCTOR_STATUS_COLUMN 10
@@ -11,6 +13,7 @@
 #define DOCTOR_HOOK_WIDTH 25
 #define DOCTOR_EVENTS_WIDTH 54
 #define DOCTOR_MODE_WIDTH 17
+#define DOCTOR_RIGHT_WIDTH 23
 
 static void doctor_verdict(struct buf *b, const struct kernel *k)
 {
@@ -174,6 +177,26 @@ static void doctor_hooks(struct report *out, const struct kernel_trial *trials, 
 	}
 }
 
+/* What porttrace daemon, started with the rights that we have, has after attaching. */
+static void doctor_daemon(struct buf *b)
+{
+	const struct daemon_right *right;
+
+	buf_lit(b, "\nporttrace daemon keeps, when its programs are attached\n");
+	for (size_t i = 0; (right = daemon_right(i)); i++) {
+		const char *when = daemon_when_words[right->when];
+
+		buf_lit(b, "  ");
+		doctor_cell(b, right->name, DOCTOR_RIGHT_WIDTH);
+		buf_str(b, when);
+		buf_str(b, *when ? ": " : "");
+		buf_str(b, right->effect);
+		if (!(rights_held() & RIGHTS_BIT(right->cap)))
+			buf_lit(b, " (not held)");
+		buf_char(b, '\n');
+	}
+}
+
 void doctor_report_text(struct report *out, const struct kernel *k, const struct doctor_ports *ports)
 {
 	doctor_verdict(&out->b, k);
@@ -183,6 +206,8 @@ void doctor_report_text(struct report *out, const struct kernel *k, const struct
 	report_flush(out);
 	if (ports)
 		doctor_ports_text(out, ports);
+	doctor_daemon(&out->b);
+	report_flush(out);
 	doctor_logs(&out->b, k);
 	doctor_hooks(out, &k->trials[KERNEL_TRIAL_F], 2, "Tracing backend");
 	doctor_hooks(out, &k->trials[KERNEL_TRIAL_CGROUP], 1, "Cgroup backend");

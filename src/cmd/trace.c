@@ -26,11 +26,13 @@
 #include "../pipeline.h"
 #include "../proc.h"
 #include "../version.h"
+#include "daemon_rights.h"
 #include "help.h"
 #include "trace.h"
 #include "trace_ledger.h"
 #include "trace_metrics.h"
 #include "trace_record.h"
+#include "trace_service.h"
 #include "trace_sinks.h"
 #include "trace_verdict.h"
 
@@ -38,7 +40,7 @@
 #define TRACE_POLL_IDLE_MS 100
 #define TRACE_WORDS_EVERY_NS (UINT64_C(10) * 1000000000) /* of the cause of a storm; its lines come each second */
 #define TRACE_SETTLE_MS 250
-#define TRACE_SINKS_PATIENCE_NS (UINT64_C(4) * 1000000000) /* for what the sinks still hold at the end */
+#define TRACE_SINKS_PATIENCE_NS (UINT64_C(4) * 1000000000) /* after the end, for what the sinks still hold */
 #define TRACE_MAX_SOCKETS (1 << 20)
 
 /* Everything one run owns. */
@@ -52,6 +54,7 @@ struct trace {
 	struct trace_verdict *verdict; /* NULL = nothing is shown */
 	struct trace_metrics *metrics; /* NULL = none */
 	struct trace_sinks sinks;
+	struct trace_service service;
 	struct history *history;
 	struct trace_record record;
 	struct child child;
@@ -72,18 +75,17 @@ static volatile sig_atomic_t trace_interrupted; /* it came */
 static volatile sig_atomic_t trace_reopens; /* SIGHUP does not end the run: files are opened anew */
 static volatile sig_atomic_t trace_hangup; /* it came */
 static volatile sig_atomic_t trace_asked; /* SIGUSR1: how many so far? */
+static volatile uint64_t trace_stop_ns; /* CLOCK_MONOTONIC: when trace_stop was set */
 
 /* Ends the run; a second Ctrl-C ends it at once. timeout(1) sends its signal twice in a row, which is one. */
 static void trace_on_stop(int signal_number)
 {
-	static uint64_t first_ns;
-
-	if (trace_stop && signal_number == SIGINT && clock_now_ns(CLOCK_MONOTONIC) - first_ns > 100000000) {
+	if (trace_stop && signal_number == SIGINT && clock_now_ns(CLOCK_MONOTONIC) - trace_stop_ns > 100000000) {
 		signal(SIGINT, SIG_DFL);
 		raise(SIGINT);
 	}
 	if (!trace_stop)
-		first_ns = clock_now_ns(CLOCK_MONOTONIC);
+		trace_stop_ns = clock_now_ns(CLOCK_MONOTONIC);
 	trace_stop = 1;
 	alarm(1); /* again and again: interrupts writes that take nothing */
 }
@@ -254,9 +256,13 @@ static void trace_name_run(struct trace *tr)
 	tr->boot[strcspn(tr->boot, "\n")] = '\0';
 }
 
+/* The reader waits for a sink: that is no reason to take it for dead. */
 static bool trace_is_pressed(void *arg)
 {
-	return capture_is_pressed(((const struct trace *)arg)->capture);
+	struct trace *tr = arg;
+
+	trace_service_mind(&tr->service, tr->sinks.fanout, clock_now_ns(CLOCK_MONOTONIC));
+	return capture_is_pressed(tr->capture);
 }
 
 /* The exit status. */
@@ -365,6 +371,7 @@ static void trace_close(struct trace *tr)
 	storm_free(tr->pipeline.storm);
 	sockets_free(tr->pipeline.sockets);
 	attach_close(&tr->attach);
+	trace_service_close(&tr->service);
 	child_done(&tr->child);
 }
 
@@ -478,11 +485,30 @@ static void trace_tell_stats(struct trace *tr)
 	pipeline_stats(&tr->pipeline, &st);
 }
 
+static void trace_tell_service(struct trace *tr)
+{
+	struct attach_loss loss;
+
+	if (attach_read_loss(&tr->attach, &loss) == 0)
+		trace_service_tell(&tr->service, tr->attach.ops->backend, trace_seen(&loss), trace_lost(tr, &loss),
+				   tr->sinks.fanout);
+}
+
+static void trace_mind_service(struct trace *tr, uint64_t now_ns)
+{
+	if (trace_hangup) {
+		trace_hangup = 0;
+		trace_service_reload(&tr->service, now_ns);
+		if (tr->sinks.fanout)
+			fanout_reopen(tr->sinks.fanout);
+	}
+	trace_service_mind(&tr->service, tr->sinks.fanout, now_ns);
+	if (trace_service_is_due(&tr->service, now_ns))
+		trace_tell_service(tr);
+}
+
 static void trace_mind_sinks(struct trace *tr, uint64_t now_ns)
 {
-	if (trace_hangup && tr->sinks.fanout)
-		fanout_reopen(tr->sinks.fanout);
-	trace_hangup = 0;
 	if (trace_sinks_is_due(&tr->sinks, now_ns))
 		trace_tell_stats(tr);
 	if (tr->sinks.fanout && !tr->opts.quiet)
@@ -516,6 +542,7 @@ static int trace_batch(struct trace *tr)
 		trace_look(tr, now);
 	if (tr->metrics && trace_metrics_is_due(tr->metrics, now))
 		trace_tell_metrics(tr, now);
+	trace_mind_service(tr, now);
 	trace_mind_sinks(tr, now);
 	return n;
 }
@@ -569,8 +596,10 @@ static void trace_loop(struct trace *tr)
  * An output that takes nothing gets a second: then a signal interrupts the write. */
 static void trace_drain(struct trace *tr)
 {
+	uint64_t end_ns = trace_stop ? trace_stop_ns : clock_now_ns(CLOCK_MONOTONIC);
 	struct attach_loss loss;
 
+	trace_service_stopping(&tr->service);
 	attach_disarm(&tr->attach);
 	alarm(1);
 	for (int i = 0; i < 100; i++) { /* a hook that was under way has counted its event before it is in the ring */
@@ -587,7 +616,7 @@ static void trace_drain(struct trace *tr)
 	alarm(0);
 	pipeline_settle(&tr->pipeline);
 	if (tr->sinks.fanout)
-		fanout_finish(tr->sinks.fanout, clock_now_ns(CLOCK_MONOTONIC) + TRACE_SINKS_PATIENCE_NS);
+		fanout_finish(tr->sinks.fanout, end_ns + TRACE_SINKS_PATIENCE_NS);
 }
 
 /* What is still remembered; after the last close of all traced sockets, nothing. */
@@ -636,6 +665,7 @@ static int trace_start(struct trace *tr)
 		tr->end_ns = clock_now_ns(CLOCK_MONOTONIC) + tr->opts.duration_ns;
 	if (tr->opts.verbose)
 		fprintf(stderr, "porttrace: ready\n");
+	trace_service_ready(&tr->service);
 	r = tr->child.pid ? child_start(&tr->child) : 0;
 	if (r < 0) {
 		fprintf(stderr, "porttrace: cannot run %s: %s\n", tr->opts.command[0], strerror(-r));
@@ -735,7 +765,9 @@ static int trace_run(struct trace *tr)
 		return trace_fail(tr, r, strerror(-r));
 	if (trace_record_begin(&tr->record, tr->attach.ops->backend, tr->run) < 0)
 		return EXIT_STATUS_FAILED;
-	trace_reopens = tr->opts.sinks.count != 0;
+	if (tr->opts.service)
+		daemon_rights_drop(&tr->opts, &tr->attach);
+	trace_reopens = tr->opts.sinks.count || tr->opts.service;
 	trace_catch_signals(tr->child.pid != 0);
 	r = trace_open_sink(tr);
 	if (r == -EPIPE && !tr->child.pid)
@@ -769,11 +801,32 @@ static int trace_open_history(struct trace *tr)
 	return r;
 }
 
+/* What events go to beside the table; the threads that write are started here. The exit status. */
+static int trace_open_outputs(void *arg)
+{
+	struct trace *tr = arg;
+
+	if (trace_open_history(tr) < 0 || trace_metrics_open(&tr->opts, &tr->metrics) < 0 ||
+	    trace_record_open(tr->opts.record, tr->opts.record_force, &tr->record) < 0)
+		return EXIT_STATUS_FAILED;
+	return trace_open_feeds(tr);
+}
+
+static int trace_open_outputs_of_service(struct trace *tr)
+{
+	int r = daemon_rights_run(&tr->opts, trace_open_outputs, tr);
+
+	trace_service_open(&tr->service);
+	if (r >= 0)
+		return r;
+	fprintf(stderr, "porttrace: cannot give up rights: %s\n", strerror(-r));
+	return EXIT_STATUS_FAILED;
+}
+
 int trace_execute(const struct trace_options *opts)
 {
 	static struct trace tr; /* large: port sets */
 	char err[CLI_ERR_SIZE];
-	bool failed;
 	int status;
 
 	tr.opts = *opts;
@@ -790,9 +843,7 @@ int trace_execute(const struct trace_options *opts)
 		return EXIT_STATUS_FAILED;
 	}
 	trace_name_run(&tr);
-	failed = trace_open_history(&tr) < 0 || trace_metrics_open(&tr.opts, &tr.metrics) < 0 ||
-		 trace_record_open(tr.opts.record, tr.opts.record_force, &tr.record) < 0;
-	status = failed ? EXIT_STATUS_FAILED : trace_open_feeds(&tr);
+	status = tr.opts.service ? trace_open_outputs_of_service(&tr) : trace_open_outputs(&tr);
 	if (status == EXIT_STATUS_OK)
 		status = trace_run(&tr);
 	if (isatty(STDERR_FILENO) && tr.attach.state)

@@ -56,6 +56,7 @@ struct trace_options {
 	const char *record; /* path of the recording to make; NULL = none */
 	bool record_force; /* also over a file that is none */
 	bool no_output; /* events are kept, not shown: porttrace daemon, audit */
+	bool service; /* tells the manager that started it, and gives up rights: porttrace daemon */
 	uint64_t audit_every_ns; /* compare the ledger with the kernel's tables; 0 = never */
 	const struct trace_watch *watch; /* NULL = none. A start that fails is not told then: the exit status says it */
 

@@ -14,7 +14,7 @@ struct trace_record {
 
 /* 0, or -errno with the message told. */
 int trace_record_open(const char *path, bool force, struct trace_record *ret);
-/* Empties the file and writes who, where and when; `run`: what tells this run from all others. 0, or -errno with the message told. */
+/* Empties the file and writes who, where and when; `run` tells this run from all others. 0, or -errno, told. */
 int trace_record_begin(struct trace_record *r, enum event_backend backend, const char *run);
 /* Before each batch of events (CLOCK_REALTIME): what has been recorded for half a second goes to the file. */
 void trace_record_batch(struct trace_record *r, uint64_t time_ns, int64_t boot_offset_ns);
