@@ -38,6 +38,7 @@ struct feed_run {
 struct feed_format {
 	size_t state_size;
 	size_t max; /* bytes of the longest record */
+	size_t usual; /* bytes of a usual one; 0 = FEED_LOG_RECORD_BYTES */
 	void (*init)(void *state, const struct feed_run *run);
 	/* Appends one record. False: it does not fit into `max` bytes. */
 	bool (*event)(void *state, const struct event *ev, struct buf *out);
