@@ -40,6 +40,12 @@ CFLAGS += -std=gnu11 -Wall -Wextra -Wshadow -Wmissing-prototypes -Wformat=2 -Wno
 CFLAGS += -fno-omit-frame-pointer $(SANITIZE)
 LIBS := $(shell $(PKG_CONFIG) --libs libbpf libelf zlib sqlite3 2>/dev/null)
 LDFLAGS += $(SANITIZE)
+
+# Of one sink each, not needed to build the rest, and loaded only by who asks for that sink.
+# WITHOUT="libcurl rdkafka" builds as if they were not there.
+OPTIONAL := $(filter-out $(WITHOUT),$(shell for p in libcurl rdkafka; do $(PKG_CONFIG) --exists $$p 2>/dev/null && echo $$p; done))
+CPPFLAGS += $(if $(filter libcurl,$(OPTIONAL)),-DHAVE_LIBCURL) $(if $(filter rdkafka,$(OPTIONAL)),-DHAVE_RDKAFKA)
+
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v2 -D__TARGET_ARCH_$(ARCH) -Iinclude -Ibpf -Ivmlinux/$(ARCH) \
 	$(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH)) -Wall -Wextra -Wno-unused-parameter
 
@@ -92,7 +98,7 @@ SCENARIO_SOURCES := $(wildcard tests/scenarios/*.c)
 $(BUILD)/tests/unit/%: tests/unit/%.c $(wildcard tests/unit/*.h) $(PURE_OBJECTS)
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(PURE_OBJECTS) -lcmocka -lsqlite3 -lpthread
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(PURE_OBJECTS) -lcmocka -lsqlite3 -lz -lpthread
 
 $(BUILD)/tests/workload: $(SCENARIO_SOURCES) $(wildcard tests/scenarios/*.h)
 	$(call say,TEST,$@)
@@ -153,7 +159,18 @@ $(BUILD)/tests/history-bench: tests/history/bench.c $(HISTORY_PARTS) $(wildcard 
 $(BUILD)/tests/sinks-events: tests/sinks/events.c $(PURE_OBJECTS)
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(PURE_OBJECTS) -lsqlite3 -lpthread
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(PURE_OBJECTS) -lsqlite3 -lz -lpthread
+
+# Sinks without a tracer, and a Kafka cluster of librdkafka's own.
+$(BUILD)/tests/sinks-drive: tests/sinks/drive.c tests/unit/events.h $(PURE_OBJECTS)
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(PURE_OBJECTS) -lsqlite3 -lz -lpthread
+
+$(BUILD)/tests/sinks-kafka: tests/sinks/kafka.c
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $< -lrdkafka
 
 $(BUILD)/tests/list-load: tests/list/load.c
 	$(call say,TEST,$@)
@@ -169,7 +186,8 @@ unit-tests: $(UNIT_TESTS)
 test-programs: $(BUILD)/porttrace $(BUILD)/tests/workload $(NARROW) $(BUILD)/tests/stress $(BUILD)/tests/process \
 	$(BUILD)/tests/random $(BUILD)/tests/cli-load $(BUILD)/tests/list-load $(BUILD)/tests/history-make \
 	$(BUILD)/tests/owners-lives $(BUILD)/tests/owners-waits $(BUILD)/tests/free \
-	$(BUILD)/tests/pressure-load $(BUILD)/tests/sinks-events
+	$(BUILD)/tests/pressure-load $(BUILD)/tests/sinks-events \
+	$(BUILD)/tests/sinks-drive $(if $(filter rdkafka,$(OPTIONAL)),$(BUILD)/tests/sinks-kafka)
 
 # The same sources with the sanitizers, in a build folder of their own.
 asan:
@@ -233,7 +251,7 @@ help:
 	@echo 'sudo make deps           installs what the build needs (Debian packages)'
 	@echo 'sudo make demo           installs, builds, and shows every kind of event on a workload of its own'
 	@echo 'sudo make test           installs, builds, and runs all tests'
-	@echo 'make check SUITES="unit cli"   some suites: unit scenarios schema cli list free pressure metrics sinks lint docs strace kernels public'
+	@echo 'make check SUITES="unit cli"   some suites: unit scenarios schema cli list free pressure metrics sinks otlp kafka lint docs strace kernels public'
 	@echo 'make check-vm KERNEL=6.1 the tests of one kernel of tests/vm/kernels.list'
 	@echo 'make coverage            docs/coverage.md from the results of the tests'
 	@echo 'make soak                a million sockets on each kernel: minutes (SOAK_KERNELS=6.1)'

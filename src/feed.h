@@ -47,6 +47,8 @@ struct feed_format {
 
 /* JSON Lines, each with its newline: porttrace-json(5). */
 extern const struct feed_format feed_json;
+/* OTLP logRecord objects: feed/otlp_format.c. */
+extern const struct feed_format feed_otlp_records;
 
 /* ---- what a feed tells ---- */
 
@@ -118,7 +120,7 @@ struct feed_ops {
 	void (*close)(void *state); /* on the main thread; accepts NULL */
 };
 
-extern const struct feed_ops feed_stdout, feed_file, feed_unix, feed_journal, feed_syslog;
+extern const struct feed_ops feed_stdout, feed_file, feed_unix, feed_journal, feed_syslog, feed_otlp, feed_kafka;
 
 /* NULL if there is no feed of that scheme. */
 const struct feed_ops *feed_find(const char *scheme);
