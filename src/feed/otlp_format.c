@@ -4,6 +4,7 @@
  * numbers). Attributes have the names of OpenTelemetry's semantic conventions where those have one, else
  * porttrace.*; host and run are the resource's: otlp.c. By hand, on the hot path.
  */
+#include <netinet/in.h>
 #include <string.h>
 #include <time.h>
 
@@ -11,6 +12,7 @@
 #include "../feed.h"
 #include "../human.h"
 #include "../json_out.h"
+#include "../pool_kind.h"
 #include "../visible.h"
 
 #define OTLP_RECORD_MAX 8192
@@ -119,6 +121,8 @@ static void otlp_network(struct buf *b, bool *first, const struct event *ev)
 
 	otlp_word(b, first, "network.transport", event_proto_names[ev->proto]);
 	otlp_word(b, first, "network.type", ev->ip_version == 4 ? "ipv4" : ev->ip_version == 6 ? "ipv6" : "");
+	if (ev->protocol == IPPROTO_UDPLITE)
+		otlp_int(b, first, "porttrace.iana_number", ev->protocol);
 	otlp_address(b, first, "network.local.address", local);
 	if (local->has_port && local->port)
 		otlp_int(b, first, "network.local.port", local->port);
@@ -259,6 +263,25 @@ static void otlp_pool(struct buf *b, bool *first, const struct event *ev, enum o
 		otlp_verdict(b, first, ev->verdict, detail);
 }
 
+/* What there was to pick from, of a failure for want of a port. */
+static void otlp_range(struct buf *b, bool *first, const struct event *ev)
+{
+	uint16_t low, high;
+
+	if (ev->cause != CAUSE_PORT_EXHAUSTED)
+		return;
+	if (pool_kind_range(ev, &low, &high)) {
+		otlp_key(b, first, "porttrace.ports.range");
+		buf_lit(b, "arrayValue\":{\"values\":[{\"intValue\":\"");
+		buf_u64(b, low);
+		buf_lit(b, "\"},{\"intValue\":\"");
+		buf_u64(b, high);
+		buf_lit(b, "\"}]}}}");
+	}
+	if (ev->verdict && ev->verdict->has_pool)
+		otlp_int(b, first, "porttrace.ports.in_use", ev->verdict->used);
+}
+
 static void otlp_socket(struct buf *b, bool *first, const struct event *ev)
 {
 	otlp_id(b, first, "porttrace.socket.cookie", ev->cookie);
@@ -386,6 +409,7 @@ static void otlp_record(struct buf *b, const struct event *ev, enum otlp_detail 
 	otlp_outcome(b, &first, ev, detail);
 	otlp_ports(b, &first, ev);
 	otlp_pool(b, &first, ev, detail);
+	otlp_range(b, &first, ev);
 	otlp_socket(b, &first, ev);
 	otlp_close(b, &first, ev);
 	otlp_others(b, &first, ev, detail);

@@ -78,6 +78,9 @@ static struct event drive_full(void)
 	ev.half = EVENT_HALF_SECOND;
 	ev.wall = ev.late = ev.has_search = ev.has_fd = ev.has_options = ev.mptcp = true;
 	ev.search_ns = 81001;
+	ev.has_truth = true;
+	ev.range_low = 32768;
+	ev.range_high = 60999;
 	ev.fd = 0;
 	ev.reuseaddr = ev.no_port = true;
 	ev.mark = 4;
@@ -114,7 +117,8 @@ static struct event drive_hostile(void)
 	ev.close_state = CLOSE_STATE_TIME_WAIT;
 	ev.exiting = true;
 	ev.exit_signal = SIGKILL;
-	ev.proto = PROTO_TCP;
+	ev.proto = PROTO_UDP;
+	ev.protocol = IPPROTO_UDPLITE;
 	return ev;
 }
 

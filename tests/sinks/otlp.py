@@ -53,6 +53,7 @@ SAME = {
     "porttrace.assignment.how": "porttrace.assignment.how",
     "porttrace.assignment.requested.address": "porttrace.assignment.requested.ip",
     "porttrace.assignment.requested.port": "porttrace.assignment.requested.port",
+    "porttrace.ports.range": "porttrace.ports.range", "porttrace.ports.in_use": "porttrace.ports.in_use",
     "porttrace.creator.pid": "porttrace.creator.pid", "porttrace.creator.name": "porttrace.creator.name",
     "porttrace.holder.kind": "porttrace.holder.kind", "porttrace.holder.process.pid": "porttrace.holder.process.pid",
     "porttrace.holder.process.name": "porttrace.holder.process.name",
@@ -69,6 +70,24 @@ FACTS = ("class", "service", "ephemeral", "reserved", "privileged")
 POOL_SIMPLE = {name.rsplit(".", 1)[1] for name in SAME if name.startswith("porttrace.pool.")}
 
 
+# what the resource, the record itself or what is below tells; all else must be in SAME
+ELSEWHERE = re.compile(r"@timestamp|ecs\.|host\.|agent\.|event\.(kind|module|dataset|category|type|action)|error\.code|"
+                       r"(porttrace\.)?(source|destination)\.|process\.start|porttrace\.schema|porttrace\.pool\.|"
+                       r"orchestrator\.|network\.iana_number")
+
+
+def leaves(doc, path=""):
+    for key, value in doc.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{path}{key}.")
+        else:
+            yield path + key
+
+
+def forgotten(line):
+    return [p for p in leaves(line) if p not in SAME.values() and not ELSEWHERE.match(p)]
+
+
 def expected_event(line):
     found = {name: at(line, path) for name, path in SAME.items()}
     # source is who opened the connection; local is the process's own side
@@ -82,6 +101,8 @@ def expected_event(line):
     found["porttrace.bytes_sent"], found["porttrace.bytes_received"] = at(line, f"{local}.bytes"), at(line, f"{peer}.bytes")
     if at(line, "process.start"):
         found["porttrace.process.start_unix_nano"] = unix_nano(at(line, "process.start"))
+    if at(line, "network.iana_number"):
+        found["porttrace.iana_number"] = int(at(line, "network.iana_number"))
     detail = {k: v for k, v in (at(line, "porttrace.pool") or {}).items() if k not in POOL_SIMPLE}
     if detail:
         found["porttrace.pool.detail"] = json.dumps(detail, separators=(",", ":"))
@@ -105,6 +126,8 @@ def difference(record, line):
     wanted = expected_stats(line) if is_stats else expected_event(line)
     name = "porttrace.stats" if is_stats else "porttrace.socket." + at(line, "event.action")
     got = record["attributes"]
+    if not is_stats and forgotten(line):
+        return f"OTLP does not have {forgotten(line)}"
     for key in sorted(set(wanted) | set(got)):
         if wanted.get(key) != got.get(key) or type(wanted.get(key)) is not type(got.get(key)):
             return f"{key} is {got.get(key)!r}, not {wanted.get(key)!r}"
