@@ -41,6 +41,12 @@ CFLAGS += -std=gnu11 -Wall -Wextra -Wshadow -Wmissing-prototypes -Wformat=2 -Wno
 CFLAGS += -fno-omit-frame-pointer $(SANITIZE)
 LIBS := $(shell $(PKG_CONFIG) --libs libbpf libelf zlib sqlite3 2>/dev/null)
 LDFLAGS += $(SANITIZE)
+
+# Of one sink each, not needed to build the rest, and loaded only by who asks for that sink.
+# WITHOUT="libcurl rdkafka" builds as if they were not there.
+OPTIONAL := $(filter-out $(WITHOUT),$(shell for p in libcurl rdkafka; do $(PKG_CONFIG) --exists $$p 2>/dev/null && echo $$p; done))
+CPPFLAGS += $(if $(filter libcurl,$(OPTIONAL)),-DHAVE_LIBCURL) $(if $(filter rdkafka,$(OPTIONAL)),-DHAVE_RDKAFKA)
+
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v2 -D__TARGET_ARCH_$(ARCH) -Iinclude -Ibpf -Ivmlinux/$(ARCH) \
 	$(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH)) -Wall -Wextra -Wno-unused-parameter
 
@@ -176,6 +182,17 @@ $(BUILD)/tests/replay-%: tests/replay/%.c $(PURE_OBJECTS)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(PURE_OBJECTS) -lsqlite3 -lz -lpthread
 
+# Sinks without a tracer, and a Kafka cluster of librdkafka's own.
+$(BUILD)/tests/sinks-drive: tests/sinks/drive.c tests/unit/events.h $(PURE_OBJECTS)
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(PURE_OBJECTS) -lsqlite3 -lz -lpthread
+
+$(BUILD)/tests/sinks-kafka: tests/sinks/kafka.c
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $< -lrdkafka
+
 $(BUILD)/tests/list-load: tests/list/load.c
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
@@ -190,7 +207,8 @@ unit-tests: $(UNIT_TESTS)
 test-programs: $(BUILD)/porttrace $(BUILD)/tests/workload $(NARROW) $(BUILD)/tests/stress $(BUILD)/tests/process \
 	$(BUILD)/tests/random $(BUILD)/tests/cli-load $(BUILD)/tests/list-load $(BUILD)/tests/history-make \
 	$(BUILD)/tests/owners-lives $(BUILD)/tests/owners-waits $(BUILD)/tests/free \
-	$(BUILD)/tests/pressure-load $(BUILD)/tests/sinks-events $(BUILD)/tests/replay-make
+	$(BUILD)/tests/pressure-load $(BUILD)/tests/sinks-events $(BUILD)/tests/replay-make \
+	$(BUILD)/tests/sinks-drive $(if $(filter rdkafka,$(OPTIONAL)),$(BUILD)/tests/sinks-kafka)
 
 # The same sources with the sanitizers, in a build folder of their own.
 asan:

@@ -127,6 +127,7 @@ static void *fanout_main(void *arg)
 static int fanout_format(struct fanout *f, const struct feed_format *format, struct fanout_format **ret)
 {
 	struct fanout_format *ff = f->formats;
+	size_t usual = format->usual ? format->usual : FEED_LOG_RECORD_BYTES;
 	int r;
 
 	while (ff < f->formats + f->format_count && ff->format != format)
@@ -137,7 +138,7 @@ static int fanout_format(struct fanout *f, const struct feed_format *format, str
 	*ff = (struct fanout_format){ .format = format };
 	ff->state = calloc(1, format->state_size);
 	ff->line = malloc(format->max);
-	r = ff->state && ff->line ? feed_log_new(f->queue, &ff->log) : -ENOMEM;
+	r = ff->state && ff->line ? feed_log_new(f->queue, usual, &ff->log) : -ENOMEM;
 	if (r == 0)
 		format->init(ff->state, &f->run);
 	f->format_count++;

@@ -9,7 +9,7 @@
 #include "json_lines.h"
 
 static const struct feed_ops *const feed_registry[] = {
-	&feed_stdout, &feed_file, &feed_unix, &feed_journal, &feed_syslog,
+	&feed_stdout, &feed_file, &feed_unix, &feed_journal, &feed_syslog, &feed_otlp, &feed_kafka,
 };
 
 const struct feed_ops *feed_row(size_t i)

@@ -38,6 +38,7 @@ struct feed_run {
 struct feed_format {
 	size_t state_size;
 	size_t max; /* bytes of the longest record */
+	size_t usual; /* bytes of a usual one; 0 = FEED_LOG_RECORD_BYTES */
 	void (*init)(void *state, const struct feed_run *run);
 	/* Appends one record. False: it does not fit into `max` bytes. */
 	bool (*event)(void *state, const struct event *ev, struct buf *out);
@@ -46,6 +47,8 @@ struct feed_format {
 
 /* JSON Lines, each with its newline: porttrace-json(5). */
 extern const struct feed_format feed_json;
+/* OTLP logRecord objects: feed/otlp_format.c. */
+extern const struct feed_format feed_otlp_records;
 
 /* ---- what a feed tells ---- */
 
@@ -117,7 +120,7 @@ struct feed_ops {
 	void (*close)(void *state); /* on the main thread; accepts NULL */
 };
 
-extern const struct feed_ops feed_stdout, feed_file, feed_unix, feed_journal, feed_syslog;
+extern const struct feed_ops feed_stdout, feed_file, feed_unix, feed_journal, feed_syslog, feed_otlp, feed_kafka;
 
 /* NULL if there is no feed of that scheme. */
 const struct feed_ops *feed_find(const char *scheme);

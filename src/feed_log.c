@@ -37,7 +37,7 @@ struct feed_log {
 	bool over;
 };
 
-int feed_log_new(size_t records, struct feed_log **ret)
+int feed_log_new(size_t records, size_t bytes, struct feed_log **ret)
 {
 	struct feed_log *log = calloc(1, sizeof(*log));
 	pthread_condattr_t attr;
@@ -45,7 +45,7 @@ int feed_log_new(size_t records, struct feed_log **ret)
 	if (!log)
 		return -ENOMEM;
 	log->records_max = records;
-	log->size = records * (FEED_LOG_RECORD_BYTES + sizeof(struct feed_log_head));
+	log->size = records * (bytes + sizeof(struct feed_log_head));
 	log->data = malloc(log->size); /* its pages are there only once they are used */
 	if (!log->data) {
 		free(log);

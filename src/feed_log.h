@@ -25,9 +25,9 @@ struct feed_record {
 
 struct feed_log;
 
-/* Room for `records` records of a usual length (FEED_LOG_RECORD_BYTES each). 0 or -ENOMEM. */
-#define FEED_LOG_RECORD_BYTES 1024
-int feed_log_new(size_t records, struct feed_log **ret);
+/* Room for `records` records of `bytes` each. 0 or -ENOMEM. */
+#define FEED_LOG_RECORD_BYTES 1024 /* of a usual one, as JSON Lines */
+int feed_log_new(size_t records, size_t bytes, struct feed_log **ret);
 void feed_log_free(struct feed_log *log); /* when no thread uses it any more; accepts NULL */
 
 /* A place at the end of the log: its number, or -ENOSPC. Before the first append. */

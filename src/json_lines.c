@@ -385,7 +385,7 @@ static void json_pool(struct buf *b, const struct event *ev)
 	if (ev->has_search)
 		json_member_u64(b, &first, "search_us", ev->search_ns / 1000 + (ev->search_ns % 1000 != 0));
 	json_member_true(b, &first, "wall", ev->wall);
-	if (ev->pool_capacity) {
+	if (ev->pool_capacity && !(ev->verdict && ev->verdict->has_pool)) {
 		json_member_u64(b, &first, "used", ev->pool_used);
 		json_member_u64(b, &first, "capacity", ev->pool_capacity);
 	}

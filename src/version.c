@@ -4,12 +4,14 @@
 #include <bpf/libbpf.h>
 #include <sqlite3.h>
 
+#include "feed/library.h"
 #include "metrics_listen.h"
 
 void version_print(FILE *out)
 {
-	fprintf(out, "porttrace %s\nlibbpf %s, SQLite %s; sinks: table, json; metrics: file%s\n"
+	fprintf(out, "porttrace %s\nlibbpf %s, SQLite %s; sinks: table, json%s%s; metrics: file%s\n"
 		     "Licence: GPL-2.0-only OR BSD-2-Clause\n",
 		PORTTRACE_VERSION, libbpf_version_string(), sqlite3_libversion(),
+		library_has_curl ? ", otlp (libcurl)" : "", library_has_rdkafka ? ", kafka (librdkafka)" : "",
 		metrics_listen_is_built ? ", http (libmicrohttpd)" : "");
 }

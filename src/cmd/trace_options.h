@@ -108,8 +108,8 @@ int trace_set_on_full(void *field, const char *text, char *why);
 /* The rows of sinks, for the commands that trace. */
 #define TRACE_SINK_ROWS(heading)										\
 	CLI_ARG(heading, 0, "sink", "URI", trace_add_sink, offsetof(struct trace_options, sinks),		\
-		"also send events there: stdout:, file:/path,\nunix:/path, journal:, syslog://host:port;\n"	\
-		"may be given again",										\
+		"also send events there: stdout:, file:/path,\nunix:/path, journal:, syslog://host:port,\n"	\
+		"otlp:http://host:4318, kafka:host/topic; may be\ngiven again",					\
 		"a sink such as file:/var/log/porttrace.jsonl"),						\
 	CLI_ARG(heading, 0, "queue", "N", cli_set_count, offsetof(struct trace_options, queue),			\
 		"records that may wait for a sink (4096)", "a number of records, 1 or more"),			\

@@ -56,7 +56,7 @@ static void test_slow_reader_loses_the_oldest(void **state)
 	int fast, slow;
 
 	(void)state;
-	assert_int_equal(feed_log_new(10, &log), 0);
+	assert_int_equal(feed_log_new(10, FEED_LOG_RECORD_BYTES, &log), 0);
 	fast = feed_log_join(log);
 	slow = feed_log_join(log);
 	for (uint64_t i = 1; i <= 100; i++) {
@@ -80,7 +80,7 @@ static void test_long_records(void **state)
 	int reader;
 
 	(void)state;
-	assert_int_equal(feed_log_new(4, &log), 0);
+	assert_int_equal(feed_log_new(4, FEED_LOG_RECORD_BYTES, &log), 0);
 	reader = feed_log_join(log);
 	for (uint64_t i = 1; i <= 4; i++)
 		append(log, i, 2 * FEED_LOG_RECORD_BYTES, 0);
@@ -100,7 +100,7 @@ static void test_a_reader_that_keeps_coming_is_not_hurt(void **state)
 	int reader;
 
 	(void)state;
-	assert_int_equal(feed_log_new(2, &log), 0);
+	assert_int_equal(feed_log_new(2, FEED_LOG_RECORD_BYTES, &log), 0);
 	reader = feed_log_join(log);
 	assert_true(append(log, 1, 10, 60000));
 	assert_true(append(log, 2, 10, 60000));
@@ -147,7 +147,7 @@ static void test_threads(void **state)
 	void *ret;
 
 	(void)state;
-	assert_int_equal(feed_log_new(1000, &log), 0);
+	assert_int_equal(feed_log_new(1000, FEED_LOG_RECORD_BYTES, &log), 0);
 	assert_int_equal(feed_log_join(log), 0);
 	assert_int_equal(pthread_create(&thread, NULL, reading, log), 0);
 	for (uint64_t i = 1; i <= MANY; i++) {
