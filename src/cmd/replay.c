@@ -15,6 +15,7 @@
 #include "../cmd.h"
 #include "help.h"
 #include "trace_rows.h"
+#include "trace_sinks.h"
 
 /* Fields of the live command's rows come first. */
 struct replay_options {
@@ -25,6 +26,7 @@ struct replay_options {
 static const char *const replay_names[] = {
 	"pid",	"comm",	  "port",  "lport",   "dport", "event",	    "ipv4", "ipv6",  "tcp",   "udp",	 "failed",
 	"class", "json", "numeric", "wide", "no-header", "utc",	    "color", "count", "quiet", "verbose", "help",
+	"sink",	"queue",  "on-full",
 };
 #define REPLAY_NAME_COUNT (sizeof(replay_names) / sizeof(replay_names[0]))
 
@@ -55,7 +57,8 @@ static const struct cli_command replay_help = {
 	.options = replay_own,
 	.option_count = REPLAY_OWN_COUNT,
 	.epilog = "And of the options of porttrace (porttrace --help) those that select and show: -p -c -P -L\n"
-		  "-D -e -4 -6 --tcp --udp -x --class, -j -n -w -H --utc --color, --count -q -v.\n\n"
+		  "-D -e -4 -6 --tcp --udp -x --class, -j -n -w -H --utc --color, --count -q -v,\n"
+		  "--sink --queue --on-full.\n\n"
 		  "Examples:\n"
 		  "  porttrace replay web.ptr -x          what failed, and why\n"
 		  "  porttrace replay web.ptr --json      all events, as JSON Lines\n"
@@ -104,8 +107,35 @@ static int replay_open_sink(struct replay *rp, const struct trace_options *o)
 	p->filter = &o->filter;
 	p->limit = o->count;
 	p->alarms = &replay_alarms;
-	p->sink = sink_find(o->json ? "json" : "table");
+	p->sink = sink_find(trace_sinks_have_stdout(&o->sinks) ? "none" : o->json ? "json" : "table");
 	return r < 0 ? r : p->sink->open(&opts, &p->sink_state);
+}
+
+/* A recording can wait. */
+static bool replay_is_pressed(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+/* 0, or the exit status with a message told. */
+static int replay_open_feeds(struct replay *rp, const struct trace_options *o, struct trace_sinks *sinks)
+{
+	const struct recording_header *header = recording_header(rp->reader);
+	struct fanout_options opts = {
+		.uris = o->sinks.uris,
+		.uri_count = o->sinks.count,
+		.queue = o->queue,
+		.block = o->on_full_block,
+		.alarms = &replay_alarms,
+		.is_pressed = replay_is_pressed,
+		.run = { .hostname = header->hostname, .id = header->run, .boot = header->boot_id },
+	};
+	int r = trace_sinks_open(sinks, &opts, 0);
+
+	sinks->every_ns = 0; /* what is recorded holds no statistics */
+	rp->pipeline.fanout = sinks->fanout;
+	return r == -EINVAL ? EXIT_STATUS_USAGE : r < 0 ? EXIT_STATUS_FAILED : EXIT_STATUS_OK;
 }
 
 /* Waits until as much time has gone by as between the recording's first batch and this one. */
@@ -136,6 +166,9 @@ static void replay_loop(struct replay *rp, const struct replay_options *opts)
 	pipeline_tell_storms(&rp->pipeline, UINT64_MAX);
 	pipeline_flush(&rp->pipeline);
 	pipeline_settle(&rp->pipeline);
+	if (rp->pipeline.fanout)
+		fanout_finish(rp->pipeline.fanout,
+			      clock_now_ns(CLOCK_MONOTONIC) + (replay_stop ? 4 : 60) * UINT64_C(1000000000));
 }
 
 static void replay_close_line(const struct replay *rp, bool verbose)
@@ -172,12 +205,15 @@ static int replay_finish(const struct replay *rp, const struct replay_options *o
 static int replay_run(const struct replay_options *opts, const char *path)
 {
 	struct replay rp = { 0 };
+	struct trace_sinks sinks = { 0 };
 	char err[RECORDING_ERR_SIZE] = "";
 	int r = replay_open(&rp, path, opts->trace.numeric, err), status = EXIT_STATUS_FAILED;
 
-	if (r < 0) {
+	if (r < 0)
 		fprintf(stderr, "porttrace: %s\n", err);
-	} else {
+	else
+		status = replay_open_feeds(&rp, &opts->trace, &sinks);
+	if (r == 0 && status == EXIT_STATUS_OK) {
 		replay_catch_signals();
 		r = replay_open_sink(&rp, &opts->trace);
 		if (r == 0)
@@ -185,7 +221,10 @@ static int replay_run(const struct replay_options *opts, const char *path)
 		else
 			rp.pipeline.output_error = r;
 		status = replay_finish(&rp, opts, path);
+		if (!opts->trace.quiet)
+			trace_sinks_count(&sinks);
 	}
+	trace_sinks_close(&sinks);
 	if (rp.pipeline.sink_state)
 		rp.pipeline.sink->close(rp.pipeline.sink_state);
 	storm_free(rp.pipeline.storm);

@@ -234,15 +234,6 @@ static void trace_tell_backend(const struct trace *tr)
 	fprintf(stderr, "\n");
 }
 
-/* A sink that is standard output takes the place of the table. */
-static bool trace_shows(const struct trace *tr)
-{
-	for (size_t i = 0; i < tr->opts.sinks.count; i++)
-		if (!strncmp(tr->opts.sinks.uris[i], "stdout:", strlen("stdout:")))
-			return false;
-	return !tr->opts.no_output;
-}
-
 static void trace_name_run(struct trace *tr)
 {
 	uint64_t id = 0;
@@ -298,7 +289,9 @@ static int trace_open_sink(struct trace *tr)
 		.boot = tr->boot,
 	};
 
-	tr->pipeline.sink = sink_find(!trace_shows(tr) ? "none" : o->json ? "json" : "table");
+	tr->pipeline.sink = sink_find(o->no_output || trace_sinks_have_stdout(&o->sinks) ? "none" :
+				      o->json						 ? "json" :
+											   "table");
 	return tr->pipeline.sink->open(&opts, &tr->pipeline.sink_state);
 }
 

@@ -23,6 +23,14 @@ int trace_sinks_open(struct trace_sinks *ts, const struct fanout_options *opts, 
 	return r;
 }
 
+bool trace_sinks_have_stdout(const struct trace_sink_list *sinks)
+{
+	for (size_t i = 0; i < sinks->count; i++)
+		if (!strncmp(sinks->uris[i], "stdout:", strlen("stdout:")))
+			return true;
+	return false;
+}
+
 void trace_sinks_close(struct trace_sinks *ts)
 {
 	fanout_close(ts->fanout);

@@ -4,6 +4,7 @@
 #define PORTTRACE_CMD_TRACE_SINKS_H
 
 #include "../fanout.h"
+#include "trace_options.h"
 
 struct trace_sinks {
 	struct fanout *fanout; /* NULL = none */
@@ -18,6 +19,8 @@ struct trace_sinks {
  */
 int trace_sinks_open(struct trace_sinks *ts, const struct fanout_options *opts, uint64_t stats_ns);
 void trace_sinks_close(struct trace_sinks *ts);
+/* Whether one of them is standard output: it takes the place of the table. */
+bool trace_sinks_have_stdout(const struct trace_sink_list *sinks);
 
 /* Is a record about the run due? Then the next is due every_ns later. */
 bool trace_sinks_is_due(struct trace_sinks *ts, uint64_t now_ns);

@@ -93,6 +93,8 @@ static int file_enter(struct file_feed *f)
 	f->dev = st.st_dev;
 	f->ino = st.st_ino;
 	f->size = S_ISREG(st.st_mode) ? st.st_size : 0;
+	f->writer.page = S_ISREG(st.st_mode) ? (size_t)sysconf(_SC_PAGESIZE) : 0;
+	f->writer.offset = (uint64_t)f->size;
 	f->writer.fd = fd;
 	return 0;
 }

@@ -62,6 +62,7 @@ int feed_writer_end(struct feed_writer *w, struct feed_status *status)
 		if (n < 0)
 			return r ? r : -errno;
 		w->rest_done += (size_t)n;
+		w->offset += (size_t)n;
 		if (w->rest_done < w->rest_len)
 			continue;
 		w->rest_len = 0;
@@ -70,14 +71,19 @@ int feed_writer_end(struct feed_writer *w, struct feed_status *status)
 	return 0;
 }
 
+static size_t feed_writer_step(const struct feed_writer *w)
+{
+	return w->page ? w->page - w->offset % w->page : w->step;
+}
+
 /* As many lines as one write takes: at least one. */
 static int feed_writer_gather(const struct feed_writer *w, const struct feed_record *records, size_t count,
 			      struct iovec *ret)
 {
-	size_t bytes = 0;
+	size_t bytes = 0, step = feed_writer_step(w);
 	int n = 0;
 
-	while ((size_t)n < count && n < FEED_WRITER_LINES && (!n || bytes + records[n].size <= w->step)) {
+	while ((size_t)n < count && n < FEED_WRITER_LINES && (!n || bytes + records[n].size <= step)) {
 		ret[n] = (struct iovec){ (void *)records[n].data, records[n].size };
 		bytes += records[n++].size;
 	}
@@ -115,6 +121,7 @@ size_t feed_writer_deliver(struct feed_writer *w, struct feed_status *status, co
 		if (*ret_error)
 			break;
 		written = writev(w->fd, lines, n);
+		w->offset += written > 0 ? (uint64_t)written : 0;
 		if (written < 0)
 			*ret_error = -errno;
 		else

@@ -9,7 +9,13 @@
 
 struct feed_writer {
 	int fd; /* not owned; -1 = none */
-	size_t step; /* bytes of a write at most: PIPE_BUF for a blocking pipe, which then never blocks after poll() */
+	size_t step; /* bytes of a write at most: with PIPE_BUF none to a pipe blocks after poll() */
+	/*
+	 * Not 0: of a file, and no write goes on behind the end of a page of so many bytes, but of a line that does.
+	 * The kernel takes a page at once, and looks for SIGKILL before the next (generic_perform_write, mm/filemap.c).
+	 */
+	size_t page;
+	uint64_t offset; /* with page: where the next byte goes */
 	char *rest; /* of a line whose beginning has been written */
 	size_t rest_size, rest_done, rest_len; /* room, written, all */
 };
