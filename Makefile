@@ -254,6 +254,7 @@ need-root = @test "$$(id -u)" = 0 || { echo 'porttrace: run it as root: sudo mak
 test:
 	$(need-root)
 	$(Q)dist/deps test
+	$(Q)$(MAKE) -j$$(nproc) test-programs asan fuzz
 	$(Q)$(MAKE) check
 
 demo:
