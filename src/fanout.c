@@ -9,7 +9,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "cleanup.h"
 #include "clock.h"
 
 #define FANOUT_ROOM (64 * 1024) /* bytes that a feed takes from its queue at once */
@@ -27,7 +26,7 @@ struct fanout_format {
 };
 
 struct fanout_feed {
-	char name[STATS_NAME_SIZE]; /* as it was given */
+	char name[STATS_NAME_SIZE]; /* as it was given, without parameters once it is open */
 	const struct feed_ops *ops;
 	void *state;
 	struct feed_uri uri;
@@ -36,7 +35,6 @@ struct fanout_feed {
 	int reader; /* its place in the log */
 	pthread_t thread;
 	bool running;
-	atomic_bool ended;
 	atomic_uint_fast64_t deadline_ns; /* CLOCK_MONOTONIC; 0 = the run goes on */
 	atomic_uint reopen, reopened; /* times that it was asked for, and done */
 	struct feed_record records[FANOUT_RECORDS];
@@ -118,7 +116,6 @@ static void *fanout_main(void *arg)
 	}
 	if (feed->ops->finish)
 		feed->ops->finish(feed->state, atomic_load(&feed->deadline_ns));
-	atomic_store(&feed->ended, true);
 	return NULL;
 }
 
@@ -178,6 +175,7 @@ static int fanout_open_feed(struct fanout *f, struct fanout_feed *feed, char *er
 
 	if (r < 0)
 		return r;
+	feed->name[strcspn(feed->name, "?")] = '\0';
 	feed->ops = feed_find(feed->uri.scheme);
 	if (!feed->ops)
 		return fanout_unknown(&feed->uri, err);
@@ -275,6 +273,20 @@ static void fanout_append(struct fanout *f, struct fanout_format *ff, const stru
 		feed_log_append(ff->log, rec, 0);
 }
 
+/* In each format: an event, or statistics. One that does not fit is lost by all, and counted. */
+static void fanout_put(struct fanout *f, struct feed_record *rec, const struct event *ev, const struct stats *st)
+{
+	for (size_t i = 0; i < f->format_count; i++) {
+		struct fanout_format *ff = &f->formats[i];
+		struct buf line = { .data = ff->line, .size = ff->format->max };
+		bool fits = ev ? ff->format->event(ff->state, ev, &line) : ff->format->stats(ff->state, st, &line);
+
+		rec->data = ff->line;
+		rec->size = fits ? (uint32_t)line.len : UINT32_MAX;
+		fanout_append(f, ff, rec);
+	}
+}
+
 void fanout_event(struct fanout *f, const struct event *ev)
 {
 	struct feed_record rec = {
@@ -284,28 +296,14 @@ void fanout_event(struct fanout *f, const struct event *ev)
 		.failed = ev->outcome == OUTCOME_FAILURE,
 	};
 
-	for (size_t i = 0; i < f->format_count; i++) {
-		struct fanout_format *ff = &f->formats[i];
-		struct buf line = { .data = ff->line, .size = ff->format->max };
-
-		rec.data = ff->line;
-		rec.size = ff->format->event(ff->state, ev, &line) ? (uint32_t)line.len : UINT32_MAX;
-		fanout_append(f, ff, &rec);
-	}
+	fanout_put(f, &rec, ev, NULL);
 }
 
 void fanout_stats(struct fanout *f, const struct stats *st)
 {
 	struct feed_record rec = { .time_ns = st->time_ns, .sequence = st->sequence, .kind = EVENT_KIND_COUNT };
 
-	for (size_t i = 0; i < f->format_count; i++) {
-		struct fanout_format *ff = &f->formats[i];
-		struct buf line = { .data = ff->line, .size = ff->format->max };
-
-		rec.data = ff->line;
-		rec.size = ff->format->stats(ff->state, st, &line) ? (uint32_t)line.len : UINT32_MAX;
-		fanout_append(f, ff, &rec);
-	}
+	fanout_put(f, &rec, NULL, st);
 }
 
 void fanout_flush(struct fanout *f)
@@ -385,7 +383,7 @@ static void fanout_account(struct fanout_feed *feed, struct stats_sink *ret)
 	bool over = atomic_load(&feed->deadline_ns) != 0;
 	uint64_t taken;
 
-	snprintf(ret->name, sizeof(ret->name), "%.*s", (int)strcspn(feed->name, "?"), feed->name);
+	memcpy(ret->name, feed->name, sizeof(ret->name));
 	feed_log_count(feed->format->log, feed->reader, &ret->waiting, &taken, &ret->lost_queue);
 	ret->lost_sink = atomic_load(&feed->status.lost);
 	ret->delivered = atomic_load(&feed->status.delivered);
@@ -405,11 +403,14 @@ size_t fanout_count(struct fanout *f, struct stats_sink ret[FANOUT_FEEDS_MAX])
 	return f->feed_count;
 }
 
-void fanout_trouble(struct fanout *f, size_t i, char ret[FEED_TROUBLE_SIZE])
+bool fanout_trouble(struct fanout *f, size_t i, char ret[FEED_TROUBLE_SIZE])
 {
-	struct feed_status *status = &f->feeds[i]->status;
+	struct feed_status *status = i < f->feed_count ? &f->feeds[i]->status : NULL;
 
+	if (!status)
+		return false;
 	pthread_mutex_lock(&status->lock);
 	memcpy(ret, status->trouble, FEED_TROUBLE_SIZE);
 	pthread_mutex_unlock(&status->lock);
+	return true;
 }

@@ -43,7 +43,7 @@ void fanout_finish(struct fanout *f, uint64_t deadline_ns);
 
 /* How each stands, in the order in which they were given: number of feeds. After fanout_finish nothing is waiting. */
 size_t fanout_count(struct fanout *f, struct stats_sink ret[FANOUT_FEEDS_MAX]);
-/* What troubles feed `i` now, "" if nothing does. */
-void fanout_trouble(struct fanout *f, size_t i, char ret[FEED_TROUBLE_SIZE]);
+/* What troubles feed `i` now, "" if nothing does. False: there is no such feed. */
+bool fanout_trouble(struct fanout *f, size_t i, char ret[FEED_TROUBLE_SIZE]);
 
 #endif

@@ -24,7 +24,6 @@
 #include "../json_lines.h"
 #include "../netns.h"
 #include "../pipeline.h"
-#include "../proc.h"
 #include "../version.h"
 #include "daemon_rights.h"
 #include "help.h"
@@ -59,8 +58,9 @@ struct trace {
 	struct trace_record record;
 	struct child child;
 	char hostname[HOST_NAME_MAX + 1];
-	char run[JSON_LINES_RUN_SIZE]; /* tells this run from all others */
-	char boot[JSON_LINES_BOOT_SIZE];
+	char id[JSON_LINES_RUN_SIZE]; /* tells this run from all others */
+	char boot[HISTORY_BOOT_ID_SIZE];
+	struct feed_run run; /* the three above */
 	uint64_t end_ns; /* CLOCK_MONOTONIC; 0 = no limit */
 	uint64_t settled_ns; /* CLOCK_MONOTONIC */
 	uint64_t watch_ns; /* CLOCK_MONOTONIC: of the next look of whoever watches */
@@ -240,11 +240,10 @@ static void trace_name_run(struct trace *tr)
 
 	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
 		id = clock_now_ns(CLOCK_REALTIME);
-	snprintf(tr->run, sizeof(tr->run), "%016llx", (unsigned long long)id);
+	snprintf(tr->id, sizeof(tr->id), "%016llx", (unsigned long long)id);
 	gethostname(tr->hostname, sizeof(tr->hostname) - 1);
-	if (proc_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", tr->boot, sizeof(tr->boot)) < 0)
-		tr->boot[0] = '\0';
-	tr->boot[strcspn(tr->boot, "\n")] = '\0';
+	history_boot_id(tr->boot);
+	tr->run = (struct feed_run){ .hostname = tr->hostname, .id = tr->id, .boot = tr->boot };
 }
 
 /* The reader waits for a sink: that is no reason to take it for dead. */
@@ -267,7 +266,7 @@ static int trace_open_feeds(struct trace *tr)
 		.alarms = &trace_alarms,
 		.is_pressed = trace_is_pressed,
 		.pressed_arg = tr,
-		.run = { .hostname = tr->hostname, .id = tr->run, .boot = tr->boot },
+		.run = tr->run,
 	};
 	int r = trace_sinks_open(&tr->sinks, &opts, tr->opts.stats_ns);
 
@@ -285,7 +284,7 @@ static int trace_open_sink(struct trace *tr)
 		.utc = o->utc,
 		.color = trace_options_color(o, STDOUT_FILENO),
 		.hostname = tr->hostname,
-		.run = tr->run,
+		.run = tr->id,
 		.boot = tr->boot,
 	};
 
@@ -438,6 +437,7 @@ static void trace_close_line(struct trace *tr)
 				(unsigned long long)tr->attach.programs[i].missed);
 }
 
+/* now_ns 0: for the last time. */
 static void trace_tell_metrics(struct trace *tr, uint64_t now_ns)
 {
 	struct stats_sink sinks[FANOUT_FEEDS_MAX];
@@ -447,19 +447,10 @@ static void trace_tell_metrics(struct trace *tr, uint64_t now_ns)
 	if (attach_read_loss(&tr->attach, &loss) < 0)
 		return;
 	trace_sinks_stats(&tr->sinks, &st, sinks);
-	trace_metrics_tell(tr->metrics, trace_lost(tr, &loss), &st, now_ns);
-}
-
-static void trace_end_metrics(struct trace *tr)
-{
-	struct stats_sink sinks[FANOUT_FEEDS_MAX];
-	struct stats st = { 0 };
-	struct attach_loss loss;
-
-	if (attach_read_loss(&tr->attach, &loss) < 0)
-		return;
-	trace_sinks_stats(&tr->sinks, &st, sinks);
-	trace_metrics_end(tr->metrics, trace_lost(tr, &loss) + loss.leftover, &st);
+	if (now_ns)
+		trace_metrics_tell(tr->metrics, trace_lost(tr, &loss), &st, now_ns);
+	else
+		trace_metrics_end(tr->metrics, trace_lost(tr, &loss) + loss.leftover, &st);
 }
 
 /* A record about the run itself. */
@@ -722,7 +713,7 @@ static int trace_finish(struct trace *tr)
 		trace_tell_history(tr);
 	trace_end_record(tr);
 	if (tr->metrics)
-		trace_end_metrics(tr);
+		trace_tell_metrics(tr, 0);
 	if (!tr->opts.quiet && (error != -EPIPE || tr->opts.verbose))
 		trace_close_line(tr);
 	if (tr->opts.verbose)
@@ -756,7 +747,7 @@ static int trace_run(struct trace *tr)
 	r = trace_open_pipeline(tr);
 	if (r < 0)
 		return trace_fail(tr, r, strerror(-r));
-	if (trace_record_begin(&tr->record, tr->attach.ops->backend, tr->run) < 0)
+	if (trace_record_begin(&tr->record, tr->attach.ops->backend, &tr->run) < 0)
 		return EXIT_STATUS_FAILED;
 	if (tr->opts.service)
 		daemon_rights_drop(&tr->opts, &tr->attach);

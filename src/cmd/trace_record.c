@@ -4,10 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
 #include "../clock.h"
-#include "../history.h"
 #include "../version.h"
 
 /* What a kill may cost. */
@@ -30,24 +28,22 @@ static int trace_record_fail(const struct trace_record *r, int error)
 	return error;
 }
 
-int trace_record_begin(struct trace_record *r, enum event_backend backend, const char *run)
+int trace_record_begin(struct trace_record *r, enum event_backend backend, const struct feed_run *run)
 {
 	struct recording_header header = { .backend = backend,
 					   .by_cookie = backend == BACKEND_CGROUP,
 					   .start_ns = clock_now_ns(CLOCK_REALTIME),
 					   .porttrace = PORTTRACE_VERSION };
-	char boot_id[HISTORY_BOOT_ID_SIZE];
 	struct utsname name;
 	int error;
 
 	if (!r->recorder)
 		return 0;
-	gethostname(header.hostname, sizeof(header.hostname) - 1);
 	if (!uname(&name))
 		snprintf(header.kernel, sizeof(header.kernel), "%.60s %.60s", name.release, name.machine);
-	history_boot_id(boot_id);
-	snprintf(header.boot_id, sizeof(header.boot_id), "%s", boot_id);
-	snprintf(header.run, sizeof(header.run), "%s", run);
+	snprintf(header.hostname, sizeof(header.hostname), "%s", run->hostname);
+	snprintf(header.boot_id, sizeof(header.boot_id), "%s", run->boot);
+	snprintf(header.run, sizeof(header.run), "%s", run->id);
 	error = recorder_begin(r->recorder, &header);
 	return error < 0 ? trace_record_fail(r, error) : 0;
 }

@@ -3,6 +3,7 @@
 #ifndef PORTTRACE_CMD_TRACE_RECORD_H
 #define PORTTRACE_CMD_TRACE_RECORD_H
 
+#include "../feed.h"
 #include "../recording.h"
 
 /* A cleared one records nothing: then all of these do nothing. */
@@ -15,7 +16,7 @@ struct trace_record {
 /* 0, or -errno with the message told. */
 int trace_record_open(const char *path, bool force, struct trace_record *ret);
 /* Empties the file and writes who, where and when; `run` tells this run from all others. 0, or -errno, told. */
-int trace_record_begin(struct trace_record *r, enum event_backend backend, const char *run);
+int trace_record_begin(struct trace_record *r, enum event_backend backend, const struct feed_run *run);
 /* Before each batch of events (CLOCK_REALTIME): what has been recorded for half a second goes to the file. */
 void trace_record_batch(struct trace_record *r, uint64_t time_ns, int64_t boot_offset_ns);
 bool trace_record_has_failed(const struct trace_record *r);

@@ -68,14 +68,13 @@ uint64_t trace_sinks_lost(struct trace_sinks *ts)
 void trace_sinks_tell(struct trace_sinks *ts)
 {
 	struct stats_sink sinks[FANOUT_FEEDS_MAX];
-	size_t n = ts->fanout ? fanout_count(ts->fanout, sinks) : 0;
 	char now[FEED_TROUBLE_SIZE];
 
-	for (size_t i = 0; i < n; i++) {
-		fanout_trouble(ts->fanout, i, now);
+	for (size_t i = 0; ts->fanout && fanout_trouble(ts->fanout, i, now); i++) {
 		if (!strcmp(now, ts->told[i]))
 			continue;
 		memcpy(ts->told[i], now, sizeof(now));
+		fanout_count(ts->fanout, sinks);
 		if (now[0])
 			fprintf(stderr, "porttrace: sink %s: %s; %llu records wait\n", sinks[i].name, now,
 				(unsigned long long)sinks[i].waiting);
