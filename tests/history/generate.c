@@ -56,7 +56,7 @@ static void begin(struct history *h, struct port *p, uint64_t life)
 
 	memset(p, 0, sizeof(*p));
 	p->ev.life = life;
-	p->ev.cookie = life;
+	p->ev.cookie = (uint64_t)getpid() << 32 | life; /* no kernel gives one twice: a run after a kill has others */
 	p->ev.pid = 1000 + (uint32_t)(life % 64);
 	p->ev.netns_inum = 4026531840u;
 	p->ev.how = listens ? HOW_EXPLICIT : HOW_CONNECT;
