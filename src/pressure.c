@@ -83,7 +83,7 @@ static void pressure_release(struct pressure_pool *pool, const struct pool_socke
 
 /* Ports of each process: by its number. */
 struct pressure_share {
-	uint32_t ports, time_wait, opened;
+	uint32_t ports, time_wait;
 };
 
 struct pressure_tally {
@@ -95,22 +95,6 @@ struct pressure_tally {
 static struct pressure_tally *pressure_new_tally(const struct pressure_run *run)
 {
 	return calloc(1, sizeof(struct pressure_tally) + (run->in->process_count + 1) * sizeof(struct pressure_share));
-}
-
-static bool pressure_is_new(const struct pressure_run *run, uint64_t cookie)
-{
-	const struct pressure_past *past = run->past;
-	size_t low = 0, high = past ? past->socket_count : 0;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (past->sockets[middle].cookie < cookie)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return past && past->time_ns && (low == past->socket_count || past->sockets[low].cookie != cookie);
 }
 
 static void pressure_count(const struct pressure_run *run, struct pressure_pool *pool, uint32_t place,
@@ -132,7 +116,6 @@ static void pressure_count(const struct pressure_run *run, struct pressure_pool 
 		pressure_release(pool, sock);
 		share->ports++;
 		share->time_wait += sock->waits;
-		share->opened += pressure_is_new(run, sock->cookie);
 	}
 }
 
@@ -159,8 +142,7 @@ static uint32_t pressure_rank(const struct pressure_share *shares, size_t count,
 		best[at] = i;
 	}
 	for (; n < PRESSURE_OWNERS && best[n]; n++)
-		ret[n] = (struct pressure_owner){ best[n], shares[best[n]].ports, shares[best[n]].time_wait,
-						  shares[best[n]].opened };
+		ret[n] = (struct pressure_owner){ best[n], shares[best[n]].ports, shares[best[n]].time_wait };
 	return n;
 }
 

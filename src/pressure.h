@@ -39,7 +39,6 @@ struct pressure_process {
 struct pressure_owner {
 	uint32_t process; /* in pressure_input.processes; 0 = not known */
 	uint32_t ports, time_wait; /* time_wait: of those */
-	uint32_t opened; /* of those, since the look before */
 };
 
 /* What will become of a pool if all goes on as it does. */
