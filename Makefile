@@ -78,7 +78,7 @@ $(BUILD)/%.o: %.c | $(SKELETONS)
 
 # The way of an event. GCC clears and copies small structs by string instructions, which are slow to start: together a
 # tenth of the rate of make bench.
-WAY := buf json_out decode enrich enrich/recorded enrich/port sockets pipeline filter wall json_lines sides sink/json sink/output \
+WAY := buf json_out decode enrich enrich/recorded enrich/port sockets pipeline pool_kind filter wall json_lines sides sink/json sink/output \
 	sink/table recording/raw recording/read capture/recording replay
 MOVES := unrolled_loop:256:noalign,libcall:-1:noalign
 MOVES := -mmemset-strategy=$(MOVES) -mmemcpy-strategy=$(MOVES)

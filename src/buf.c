@@ -14,15 +14,6 @@ static const char buf_pairs[200] = "0001020304050607080910111213141516171819"
 				   "6061626364656667686970717273747576777879"
 				   "8081828384858687888990919293949596979899";
 
-static int buf_digit_count(uint64_t v)
-{
-	int digits = 1;
-
-	for (; v >= 10000; v /= 10000)
-		digits += 4;
-	return digits + (v >= 10) + (v >= 100) + (v >= 1000);
-}
-
 void buf_u64_padded(struct buf *b, uint64_t v, int digits)
 {
 	char *to = buf_room(b, (size_t)digits);
@@ -36,7 +27,6 @@ void buf_u64_padded(struct buf *b, uint64_t v, int digits)
 			memcpy(to + digits - 2, buf_pairs + w % 100 * 2, 2);
 		v = w;
 	}
-	/* Two digits a division: most of the time of a line goes into its numbers. */
 	for (; digits >= 2; digits -= 2, v /= 100)
 		memcpy(to + digits - 2, buf_pairs + v % 100 * 2, 2);
 	if (digits)
@@ -74,27 +64,44 @@ char *buf_put_small(char *to, uint32_t v)
 	return buf_put_octet(to, v);
 }
 
+static char *buf_put_four(char *to, uint32_t v)
+{
+	memcpy(to, buf_pairs + v / 100 * 2, 2);
+	memcpy(to + 2, buf_pairs + v % 100 * 2, 2);
+	return to + 4;
+}
+
 char *buf_put_nano(char *to, uint32_t v)
 {
-	uint32_t high = v / 10000, low = v % 10000;
+	uint32_t high = v / 10000;
 
-	to[0] = (char)('0' + high / 10000);
-	high %= 10000;
-	memcpy(to + 1, buf_pairs + high / 100 * 2, 2);
-	memcpy(to + 3, buf_pairs + high % 100 * 2, 2);
-	memcpy(to + 5, buf_pairs + low / 100 * 2, 2);
-	memcpy(to + 7, buf_pairs + low % 100 * 2, 2);
-	return to + 9;
+	*to++ = (char)('0' + high / 10000);
+	return buf_put_four(buf_put_four(to, high % 10000), v % 10000);
+}
+
+/* In parts of four digits: most of the time of a line goes into its numbers. */
+char *buf_put_u64(char *to, uint64_t v)
+{
+	uint32_t rest;
+
+	if (v < 100000)
+		return buf_put_small(to, (uint32_t)v);
+	if (v < 1000000000) {
+		rest = (uint32_t)v;
+		return buf_put_four(buf_put_small(to, rest / 10000), rest % 10000);
+	}
+	rest = (uint32_t)(v % 100000000);
+	return buf_put_four(buf_put_four(buf_put_u64(to, v / 100000000), rest / 10000), rest % 10000);
 }
 
 void buf_u64(struct buf *b, uint64_t v)
 {
-	char *to = v < 100000 ? buf_ahead(b, 5) : NULL;
+	char text[BUF_U64_MAX], *to = buf_ahead(b, BUF_U64_MAX);
 
 	if (to)
-		buf_took(b, buf_put_small(to, (uint32_t)v));
+		buf_took(b, buf_put_u64(to, v));
 	else
-		buf_u64_padded(b, v, buf_digit_count(v));
+		buf_bytes(b, text, (size_t)(buf_put_u64(text, v) - text));
 }
 
 void buf_pad(struct buf *b, size_t from, size_t column)

@@ -58,7 +58,10 @@ static inline void buf_took(struct buf *b, const char *end)
 	b->len = (size_t)(end - b->data);
 }
 
-/* These write at `to`, and return what is behind: a number below 100,000; an IPv4 address, 15 bytes at most. */
+#define BUF_U64_MAX 20 /* bytes of the greatest number */
+
+/* These write at `to`, and return what is behind: any number; one below 100,000; an IPv4 address, 15 bytes at most. */
+char *buf_put_u64(char *to, uint64_t v);
 char *buf_put_small(char *to, uint32_t v);
 char *buf_put_ipv4(char *to, const uint8_t *addr);
 char *buf_put_nano(char *to, uint32_t v); /* exactly 9 digits */

@@ -22,20 +22,23 @@
 /* What is given up, step by step, when escapes make a line too long. */
 enum json_detail { JSON_IDENTITY_ONLY, JSON_NO_EXECUTABLE, JSON_NO_COMMAND_LINE, JSON_FULL };
 
-enum json_piece_kind { JSON_PIECE_EVENT = 1, JSON_PIECE_NETWORK, JSON_PIECE_PORT, JSON_PIECE_OPTIONS };
+enum json_piece_kind {
+	JSON_PIECE_EVENT = 1, JSON_PIECE_NETWORK, JSON_PIECE_OUTCOME, JSON_PIECE_PORTS, JSON_PIECE_STATE
+};
 
 /* Appends the piece with these facts, if it is remembered; else it has to be written, and given to json_keep. */
 static struct json_lines_piece *json_recall(struct json_lines *js, struct buf *b, enum json_piece_kind kind,
-					    uint64_t facts, const void *words)
+					    uint64_t facts, const void *words, const void *more)
 {
-	uint64_t all = facts << 8 | kind, hash = (all ^ (uintptr_t)words) * 0x9e3779b97f4a7c15ull;
+	uint64_t all = facts << 8 | kind;
+	uint64_t hash = (all ^ (uintptr_t)words ^ (uintptr_t)more << 20) * 0x9e3779b97f4a7c15ull;
 	struct json_lines_piece *piece = &js->pieces[hash >> 56];
 
-	if (piece->len && piece->facts == all && piece->words == (uintptr_t)words) {
+	if (piece->len && piece->facts == all && piece->words == words && piece->more == more) {
 		buf_bytes(b, piece->text, piece->len);
 		return NULL;
 	}
-	*piece = (struct json_lines_piece){ .facts = all, .words = (uintptr_t)words };
+	*piece = (struct json_lines_piece){ .facts = all, .words = words, .more = more };
 	return piece;
 }
 
@@ -136,7 +139,7 @@ static void json_event_state(struct buf *b, const struct event *ev)
 static void json_event_head(struct buf *b, struct json_lines *js, const struct event *ev)
 {
 	uint64_t facts = (uint64_t)ev->kind << 16 | (uint64_t)ev->outcome << 8 | sides_has_peer(ev);
-	struct json_lines_piece *piece = json_recall(js, b, JSON_PIECE_EVENT, facts, NULL);
+	struct json_lines_piece *piece = json_recall(js, b, JSON_PIECE_EVENT, facts, NULL, NULL);
 	size_t from = b->len;
 
 	if (!piece)
@@ -189,7 +192,7 @@ static void json_error(struct buf *b, const struct event *ev)
 static void json_network(struct buf *b, struct json_lines *js, const struct event *ev, const char *direction)
 {
 	uint64_t facts = (uint64_t)ev->protocol << 16 | (uint64_t)ev->proto << 8 | ev->ip_version;
-	struct json_lines_piece *piece = json_recall(js, b, JSON_PIECE_NETWORK, facts, direction);
+	struct json_lines_piece *piece = json_recall(js, b, JSON_PIECE_NETWORK, facts, direction, NULL);
 	size_t from = b->len;
 
 	if (!piece)
@@ -372,8 +375,8 @@ static void json_verdict(struct buf *b, bool *first, const struct event_verdict 
 	buf_bytes(b, v->json, v->json_len);
 }
 
-/* Microseconds are rounded up: a search that was seen took some time. */
-static void json_pool(struct buf *b, const struct event *ev)
+/* Opens the pool's object, if there is one. */
+static void json_pool_begin(struct buf *b, const struct event *ev)
 {
 	bool first = true;
 
@@ -382,6 +385,15 @@ static void json_pool(struct buf *b, const struct event *ev)
 	buf_lit(b, ",\"pool\":{");
 	json_member_word(b, &first, "kind", event_pool_names[ev->pool]);
 	json_member_word(b, &first, "half", event_half_names[ev->half]);
+}
+
+/* Microseconds are rounded up: a search that was seen took some time. */
+static void json_pool_end(struct buf *b, const struct event *ev)
+{
+	bool first = ev->pool == EVENT_POOL_NONE && ev->half == EVENT_HALF_UNKNOWN;
+
+	if (!ev->pool && !ev->verdict)
+		return;
 	if (ev->has_search)
 		json_member_u64(b, &first, "search_us", ev->search_ns / 1000 + (ev->search_ns % 1000 != 0));
 	json_member_true(b, &first, "wall", ev->wall);
@@ -395,7 +407,7 @@ static void json_pool(struct buf *b, const struct event *ev)
 }
 
 /* What there was to pick from, of a failure for want of a port. */
-static void json_ports(struct buf *b, const struct event *ev)
+static void json_choice(struct buf *b, const struct event *ev)
 {
 	bool has_use = ev->verdict && ev->verdict->has_pool, first = true, has_range;
 	uint16_t low, high;
@@ -419,21 +431,19 @@ static void json_ports(struct buf *b, const struct event *ev)
 	buf_char(b, '}');
 }
 
-static void json_facts(struct buf *b, struct json_lines *js, bool source, const struct port_facts *facts)
+static uint64_t json_port_bits(const struct port_facts *facts)
 {
-	uint64_t bits = (uint64_t)facts->class << 8 | (uint64_t)source << 3 | (uint64_t)facts->ephemeral << 2 |
-			(uint64_t)facts->reserved << 1 | facts->privileged;
-	struct json_lines_piece *piece;
-	size_t from = b->len;
+	return (uint64_t)facts->class << 3 | (uint64_t)facts->ephemeral << 2 | (uint64_t)facts->reserved << 1 |
+	       facts->privileged;
+}
+
+static void json_port(struct buf *b, const char *key, const struct port_facts *facts)
+{
 	bool first = true;
 
-	if (facts->class == CLASS_NONE && !facts->service && !facts->ephemeral &&
-	    !facts->reserved && !facts->privileged)
+	if (!json_port_bits(facts) && !facts->service)
 		return;
-	piece = json_recall(js, b, JSON_PIECE_PORT, bits, facts->service);
-	if (!piece)
-		return;
-	buf_str(b, source ? ",\"source\":{" : ",\"destination\":{");
+	buf_str(b, key);
 	json_member_word(b, &first, "class", port_class_names[facts->class]);
 	if (facts->service)
 		json_member_text(b, &first, "service", facts->service, JSON_SERVICE_MAX);
@@ -441,19 +451,30 @@ static void json_facts(struct buf *b, struct json_lines *js, bool source, const 
 	json_member_true(b, &first, "reserved", facts->reserved);
 	json_member_true(b, &first, "privileged", facts->privileged);
 	buf_char(b, '}');
+}
+
+/* What the numbers of the ports mean. */
+static void json_ports(struct buf *b, struct json_lines *js, const struct sides *sides)
+{
+	static const struct port_facts none;
+	const struct port_facts *source = sides->source_facts ? sides->source_facts : &none;
+	const struct port_facts *destination = sides->destination_facts;
+	struct json_lines_piece *piece =
+		json_recall(js, b, JSON_PIECE_PORTS, json_port_bits(source) << 8 | json_port_bits(destination),
+			    source->service, destination->service);
+	size_t from = b->len;
+
+	if (!piece)
+		return;
+	json_port(b, ",\"source\":{", source);
+	json_port(b, ",\"destination\":{", destination);
 	json_keep(piece, b, from);
 }
 
 /* Of options that are known. */
-static void json_bits(struct buf *b, struct json_lines *js, bool *first, const struct event *ev)
+static void json_options(struct buf *b, bool *first, const struct event *ev)
 {
-	uint64_t bits = (uint64_t)*first << 7 | (uint64_t)ev->is_ipv6 << 6 | (uint64_t)ev->v6only << 5 |
-			(uint64_t)ev->reuseaddr << 4 | (uint64_t)ev->reuseport << 3 | (uint64_t)ev->no_port << 2 |
-			(uint64_t)ev->freebind << 1 | ev->transparent;
-	struct json_lines_piece *piece = json_recall(js, b, JSON_PIECE_OPTIONS, bits, NULL);
-	size_t from = b->len;
-
-	if (piece) {
+	if (ev->has_options) {
 		json_member_bool(b, first, "reuseaddr", ev->reuseaddr);
 		json_member_bool(b, first, "reuseport", ev->reuseport);
 		json_member_bool(b, first, "no_port", ev->no_port);
@@ -461,43 +482,86 @@ static void json_bits(struct buf *b, struct json_lines *js, bool *first, const s
 		json_member_bool(b, first, "transparent", ev->transparent);
 		if (ev->is_ipv6)
 			json_member_bool(b, first, "v6only", ev->v6only);
-		json_keep(piece, b, from);
 	}
-	*first = false;
-}
-
-static void json_options(struct buf *b, struct json_lines *js, bool *first, const struct event *ev)
-{
-	if (ev->has_options)
-		json_bits(b, js, first, ev);
 	if (ev->bound_ifindex)
 		json_member_u64(b, first, "device", ev->bound_ifindex);
 	if (ev->mark)
 		json_member_u64(b, first, "mark", ev->mark);
 }
 
+static void json_write_state(struct buf *b, bool *first, const struct event *ev)
+{
+	json_member_true(b, first, "mptcp", ev->mptcp);
+	json_options(b, first, ev);
+	json_member_word(b, first, "closed_by", event_closer_names[ev->closer]);
+	json_member_word(b, first, "state", close_state_names[ev->close_state]);
+}
+
+/* Remembered, but with numbers among it. */
+static void json_state(struct buf *b, struct json_lines *js, bool *first, const struct event *ev)
+{
+	uint64_t options = (uint64_t)ev->is_ipv6 << 6 | (uint64_t)ev->v6only << 5 | (uint64_t)ev->reuseaddr << 4 |
+			   (uint64_t)ev->reuseport << 3 | (uint64_t)ev->no_port << 2 | (uint64_t)ev->freebind << 1 |
+			   ev->transparent;
+	uint64_t facts = (ev->has_options ? options | 1 << 7 : 0) | (uint64_t)ev->mptcp << 8 | (uint64_t)*first << 9 |
+			 (uint64_t)ev->closer << 16 | (uint64_t)ev->close_state << 24;
+	struct json_lines_piece *piece;
+	size_t from = b->len;
+
+	if (ev->bound_ifindex || ev->mark) {
+		json_write_state(b, first, ev);
+		return;
+	}
+	piece = json_recall(js, b, JSON_PIECE_STATE, facts, NULL, NULL);
+	if (piece) {
+		json_write_state(b, first, ev);
+		json_keep(piece, b, from);
+	}
+	*first = *first && b->len == from;
+}
+
+/* The three that most have, in one go. False if there is not surely room, or one is not known. */
+static bool json_socket_numbers(struct buf *b, const struct event *ev)
+{
+	char *to = buf_ahead(b, 128);
+
+	if (!to || !ev->cookie || ev->cookie >= JSON_INTEGER_END || !ev->netns_inum || !ev->has_fd)
+		return false;
+	memcpy(to, "\"cookie\":", 9);
+	to = buf_put_u64(to + 9, ev->cookie);
+	memcpy(to, ",\"netns\":", 9);
+	to = buf_put_u64(to + 9, ev->netns_inum);
+	memcpy(to, ",\"fd\":", 6);
+	buf_took(b, buf_put_u64(to + 6, (uint64_t)ev->fd));
+	return true;
+}
+
+static void json_socket_some(struct buf *b, bool *first, const struct event *ev)
+{
+	if (ev->cookie && ev->cookie < JSON_INTEGER_END)
+		json_member_u64(b, first, "cookie", ev->cookie);
+	if (ev->netns_inum)
+		json_member_u64(b, first, "netns", ev->netns_inum);
+	if (ev->has_fd)
+		json_member_u64(b, first, "fd", (uint64_t)ev->fd);
+}
+
 /* The members that there are, or nothing. */
 static void json_socket(struct buf *b, struct json_lines *js, const struct event *ev)
 {
 	size_t before = b->len, empty;
-	bool first = true;
+	bool first;
 
 	buf_lit(b, ",\"socket\":{");
 	empty = b->len;
-	if (ev->cookie && ev->cookie < JSON_INTEGER_END)
-		json_member_u64(b, &first, "cookie", ev->cookie);
-	if (ev->netns_inum)
-		json_member_u64(b, &first, "netns", ev->netns_inum);
-	if (ev->has_fd)
-		json_member_u64(b, &first, "fd", (uint64_t)ev->fd);
+	first = !json_socket_numbers(b, ev);
+	if (first)
+		json_socket_some(b, &first, ev);
 	if (ev->kind == EVENT_LISTEN && ev->has_backlog)
 		json_member_u64(b, &first, "backlog", ev->backlog);
 	if (ev->has_queue)
 		json_member_u64(b, &first, "queue", ev->queue);
-	json_member_true(b, &first, "mptcp", ev->mptcp);
-	json_options(b, js, &first, ev);
-	json_member_word(b, &first, "closed_by", event_closer_names[ev->closer]);
-	json_member_word(b, &first, "state", close_state_names[ev->close_state]);
+	json_state(b, js, &first, ev);
 	if (ev->socket_state)
 		json_member_text(b, &first, "state", ev->socket_state, 16);
 	if (ev->has_expires)
@@ -609,8 +673,8 @@ static void json_holder(struct buf *b, const struct event *ev, enum json_detail 
 	buf_char(b, '}');
 }
 
-static void json_porttrace(struct buf *b, struct json_lines *js, const struct event *ev, const struct sides *sides,
-			   enum json_detail detail)
+/* What the call came to, and how the port was assigned: up to the inside of the pool. */
+static void json_write_outcome(struct buf *b, const struct event *ev)
 {
 	bool first = false;
 
@@ -632,11 +696,40 @@ static void json_porttrace(struct buf *b, struct json_lines *js, const struct ev
 		buf_str(b, ev->port_free ? "true}" : "false}");
 	}
 	json_assignment(b, ev);
-	json_pool(b, ev);
-	json_ports(b, ev);
-	if (sides->source_facts)
-		json_facts(b, js, true, sides->source_facts);
-	json_facts(b, js, false, sides->destination_facts);
+	json_pool_begin(b, ev);
+}
+
+/* Remembered, but for the few whose words are not those of few facts. */
+static void json_outcome(struct buf *b, struct json_lines *js, const struct event *ev)
+{
+	uint64_t flags = (uint64_t)ev->late << 5 | (uint64_t)ev->owner_exited << 4 |
+			 (uint64_t)ev->has_port_free << 3 | (uint64_t)ev->port_free << 2 |
+			 (uint64_t)(ev->socket_state != NULL) << 1 | (ev->verdict != NULL);
+	uint64_t facts = flags << 40 | (uint64_t)ev->cause << 32 | (uint64_t)ev->confidence << 28 |
+			 (uint64_t)ev->backend << 24 | (uint64_t)ev->how << 16 | (uint64_t)ev->half << 8 | ev->pool;
+	struct json_lines_piece *piece;
+	size_t from = b->len;
+
+	if (ev->exiting || ev->has_requested) {
+		json_write_outcome(b, ev);
+		return;
+	}
+	piece = json_recall(js, b, JSON_PIECE_OUTCOME, facts, NULL, NULL);
+	if (!piece)
+		return;
+	json_write_outcome(b, ev);
+	json_keep(piece, b, from);
+}
+
+static void json_porttrace(struct buf *b, struct json_lines *js, const struct event *ev, const struct sides *sides,
+			   enum json_detail detail)
+{
+	bool first = false;
+
+	json_outcome(b, js, ev);
+	json_pool_end(b, ev);
+	json_choice(b, ev);
+	json_ports(b, js, sides);
 	json_socket(b, js, ev);
 	json_owners(b, ev);
 	json_creator(b, ev);

@@ -38,7 +38,8 @@ struct json_lines_who {
 #define JSON_LINES_PIECE_SLOTS 256
 
 struct json_lines_piece {
-	uint64_t facts, words; /* words: of a text whose address tells it */
+	uint64_t facts;
+	const void *words, *more; /* texts whose addresses tell them; NULL = none */
 	uint32_t len; /* 0 = empty */
 	char text[232];
 };

@@ -155,6 +155,7 @@ int pipeline_record(void *arg, const void *record, size_t size)
 		p->filtered++;
 		return 0;
 	}
+	sockets_expect(p->sockets, &ev);
 	sockets_lend(p->sockets, &ev);
 	if (pipeline_tells_nothing(&ev)) {
 		p->filtered++;

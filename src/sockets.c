@@ -179,6 +179,17 @@ static void sockets_unlink_port(struct sockets *s, uint32_t i)
 	entry->indexed = false;
 }
 
+void sockets_expect(const struct sockets *s, const struct event *ev)
+{
+	uint64_t netns = sockets_netns(ev);
+
+	__builtin_prefetch(sockets_port_chain(s, netns, ev->proto, ev->local.port, SOCKETS_CONNECTED), 1);
+	if (ev->kind == EVENT_CLOSE)
+		__builtin_prefetch(sockets_port_chain(s, netns, ev->proto, ev->local.port, SOCKETS_CLOSED), 1);
+	else
+		__builtin_prefetch(&s->entries[s->unused ? s->unused : s->used], 1);
+}
+
 /* ---- room ---- */
 
 static int sockets_resize(struct sockets *s, size_t size)

@@ -26,6 +26,8 @@ void sockets_free(struct sockets *s);
  * creator. Events have to come in the order in which they happened, with process and name.
  */
 void sockets_track(struct sockets *s, struct event *ev);
+/* Brings into the processor's cache what sockets_track is going to need, while other things are done. */
+void sockets_expect(const struct sockets *s, const struct event *ev);
 /*
  * What a timer, an answer from the network or a kernel thread did to a socket, it did for the socket's owner: gives the
  * event that process, if its own is not known; and a close that shows no ends those of its socket. Before enrich, which

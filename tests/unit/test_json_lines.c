@@ -483,6 +483,67 @@ static void hostile_print(unsigned int count)
 	}
 }
 
+/* ---- what is remembered ---- */
+
+/* Some of an event's facts, one at a time or several: each decides words of the line. */
+static void remembered_change(struct event *ev)
+{
+	bool *const flags[] = {
+		&ev->late, &ev->is_ipv6, &ev->v6only, &ev->reuseaddr, &ev->reuseport, &ev->no_port, &ev->freebind,
+		&ev->transparent, &ev->mptcp, &ev->has_options, &ev->has_port_free, &ev->port_free, &ev->owner_exited,
+		&ev->exiting, &ev->has_fd, &ev->has_requested, &ev->has_search, &ev->wall, &ev->has_bytes,
+		&ev->local_facts.ephemeral, &ev->local_facts.reserved, &ev->local_facts.privileged,
+		&ev->remote_facts.ephemeral, &ev->remote_facts.reserved, &ev->remote_facts.privileged,
+	};
+
+	for (int i = rand() % 4; i >= 0; i--)
+		*flags[(size_t)rand() % (sizeof(flags) / sizeof(flags[0]))] ^= true;
+	switch (rand() % 16) {
+	case 0: ev->backend ^= 1; break;
+	case 1: ev->cause = (enum event_cause)(rand() % CAUSE_COUNT); break;
+	case 2: ev->confidence = (enum event_confidence)(rand() % CONFIDENCE_COUNT); break;
+	case 3: ev->how = (enum event_how)(rand() % HOW_COUNT); break;
+	case 4: ev->pool = (enum event_pool)(rand() % EVENT_POOL_COUNT); break;
+	case 5: ev->half = (enum event_half)(rand() % EVENT_HALF_COUNT); break;
+	case 6: ev->closer = (enum event_closer)(rand() % CLOSER_COUNT); break;
+	case 7: ev->close_state = (enum close_state)(rand() % CLOSE_STATE_COUNT); break;
+	case 8: ev->role = (enum event_role)(rand() % ROLE_COUNT); break;
+	case 9: ev->local_facts.class = (enum port_class)(rand() % CLASS_COUNT); break;
+	case 10: ev->remote_facts.service = rand() % 2 ? "https" : NULL; break;
+	case 11: ev->local_facts.service = rand() % 2 ? "https" : "http"; break;
+	case 12: ev->mark = rand() % 2; break;
+	case 13: ev->cookie = rand() % 2; break;
+	case 14: ev->protocol = rand() % 2 ? IPPROTO_UDPLITE : IPPROTO_TCP; break;
+	case 15: ev->ip_version = (uint8_t)(rand() % 3 * 2); break;
+	}
+}
+
+/* A line is the same whatever was written before it. */
+static void what_is_remembered_is_the_same(void **state)
+{
+	static char before_room[JSON_LINES_MAX * 2], fresh_room[JSON_LINES_MAX * 2];
+	static struct json_lines before, fresh;
+	struct json_lines_options opts = { "web-1", "0f8e2c71d3a94b65", NULL };
+
+	(void)state;
+	srand(3);
+	json_lines_init(&before, &opts);
+	for (int n = 0; n < 4000; n++) {
+		struct buf a = { .data = before_room, .size = sizeof(before_room) };
+		struct buf b = { .data = fresh_room, .size = sizeof(fresh_room) };
+		struct event ev;
+
+		golden_events[(size_t)rand() % GOLDEN_EVENTS](&ev);
+		for (int i = rand() % 3; i > 0; i--)
+			remembered_change(&ev);
+		memset(&fresh, 0, sizeof(fresh));
+		json_lines_init(&fresh, &opts);
+		assert_true(json_lines_event(&before, &ev, &a) && json_lines_event(&fresh, &ev, &b));
+		assert_int_equal(a.len, b.len);
+		assert_memory_equal(a.data, b.data, a.len);
+	}
+}
+
 /* ---- the words ---- */
 
 static void words_print(const char *title, const char *const *words, size_t count)
@@ -540,6 +601,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lines_are_golden),
 		cmocka_unit_test(no_byte_breaks_a_line),
+		cmocka_unit_test(what_is_remembered_is_the_same),
 	};
 	int status = 0;
 
