@@ -63,9 +63,8 @@ static void replay_gap(void *arg, const struct recording_gap *gap)
 
 	sockets_clear(rp->pipeline.sockets);
 	if (!rp->gaps++)
-		rp->gap = *gap;
-	else
-		rp->gap.to_ns = gap->to_ns;
+		rp->gaps_from_ns = gap->from_ns;
+	rp->gap = *gap;
 	rp->left_out += gap->events;
 }
 

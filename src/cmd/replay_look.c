@@ -44,7 +44,7 @@ void replay_tell(const struct replay *rp, const char *path)
 	if (rp->gaps)
 		fprintf(stderr, "porttrace: %s: %llu events are not in it, left out between %s and %s: the disk did "
 				"not keep up\n",
-			path, (unsigned long long)rp->left_out, replay_time(rp->gap.from_ns, from),
+			path, (unsigned long long)rp->left_out, replay_time(rp->gaps_from_ns, from),
 			replay_time(rp->gap.to_ns, to));
 }
 

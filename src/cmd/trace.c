@@ -40,6 +40,7 @@
 #define TRACE_WORDS_EVERY_NS (UINT64_C(10) * 1000000000) /* of the cause of a storm; its lines come each second */
 #define TRACE_SETTLE_MS 250
 #define TRACE_SINKS_PATIENCE_NS (UINT64_C(4) * 1000000000) /* after the end, for what the sinks still hold */
+#define TRACE_CALM 256 /* records that a batch has at most if there is time for what can wait */
 #define TRACE_RECORD_PATIENCE_NS UINT64_C(300000000)
 #define TRACE_MAX_SOCKETS (1 << 20)
 
@@ -542,7 +543,7 @@ static int trace_batch(struct trace *tr)
 	pipeline_flush(&tr->pipeline);
 	if (trace_tracks(tr) && trace_ledger_is_due(&tr->ledger, now))
 		trace_ledger_look(&tr->ledger, now);
-	if (tr->ledger.untold && now >= tr->ledger.told_ns)
+	if (tr->ledger.untold && n >= 0 && n < TRACE_CALM && now >= tr->ledger.told_ns)
 		trace_ledger_tell(&tr->ledger, now);
 	if (tr->opts.watch && now >= tr->watch_ns)
 		trace_look(tr, now);
