@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* For LD_PRELOAD: a disk that takes all writes, and of which fsync() or the close() after it tell that nothing is there:
- * FAILS=fsync, FAILS=close. */
+/*
+ * For LD_PRELOAD: a disk that takes all writes, and of which fsync() or the close() after it tells that nothing is
+ * there: FAILS=fsync, FAILS=close.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
