@@ -182,6 +182,11 @@ $(BUILD)/tests/replay-%: tests/replay/%.c $(PURE_OBJECTS)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(PURE_OBJECTS) -lsqlite3 -lz -lpthread
 
+$(BUILD)/tests/replay-fails.so: tests/replay/fails.c
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -shared -fPIC -o $@ $<
+
 # Sinks without a tracer, and a Kafka cluster of librdkafka's own.
 $(BUILD)/tests/sinks-drive: tests/sinks/drive.c tests/unit/events.h $(PURE_OBJECTS)
 	$(call say,TEST,$@)
@@ -207,7 +212,7 @@ unit-tests: $(UNIT_TESTS)
 test-programs: $(BUILD)/porttrace $(BUILD)/tests/workload $(NARROW) $(BUILD)/tests/stress $(BUILD)/tests/process \
 	$(BUILD)/tests/random $(BUILD)/tests/cli-load $(BUILD)/tests/list-load $(BUILD)/tests/history-make \
 	$(BUILD)/tests/owners-lives $(BUILD)/tests/owners-waits $(BUILD)/tests/free \
-	$(BUILD)/tests/pressure-load $(BUILD)/tests/sinks-events $(BUILD)/tests/replay-make \
+	$(BUILD)/tests/pressure-load $(BUILD)/tests/sinks-events $(BUILD)/tests/replay-make $(BUILD)/tests/replay-fails.so \
 	$(BUILD)/tests/sinks-drive $(if $(filter rdkafka,$(OPTIONAL)),$(BUILD)/tests/sinks-kafka)
 
 # The same sources with the sanitizers, in a build folder of their own.

@@ -44,8 +44,10 @@ struct capture_target {
 	/* What follows was read at `time_ns` (CLOCK_REALTIME), at this difference to CLOCK_BOOTTIME. */
 	void (*batch)(void *arg, uint64_t time_ns, int64_t boot_offset_ns);
 	void (*netns)(void *arg, const char *name, const struct netns_facts *facts);
-	/* A look at the kernel's tables has missed these lives of the ledger, in ascending order. */
-	void (*look)(void *arg, const uint64_t *lives, size_t count);
+	/* A look at the kernel's tables has missed these lives of the ledger, in ascending order; or cookies. */
+	void (*look)(void *arg, const uint64_t *lives, size_t count, bool by_cookie);
+	/* Something is missing here: of no socket is known what became of it. */
+	void (*gap)(void *arg, const struct recording_gap *gap);
 };
 
 /* Hands over what comes next in a recording. 1, 0 at its end, or -errno as recording_next. */

@@ -37,13 +37,27 @@ struct recording_end {
 	uint64_t seen, lost; /* by the kernel's hooks; lost: there and on the way */
 };
 
-/* ---- writing ---- */
+/* What was left out, because the disk did not keep up. */
+struct recording_gap {
+	uint64_t events, sockets; /* sockets: of a snapshot */
+	uint64_t from_ns, to_ns; /* CLOCK_REALTIME: of the first batch that is not whole, and of the next that may be */
+};
+
+/*
+ * ---- writing: a thread of its own writes the file, and none of these waits for it, but recorder_begin and the end
+ */
 
 struct recorder;
 
+/* Each event is one of the first four. */
 struct recorder_stats {
-	uint64_t events, unwritten; /* events: in the file, or to be there after the next flush */
-	uint64_t bytes;
+	uint64_t written;
+	uint64_t waiting; /* to be written */
+	uint64_t left_out; /* the queue was full: WRITER_BLOCKS of recording/writer.h */
+	uint64_t unwritten; /* the file failed, or took nothing at the end */
+	uint64_t blocks; /* that wait */
+	uint64_t bytes; /* of the file */
+	bool is_late; /* events are left out just now */
 	int error; /* -errno of the file; 0 = none. Nothing is written after it */
 };
 
@@ -53,22 +67,28 @@ struct recorder_stats {
  * err[RECORDING_ERR_SIZE]. The caller ends *ret with recorder_close, which accepts NULL.
  */
 int recorder_open(const char *path, bool force, struct recorder **ret, char *err);
-/* Empties the file and writes the header. 0 or -errno. */
+/* Empties the file, writes the header and starts the thread: what forks does so before. 0 or -errno. */
 int recorder_begin(struct recorder *rec, const struct recording_header *header);
-/* What follows was read at `time_ns` (CLOCK_REALTIME), with this difference to CLOCK_BOOTTIME. */
-void recorder_batch(struct recorder *rec, uint64_t time_ns, int64_t boot_offset_ns);
+/*
+ * What follows was read at `time_ns` (CLOCK_REALTIME), with this difference to CLOCK_BOOTTIME. True: a gap ends here,
+ * and a reader knows of no socket, until it is told of those that are there now.
+ */
+bool recorder_batch(struct recorder *rec, uint64_t time_ns, int64_t boot_offset_ns);
 /* A namespace, and a socket of a snapshot (capture_socket_fn), before its adoption. */
 void recorder_netns(struct recorder *rec, const char *name, const struct netns_facts *facts);
 void recorder_socket(struct recorder *rec, const struct event *ev, uint64_t until_ns);
 /* A whole struct raw_event, and what became of it: the event after all stages. */
 void recorder_event(struct recorder *rec, const void *raw, const struct event *ev);
-/* Each socket (by its life) that a look at the kernel's tables has missed; then the look itself. */
-void recorder_miss(struct recorder *rec, uint64_t life);
+/* Each socket that a look at the kernel's tables has missed; then the look itself. */
+void recorder_miss(struct recorder *rec, uint64_t life, uint64_t cookie);
 void recorder_looked(struct recorder *rec);
-/* Writes what has been told, as a block. 0 or the error of the file. */
-int recorder_flush(struct recorder *rec);
-/* The last block. 0 or the error of the file. */
-int recorder_end(struct recorder *rec, const struct recording_end *end);
+/* What has been told is to be written, as a block: now, or when the thread has nothing else to write. */
+void recorder_flush(struct recorder *rec);
+/*
+ * The last block: waits until all is on disk and the file closed, at most until deadline_ns (CLOCK_MONOTONIC). 0 or the
+ * error of the file; -ETIMEDOUT: it was not written by then.
+ */
+int recorder_end(struct recorder *rec, const struct recording_end *end, uint64_t deadline_ns);
 void recorder_read_stats(const struct recorder *rec, struct recorder_stats *ret);
 void recorder_close(struct recorder *rec);
 
@@ -81,6 +101,7 @@ enum recording_kind {
 	RECORDING_SOCKET,
 	RECORDING_EVENT,
 	RECORDING_LOOK, /* at the kernel's tables */
+	RECORDING_GAP, /* what was known of sockets is not known any more */
 	RECORDING_END,
 };
 
@@ -96,6 +117,8 @@ struct recording_item {
 	const struct netns_facts *netns; /* netns */
 	const uint64_t *lives; /* look: that it has missed, in ascending order */
 	size_t life_count;
+	bool by_cookie; /* look: the lives are cookies */
+	struct recording_gap gap; /* gap */
 	struct recording_end end; /* end */
 };
 

@@ -30,6 +30,7 @@ static void replay_explain(void *arg, struct event *ev)
 struct replay_missed {
 	const uint64_t *lives;
 	size_t count;
+	bool by_cookie;
 };
 
 static int replay_compare(const void *a, const void *b)
@@ -42,16 +43,29 @@ static int replay_compare(const void *a, const void *b)
 static bool replay_keep(void *arg, const struct sockets_view *view)
 {
 	const struct replay_missed *missed = arg;
+	const uint64_t *name = missed->by_cookie ? &view->cookie : &view->life;
 
-	return !bsearch(&view->life, missed->lives, missed->count, sizeof(view->life), replay_compare);
+	return !*name || !bsearch(name, missed->lives, missed->count, sizeof(*name), replay_compare);
 }
 
-static void replay_look(void *arg, const uint64_t *lives, size_t count)
+static void replay_look(void *arg, const uint64_t *lives, size_t count, bool by_cookie)
 {
-	struct replay_missed missed = { lives, count };
+	struct replay_missed missed = { lives, count, by_cookie };
 
 	if (count)
 		sockets_each(((struct replay *)arg)->pipeline.sockets, replay_keep, &missed);
+}
+
+/* What comes next is told of other sockets, or of what became of these nobody knows when. */
+static void replay_gap(void *arg, const struct recording_gap *gap)
+{
+	struct replay *rp = arg;
+
+	sockets_clear(rp->pipeline.sockets);
+	if (!rp->gaps++)
+		rp->gaps_from_ns = gap->from_ns;
+	rp->gap = *gap;
+	rp->left_out += gap->events;
 }
 
 static void replay_batch(void *arg, uint64_t time_ns, int64_t boot_offset_ns)
@@ -181,6 +195,7 @@ bool replay_step(struct replay *rp)
 		.batch = replay_batch,
 		.netns = replay_netns,
 		.look = replay_look,
+		.gap = replay_gap,
 	};
 	int more = capture_recording(rp->reader, &to, rp, &rp->end);
 

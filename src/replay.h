@@ -19,6 +19,9 @@ struct replay {
 	size_t netns_count, netns_last; /* the last one that was asked for */
 	uint64_t first_ns, time_ns; /* CLOCK_REALTIME: of the first batch, and of the last one read */
 	struct recording_end end; /* time_ns 0 = it has none */
+	uint64_t gaps, left_out; /* so far; events that are missing in these */
+	struct recording_gap gap; /* the last of them */
+	uint64_t gaps_from_ns; /* CLOCK_REALTIME: of the first */
 	int error; /* -errno that ended it: -EBADMSG for damage */
 
 	void (*watch)(void *arg, const struct event *ev); /* sees each event after the ledger; NULL = nobody */

@@ -294,6 +294,16 @@ int sockets_new(size_t limit, struct sockets **ret)
 	return 0;
 }
 
+void sockets_clear(struct sockets *s)
+{
+	memset(s->by_id, 0, s->size * sizeof(*s->by_id));
+	memset(s->by_port, 0, s->size * sizeof(*s->by_port));
+	s->used = 1;
+	s->unused = s->hand = 0;
+	s->held_first = s->held_last = s->portless_first = s->portless_last = 0;
+	s->count = s->held = s->portless = s->adopted = 0;
+}
+
 void sockets_free(struct sockets *s)
 {
 	if (!s)

@@ -21,6 +21,8 @@ struct sockets;
  */
 int sockets_new(size_t limit, struct sockets **ret);
 void sockets_free(struct sockets *s);
+/* Forgets all: events were lost, and nobody knows which sockets are still there. Lives go on to be counted. */
+void sockets_clear(struct sockets *s);
 /*
  * Remembers what `ev` tells of its socket, and fills in what was remembered: role and duration of a close, and the
  * creator. Events have to come in the order in which they happened, with process and name.

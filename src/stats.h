@@ -8,7 +8,7 @@
 
 #define STATS_NAME_SIZE 128
 
-/* One --sink. taken = delivered + lost_queue + lost_sink + waiting */
+/* One --sink, or the recording. taken = delivered + lost_queue + lost_sink + waiting */
 struct stats_sink {
 	char name[STATS_NAME_SIZE]; /* as it was given, without parameters: these may be secret */
 	uint64_t delivered;

@@ -27,7 +27,10 @@ int capture_recording(struct recording_reader *r, const struct capture_target *t
 		to->netns(arg, item.netns_name, item.netns);
 		break;
 	case RECORDING_LOOK:
-		to->look(arg, item.lives, item.life_count);
+		to->look(arg, item.lives, item.life_count, item.by_cookie);
+		break;
+	case RECORDING_GAP:
+		to->gap(arg, &item.gap);
 		break;
 	case RECORDING_END:
 		*ret_end = item.end;

@@ -151,11 +151,28 @@ static void replay_wait(struct replay *rp, uint64_t began_ns)
 		;
 }
 
+/* Behind a gap the lines tell of it, where they would have told of what the kernel had lost. */
+static void replay_tell_gap(struct replay *rp)
+{
+	struct pipeline *p = &rp->pipeline;
+	struct stats st = { .time_ns = rp->gap.to_ns,
+			    .since_ns = recording_header(rp->reader)->start_ns,
+			    .seen = pipeline_records(p) + rp->left_out,
+			    .emitted = p->emitted,
+			    .filtered = p->filtered,
+			    .lost_kernel = rp->left_out + p->damaged };
+
+	pipeline_stats(p, &st);
+}
+
 static void replay_loop(struct replay *rp, const struct replay_options *opts)
 {
-	uint64_t began_ns = clock_now_ns(CLOCK_MONOTONIC), before_ns = 0;
+	uint64_t began_ns = clock_now_ns(CLOCK_MONOTONIC), before_ns = 0, gaps = 0;
 
 	while (!replay_stop && !rp->pipeline.output_error && replay_step(rp)) {
+		if (rp->gaps != gaps)
+			replay_tell_gap(rp);
+		gaps = rp->gaps;
 		if (opts->realtime && rp->time_ns != before_ns) {
 			before_ns = rp->time_ns;
 			replay_wait(rp, began_ns);
@@ -180,6 +197,9 @@ static void replay_close_line(const struct replay *rp, bool verbose)
 	if (rp->end.time_ns)
 		fprintf(stderr, "; when it was made: %llu seen, %llu lost", (unsigned long long)rp->end.seen,
 			(unsigned long long)rp->end.lost);
+	if (rp->gaps)
+		fprintf(stderr, "; left out of it: %llu, in %llu gap%s", (unsigned long long)rp->left_out,
+			(unsigned long long)rp->gaps, rp->gaps == 1 ? "" : "s");
 	if (verbose)
 		fprintf(stderr, "; %llu filtered, %llu damaged, %llu unwritten", (unsigned long long)p->filtered,
 			(unsigned long long)p->damaged, (unsigned long long)p->unwritten);

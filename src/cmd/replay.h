@@ -11,7 +11,7 @@
  * not keep what stands before it from being looked at. 0 or -errno, told; in all cases ended with replay_close.
  */
 int replay_into_session(struct replay *rp, const char *path, struct pressure_session *session);
-/* "of a recording of web1 from 2026-11-27 03:12:43 to 03:13:43" to stderr. */
+/* "recorded on web1 from 2026-11-27 03:12:43 to 2026-11-27 03:13:43" to stderr, and what is missing in it. */
 void replay_tell(const struct replay *rp, const char *path);
 /* What is wrong with the file; nothing if all is well. */
 void replay_tell_damage(const struct replay *rp, const char *path);

@@ -41,6 +41,11 @@ void replay_tell(const struct replay *rp, const char *path)
 	fprintf(stderr, "porttrace: %s: recorded on %s from %s to %s\n", path,
 		header->hostname[0] ? header->hostname : "an unknown host", replay_time(header->start_ns, from),
 		replay_time(end_ns ? end_ns : header->start_ns, to));
+	if (rp->gaps)
+		fprintf(stderr, "porttrace: %s: %llu events are not in it, left out between %s and %s: the disk did "
+				"not keep up\n",
+			path, (unsigned long long)rp->left_out, replay_time(rp->gaps_from_ns, from),
+			replay_time(rp->gap.to_ns, to));
 }
 
 void replay_tell_damage(const struct replay *rp, const char *path)

@@ -24,48 +24,69 @@ static int replay_past_fail(const char *what, int error)
 	return error;
 }
 
-/* All events of the recording into the history. */
-static void replay_past_pour(struct replay *rp)
+/* 0, or -errno with a message told. */
+static int replay_past_open(struct replay_past *past, uint64_t begin_ns)
+{
+	struct history_options opts = { .path = past->path, .recorded_ns = begin_ns };
+	char err[HISTORY_ERR_SIZE] = "";
+	int r = history_open(&opts, &past->replay.pipeline.history, err);
+
+	if (r < 0)
+		fprintf(stderr, "porttrace: %s\n", err);
+	return r;
+}
+
+/* Of a gap nobody can tell: as if porttrace had ended there, and had been started again. */
+static int replay_past_skip(struct replay_past *past)
+{
+	history_close(past->replay.pipeline.history);
+	past->replay.pipeline.history = NULL;
+	return replay_past_open(past, past->replay.gap.to_ns);
+}
+
+/* All events of the recording into the history. 0, or -errno with a message told. */
+static int replay_past_pour(struct replay_past *past)
 {
 	static const volatile sig_atomic_t no_alarms;
 	static struct filter filter; /* large: port sets */
-	struct history *h = rp->pipeline.history;
-	uint64_t poured = 0;
+	struct replay *rp = &past->replay;
+	uint64_t poured = 0, gaps = 0;
 
 	filter_init(&filter);
 	filter.kinds = 1u << EVENT_KIND_COUNT; /* nothing is shown */
 	rp->pipeline.filter = &filter;
 	rp->pipeline.alarms = &no_alarms;
 	while (replay_step(rp)) {
+		if (rp->gaps != gaps && replay_past_skip(past) < 0)
+			return -EIO;
+		gaps = rp->gaps;
 		if (++poured % REPLAY_PAST_BURST == 0)
-			history_sync(h);
+			history_sync(rp->pipeline.history);
 		if (rp->time_ns)
-			history_note_read(h, rp->time_ns);
+			history_note_read(rp->pipeline.history, rp->time_ns);
 	}
-	history_note_read(h, rp->end.time_ns ? rp->end.time_ns : rp->time_ns);
-	history_sync(h);
+	history_note_read(rp->pipeline.history, rp->end.time_ns ? rp->end.time_ns : rp->time_ns);
+	history_sync(rp->pipeline.history);
+	return 0;
 }
 
 /* 0, or -errno with a message told. */
 static int replay_past_make(struct replay_past *past, const char *recording)
 {
-	struct history_options opts = { .path = past->path };
 	char err[RECORDING_ERR_SIZE] = "";
 	int r = replay_open(&past->replay, recording, false, err);
 
-	if (r == 0) {
-		opts.recorded_ns = recording_header(past->replay.reader)->start_ns;
-		r = history_open(&opts, &past->replay.pipeline.history, err);
-	}
-	if (r < 0) {
+	if (r < 0)
 		fprintf(stderr, "porttrace: %s\n", err);
+	else
+		r = replay_past_open(past, recording_header(past->replay.reader)->start_ns);
+	if (r < 0)
 		return r;
-	}
-	replay_past_pour(&past->replay);
+	r = replay_past_pour(past);
 	history_close(past->replay.pipeline.history);
 	replay_tell(&past->replay, recording);
 	replay_tell_damage(&past->replay, recording);
-	return 0;
+	return r;
 }
 
 static void replay_past_remove(const struct replay_past *past)

@@ -40,6 +40,8 @@
 #define TRACE_WORDS_EVERY_NS (UINT64_C(10) * 1000000000) /* of the cause of a storm; its lines come each second */
 #define TRACE_SETTLE_MS 250
 #define TRACE_SINKS_PATIENCE_NS (UINT64_C(4) * 1000000000) /* after the end, for what the sinks still hold */
+#define TRACE_CALM 256 /* records that a batch has at most if there is time for what can wait */
+#define TRACE_RECORD_PATIENCE_NS UINT64_C(300000000)
 #define TRACE_MAX_SOCKETS (1 << 20)
 
 /* Everything one run owns. */
@@ -63,6 +65,7 @@ struct trace {
 	struct feed_run run; /* the three above */
 	uint64_t end_ns; /* CLOCK_MONOTONIC; 0 = no limit */
 	uint64_t settled_ns; /* CLOCK_MONOTONIC */
+	uint64_t stopped_ns; /* CLOCK_MONOTONIC: the end of the run */
 	uint64_t watch_ns; /* CLOCK_MONOTONIC: of the next look of whoever watches */
 };
 
@@ -271,6 +274,7 @@ static int trace_open_feeds(struct trace *tr)
 	int r = trace_sinks_open(&tr->sinks, &opts, tr->opts.stats_ns);
 
 	tr->pipeline.fanout = tr->sinks.fanout;
+	tr->sinks.record = &tr->record;
 	return r == -EINVAL ? EXIT_STATUS_USAGE : r < 0 ? EXIT_STATUS_FAILED : EXIT_STATUS_OK;
 }
 
@@ -392,10 +396,17 @@ static void trace_look(struct trace *tr, uint64_t now_ns)
 	tr->watch_ns = now_ns + watch->every_ns;
 }
 
+/* Of a run that shows nothing, the recording is what the closing line counts: else it is one more sink. */
+static bool trace_only_records(const struct trace *tr)
+{
+	return tr->opts.record && tr->opts.no_output;
+}
+
 /* Without what has begun and may still be told. */
 static uint64_t trace_lost(const struct trace *tr, const struct attach_loss *loss)
 {
-	return attach_lost(loss) + tr->pipeline.damaged + tr->pipeline.unwritten + trace_record_lost(&tr->record);
+	return attach_lost(loss) + tr->pipeline.damaged + tr->pipeline.unwritten +
+	       (trace_only_records(tr) ? trace_record_lost(&tr->record) : 0);
 }
 
 static uint64_t trace_seen(const struct attach_loss *loss)
@@ -403,26 +414,35 @@ static uint64_t trace_seen(const struct attach_loss *loss)
 	return loss->counters.seen + loss->counters.lost_state + loss->leftover + loss->missed_runs;
 }
 
+/* Where: the parts of what the closing line calls lost. */
+static void trace_close_losses(const struct trace *tr, const struct attach_loss *loss)
+{
+	const struct pipeline *p = &tr->pipeline;
+	uint64_t left_out = trace_only_records(tr) ? trace_record_left_out(&tr->record) : 0;
+	uint64_t unwritten = p->unwritten + (trace_only_records(tr) ? trace_record_lost(&tr->record) - left_out : 0);
+
+	fprintf(stderr, " (ring full %llu, programs skipped by the kernel %llu, half seen %llu, damaged %llu, ",
+		(unsigned long long)loss->counters.lost_ring, (unsigned long long)loss->missed_runs,
+		(unsigned long long)(loss->counters.lost_state + loss->leftover), (unsigned long long)p->damaged);
+	if (left_out)
+		fprintf(stderr, "left out %llu, ", (unsigned long long)left_out);
+	fprintf(stderr, "unwritten %llu)", (unsigned long long)unwritten);
+}
+
 static void trace_close_line(struct trace *tr)
 {
 	const struct pipeline *p = &tr->pipeline;
 	struct attach_loss loss;
-	bool recorded = tr->opts.record && tr->opts.no_output;
-	uint64_t lost, seen, halves, shown = recorded ? trace_record_events(&tr->record) : p->shown, filtered;
+	bool recorded = trace_only_records(tr);
+	uint64_t lost, shown = recorded ? trace_record_events(&tr->record) : p->shown, filtered;
 
 	if (attach_read_loss(&tr->attach, &loss) < 0)
 		return;
-	halves = loss.counters.lost_state + loss.leftover;
 	lost = trace_lost(tr, &loss) + loss.leftover;
-	seen = trace_seen(&loss);
 	fprintf(stderr, "%llu events %s, %llu seen, %llu lost", (unsigned long long)shown,
-		recorded ? "recorded" : "shown", (unsigned long long)seen, (unsigned long long)lost);
+		recorded ? "recorded" : "shown", (unsigned long long)trace_seen(&loss), (unsigned long long)lost);
 	if (lost)
-		fprintf(stderr, " (ring full %llu, programs skipped by the kernel %llu, half seen %llu, "
-				"damaged %llu, unwritten %llu)",
-			(unsigned long long)loss.counters.lost_ring, (unsigned long long)loss.missed_runs,
-			(unsigned long long)halves, (unsigned long long)p->damaged,
-			(unsigned long long)(p->unwritten + trace_record_lost(&tr->record)));
+		trace_close_losses(tr, &loss);
 	filtered = recorded ? pipeline_records(p) - p->damaged - shown - trace_record_lost(&tr->record) : p->filtered;
 	if (tr->opts.verbose)
 		fprintf(stderr, "; %llu filtered (kernel %llu, porttrace %llu)",
@@ -440,7 +460,7 @@ static void trace_close_line(struct trace *tr)
 /* now_ns 0: for the last time. */
 static void trace_tell_metrics(struct trace *tr, uint64_t now_ns)
 {
-	struct stats_sink sinks[FANOUT_FEEDS_MAX];
+	struct stats_sink sinks[TRACE_SINKS_PLACES];
 	struct stats st = { 0 };
 	struct attach_loss loss;
 
@@ -456,7 +476,7 @@ static void trace_tell_metrics(struct trace *tr, uint64_t now_ns)
 /* A record about the run itself. */
 static void trace_tell_stats(struct trace *tr)
 {
-	struct stats_sink sinks[FANOUT_FEEDS_MAX];
+	struct stats_sink sinks[TRACE_SINKS_PLACES];
 	struct stats st = { .time_ns = clock_now_ns(CLOCK_REALTIME), .emitted = tr->pipeline.emitted };
 	struct attach_loss loss;
 
@@ -495,7 +515,7 @@ static void trace_mind_sinks(struct trace *tr, uint64_t now_ns)
 {
 	if (trace_sinks_is_due(&tr->sinks, now_ns))
 		trace_tell_stats(tr);
-	if (tr->sinks.fanout && !tr->opts.quiet)
+	if (!tr->opts.quiet)
 		trace_sinks_tell(&tr->sinks);
 	if (trace_asked) {
 		trace_asked = 0;
@@ -510,7 +530,8 @@ static int trace_batch(struct trace *tr)
 	int n;
 
 	decode_sync_clock(&tr->pipeline.decode);
-	trace_record_batch(&tr->record, begin_ns, tr->pipeline.decode.boot_offset_ns);
+	if (trace_record_batch(&tr->record, begin_ns, tr->pipeline.decode.boot_offset_ns))
+		tr->ledger.untold = true;
 	if (now - tr->settled_ns > TRACE_SETTLE_MS * 1000000ULL) {
 		tr->settled_ns = now;
 		attach_settle(&tr->attach);
@@ -522,6 +543,8 @@ static int trace_batch(struct trace *tr)
 	pipeline_flush(&tr->pipeline);
 	if (trace_tracks(tr) && trace_ledger_is_due(&tr->ledger, now))
 		trace_ledger_look(&tr->ledger, now);
+	if (tr->ledger.untold && n >= 0 && n < TRACE_CALM && now >= tr->ledger.told_ns)
+		trace_ledger_tell(&tr->ledger, now);
 	if (tr->opts.watch && now >= tr->watch_ns)
 		trace_look(tr, now);
 	if (tr->metrics && trace_metrics_is_due(tr->metrics, now))
@@ -580,9 +603,9 @@ static void trace_loop(struct trace *tr)
  * An output that takes nothing gets a second: then a signal interrupts the write. */
 static void trace_drain(struct trace *tr)
 {
-	uint64_t end_ns = trace_stop ? trace_stop_ns : clock_now_ns(CLOCK_MONOTONIC);
 	struct attach_loss loss;
 
+	tr->stopped_ns = trace_stop ? trace_stop_ns : clock_now_ns(CLOCK_MONOTONIC);
 	trace_service_stopping(&tr->service);
 	attach_disarm(&tr->attach);
 	alarm(1);
@@ -600,7 +623,7 @@ static void trace_drain(struct trace *tr)
 	alarm(0);
 	pipeline_settle(&tr->pipeline);
 	if (tr->sinks.fanout)
-		fanout_finish(tr->sinks.fanout, end_ns + TRACE_SINKS_PATIENCE_NS);
+		fanout_finish(tr->sinks.fanout, tr->stopped_ns + TRACE_SINKS_PATIENCE_NS);
 }
 
 /* What is still remembered; after the last close of all traced sockets, nothing. */
@@ -693,16 +716,20 @@ static bool trace_has_lost_any(struct trace *tr)
 	       trace_sinks_lost(&tr->sinks);
 }
 
+/* What the sinks have left of the time is the recording's: a moment at least. */
 static void trace_end_record(struct trace *tr)
 {
+	uint64_t deadline_ns = tr->stopped_ns + TRACE_SINKS_PATIENCE_NS;
+	uint64_t least_ns = clock_now_ns(CLOCK_MONOTONIC) + TRACE_RECORD_PATIENCE_NS;
 	struct recording_end end = { 0 };
 	struct attach_loss loss;
 
 	if (tr->record.recorder && attach_read_loss(&tr->attach, &loss) == 0) {
-		end.lost = trace_lost(tr, &loss) + loss.leftover;
+		end.lost = attach_lost(&loss) + loss.leftover + tr->pipeline.damaged + trace_record_lost(&tr->record);
 		end.seen = trace_seen(&loss);
 	}
-	trace_record_end(&tr->record, &end, !tr->opts.quiet && !tr->opts.no_output);
+	trace_record_end(&tr->record, &end, deadline_ns > least_ns ? deadline_ns : least_ns,
+			 !tr->opts.quiet && !tr->opts.no_output);
 }
 
 static int trace_finish(struct trace *tr)

@@ -2,6 +2,7 @@
 #include "trace_ledger.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
 
@@ -13,6 +14,7 @@
 
 #define TRACE_RECONCILE_NS (UINT64_C(10) * 1000000000)
 #define TRACE_SECOND_LOOK_NS (UINT64_C(500) * 1000000)
+#define TRACE_TELL_NS (UINT64_C(2) * 1000000000)
 /* A dump may take a 30th of the time at most. */
 #define TRACE_LOOK_SHARE 30
 
@@ -27,6 +29,13 @@ static bool trace_kernel_lists_bound(void)
 	return major > 6 || (major == 6 && minor >= 8);
 }
 
+static void trace_record_netns(struct recorder *rec, const struct snapshot *snap)
+{
+	for (size_t i = 0; rec && i < snap->namespaces; i++)
+		if (snap->netns[i].known)
+			recorder_netns(rec, snap->netns[i].name, &snap->netns[i].facts);
+}
+
 int trace_ledger_start(struct trace_ledger *tl)
 {
 	struct snapshot_options opts = { 0 };
@@ -39,9 +48,7 @@ int trace_ledger_start(struct trace_ledger *tl)
 	r = snapshot_take(&opts, &snap);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; tl->pipeline->recorder && i < snap.namespaces; i++)
-		if (snap.netns[i].known)
-			recorder_netns(tl->pipeline->recorder, snap.netns[i].name, &snap.netns[i].facts);
+	trace_record_netns(tl->pipeline->recorder, &snap);
 	r = capture_snapshot(&snap, clock_now_ns(CLOCK_REALTIME), tl->by_cookie, pipeline_socket, tl->pipeline);
 	snapshot_free(&snap);
 	return r;
@@ -50,6 +57,43 @@ int trace_ledger_start(struct trace_ledger *tl)
 bool trace_ledger_is_due(const struct trace_ledger *tl, uint64_t now_ns)
 {
 	return (tl->audit_every_ns || tl->by_cookie || tl->pipeline->history) && now_ns >= tl->next_ns;
+}
+
+/* ---- behind a gap of the recording ---- */
+
+static void trace_tell_socket(void *arg, struct event *ev, uint64_t until_ns)
+{
+	const struct trace_ledger *tl = arg;
+	struct sockets_key key = { .netns = sockets_netns(ev), .proto = ev->proto, .protocol = ev->protocol,
+				   .local = ev->local, .remote = ev->remote, .cookie = ev->cookie };
+	struct holder holder;
+
+	if (sockets_find_life(tl->pipeline->sockets, &key, &holder, &ev->how)) {
+		ev->pid = holder.pid;
+		ev->process_start_ns = holder.process_start_ns;
+		ev->has_uid = holder.has_uid;
+		ev->uid = holder.uid;
+		ev->name_is_leader = true;
+		memcpy(ev->name, holder.name, sizeof(ev->name));
+	}
+	recorder_socket(tl->pipeline->recorder, ev, until_ns);
+}
+
+/* Whom each socket belongs to is not looked for in /proc: that takes long, and the ring is being filled. */
+void trace_ledger_tell(struct trace_ledger *tl, uint64_t now_ns)
+{
+	struct snapshot_options opts = { .no_owners = true };
+	struct snapshot snap;
+	uint64_t rest_ns;
+
+	tl->untold = false;
+	if (snapshot_take(&opts, &snap) == 0) {
+		trace_record_netns(tl->pipeline->recorder, &snap);
+		capture_snapshot(&snap, clock_now_ns(CLOCK_REALTIME), tl->by_cookie, trace_tell_socket, tl);
+		snapshot_free(&snap);
+	}
+	rest_ns = (clock_now_ns(CLOCK_MONOTONIC) - now_ns) * TRACE_LOOK_SHARE;
+	tl->told_ns = now_ns + (rest_ns > TRACE_TELL_NS ? rest_ns : TRACE_TELL_NS);
 }
 
 /* ---- what no event tells ---- */
@@ -125,7 +169,7 @@ static void trace_print_round(struct trace_ledger *tl, const struct audit *a)
 
 static void trace_missed(void *arg, const struct sockets_view *view)
 {
-	recorder_miss(arg, view->life);
+	recorder_miss(arg, view->life, view->cookie);
 }
 
 /* What is missing in a torn list may be there. */

@@ -24,6 +24,8 @@ struct trace_ledger {
 	uint64_t lost; /* events until the last look */
 	int doubts; /* looks that are left at which every socket is in doubt, because events were lost */
 	uint64_t rounds, differences, after_loss; /* of the audit; the last: that a lost event explains */
+	bool untold; /* a recording goes on behind a gap, and is to be told what is there */
+	uint64_t told_ns; /* CLOCK_MONOTONIC: not before */
 	int error; /* the last -errno of a look; 0 = none */
 };
 
@@ -33,6 +35,8 @@ int trace_ledger_start(struct trace_ledger *tl);
 bool trace_ledger_is_due(const struct trace_ledger *tl, uint64_t now_ns);
 /* One look at the kernel's tables, in the middle of reading: after it the ring has to be read before the next. */
 void trace_ledger_look(struct trace_ledger *tl, uint64_t now_ns);
+/* Behind a gap of the recording: the sockets that are there now, with the owners that the ledger knows. */
+void trace_ledger_tell(struct trace_ledger *tl, uint64_t now_ns);
 void trace_ledger_close(struct trace_ledger *tl);
 
 #endif

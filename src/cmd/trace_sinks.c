@@ -50,6 +50,8 @@ void trace_sinks_stats(struct trace_sinks *ts, struct stats *st, struct stats_si
 	st->since_ns = ts->since_ns;
 	st->sinks = sinks;
 	st->sink_count = ts->fanout ? fanout_count(ts->fanout, sinks) : 0;
+	if (ts->record)
+		st->sink_count += trace_record_count(ts->record, sinks + st->sink_count);
 	for (size_t i = 0; i < st->sink_count; i++) {
 		st->lost_queue += sinks[i].lost_queue;
 		st->lost_sink += sinks[i].lost_sink;
@@ -58,7 +60,7 @@ void trace_sinks_stats(struct trace_sinks *ts, struct stats *st, struct stats_si
 
 uint64_t trace_sinks_lost(struct trace_sinks *ts)
 {
-	struct stats_sink sinks[FANOUT_FEEDS_MAX];
+	struct stats_sink sinks[TRACE_SINKS_PLACES];
 	struct stats st = { 0 };
 
 	trace_sinks_stats(ts, &st, sinks);
@@ -70,6 +72,8 @@ void trace_sinks_tell(struct trace_sinks *ts)
 	struct stats_sink sinks[FANOUT_FEEDS_MAX];
 	char now[FEED_TROUBLE_SIZE];
 
+	if (ts->record)
+		trace_record_tell(ts->record);
 	for (size_t i = 0; ts->fanout && fanout_trouble(ts->fanout, i, now); i++) {
 		if (!strcmp(now, ts->told[i]))
 			continue;

@@ -6,7 +6,7 @@
  *     file    MAGIC, version (2 bytes), byte order (1), version of the raw record (1), length of the header's text (4),
  *             CRC-32 of the 8 bytes before and of the text (4), text: lines of "key value"
  *     block   "PTBK", length (4), CRC-32 of the length and the items (4), items
- *     item    its kind (1 byte), then as the functions of facts.c and write.c say
+ *     item    its kind (1 byte), then as the functions of facts.c and recorder.c say
  */
 #ifndef PORTTRACE_RECORDING_FORMAT_H
 #define PORTTRACE_RECORDING_FORMAT_H
@@ -24,7 +24,7 @@
 /* What a transfer as text, or one of 7 bits, spoils. */
 #define FORMAT_MAGIC "\211PTR\r\n\032\n"
 #define FORMAT_MAGIC_SIZE 8
-#define FORMAT_VERSION 1
+#define FORMAT_VERSION 2 /* 1: without FORMAT_GAP, FORMAT_MISS_COOKIE */
 #define FORMAT_LITTLE_ENDIAN 1
 #define FORMAT_HEADER_SIZE 20
 #define FORMAT_HEADER_TEXT_MAX 4096
@@ -46,6 +46,8 @@ enum format_item {
 	FORMAT_MISS, /* life, as the difference to the last one */
 	FORMAT_LOOK,
 	FORMAT_END,
+	FORMAT_GAP, /* struct recording_gap */
+	FORMAT_MISS_COOKIE, /* in place of FORMAT_MISS, from the first gap on */
 };
 
 /* Facts of an event. */

@@ -40,6 +40,7 @@ struct recording_reader {
 	size_t text_count, text_room;
 	uint64_t *lives, life;
 	size_t life_count, life_room;
+	bool by_cookie; /* the lives are cookies */
 	struct netns_facts netns;
 	char netns_name[RECORDING_NAME_SIZE];
 	char verdict_text[READ_VERDICT_TEXT_MAX], verdict_json[READ_VERDICT_JSON_MAX];
@@ -362,12 +363,11 @@ static const char *recording_text_of(struct recording_reader *r)
 	return number ? r->texts[number] : NULL;
 }
 
-static int recording_get_life(struct recording_reader *r)
+static int recording_keep_life(struct recording_reader *r, uint64_t life)
 {
 	uint64_t *grown;
 	size_t room = r->life_room ? 2 * r->life_room : 64;
 
-	r->life += (uint64_t)format_get_s64(&r->in);
 	if (r->life_count == r->life_room) {
 		grown = reallocarray(r->lives, room, sizeof(*grown));
 		if (!grown)
@@ -375,8 +375,33 @@ static int recording_get_life(struct recording_reader *r)
 		r->lives = grown;
 		r->life_room = room;
 	}
-	r->lives[r->life_count++] = r->life;
+	r->lives[r->life_count++] = life;
 	return 0;
+}
+
+static int recording_get_life(struct recording_reader *r)
+{
+	r->life += (uint64_t)format_get_s64(&r->in);
+	r->in.bad |= r->by_cookie;
+	return recording_keep_life(r, r->life);
+}
+
+static int recording_get_cookie(struct recording_reader *r)
+{
+	r->in.bad |= !r->by_cookie;
+	return recording_keep_life(r, format_get_u64(&r->in));
+}
+
+/* What a look has missed is told without the look only if that was left out. */
+static void recording_get_gap(struct recording_reader *r, struct recording_item *ret)
+{
+	ret->kind = RECORDING_GAP;
+	ret->gap.events = format_get_u64(&r->in);
+	ret->gap.sockets = format_get_u64(&r->in);
+	ret->gap.from_ns = format_get_u64(&r->in);
+	ret->gap.to_ns = format_get_u64(&r->in);
+	r->life_count = 0;
+	r->by_cookie = true;
 }
 
 static int recording_compare_lives(const void *a, const void *b)
@@ -393,6 +418,7 @@ static void recording_get_look(struct recording_reader *r, struct recording_item
 	ret->kind = RECORDING_LOOK;
 	ret->lives = r->lives;
 	ret->life_count = r->life_count;
+	ret->by_cookie = r->by_cookie;
 	r->life_count = 0;
 }
 
@@ -509,8 +535,13 @@ static int recording_get_item(struct recording_reader *r, struct recording_item 
 		return recording_get_text(r);
 	case FORMAT_MISS:
 		return recording_get_life(r);
+	case FORMAT_MISS_COOKIE:
+		return recording_get_cookie(r);
 	case FORMAT_LOOK:
 		recording_get_look(r, ret);
+		return 0;
+	case FORMAT_GAP:
+		recording_get_gap(r, ret);
 		return 0;
 	case FORMAT_END:
 		recording_get_end(r, ret);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Writes recordings. Each block goes out in one write; one that does not go out whole is cut off again. */
+/*
+ * Makes the blocks of a recording, in memory: a thread of its own writes them (writer.c). When there is no empty block,
+ * what comes is left out and counted, until half of them are empty again: that is a gap, and the file tells it.
+ */
 #include "../recording.h"
 
 #include <errno.h>
@@ -13,7 +16,10 @@
 
 #include "../cleanup.h"
 #include "format.h"
+#include "writer.h"
 
+#define RECORDER_KEEP 1 /* a block for the end */
+#define RECORDER_KEEP_GAP (WRITER_BLOCKS / 2) /* after a gap there is room for a while */
 #define RECORDER_TEXT_SLOTS 16384 /* power of two */
 
 /* A text that the file has: by its address, since those of services and rules stay. */
@@ -23,15 +29,17 @@ struct recorder_text {
 };
 
 struct recorder {
-	int fd;
-	bool regular; /* a file that can be cut */
-	struct buf block; /* its header and items */
-	uint64_t block_events;
-	struct recorder_stats stats;
+	struct writer *writer;
+	struct writer_block *block; /* that is being filled; NULL = none */
+	bool due; /* it is to be written as soon as nothing else is */
+	bool has_gap; /* things are left out */
+	struct recording_gap gap; /* of these, if there are any */
+	uint64_t left_out, unwritten; /* events: in all gaps; that came after the file had failed */
 
 	uint64_t time_ns, next_time_ns; /* of the batch: in the file, and to be told before the next item */
 	int64_t boot_offset_ns, next_offset_ns;
 	uint64_t life; /* missed last */
+	bool by_cookie; /* after a gap the lives of a reader are numbered otherwise */
 	struct facts_process slots[FORMAT_SLOTS];
 	bool used[FORMAT_SLOTS];
 	uint32_t slot; /* of the last event */
@@ -39,7 +47,6 @@ struct recorder {
 	struct recorder_text texts[RECORDER_TEXT_SLOTS];
 	uint64_t text_count;
 	uint64_t last[FORMAT_LASTS][FORMAT_WORDS];
-	char room[FORMAT_BLOCK_SIZE + 2 * FORMAT_ITEM_MAX];
 };
 
 /* ---- the file ---- */
@@ -92,43 +99,29 @@ static int recorder_open_file(const char *path, bool force, bool *ret_regular)
 
 int recorder_open(const char *path, bool force, struct recorder **ret, char *err)
 {
-	_free_ struct recorder *rec = calloc(1, sizeof(*rec));
+	struct recorder *rec;
+	struct writer *writer;
+	bool regular = false;
+	int fd = recorder_open_file(path, force, &regular), r;
 
-	if (!rec)
+	if (fd < 0)
+		return recorder_refuse(err, path, fd);
+	r = writer_new(fd, regular, &writer);
+	if (r < 0)
+		return recorder_refuse(err, path, r);
+	rec = calloc(1, sizeof(*rec));
+	if (!rec) {
+		writer_free(writer);
 		return recorder_refuse(err, path, -ENOMEM);
-	rec->fd = recorder_open_file(path, force, &rec->regular);
-	if (rec->fd < 0)
-		return recorder_refuse(err, path, rec->fd);
-	*ret = TAKE_PTR(rec);
-	return 0;
-}
-
-static int recorder_write(struct recorder *rec, const char *data, size_t size)
-{
-	size_t done = 0;
-
-	while (done < size) {
-		ssize_t n = write(rec->fd, data + done, size - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		done += (size_t)n;
 	}
-	rec->stats.bytes += size;
+	rec->writer = writer;
+	*ret = rec;
 	return 0;
 }
 
 static void recorder_store32(char *to, uint32_t v)
 {
 	memcpy(to, &v, sizeof(v));
-}
-
-static void recorder_new_block(struct recorder *rec)
-{
-	rec->block = (struct buf){ .data = rec->room, .size = sizeof(rec->room), .len = FORMAT_BLOCK_HEADER_SIZE };
-	rec->block_events = 0;
 }
 
 static void recorder_line(struct buf *b, const char *key, const char *value)
@@ -171,73 +164,99 @@ int recorder_begin(struct recorder *rec, const struct recording_header *header)
 	crc = (uint32_t)crc32(0, (const Bytef *)data + 8, 8);
 	crc = (uint32_t)crc32(crc, (const Bytef *)data + FORMAT_HEADER_SIZE, size);
 	recorder_store32(data + 16, crc);
-	recorder_new_block(rec);
-	if (rec->regular && ftruncate(rec->fd, 0))
-		return rec->stats.error = -errno;
-	return rec->stats.error = recorder_write(rec, data, b.len);
+	return writer_begin(rec->writer, data, b.len);
 }
 
-/* The events of a block that does not go out are unwritten, and those after it too. */
-static int recorder_fail(struct recorder *rec, int error)
+/* ---- blocks ---- */
+
+static bool recorder_has_items(const struct recorder *rec)
 {
-	rec->stats.error = error;
-	rec->stats.unwritten += rec->block_events;
-	rec->stats.events -= rec->block_events;
-	if (rec->regular && ftruncate(rec->fd, (off_t)rec->stats.bytes))
-		rec->regular = false; /* the torn block stays, and a reader will name it */
-	recorder_new_block(rec);
-	return error;
+	return rec->block && rec->block->items.len > FORMAT_BLOCK_HEADER_SIZE;
 }
 
-int recorder_flush(struct recorder *rec)
+static void recorder_put_block(struct recorder *rec)
 {
-	struct buf *b = &rec->block;
-	uint32_t size = (uint32_t)(b->len - FORMAT_BLOCK_HEADER_SIZE), crc;
-	int r;
+	writer_put(rec->writer, rec->block);
+	rec->block = NULL;
+	rec->due = false;
+}
 
-	if (rec->stats.error || !size)
-		return rec->stats.error;
-	if (b->overflow)
-		return recorder_fail(rec, -EMSGSIZE);
-	memcpy(b->data, FORMAT_BLOCK_MAGIC, 4);
-	recorder_store32(b->data + 4, size);
-	crc = (uint32_t)crc32(0, (const Bytef *)b->data + 4, 4);
-	crc = (uint32_t)crc32(crc, (const Bytef *)b->data + FORMAT_BLOCK_HEADER_SIZE, size);
-	recorder_store32(b->data + 8, crc);
-	r = recorder_write(rec, b->data, b->len);
-	if (r < 0)
-		return recorder_fail(rec, r);
-	recorder_new_block(rec);
-	return 0;
+/* Small blocks would fill the queue of a disk that does not keep up. */
+void recorder_flush(struct recorder *rec)
+{
+	rec->due = recorder_has_items(rec);
+	if (rec->due && writer_is_idle(rec->writer))
+		recorder_put_block(rec);
+}
+
+/* A place for items, with `keep` blocks left behind it. */
+static bool recorder_has_room(struct recorder *rec, size_t keep)
+{
+	if (rec->block && rec->block->items.len >= FORMAT_BLOCK_SIZE)
+		recorder_put_block(rec);
+	if (!rec->block)
+		rec->block = writer_take(rec->writer, keep);
+	return rec->block;
+}
+
+/* ---- gaps ---- */
+
+static void recorder_leave_out(struct recorder *rec)
+{
+	if (!rec->has_gap)
+		rec->gap = (struct recording_gap){ .from_ns = rec->next_time_ns };
+	rec->has_gap = true;
+}
+
+static void recorder_put_gap(struct recorder *rec)
+{
+	struct buf *b = &rec->block->items;
+
+	buf_char(b, FORMAT_GAP);
+	format_put_u64(b, rec->gap.events);
+	format_put_u64(b, rec->gap.sockets);
+	format_put_u64(b, rec->gap.from_ns);
+	format_put_u64(b, rec->next_time_ns);
+	rec->has_gap = false;
+	rec->by_cookie = true;
 }
 
 /* ---- items ---- */
 
-/* The place for an item; NULL if nothing is written any more. */
-static struct buf *recorder_item(struct recorder *rec)
+static void recorder_put_batch(struct recorder *rec, struct buf *b)
 {
-	struct buf *b = &rec->block;
-
-	if (rec->stats.error)
-		return NULL;
-	if (b->len >= FORMAT_BLOCK_SIZE)
-		recorder_flush(rec);
-	if (rec->stats.error)
-		return NULL;
-	if (rec->next_time_ns != rec->time_ns || rec->next_offset_ns != rec->boot_offset_ns) {
-		buf_char(b, FORMAT_BATCH);
-		format_put_s64(b, (int64_t)(rec->next_time_ns - rec->time_ns));
-		format_put_s64(b, (int64_t)((uint64_t)rec->next_offset_ns - (uint64_t)rec->boot_offset_ns));
-		rec->time_ns = rec->next_time_ns;
-		rec->boot_offset_ns = rec->next_offset_ns;
-	}
-	return b;
+	if (rec->next_time_ns == rec->time_ns && rec->next_offset_ns == rec->boot_offset_ns)
+		return;
+	buf_char(b, FORMAT_BATCH);
+	format_put_s64(b, (int64_t)(rec->next_time_ns - rec->time_ns));
+	format_put_s64(b, (int64_t)((uint64_t)rec->next_offset_ns - (uint64_t)rec->boot_offset_ns));
+	rec->time_ns = rec->next_time_ns;
+	rec->boot_offset_ns = rec->next_offset_ns;
 }
 
-void recorder_batch(struct recorder *rec, uint64_t time_ns, int64_t boot_offset_ns)
+/* The place for an item; NULL if nothing is written any more, or it is left out. */
+static struct buf *recorder_item(struct recorder *rec)
+{
+	if (writer_error(rec->writer))
+		return NULL;
+	if (rec->has_gap || !recorder_has_room(rec, RECORDER_KEEP)) {
+		recorder_leave_out(rec);
+		return NULL;
+	}
+	recorder_put_batch(rec, &rec->block->items);
+	return &rec->block->items;
+}
+
+bool recorder_batch(struct recorder *rec, uint64_t time_ns, int64_t boot_offset_ns)
 {
 	rec->next_time_ns = time_ns;
 	rec->next_offset_ns = boot_offset_ns;
+	if (rec->due)
+		recorder_flush(rec);
+	if (!rec->has_gap || writer_error(rec->writer) || !recorder_has_room(rec, RECORDER_KEEP_GAP))
+		return false;
+	recorder_put_gap(rec);
+	return true;
 }
 
 void recorder_netns(struct recorder *rec, const char *name, const struct netns_facts *facts)
@@ -254,18 +273,25 @@ void recorder_socket(struct recorder *rec, const struct event *ev, uint64_t unti
 {
 	struct buf *b = recorder_item(rec);
 
-	if (!b)
+	if (!b) {
+		rec->gap.sockets++;
 		return;
+	}
 	buf_char(b, FORMAT_SOCKET);
 	facts_put_socket(b, ev, until_ns);
 }
 
-void recorder_miss(struct recorder *rec, uint64_t life)
+void recorder_miss(struct recorder *rec, uint64_t life, uint64_t cookie)
 {
 	struct buf *b = recorder_item(rec);
 
 	if (!b)
 		return;
+	if (rec->by_cookie) {
+		buf_char(b, FORMAT_MISS_COOKIE);
+		format_put_u64(b, cookie);
+		return;
+	}
 	buf_char(b, FORMAT_MISS);
 	format_put_s64(b, (int64_t)(life - rec->life));
 	rec->life = life;
@@ -414,6 +440,16 @@ static void recorder_put_facts(struct recorder *rec, struct buf *b, const struct
 	}
 }
 
+static void recorder_miss_event(struct recorder *rec)
+{
+	if (writer_error(rec->writer)) {
+		rec->unwritten++;
+		return;
+	}
+	rec->left_out++;
+	rec->gap.events++;
+}
+
 void recorder_event(struct recorder *rec, const void *raw, const struct event *ev)
 {
 	struct buf *b = recorder_item(rec);
@@ -422,7 +458,7 @@ void recorder_event(struct recorder *rec, const void *raw, const struct event *e
 	struct raw_event record;
 
 	if (!b) {
-		rec->stats.unwritten++;
+		recorder_miss_event(rec);
 		return;
 	}
 	memcpy(&record, raw, sizeof(record));
@@ -437,34 +473,48 @@ void recorder_event(struct recorder *rec, const void *raw, const struct event *e
 	raw_put(b, words, last);
 	memcpy(last, words, sizeof(words));
 	recorder_put_facts(rec, b, ev, &refs);
-	rec->stats.events++;
-	rec->block_events++;
+	rec->block->events++;
 }
 
 /* ---- the end ---- */
 
-int recorder_end(struct recorder *rec, const struct recording_end *end)
+int recorder_end(struct recorder *rec, const struct recording_end *end, uint64_t deadline_ns)
 {
-	struct buf *b = recorder_item(rec);
+	if (!writer_error(rec->writer) && recorder_has_room(rec, 0)) {
+		struct buf *b = &rec->block->items;
 
-	if (!b)
-		return rec->stats.error;
-	buf_char(b, FORMAT_END);
-	format_put_u64(b, end->time_ns);
-	format_put_u64(b, end->seen);
-	format_put_u64(b, end->lost);
-	return recorder_flush(rec);
+		if (rec->has_gap)
+			recorder_put_gap(rec);
+		buf_char(b, FORMAT_END);
+		format_put_u64(b, end->time_ns);
+		format_put_u64(b, end->seen);
+		format_put_u64(b, end->lost);
+	}
+	if (rec->block)
+		recorder_put_block(rec);
+	return writer_end(rec->writer, deadline_ns);
 }
 
 void recorder_read_stats(const struct recorder *rec, struct recorder_stats *ret)
 {
-	*ret = rec->stats;
+	uint64_t open = rec->block ? rec->block->events : 0;
+	struct writer_counts counts;
+
+	writer_count(rec->writer, &counts);
+	*ret = (struct recorder_stats){ .written = counts.written,
+					.waiting = counts.error ? counts.waiting : counts.waiting + open,
+					.left_out = rec->left_out,
+					.unwritten = rec->unwritten + counts.unwritten + (counts.error ? open : 0),
+					.blocks = counts.blocks,
+					.bytes = counts.bytes,
+					.is_late = rec->has_gap,
+					.error = counts.error };
 }
 
 void recorder_close(struct recorder *rec)
 {
 	if (!rec)
 		return;
-	close(rec->fd);
+	writer_free(rec->writer);
 	free(rec);
 }

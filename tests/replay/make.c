@@ -161,7 +161,7 @@ int main(int argc, char **argv)
 			maker_bind(&m, i);
 	}
 	end.time_ns = START_NS + m.time_ns;
-	if (recorder_end(m.rec, &end) < 0)
+	if (recorder_end(m.rec, &end, UINT64_MAX) < 0)
 		return 1;
 	recorder_close(m.rec);
 	return 0;

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,8 +17,11 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
+#include <zlib.h>
 
+#include "clock.h"
 #include "pipeline.h"
 #include "porttrace/raw_event.h"
 #include "recording.h"
@@ -158,7 +162,7 @@ static void snapshot_socket(struct pipeline *p, unsigned int i)
 }
 
 static struct missed {
-	uint64_t lives[64];
+	uint64_t lives[64], cookies[64];
 	size_t count;
 } missed;
 
@@ -167,6 +171,7 @@ static bool miss_some(void *arg, const struct sockets_view *view)
 	(void)arg;
 	if (view->life % 3 || missed.count == 64)
 		return true;
+	missed.cookies[missed.count] = view->cookie;
 	missed.lives[missed.count++] = view->life;
 	return false;
 }
@@ -177,7 +182,7 @@ static void look(struct pipeline *p)
 	missed.count = 0;
 	sockets_each(p->sockets, miss_some, NULL);
 	for (size_t i = 0; i < missed.count; i++)
-		recorder_miss(p->recorder, missed.lives[i]);
+		recorder_miss(p->recorder, missed.lives[i], missed.cookies[i]);
 	recorder_looked(p->recorder);
 }
 
@@ -191,6 +196,17 @@ static struct recorder *record_begin(const char *to)
 	assert_int_equal(recorder_open(to, false, &rec, err), 0);
 	assert_int_equal(recorder_begin(rec, &header), 0);
 	return rec;
+}
+
+/* As a block of its own, in the file or not. */
+static void flush(struct recorder *rec)
+{
+	struct recorder_stats stats;
+
+	recorder_flush(rec);
+	do
+		recorder_read_stats(rec, &stats);
+	while (stats.blocks && !usleep(10));
 }
 
 /* `count` events, in batches, with a look now and then; 0 or the error of the file. */
@@ -216,12 +232,12 @@ static int record(struct run *run, int count)
 		if (i % 50 == 49)
 			look(&run->p);
 		if (i % 10 == 9)
-			recorder_flush(run->p.recorder);
+			flush(run->p.recorder);
 		random_record(&raw);
 		pipeline_record(&run->p, &raw, sizeof(raw));
 	}
 	sink_json.flush(run->p.sink_state);
-	return recorder_end(run->p.recorder, &end);
+	return recorder_end(run->p.recorder, &end, UINT64_MAX);
 }
 
 static char *contents(int fd, size_t *ret_size)
@@ -436,15 +452,34 @@ static void test_a_bit_of_each_byte_flipped(void **state)
 
 static void test_newer_versions_are_refused(void **state)
 {
-	/* format 2 and a raw record of version 9; CRC-32 of what follows the magic made by another program */
-	static const char newer[] = "\211PTR\r\n\032\n\2\0\1\11\16\0\0\0\042\177\247\056porttrace 9.9\n";
+	/* format 3 and a raw record of version 9; CRC-32 of what follows the magic made by another program */
+	static const char newer[] = "\211PTR\r\n\032\n\3\0\1\11\16\0\0\0\342\033\217\071porttrace 9.9\n";
 	char words[RECORDING_ERR_SIZE] = "";
 	uint64_t events;
 	int r = read_all(newer, sizeof(newer) - 1, &events, words);
 
 	(void)state;
-	assert_string_equal(words, "is of a newer porttrace, 9.9 (format 2.9): this one reads format 1.3 at most");
+	assert_string_equal(words, "is of a newer porttrace, 9.9 (format 3.9): this one reads format 2.3 at most");
 	assert_int_equal(r, -EPROTONOSUPPORT);
+}
+
+/* Of format 1 are files without a gap: they have not changed. */
+static void test_the_version_before_is_read(void **state)
+{
+	char words[RECORDING_ERR_SIZE] = "";
+	uint64_t events;
+	uint32_t text, crc;
+	size_t size;
+	char *data = small_file(&size);
+
+	(void)state;
+	memcpy(&text, data + 12, sizeof(text));
+	data[8] = 1;
+	crc = (uint32_t)crc32(crc32(0, (const Bytef *)data + 8, 8), (const Bytef *)data + 20, text);
+	memcpy(data + 16, &crc, sizeof(crc));
+	assert_int_equal(read_all(data, size, &events, words), 0);
+	assert_int_equal(events, 30);
+	free(data);
 }
 
 /* ---- the file ---- */
@@ -512,8 +547,9 @@ static void test_full_disk(void **state)
 	assert_int_equal(r, -EFBIG);
 	recorder_read_stats(rec, &stats);
 	assert_int_equal(stats.error, -EFBIG);
-	assert_int_equal(stats.events + stats.unwritten, 1000);
-	assert_true(stats.events > 0 && stats.unwritten > 0);
+	assert_int_equal(stats.written + stats.unwritten, 1000);
+	assert_int_equal(stats.waiting + stats.left_out, 0);
+	assert_true(stats.written > 0 && stats.unwritten > 0);
 	recorder_close(rec);
 	run_close(&run);
 	fd = open(other, O_RDONLY);
@@ -522,9 +558,258 @@ static void test_full_disk(void **state)
 	assert_true(size < 20000);
 	assert_int_equal(read_all(data, size, &events, words), -EBADMSG);
 	assert_non_null(strstr(words, "has no end"));
-	assert_int_equal(events, stats.events);
+	assert_int_equal(events, stats.written);
 	free(data);
 	unlink(other);
+}
+
+/* ---- a disk that hangs: a terminal of which nobody reads takes some bytes, and then none ---- */
+
+struct disk {
+	int master, slave;
+	struct recorder *rec;
+	pthread_t thread;
+	char *data; /* what was taken at last */
+	size_t size;
+};
+
+static void disk_open(struct disk *d)
+{
+	struct termios raw;
+	char name[64];
+
+	memset(d, 0, sizeof(*d));
+	d->master = posix_openpt(O_RDWR | O_NOCTTY);
+	assert_true(d->master >= 0);
+	assert_int_equal(grantpt(d->master), 0);
+	assert_int_equal(unlockpt(d->master), 0);
+	assert_int_equal(ptsname_r(d->master, name, sizeof(name)), 0);
+	d->slave = open(name, O_RDWR | O_NOCTTY); /* while it is open, reading does not fail */
+	assert_int_equal(tcgetattr(d->slave, &raw), 0);
+	cfmakeraw(&raw);
+	assert_int_equal(tcsetattr(d->slave, TCSANOW, &raw), 0);
+	d->rec = record_begin(name);
+}
+
+static struct recorder_stats disk_stats(const struct disk *d)
+{
+	struct recorder_stats stats;
+
+	recorder_read_stats(d->rec, &stats);
+	return stats;
+}
+
+/* Until the file is whole: a block of no bytes follows, of which the terminal makes none. */
+static void *disk_take(void *arg)
+{
+	struct disk *d = arg;
+	ssize_t n;
+
+	d->data = malloc(1 << 24);
+	while ((n = read(d->master, d->data + d->size, (1 << 24) - d->size)) > 0) {
+		d->size += (size_t)n;
+		if (d->size >= 4 && !memcmp(d->data + d->size - 4, "over", 4))
+			break;
+	}
+	d->size -= 4;
+	return NULL;
+}
+
+static void disk_work(struct disk *d)
+{
+	assert_int_equal(pthread_create(&d->thread, NULL, disk_take, d), 0);
+}
+
+static void disk_close(struct disk *d)
+{
+	assert_int_equal(write(d->slave, "over", 4), 4);
+	pthread_join(d->thread, NULL);
+	close(d->master);
+	close(d->slave);
+}
+
+/* Events until some are left out, and some more. */
+static uint64_t overflow(struct run *run)
+{
+	struct recorder_stats stats;
+	struct raw_event raw;
+	uint64_t n = 0, more = 0;
+
+	do {
+		random_record(&raw);
+		pipeline_record(&run->p, &raw, sizeof(raw));
+		recorder_read_stats(run->p.recorder, &stats);
+		more += stats.left_out > 0;
+		assert_true(++n < 1000000);
+	} while (more < 1000);
+	return n;
+}
+
+static struct raw_event record_of(int kind, int second)
+{
+	struct raw_event raw = { .magic = RAW_EVENT_MAGIC, .version = RAW_EVENT_VERSION, .kind = (uint8_t)kind,
+				 .family = AF_INET, .protocol = IPPROTO_TCP, .socket_id = 1000, .cookie = 1000,
+				 .netns_inum = 1, .pid = 7, .local_port = 40000, .local_addr = { 10, 0, 0, 1 },
+				 .remote_port = 443, .remote_addr = { 10, 0, 0, 2 } };
+
+	raw.time_ns = 10000000000000 + (uint64_t)second * 1000000000;
+	return raw;
+}
+
+static void tell(struct run *run, int kind, int second)
+{
+	struct raw_event raw = record_of(kind, second);
+
+	pipeline_record(&run->p, &raw, sizeof(raw));
+}
+
+/* Of the socket 1000: its events behind the gap. */
+static struct {
+	struct event closed;
+	size_t gaps, count, sockets;
+} behind;
+
+static void watch_behind(void *arg, const struct event *ev)
+{
+	struct replay *rp = arg;
+
+	if (rp->gaps && !behind.count++)
+		behind.sockets = sockets_count(rp->pipeline.sockets);
+	if (ev->socket_id == 1000 && ev->kind == EVENT_CLOSE)
+		behind.closed = *ev;
+}
+
+static void replay_data(const struct disk *d, struct replay *rp)
+{
+	static struct filter filter;
+	char err[RECORDING_ERR_SIZE] = "";
+	int fd = open(other, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	assert_int_equal(write(fd, d->data, d->size), (ssize_t)d->size);
+	close(fd);
+	memset(rp, 0, sizeof(*rp));
+	memset(&behind, 0, sizeof(behind));
+	filter_init(&filter);
+	filter.kinds = 1u << EVENT_KIND_COUNT;
+	assert_int_equal(replay_open(rp, other, true, err), 0);
+	rp->pipeline.filter = &filter;
+	rp->pipeline.alarms = &alarms;
+	rp->watch = watch_behind;
+	rp->watch_arg = rp;
+	while (replay_step(rp))
+		;
+	unlink(other);
+}
+
+/* The queue is full, the disk works again, and what was there before the gap is not believed behind it. */
+static void test_a_disk_that_hangs(void **state)
+{
+	struct recording_end end = { .time_ns = 5 };
+	struct recorder_stats stats;
+	struct replay rp;
+	struct disk d;
+	struct run run;
+	uint64_t n;
+
+	(void)state;
+	srand(3);
+	disk_open(&d);
+	run_open(&run, d.rec);
+	recorder_batch(d.rec, 1000, OFFSET_NS);
+	tell(&run, RAW_CONNECT, 0);
+	n = 1 + overflow(&run);
+	stats = disk_stats(&d);
+	assert_true(stats.is_late);
+	assert_int_equal(stats.written + stats.waiting + stats.left_out, n);
+	assert_in_range(stats.left_out, 1000, 1000);
+	assert_false(recorder_batch(d.rec, 2000, OFFSET_NS)); /* nothing is read, still */
+	disk_work(&d);
+	while (!recorder_batch(d.rec, 3000, OFFSET_NS))
+		usleep(100);
+	look(&run.p);
+	tell(&run, RAW_CLOSE, 10);
+	assert_int_equal(recorder_end(d.rec, &end, UINT64_MAX), 0);
+	stats = disk_stats(&d);
+	assert_int_equal(stats.written + stats.left_out, n + 1);
+	assert_int_equal(stats.waiting + stats.unwritten, 0);
+	disk_close(&d);
+	replay_data(&d, &rp);
+	assert_int_equal(rp.error, 0);
+	assert_int_equal(rp.end.time_ns, 5);
+	assert_int_equal(pipeline_records(&rp.pipeline), stats.written);
+	assert_int_equal(rp.left_out, stats.left_out);
+	assert_int_equal(rp.gaps, 1);
+	assert_int_equal(rp.gap.from_ns, 1000);
+	assert_int_equal(rp.gap.to_ns, 3000);
+	assert_int_equal(behind.closed.kind, EVENT_CLOSE);
+	assert_int_equal(behind.closed.duration_ns, 0); /* its connect was told, but who knows of what else was */
+	assert_int_equal(behind.count, 1);
+	assert_int_equal(behind.sockets, 0);
+	replay_close(&rp);
+	recorder_close(d.rec);
+	run_close(&run);
+	free(d.data);
+}
+
+/* Behind the gap stand the sockets that are there then; a look, which tells cookies from then on, takes one away. */
+static void test_sockets_behind_a_gap(void **state)
+{
+	struct recording_end end = { .time_ns = 5 };
+	struct replay rp;
+	struct disk d;
+	struct run run;
+
+	(void)state;
+	srand(4);
+	disk_open(&d);
+	run_open(&run, d.rec);
+	recorder_batch(d.rec, 1000, OFFSET_NS);
+	overflow(&run);
+	snapshot_socket(&run.p, 1); /* left out, too */
+	disk_work(&d);
+	while (!recorder_batch(d.rec, 3000, OFFSET_NS))
+		usleep(100);
+	for (unsigned int i = 1; i < 3; i++) {
+		struct event ev = { .kind = EVENT_LISTEN, .time_ns = (uint64_t)OFFSET_NS, .cookie = 1000 + i,
+				    .netns_inum = 1, .local = { .ip_version = 4, .has_port = true, .port = 80 } };
+
+		recorder_socket(d.rec, &ev, 0);
+	}
+	recorder_miss(d.rec, 12345, 1001);
+	recorder_looked(d.rec);
+	assert_int_equal(recorder_end(d.rec, &end, UINT64_MAX), 0);
+	disk_close(&d);
+	replay_data(&d, &rp);
+	assert_int_equal(rp.error, 0);
+	assert_int_equal(rp.gaps, 1);
+	assert_int_equal(sockets_count(rp.pipeline.sockets), 1);
+	replay_close(&rp);
+	recorder_close(d.rec);
+	run_close(&run);
+	free(d.data);
+}
+
+/* The end is not waited for longer than that, and nothing is counted twice. The thread stays, as long as the disk. */
+static void test_a_disk_that_hangs_at_the_end(void **state)
+{
+	struct recording_end end = { .time_ns = 5 };
+	struct recorder_stats stats;
+	struct disk d;
+	struct run run;
+	uint64_t n;
+
+	(void)state;
+	srand(5);
+	disk_open(&d);
+	run_open(&run, d.rec);
+	n = overflow(&run);
+	assert_int_equal(recorder_end(d.rec, &end, clock_now_ns(CLOCK_MONOTONIC) + 50000000), -ETIMEDOUT);
+	stats = disk_stats(&d);
+	assert_int_equal(stats.written + stats.left_out + stats.unwritten, n);
+	assert_int_equal(stats.waiting, 0);
+	assert_true(stats.unwritten > 1000);
+	recorder_close(d.rec);
+	run_close(&run);
 }
 
 static int set_up(void **state)
@@ -553,8 +838,12 @@ int main(void)
 		cmocka_unit_test(test_cut_at_every_byte),
 		cmocka_unit_test(test_a_bit_of_each_byte_flipped),
 		cmocka_unit_test(test_newer_versions_are_refused),
+		cmocka_unit_test(test_the_version_before_is_read),
 		cmocka_unit_test(test_what_is_written_over),
 		cmocka_unit_test(test_full_disk),
+		cmocka_unit_test(test_a_disk_that_hangs),
+		cmocka_unit_test(test_sockets_behind_a_gap),
+		cmocka_unit_test(test_a_disk_that_hangs_at_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
