@@ -9,34 +9,37 @@
 #include <unistd.h>
 
 struct ring {
+	int fd;
+	size_t size, page; /* bytes */
 	unsigned long *read_to; /* the kernel's: up to here the writers have room again */
 	const unsigned long *written_to;
-	const char *data;
-	size_t size, page; /* bytes */
+	const char *window; /* the part of the data that is mapped; NULL = none */
+	unsigned long window_at; /* where it begins */
+	size_t window_size; /* bytes */
 	unsigned long at; /* where the next record begins */
 	unsigned long given; /* what was written to read_to; lags behind by less than `step` */
 	size_t step; /* bytes */
-	char *whole; /* a record that goes round the end */
-	size_t whole_size;
 	bool reading;
 	int error; /* of what cannot be mended */
 };
 
 /* ---- mapping ---- */
 
-static int ring_map(struct ring *ring, int fd)
+/* `offset` and `size` in bytes, of whole pages. NULL with errno. */
+static void *ring_map(const struct ring *ring, int protection, size_t offset, size_t size)
 {
-	char *p = mmap(NULL, ring->page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *p = mmap(NULL, size, protection, MAP_SHARED, ring->fd, (off_t)offset);
 
-	if (p == MAP_FAILED)
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static int ring_map_positions(struct ring *ring)
+{
+	ring->read_to = ring_map(ring, PROT_READ | PROT_WRITE, 0, ring->page);
+	if (!ring->read_to)
 		return -errno;
-	ring->read_to = (unsigned long *)p;
-	p = mmap(NULL, ring->page + ring->size, PROT_READ, MAP_SHARED, fd, (off_t)ring->page);
-	if (p == MAP_FAILED)
-		return -errno;
-	ring->written_to = (const unsigned long *)p;
-	ring->data = p + ring->page;
-	return 0;
+	ring->written_to = ring_map(ring, PROT_READ, ring->page, ring->page);
+	return ring->written_to ? 0 : -errno;
 }
 
 int ring_open(int fd, size_t size, struct ring **ret)
@@ -46,10 +49,11 @@ int ring_open(int fd, size_t size, struct ring **ret)
 
 	if (!ring)
 		return -ENOMEM;
+	ring->fd = fd;
 	ring->page = (size_t)sysconf(_SC_PAGESIZE);
 	ring->size = size;
 	ring->step = size / 16 < RING_STEP ? size / 16 : RING_STEP;
-	r = size < ring->page || (size & (size - 1)) ? -EINVAL : ring_map(ring, fd);
+	r = size < ring->page || (size & (size - 1)) ? -EINVAL : ring_map_positions(ring);
 	if (r == 0) {
 		ring->at = ring->given = __atomic_load_n(ring->read_to, __ATOMIC_ACQUIRE);
 		r = ring->at % RING_HEAD_BYTES ? -EBADMSG : 0;
@@ -61,16 +65,44 @@ int ring_open(int fd, size_t size, struct ring **ret)
 	return r;
 }
 
+static void ring_unmap(const void *p, size_t size)
+{
+	if (p)
+		munmap((void *)p, size);
+}
+
 void ring_close(struct ring *ring)
 {
 	if (!ring)
 		return;
-	if (ring->read_to)
-		munmap(ring->read_to, ring->page);
-	if (ring->written_to)
-		munmap((void *)ring->written_to, ring->page + ring->size);
-	free(ring->whole);
+	ring_unmap(ring->read_to, ring->page);
+	ring_unmap(ring->written_to, ring->page);
+	ring_unmap(ring->window, ring->window_size);
 	free(ring);
+}
+
+/* Moves the window to the page that `at` is in, and makes it as large as `size` bytes from there need. */
+static int ring_move_window(struct ring *ring, unsigned long at, size_t size)
+{
+	size_t within = at & (ring->page - 1), need = (within + size + ring->page - 1) & ~(ring->page - 1);
+	size_t usual = ring->size < RING_WINDOW ? ring->size : RING_WINDOW;
+	size_t offset = 2 * ring->page + (at & (ring->size - 1)) - within;
+
+	ring_unmap(ring->window, ring->window_size);
+	ring->window_size = need > usual ? need : usual;
+	ring->window_at = at - within;
+	ring->window = ring_map(ring, PROT_READ, offset, ring->window_size);
+	return ring->window ? 0 : -errno;
+}
+
+/* The `size` bytes at a position, until the next call; also when they go round the end. NULL with errno. */
+static const char *ring_bytes(struct ring *ring, unsigned long at, size_t size)
+{
+	unsigned long within = at - ring->window_at;
+
+	if (ring->window && within < ring->window_size && size <= ring->window_size - within)
+		return ring->window + within;
+	return ring_move_window(ring, at, size) < 0 ? NULL : ring->window + (at - ring->window_at);
 }
 
 /* ---- reading ---- */
@@ -96,43 +128,24 @@ static int ring_give_back(struct ring *ring)
 	return 0;
 }
 
-/* The bytes of a record from `from` on, in one piece; NULL: no memory. */
-static const void *ring_piece(struct ring *ring, unsigned long from, size_t size)
-{
-	size_t at = from & (ring->size - 1), first = ring->size - at;
-
-	if (size <= first)
-		return ring->data + at;
-	if (size > ring->whole_size) {
-		char *grown = realloc(ring->whole, size);
-
-		if (!grown)
-			return NULL;
-		ring->whole = grown;
-		ring->whole_size = size;
-	}
-	memcpy(ring->whole, ring->data + at, first);
-	memcpy(ring->whole + first, ring->data, size - first);
-	return ring->whole;
-}
-
 /* The next record: 1, and what `fn` said of it; 0 if it was given up; -EAGAIN while it is being written; -errno. */
 static int ring_next(struct ring *ring, size_t waiting, ring_fn fn, void *arg, int *ret_said)
 {
-	const char *head = ring->data + (ring->at & (ring->size - 1));
-	uint32_t length = __atomic_load_n((const uint32_t *)head, __ATOMIC_ACQUIRE);
+	const char *bytes = ring_bytes(ring, ring->at, RING_HEAD_BYTES);
+	uint32_t length = bytes ? __atomic_load_n((const uint32_t *)bytes, __ATOMIC_ACQUIRE) : 0;
 	size_t size = length & ~RING_DISCARDED, all = (RING_HEAD_BYTES + size + 7) & ~(size_t)7;
-	const void *record;
 
+	if (!bytes)
+		return -errno;
 	if (length & RING_BUSY)
 		return -EAGAIN;
 	if (all > waiting)
 		return -EBADMSG;
 	if (!(length & RING_DISCARDED)) {
-		record = ring_piece(ring, ring->at + RING_HEAD_BYTES, size);
-		if (!record)
-			return -ENOMEM;
-		*ret_said = fn(arg, record, size);
+		bytes = ring_bytes(ring, ring->at, RING_HEAD_BYTES + size);
+		if (!bytes)
+			return -errno;
+		*ret_said = fn(arg, bytes + RING_HEAD_BYTES, size);
 	}
 	ring->at += all;
 	return !(length & RING_DISCARDED);
@@ -141,7 +154,7 @@ static int ring_next(struct ring *ring, size_t waiting, ring_fn fn, void *arg, i
 /* Up to `end`. Number of records, what `fn` said, or the ring's own error. */
 static int ring_read_to(struct ring *ring, unsigned long end, ring_fn fn, void *arg)
 {
-	int count = 0, said = 0, r = 0;
+	int count = 0, said = 0, r = 0, given;
 
 	while (r >= 0 && said >= 0 && ring->at != end) {
 		r = ring_next(ring, end - ring->at, fn, arg, &said);
@@ -149,10 +162,12 @@ static int ring_read_to(struct ring *ring, unsigned long end, ring_fn fn, void *
 		if (r >= 0 && ring->at - ring->given >= ring->step)
 			r = ring_give_back(ring);
 	}
-	if (r >= 0 || r == -EAGAIN)
-		r = ring_give_back(ring);
-	ring->error = r;
-	return r < 0 ? r : said < 0 ? said : count;
+	given = ring_give_back(ring);
+	if (given < 0 || r == -EBADMSG)
+		ring->error = given < 0 ? given : r;
+	if (r < 0 && r != -EAGAIN)
+		return r;
+	return given < 0 ? given : said < 0 ? said : count;
 }
 
 static int ring_check(const struct ring *ring, unsigned long end)

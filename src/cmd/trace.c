@@ -517,7 +517,7 @@ static int trace_batch(struct trace *tr)
 		attach_settle(&tr->attach);
 	}
 	n = capture_read(tr->capture);
-	tr->ring_error = n < 0 ? n : 0;
+	tr->ring_error = n < 0 && n != -ENOMEM ? n : 0; /* without memory for a moment it waits; losses are counted */
 	if (tr->history)
 		history_note_read(tr->history, begin_ns);
 	pipeline_tell_storms(&tr->pipeline, begin_ns);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -22,7 +23,7 @@ struct fixture {
 	struct ring *ring;
 	int fd;
 	size_t page, size;
-	char *map; /* all of it */
+	char *map; /* all of it, with the data twice: what the kernel has once stands in both places */
 	volatile unsigned long *read_to, *written_to;
 	char *data;
 	/* what was read: sizes, and whether each record holds what fill() has put there */
@@ -33,18 +34,23 @@ struct fixture {
 };
 
 /* `at`: both positions at the start */
-static void begin_at(struct fixture *f, unsigned long at)
+static void begin_sized(struct fixture *f, unsigned long at, size_t pages)
 {
 	f->page = (size_t)sysconf(_SC_PAGESIZE);
-	f->size = 4 * f->page;
+	f->size = pages * f->page;
 	f->fd = memfd_create("ring", MFD_CLOEXEC);
-	assert_return_code(ftruncate(f->fd, (off_t)(2 * f->page + f->size)), errno);
-	f->map = mmap(NULL, 2 * f->page + f->size, PROT_READ | PROT_WRITE, MAP_SHARED, f->fd, 0);
+	assert_return_code(ftruncate(f->fd, (off_t)(2 * f->page + 2 * f->size)), errno);
+	f->map = mmap(NULL, 2 * f->page + 2 * f->size, PROT_READ | PROT_WRITE, MAP_SHARED, f->fd, 0);
 	assert_ptr_not_equal(f->map, MAP_FAILED);
 	f->read_to = (unsigned long *)f->map;
 	f->written_to = (unsigned long *)(f->map + f->page);
 	f->data = f->map + 2 * f->page;
 	*f->read_to = *f->written_to = at;
+}
+
+static void begin_at(struct fixture *f, unsigned long at)
+{
+	begin_sized(f, at, 4);
 }
 
 static void begin(struct fixture *f, unsigned long at)
@@ -66,7 +72,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	ring_close(f->ring);
-	munmap(f->map, 2 * f->page + f->size);
+	munmap(f->map, 2 * f->page + 2 * f->size);
 	close(f->fd);
 	free(f);
 	return 0;
@@ -74,9 +80,15 @@ static int teardown(void **state)
 
 /* ---- the kernel's side ---- */
 
+static void put(struct fixture *f, unsigned long at, const void *bytes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		f->data[(at + i) % f->size] = f->data[(at + i) % f->size + f->size] = ((const char *)bytes)[i];
+}
+
 static void set_length(struct fixture *f, unsigned long at, uint32_t length)
 {
-	memcpy(f->data + at % f->size, &length, sizeof(length));
+	put(f, at, &length, sizeof(length));
 }
 
 /* Reserves: the position of the record. Its bytes tell its size and where they stand. */
@@ -87,7 +99,7 @@ static unsigned long write_record(struct fixture *f, size_t size, uint32_t flags
 	assert_true(end - *f->read_to <= f->size);
 	set_length(f, at, (uint32_t)size | flags);
 	for (size_t i = 0; i < size; i++)
-		f->data[(at + RING_HEAD_BYTES + i) % f->size] = (char)(size + i);
+		put(f, at + RING_HEAD_BYTES + i, &(char){ (char)(size + i) }, 1);
 	*f->written_to = end;
 	return at;
 }
@@ -427,20 +439,69 @@ static void test_not_opened(void **state)
 	assert_null(f->ring);
 }
 
-/* ---- against a model: any records, from any place ---- */
+/* ---- the window ---- */
 
-static void test_any(void **state)
+/* Bytes of the ring that are mapped, without what this test has mapped. */
+static size_t mapped(const struct fixture *f)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	size_t sum = 0;
+	char line[512];
+
+	assert_non_null(maps);
+	while (fgets(line, sizeof(line), maps)) {
+		unsigned long begin, end;
+
+		if (strstr(line, "memfd:ring") && sscanf(line, "%lx-%lx", &begin, &end) == 2 &&
+		    begin != (unsigned long)f->map)
+			sum += end - begin;
+	}
+	fclose(maps);
+	return sum;
+}
+
+static void test_window(void **state)
 {
 	struct fixture *f = *state;
+	size_t usual;
+
+	begin_sized(f, 24, 256);
+	assert_int_equal(ring_open(f->fd, f->size, &f->ring), 0);
+	usual = 2 * f->page + RING_WINDOW;
+	assert_true(f->size > 2 * usual);
+	for (int lap = 0; lap < 3; lap++) {
+		int count = 0;
+
+		for (; f->size - ring_waiting(f->ring) >= 296; count++)
+			write_record(f, 288, 0);
+		expect_read(f, count);
+		assert_int_equal(mapped(f), usual);
+	}
+	write_record(f, f->size - RING_HEAD_BYTES, 0); /* longer than the window */
+	expect_read(f, 1);
+	write_record(f, 288, 0);
+	expect_read(f, 1);
+	write_record(f, RING_WINDOW, 0);
+	expect_read(f, 1);
+	for (int i = 0; i < 1000; i++) {
+		write_record(f, 288, 0);
+		expect_read(f, 1);
+	}
+	assert_int_equal(mapped(f), usual);
+}
+
+/* ---- against a model: any records, from any place ---- */
+
+static void any(struct fixture *f, int rounds, unsigned int longest)
+{
+	static size_t sizes[RECORDS_MAX];
 	unsigned int seed = 1;
 
-	begin(f, ULONG_MAX - 7 - 8 * 12345);
-	for (int round = 0; round < 3000; round++) {
-		static size_t sizes[RECORDS_MAX];
+	for (int round = 0; round < rounds; round++) {
 		int count = 0;
 
 		for (int n = rand_r(&seed) % 64; n > 0; n--) {
-			size_t size = (size_t)rand_r(&seed) % 700;
+			size_t size = (unsigned int)rand_r(&seed) % longest;
 			bool given_up = rand_r(&seed) % 8 == 0;
 
 			if (f->size - ring_waiting(f->ring) < size + 2 * RING_HEAD_BYTES)
@@ -455,6 +516,24 @@ static void test_any(void **state)
 	}
 }
 
+static void test_any(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f, ULONG_MAX - 7 - 8 * 12345);
+	any(f, 3000, 700);
+}
+
+static void test_any_in_windows(void **state)
+{
+	struct fixture *f = *state;
+
+	begin_sized(f, ULONG_MAX - 7 - 8 * 123456, 256);
+	assert_int_equal(ring_open(f->fd, f->size, &f->ring), 0);
+	any(f, 300, 3000);
+	any(f, 20, 3 * RING_WINDOW);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -466,6 +545,7 @@ int main(void)
 		TEST(test_gives_room_back),  TEST(test_stopped),	    TEST(test_not_within_itself),
 		TEST(test_second_reader),    TEST(test_second_reader_between), TEST(test_lengths),
 		TEST(test_positions),	     TEST(test_not_opened),	    TEST(test_any),
+		TEST(test_window),	     TEST(test_any_in_windows),
 	};
 
 	return cmocka_run_group_tests_name("ring", tests, NULL, NULL);
