@@ -27,8 +27,8 @@ struct ring;
 typedef int (*ring_fn)(void *arg, const void *record, size_t size);
 
 /*
- * The ring of `size` bytes behind `fd`, which is not taken over and stays open as long. 0, -EINVAL: no size of a ring, -EBADMSG: no position of a
- * reader, or -errno. The caller ends it with ring_close.
+ * The ring of `size` bytes behind `fd`, which is not taken over and stays open as long. 0, -EINVAL: no size of a ring,
+ * -EBADMSG: no position of a reader, or -errno. The caller ends it with ring_close.
  */
 int ring_open(int fd, size_t size, struct ring **ret);
 void ring_close(struct ring *ring); /* accepts NULL */

@@ -15,7 +15,7 @@ struct capture {
 	struct ring *ring;
 	/* The ring's own fd is readable whenever something is in it, an epoll of it only once we were woken. */
 	int epoll_fd;
-	size_t half; /* bytes */
+	size_t pressed; /* bytes that wait are too many */
 	capture_fn fn;
 	void *arg;
 };
@@ -37,7 +37,7 @@ static int capture_map(struct capture *cap, int ring_fd)
 
 	if (bpf_obj_get_info_by_fd(ring_fd, &info, &size))
 		return -errno;
-	cap->half = info.max_entries / 2;
+	cap->pressed = info.max_entries / 4 * 3;
 	return ring_open(ring_fd, info.max_entries, &cap->ring);
 }
 
@@ -72,7 +72,7 @@ int capture_read(struct capture *cap)
 
 bool capture_is_pressed(const struct capture *cap)
 {
-	return ring_waiting(cap->ring) > cap->half;
+	return ring_waiting(cap->ring) > cap->pressed;
 }
 
 void capture_close(struct capture *cap)
