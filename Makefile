@@ -78,7 +78,8 @@ $(BUILD)/%.o: %.c | $(SKELETONS)
 
 # The way of an event. GCC clears and copies small structs by string instructions, which are slow to start: together a
 # tenth of the rate of make bench.
-WAY := buf json_out decode enrich enrich/recorded enrich/port sockets pipeline pool_kind filter wall json_lines sides sink/json sink/output \
+WAY := buf ring event_pack json_out decode enrich enrich/recorded enrich/port sockets pipeline pool_kind filter wall \
+	json_lines sides sink/json sink/output \
 	sink/table recording/raw recording/read capture/recording replay
 MOVES := unrolled_loop:256:noalign,libcall:-1:noalign
 MOVES := -mmemset-strategy=$(MOVES) -mmemcpy-strategy=$(MOVES)
@@ -238,10 +239,12 @@ soak: test-programs
 	$(Q)for k in $(SOAK_KERNELS); do tests/kernels/run $$k --soak || exit 1; done
 
 # What porttrace costs. Figures, no verdicts.
-bench: $(BUILD)/porttrace $(BUILD)/tests/replay-make $(BUILD)/tests/replay-copy
+bench: $(BUILD)/porttrace $(BUILD)/tests/replay-make $(BUILD)/tests/replay-copy $(BUILD)/tests/cli-load \
+	$(if $(filter rdkafka,$(OPTIONAL)),$(BUILD)/tests/sinks-kafka)
 	$(Q)tests/bench/replay
 	$(need-root)
 	$(Q)tests/bench/pressure 28232 200000
+	$(Q)tests/bench/memory
 
 # docs/coverage.md from the results of check and check-vm that are there.
 coverage:
@@ -300,7 +303,7 @@ help:
 	@echo 'make coverage            docs/coverage.md from the results of the tests'
 	@echo 'make soak                a million sockets on each kernel: minutes (SOAK_KERNELS=6.1)'
 	@echo 'make vm-shell KERNEL=6.1 a shell in a virtual machine with that kernel'
-	@echo 'make bench               what porttrace costs: events a second from a recording; pressure at 200,000 connections'
+	@echo 'make bench               what porttrace costs: events a second from a recording; pressure at 200,000 connections; memory with all sinks'
 	@echo 'make fuzz                builds $(BUILD)-fuzz/tests/fuzz/recording, for libFuzzer (tests/fuzz/run)'
 	@echo 'make asan, make lint     unit tests with sanitizers; rules of the code, warnings as errors'
 	@echo 'make install             to $$DESTDIR$$PREFIX/sbin (PREFIX=$(PREFIX)), the service to $$PREFIX/lib, its settings to $(SYSCONFDIR)'

@@ -21,7 +21,7 @@ int capture_fd(const struct capture *cap);
 /* Hands over what is there when it begins, without waiting: it ends, however fast more comes. Number of records, or
  * -errno. */
 int capture_read(struct capture *cap);
-/* Whether more than half of the ring is waiting to be read: there is no time to wait for anything. */
+/* Whether more than three quarters of the ring are waiting to be read: there is no time to wait for anything. */
 bool capture_is_pressed(const struct capture *cap);
 void capture_close(struct capture *cap);
 

@@ -181,6 +181,7 @@ struct event {
 	enum event_backend backend;
 	uint64_t sequence; /* given by the sink stage, from 1, without holes */
 	uint64_t time_ns; /* CLOCK_REALTIME, since the epoch */
+	uint64_t observed_ns; /* the same, when it was given to the queue of the sinks; 0 = just now */
 	uint64_t duration_ns; /* connect: latency; close: life of the socket; 0 = unknown */
 	bool late; /* told later than it happened */
 

@@ -10,20 +10,14 @@
 #include <time.h>
 
 #include "clock.h"
+#include "event_pack.h"
 
-#define FANOUT_ROOM (64 * 1024) /* bytes that a feed takes from its queue at once */
-#define FANOUT_RECORDS 256
+#define FANOUT_PACKED (16 * 1024) /* bytes that a feed takes from its queue at once */
+#define FANOUT_ROOM (32 * 1024) /* bytes that it is given to deliver at once */
+#define FANOUT_RECORDS 64
 #define FANOUT_PATIENCE_S 2 /* of a blocked reader, after the end of the run: what it has can reach other sinks */
 #define FANOUT_PAUSE_MS 10
 #define FANOUT_STACK (256 * 1024)
-
-/* One format, and the queue of all feeds that want it. */
-struct fanout_format {
-	const struct feed_format *format;
-	void *state;
-	char *line;
-	struct feed_log *log;
-};
 
 struct fanout_feed {
 	char name[STATS_NAME_SIZE]; /* as it was given, without parameters once it is open */
@@ -31,27 +25,29 @@ struct fanout_feed {
 	void *state;
 	struct feed_uri uri;
 	struct feed_status status;
-	struct fanout_format *format;
+	struct feed_log *log; /* the queue: packed events, for all feeds the same */
 	int reader; /* its place in the log */
+	void *format; /* state of its format */
 	pthread_t thread;
 	bool running;
 	atomic_uint_fast64_t deadline_ns; /* CLOCK_MONOTONIC; 0 = the run goes on */
 	atomic_uint reopen, reopened; /* times that it was asked for, and done */
-	struct feed_record records[FANOUT_RECORDS];
+	struct event_unpacked unpacked;
+	struct feed_record taken[FANOUT_RECORDS], records[FANOUT_RECORDS]; /* packed, formatted */
+	char packed[FANOUT_PACKED];
 	char room[FANOUT_ROOM];
 };
 
 struct fanout {
-	struct fanout_format formats[FANOUT_FEEDS_MAX];
-	size_t format_count;
+	struct feed_log *log;
 	struct fanout_feed *feeds[FANOUT_FEEDS_MAX];
 	size_t feed_count;
-	size_t queue;
 	bool block;
 	bool (*is_pressed)(void *arg);
 	void *pressed_arg;
 	const volatile sig_atomic_t *alarms;
 	struct feed_run run;
+	char packed[EVENT_PACK_MAX];
 };
 
 /* ---- the thread of a feed ---- */
@@ -94,6 +90,8 @@ static void fanout_deliver(struct fanout_feed *feed, size_t count)
 		size_t took = feed->ops->deliver(feed->state, feed->records + done, count - done);
 
 		done += took;
+		if (took)
+			feed_log_came(feed->log, feed->reader);
 		if (done < count)
 			fanout_tick(feed);
 		if (!took)
@@ -102,16 +100,58 @@ static void fanout_deliver(struct fanout_feed *feed, size_t count)
 	feed_lost(&feed->status, count - done);
 }
 
+/* One packed record in the feed's format. False: it does not fit into what the format has for one. */
+static bool fanout_format(struct fanout_feed *feed, const struct feed_record *rec, struct buf *line)
+{
+	const struct feed_format *format = feed->ops->format;
+
+	if (rec->kind == EVENT_KIND_COUNT) {
+		event_unpack_stats(rec->data, &feed->unpacked);
+		return format->stats(feed->format, &feed->unpacked.stats, line);
+	}
+	event_unpack(rec->data, &feed->unpacked);
+	return format->event(feed->format, &feed->unpacked.event, line);
+}
+
+/* Those of `count` that the room has place for: number of packed records. *ret_count: of formatted ones; one that does
+ * not fit is lost. */
+static size_t fanout_fill(struct fanout_feed *feed, const struct feed_record *packed, size_t count, size_t *ret_count)
+{
+	size_t max = feed->ops->format->max, used = 0, done = 0, n = 0;
+
+	for (; done < count && sizeof(feed->room) - used >= max; done++) {
+		struct buf line = { .data = feed->room + used, .size = max };
+
+		if (!fanout_format(feed, &packed[done], &line)) {
+			feed_lost(&feed->status, 1);
+			continue;
+		}
+		feed->records[n] = packed[done];
+		feed->records[n].data = line.data;
+		feed->records[n++].size = (uint32_t)line.len;
+		used += line.len;
+	}
+	*ret_count = n;
+	return done;
+}
+
+static void fanout_pass(struct fanout_feed *feed, size_t count)
+{
+	for (size_t done = 0, n; done < count;) {
+		done += fanout_fill(feed, feed->taken + done, count - done, &n);
+		fanout_deliver(feed, n);
+	}
+}
+
 static void *fanout_main(void *arg)
 {
 	struct fanout_feed *feed = arg;
 	int n;
 
 	pthread_setname_np(pthread_self(), "porttrace-sink");
-	while ((n = feed_log_take(feed->format->log, feed->reader, feed->room, sizeof(feed->room), feed->records,
+	while ((n = feed_log_take(feed->log, feed->reader, feed->packed, sizeof(feed->packed), feed->taken,
 				  FANOUT_RECORDS, FEED_TICK_MS)) >= 0) {
-		if (n)
-			fanout_deliver(feed, (size_t)n);
+		fanout_pass(feed, (size_t)n);
 		fanout_tick(feed);
 	}
 	if (feed->ops->finish)
@@ -121,25 +161,15 @@ static void *fanout_main(void *arg)
 
 /* ---- opening ---- */
 
-static int fanout_format(struct fanout *f, const struct feed_format *format, struct fanout_format **ret)
+static int fanout_open_format(struct fanout_feed *feed, const struct feed_run *run)
 {
-	struct fanout_format *ff = f->formats;
-	size_t usual = format->usual ? format->usual : FEED_LOG_RECORD_BYTES;
-	int r;
+	const struct feed_format *format = feed->ops->format;
 
-	while (ff < f->formats + f->format_count && ff->format != format)
-		ff++;
-	*ret = ff;
-	if (ff < f->formats + f->format_count)
-		return 0;
-	*ff = (struct fanout_format){ .format = format };
-	ff->state = calloc(1, format->state_size);
-	ff->line = malloc(format->max);
-	r = ff->state && ff->line ? feed_log_new(f->queue, usual, &ff->log) : -ENOMEM;
-	if (r == 0)
-		format->init(ff->state, &f->run);
-	f->format_count++;
-	return r;
+	feed->format = calloc(1, format->state_size);
+	if (!feed->format)
+		return -ENOMEM;
+	format->init(feed->format, run);
+	return 0;
 }
 
 static int fanout_unknown(const struct feed_uri *uri, char *err)
@@ -179,9 +209,10 @@ static int fanout_open_feed(struct fanout *f, struct fanout_feed *feed, char *er
 	feed->ops = feed_find(feed->uri.scheme);
 	if (!feed->ops)
 		return fanout_unknown(&feed->uri, err);
-	r = fanout_format(f, feed->ops->format, &feed->format);
+	feed->log = f->log;
+	r = fanout_open_format(feed, &f->run);
 	if (r == 0)
-		r = feed->reader = feed_log_join(feed->format->log);
+		r = feed->reader = feed_log_join(f->log);
 	if (r >= 0)
 		r = feed->ops->open(&opts, &feed->state, err);
 	return r < 0 ? r : fanout_check_params(&feed->uri, err);
@@ -231,7 +262,7 @@ int fanout_open(const struct fanout_options *opts, struct fanout **ret, char *er
 	int r = f ? 0 : -ENOMEM;
 
 	if (f) {
-		f->queue = opts->queue ? opts->queue : FANOUT_QUEUE;
+		r = feed_log_new(opts->queue ? opts->queue : FANOUT_QUEUE, EVENT_PACK_USUAL, &f->log);
 		f->block = opts->block;
 		f->alarms = opts->alarms;
 		f->is_pressed = opts->is_pressed;
@@ -261,30 +292,27 @@ int fanout_open(const struct fanout_options *opts, struct fanout **ret, char *er
  * What is read from the ring at once may be more than a queue holds: the reader waits for a sink that keeps coming as
  * long as the ring has room; with block for any sink, whatever the ring has.
  */
-static void fanout_append(struct fanout *f, struct fanout_format *ff, const struct feed_record *rec)
+static void fanout_append(struct fanout *f, const struct feed_record *rec)
 {
 	bool waits = true;
 
-	while (waits && !feed_log_append(ff->log, rec, f->block ? UINT_MAX : FEED_TICK_MS)) {
-		feed_log_wait(ff->log, FANOUT_PAUSE_MS);
+	while (waits && !feed_log_append(f->log, rec, f->block ? UINT_MAX : FEED_TICK_MS)) {
+		feed_log_wait(f->log, FANOUT_PAUSE_MS);
 		waits = (!f->is_pressed(f->pressed_arg) || f->block) && *f->alarms < FANOUT_PATIENCE_S;
 	}
 	if (!waits)
-		feed_log_append(ff->log, rec, 0);
+		feed_log_append(f->log, rec, 0);
 }
 
-/* In each format: an event, or statistics. One that does not fit is lost by all, and counted. */
+/* One that does not fit is lost by all, and counted. */
 static void fanout_put(struct fanout *f, struct feed_record *rec, const struct event *ev, const struct stats *st)
 {
-	for (size_t i = 0; i < f->format_count; i++) {
-		struct fanout_format *ff = &f->formats[i];
-		struct buf line = { .data = ff->line, .size = ff->format->max };
-		bool fits = ev ? ff->format->event(ff->state, ev, &line) : ff->format->stats(ff->state, st, &line);
+	struct buf b = { .data = f->packed, .size = sizeof(f->packed) };
+	bool fits = st ? event_pack_stats(st, &b) : event_pack(ev, clock_now_ns(CLOCK_REALTIME), &b);
 
-		rec->data = ff->line;
-		rec->size = fits ? (uint32_t)line.len : UINT32_MAX;
-		fanout_append(f, ff, rec);
-	}
+	rec->data = f->packed;
+	rec->size = fits ? (uint32_t)b.len : UINT32_MAX;
+	fanout_append(f, rec);
 }
 
 void fanout_event(struct fanout *f, const struct event *ev)
@@ -308,8 +336,7 @@ void fanout_stats(struct fanout *f, const struct stats *st)
 
 void fanout_flush(struct fanout *f)
 {
-	for (size_t i = 0; i < f->format_count; i++)
-		feed_log_wake(f->formats[i].log);
+	feed_log_wake(f->log);
 }
 
 void fanout_reopen(struct fanout *f)
@@ -342,9 +369,8 @@ void fanout_finish(struct fanout *f, uint64_t deadline_ns)
 {
 	for (size_t i = 0; i < f->feed_count; i++)
 		atomic_store(&f->feeds[i]->deadline_ns, deadline_ns);
-	for (size_t i = 0; i < f->format_count; i++)
-		if (f->formats[i].log)
-			feed_log_end(f->formats[i].log);
+	if (f->log)
+		feed_log_end(f->log);
 	for (size_t i = 0; i < f->feed_count; i++)
 		fanout_join(f->feeds[i], deadline_ns);
 }
@@ -365,13 +391,10 @@ void fanout_close(struct fanout *f)
 		if (f->feeds[i]->ops)
 			f->feeds[i]->ops->close(f->feeds[i]->state);
 		pthread_mutex_destroy(&f->feeds[i]->status.lock);
+		free(f->feeds[i]->format);
 		free(f->feeds[i]);
 	}
-	for (size_t i = 0; i < f->format_count; i++) {
-		feed_log_free(f->formats[i].log);
-		free(f->formats[i].state);
-		free(f->formats[i].line);
-	}
+	feed_log_free(f->log);
 	free(f);
 }
 
@@ -384,7 +407,7 @@ static void fanout_account(struct fanout_feed *feed, struct stats_sink *ret)
 	uint64_t taken;
 
 	memcpy(ret->name, feed->name, sizeof(ret->name));
-	feed_log_count(feed->format->log, feed->reader, &ret->waiting, &taken, &ret->lost_queue);
+	feed_log_count(feed->log, feed->reader, &ret->waiting, &taken, &ret->lost_queue);
 	ret->lost_sink = atomic_load(&feed->status.lost);
 	ret->delivered = atomic_load(&feed->status.delivered);
 	if (!over) {

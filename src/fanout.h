@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* All feeds of a run (--sink): each event is formatted once a format, queued, and delivered by a thread a feed. */
+/* All feeds of a run (--sink): each event is queued once, and formatted and delivered by a thread a feed. */
 #ifndef PORTTRACE_FANOUT_H
 #define PORTTRACE_FANOUT_H
 

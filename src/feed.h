@@ -3,8 +3,8 @@
  * A feed is a sink that is given with --sink: it gets lines through a queue, on a thread of its own, so that it hurts
  * nobody, whatever becomes of its other end. One file a feed in feed/, one row in the registry (feed.c).
  *
- *     reader of the ring: event -> format -> feed_log (the queue)
- *     thread of the feed:                    feed_log -> deliver -> tick
+ *     reader of the ring: event -> event_pack -> feed_log (the queue of all)
+ *     thread of the feed:                        feed_log -> event_unpack -> format -> deliver -> tick
  *
  * A feed counts each record once: as delivered, when the other end has it as far as its protocol can tell, or as lost.
  */
@@ -33,12 +33,11 @@ struct feed_run {
 	const char *boot; /* "" = not known */
 };
 
-/* ---- formats: what the queue holds; written on the reader's thread, so neither slow nor waiting ---- */
+/* ---- formats: what a feed delivers; written on its thread ---- */
 
 struct feed_format {
 	size_t state_size;
 	size_t max; /* bytes of the longest record */
-	size_t usual; /* bytes of a usual one; 0 = FEED_LOG_RECORD_BYTES */
 	void (*init)(void *state, const struct feed_run *run);
 	/* Appends one record. False: it does not fit into `max` bytes. */
 	bool (*event)(void *state, const struct event *ev, struct buf *out);

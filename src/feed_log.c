@@ -261,6 +261,13 @@ int feed_log_take(struct feed_log *log, int reader, char *room, size_t size, str
 	return n || !over ? (int)n : -ENODATA;
 }
 
+void feed_log_came(struct feed_log *log, int reader)
+{
+	pthread_mutex_lock(&log->lock);
+	log->readers[reader].came_ns = clock_now_ns(CLOCK_MONOTONIC);
+	pthread_mutex_unlock(&log->lock);
+}
+
 void feed_log_count(struct feed_log *log, int reader, uint64_t *ret_waiting, uint64_t *ret_taken, uint64_t *ret_lost)
 {
 	const struct feed_log_reader *r = &log->readers[reader];

@@ -18,7 +18,7 @@ struct feed_record {
 	uint8_t kind; /* enum event_kind; EVENT_KIND_COUNT = what the run tells of itself */
 	bool failed; /* an event that failed */
 	uint32_t size; /* bytes of data */
-	const char *data; /* as the sink's format made it; not NUL terminated */
+	const char *data; /* as the sink's format made it, in the log as event_pack() did; not NUL terminated */
 };
 
 #define FEED_LOG_READERS_MAX 16
@@ -26,7 +26,6 @@ struct feed_record {
 struct feed_log;
 
 /* Room for `records` records of `bytes` each. 0 or -ENOMEM. */
-#define FEED_LOG_RECORD_BYTES 1024 /* of a usual one, as JSON Lines */
 int feed_log_new(size_t records, size_t bytes, struct feed_log **ret);
 void feed_log_free(struct feed_log *log); /* when no thread uses it any more; accepts NULL */
 
@@ -53,6 +52,9 @@ void feed_log_end(struct feed_log *log);
  */
 int feed_log_take(struct feed_log *log, int reader, char *room, size_t size, struct feed_record *ret, size_t max,
 		  unsigned int ms);
+
+/* `reader` is at work on what it took: it counts as having come for more. */
+void feed_log_came(struct feed_log *log, int reader);
 
 /* Of `reader`, since the start: records that wait for it, that it took, that it lost. */
 void feed_log_count(struct feed_log *log, int reader, uint64_t *ret_waiting, uint64_t *ret_taken, uint64_t *ret_lost);

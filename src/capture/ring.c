@@ -1,61 +1,44 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* The live ring buffer. ring_buffer__poll() would wait for wake-ups that are never sent: consume it instead. */
-#include "capture.h"
+/* The live ring buffer (../ring.c), and what tells when the kernel wakes its reader. */
+#include "../capture.h"
 
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
+#include "../cleanup.h"
+#include "../ring.h"
+
 struct capture {
-	struct ring_buffer *ring;
-	unsigned long *read_to, *written_to; /* bytes: the first two pages of the map (kernel/bpf/ringbuf.c) */
-	unsigned long half; /* bytes */
+	struct ring *ring;
+	/* The ring's own fd is readable whenever something is in it, an epoll of it only once we were woken. */
+	int epoll_fd;
+	size_t pressed; /* bytes that wait are too many */
 	capture_fn fn;
 	void *arg;
-	unsigned long until; /* the position at which this read ends */
-	int count; /* records of this read */
 };
 
-/* Ends the read with the first record that came after it began. */
-static int capture_record(void *arg, void *data, size_t size)
+static int capture_open_epoll(int ring_fd)
 {
-	struct capture *cap = arg;
-	int r = cap->fn(cap->arg, data, size);
+	struct epoll_event wanted = { .events = EPOLLIN };
+	_close_ int fd = epoll_create1(EPOLL_CLOEXEC);
 
-	cap->count++;
-	if (r < 0)
-		return r;
-	return (long)(*(volatile unsigned long *)cap->read_to - cap->until) >= 0 ? -EAGAIN : 0;
+	if (fd < 0 || epoll_ctl(fd, EPOLL_CTL_ADD, ring_fd, &wanted))
+		return -errno;
+	return TAKE_FD(fd);
 }
 
-static unsigned long *capture_map(int ring_fd, off_t page)
-{
-	long size = sysconf(_SC_PAGESIZE);
-	void *p = mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, ring_fd, page * size);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
-static void capture_unmap(unsigned long *page)
-{
-	if (page)
-		munmap(page, (size_t)sysconf(_SC_PAGESIZE));
-}
-
-static int capture_map_positions(struct capture *cap, int ring_fd)
+static int capture_map(struct capture *cap, int ring_fd)
 {
 	struct bpf_map_info info = { 0 };
 	uint32_t size = sizeof(info);
 
 	if (bpf_obj_get_info_by_fd(ring_fd, &info, &size))
 		return -errno;
-	cap->half = info.max_entries / 2;
-	cap->read_to = capture_map(ring_fd, 0);
-	cap->written_to = cap->read_to ? capture_map(ring_fd, 1) : NULL;
-	return cap->written_to ? 0 : -errno;
+	cap->pressed = info.max_entries / 4 * 3;
+	return ring_open(ring_fd, info.max_entries, &cap->ring);
 }
 
 int capture_open_ring(int ring_fd, capture_fn fn, void *arg, struct capture **ret)
@@ -67,8 +50,9 @@ int capture_open_ring(int ring_fd, capture_fn fn, void *arg, struct capture **re
 		return -ENOMEM;
 	cap->fn = fn;
 	cap->arg = arg;
-	cap->ring = ring_buffer__new(ring_fd, capture_record, cap, NULL);
-	r = cap->ring ? capture_map_positions(cap, ring_fd) : -errno;
+	r = cap->epoll_fd = capture_open_epoll(ring_fd);
+	if (r >= 0)
+		r = capture_map(cap, ring_fd);
 	if (r < 0)
 		capture_close(cap);
 	else
@@ -78,31 +62,25 @@ int capture_open_ring(int ring_fd, capture_fn fn, void *arg, struct capture **re
 
 int capture_fd(const struct capture *cap)
 {
-	return ring_buffer__epoll_fd(cap->ring);
+	return cap->epoll_fd;
 }
 
 int capture_read(struct capture *cap)
 {
-	int r;
-
-	cap->count = 0;
-	cap->until = __atomic_load_n(cap->written_to, __ATOMIC_ACQUIRE);
-	r = ring_buffer__consume(cap->ring);
-	return r < 0 && r != -EAGAIN ? r : cap->count;
+	return ring_read(cap->ring, cap->fn, cap->arg);
 }
 
 bool capture_is_pressed(const struct capture *cap)
 {
-	return __atomic_load_n(cap->written_to, __ATOMIC_ACQUIRE) - __atomic_load_n(cap->read_to, __ATOMIC_ACQUIRE) >
-	       cap->half;
+	return ring_waiting(cap->ring) > cap->pressed;
 }
 
 void capture_close(struct capture *cap)
 {
 	if (!cap)
 		return;
-	capture_unmap(cap->read_to);
-	capture_unmap(cap->written_to);
-	ring_buffer__free(cap->ring);
+	ring_close(cap->ring);
+	if (cap->epoll_fd >= 0)
+		close(cap->epoll_fd);
 	free(cap);
 }

@@ -66,6 +66,7 @@ struct trace {
 	uint64_t end_ns; /* CLOCK_MONOTONIC; 0 = no limit */
 	uint64_t settled_ns; /* CLOCK_MONOTONIC */
 	uint64_t stopped_ns; /* CLOCK_MONOTONIC: the end of the run */
+	int ring_error; /* -errno: no more can be read */
 	uint64_t watch_ns; /* CLOCK_MONOTONIC: of the next look of whoever watches */
 };
 
@@ -378,7 +379,7 @@ static bool trace_is_over(struct trace *tr)
 		trace_child_ended = 0;
 		child_reap(&tr->child);
 	}
-	if (trace_stop || tr->pipeline.output_error || trace_record_has_failed(&tr->record))
+	if (trace_stop || tr->pipeline.output_error || tr->ring_error || trace_record_has_failed(&tr->record))
 		return true;
 	if (tr->child.pid && (tr->child.all_ended || (tr->child.ended && trace_interrupted)))
 		return true;
@@ -537,6 +538,7 @@ static int trace_batch(struct trace *tr)
 		attach_settle(&tr->attach);
 	}
 	n = capture_read(tr->capture);
+	tr->ring_error = n < 0 && n != -ENOMEM ? n : 0; /* without memory for a moment it waits; losses are counted */
 	if (tr->history)
 		history_note_read(tr->history, begin_ns);
 	pipeline_tell_storms(&tr->pipeline, begin_ns);
@@ -599,6 +601,16 @@ static void trace_loop(struct trace *tr)
 	}
 }
 
+/* What lies in a ring that cannot be read any more is lost. */
+static void trace_count_unread(struct trace *tr)
+{
+	struct attach_loss loss;
+	uint64_t records = pipeline_records(&tr->pipeline);
+
+	if (tr->ring_error && attach_read_loss(&tr->attach, &loss) == 0 && loss.counters.submitted > records)
+		tr->pipeline.damaged += loss.counters.submitted - records;
+}
+
 /* The rest of the ring, after the last hook has gone silent: then the counters and the ring tell of the same events.
  * An output that takes nothing gets a second: then a signal interrupts the write. */
 static void trace_drain(struct trace *tr)
@@ -616,6 +628,7 @@ static void trace_drain(struct trace *tr)
 			break;
 		usleep(1000);
 	}
+	trace_count_unread(tr);
 	pipeline_tell_storms(&tr->pipeline, UINT64_MAX);
 	if (tr->sinks.every_ns)
 		trace_tell_stats(tr);
@@ -654,6 +667,15 @@ static int trace_fail(const struct trace *tr, int error, const char *text)
 static int trace_fail_output(int error)
 {
 	fprintf(stderr, "porttrace: cannot write the output: %s\n", strerror(-error));
+	return EXIT_STATUS_FAILED;
+}
+
+static int trace_fail_ring(int error)
+{
+	fprintf(stderr, "porttrace: cannot read the ring buffer: %s\n",
+		error == -EBUSY	    ? "somebody else reads it, too" :
+		error == -EBADMSG ? "it holds what is no record" :
+				      strerror(-error));
 	return EXIT_STATUS_FAILED;
 }
 
@@ -745,6 +767,8 @@ static int trace_finish(struct trace *tr)
 		trace_close_line(tr);
 	if (tr->opts.verbose)
 		trace_tell_tables(tr);
+	if (tr->ring_error)
+		return trace_fail_ring(tr->ring_error);
 	if (error && error != -EPIPE && error != -EINTR)
 		return trace_fail_output(error);
 	if (trace_record_has_failed(&tr->record))

@@ -31,8 +31,9 @@ static const char *const kafka_defaults[][2] = {
 	{ "enable.idempotence", "true" }, /* so acks=all, and the order is kept */
 	{ "linger.ms", "100" },
 	{ "compression.codec", "lz4" },
-	{ "queue.buffering.max.messages", "4096" },
-	{ "queue.buffering.max.kbytes", "4096" },
+	{ "batch.num.messages", "256" }, /* goes out at once, lest the queue be full before linger.ms has passed */
+	{ "queue.buffering.max.messages", "1024" },
+	{ "queue.buffering.max.kbytes", "1024" },
 	{ "message.timeout.ms", "30000" },
 	{ "reconnect.backoff.max.ms", "2000" },
 	{ "socket.keepalive.enable", "true" },

@@ -16,7 +16,6 @@
 #include "../visible.h"
 
 #define OTLP_RECORD_MAX 8192
-#define OTLP_RECORD_USUAL 2048
 #define OTLP_BODY_MAX 768
 #define OTLP_DETAIL_MAX 2048
 
@@ -383,12 +382,13 @@ static void otlp_body(struct buf *b, const struct event *ev)
 	json_text(b, text, sizeof(text));
 }
 
-static void otlp_begin(struct buf *b, uint64_t time_ns, enum otlp_severity severity, const char *name, const char *kind)
+static void otlp_begin(struct buf *b, uint64_t time_ns, uint64_t observed_ns, enum otlp_severity severity,
+		       const char *name, const char *kind)
 {
 	buf_lit(b, "{\"timeUnixNano\":\"");
 	buf_u64(b, time_ns);
 	buf_lit(b, "\",\"observedTimeUnixNano\":\"");
-	buf_u64(b, clock_now_ns(CLOCK_REALTIME));
+	buf_u64(b, observed_ns ? observed_ns : clock_now_ns(CLOCK_REALTIME));
 	buf_str(b, severity == OTLP_WARN ? "\",\"severityNumber\":13,\"severityText\":\"WARN\",\"eventName\":\"" :
 					   "\",\"severityNumber\":9,\"severityText\":\"INFO\",\"eventName\":\"");
 	buf_str(b, name);
@@ -400,7 +400,8 @@ static void otlp_record(struct buf *b, const struct event *ev, enum otlp_detail 
 {
 	bool first = true;
 
-	otlp_begin(b, ev->time_ns, ev->outcome == OUTCOME_FAILURE ? OTLP_WARN : OTLP_INFO, "porttrace.socket.",
+	otlp_begin(b, ev->time_ns, ev->observed_ns, ev->outcome == OUTCOME_FAILURE ? OTLP_WARN : OTLP_INFO,
+		   "porttrace.socket.",
 		   event_kind_names[ev->kind]);
 	otlp_body(b, ev);
 	buf_lit(b, "},\"attributes\":[");
@@ -450,7 +451,7 @@ static void otlp_stats(struct buf *b, const struct stats *st, size_t sinks)
 {
 	bool first = true;
 
-	otlp_begin(b, st->time_ns, OTLP_INFO, "porttrace.stats", "");
+	otlp_begin(b, st->time_ns, st->time_ns, OTLP_INFO, "porttrace.stats", "");
 	buf_char(b, '"');
 	buf_u64(b, st->emitted);
 	buf_lit(b, " events shown, ");
@@ -510,7 +511,6 @@ static bool otlp_format_stats(void *state, const struct stats *st, struct buf *o
 const struct feed_format feed_otlp_records = {
 	.state_size = 1,
 	.max = OTLP_RECORD_MAX,
-	.usual = OTLP_RECORD_USUAL,
 	.init = otlp_format_init,
 	.event = otlp_format_event,
 	.stats = otlp_format_stats,

@@ -14,9 +14,11 @@
 
 #include "feed.h"
 
+#define RECORD_BYTES 1024
+
 static bool append(struct feed_log *log, uint64_t sequence, uint32_t size, unsigned int came_ms)
 {
-	static char data[2 * FEED_LOG_RECORD_BYTES];
+	static char data[2 * RECORD_BYTES];
 	struct feed_record rec = { .sequence = sequence, .size = size, .data = data };
 
 	memset(data, (int)('a' + sequence % 26), size);
@@ -26,7 +28,7 @@ static bool append(struct feed_log *log, uint64_t sequence, uint32_t size, unsig
 /* Takes records, and checks that each holds what was appended under its number. The first's number, 0 = none. */
 static uint64_t take(struct feed_log *log, int reader, size_t want)
 {
-	static char room[64 * FEED_LOG_RECORD_BYTES];
+	static char room[64 * RECORD_BYTES];
 	struct feed_record recs[64];
 	int n = feed_log_take(log, reader, room, sizeof(room), recs, want, 0);
 
@@ -56,11 +58,11 @@ static void test_slow_reader_loses_the_oldest(void **state)
 	int fast, slow;
 
 	(void)state;
-	assert_int_equal(feed_log_new(10, FEED_LOG_RECORD_BYTES, &log), 0);
+	assert_int_equal(feed_log_new(10, RECORD_BYTES, &log), 0);
 	fast = feed_log_join(log);
 	slow = feed_log_join(log);
 	for (uint64_t i = 1; i <= 100; i++) {
-		assert_true(append(log, i, (uint32_t)(i * 37 % FEED_LOG_RECORD_BYTES), 0));
+		assert_true(append(log, i, (uint32_t)(i * 37 % RECORD_BYTES), 0));
 		assert_int_equal(take(log, fast, 1), i);
 	}
 	check(log, fast, 0, 100, 0);
@@ -80,10 +82,10 @@ static void test_long_records(void **state)
 	int reader;
 
 	(void)state;
-	assert_int_equal(feed_log_new(4, FEED_LOG_RECORD_BYTES, &log), 0);
+	assert_int_equal(feed_log_new(4, RECORD_BYTES, &log), 0);
 	reader = feed_log_join(log);
 	for (uint64_t i = 1; i <= 4; i++)
-		append(log, i, 2 * FEED_LOG_RECORD_BYTES, 0);
+		append(log, i, 2 * RECORD_BYTES, 0);
 	check(log, reader, 2, 0, 2);
 	assert_int_equal(take(log, reader, 2), 3);
 	assert_true(feed_log_append(log, &giant, UINT_MAX));
@@ -100,7 +102,7 @@ static void test_a_reader_that_keeps_coming_is_not_hurt(void **state)
 	int reader;
 
 	(void)state;
-	assert_int_equal(feed_log_new(2, FEED_LOG_RECORD_BYTES, &log), 0);
+	assert_int_equal(feed_log_new(2, RECORD_BYTES, &log), 0);
 	reader = feed_log_join(log);
 	assert_true(append(log, 1, 10, 60000));
 	assert_true(append(log, 2, 10, 60000));
@@ -147,7 +149,7 @@ static void test_threads(void **state)
 	void *ret;
 
 	(void)state;
-	assert_int_equal(feed_log_new(1000, FEED_LOG_RECORD_BYTES, &log), 0);
+	assert_int_equal(feed_log_new(1000, RECORD_BYTES, &log), 0);
 	assert_int_equal(feed_log_join(log), 0);
 	assert_int_equal(pthread_create(&thread, NULL, reading, log), 0);
 	for (uint64_t i = 1; i <= MANY; i++) {
