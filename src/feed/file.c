@@ -1,26 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * --sink file:/path[?rotate=BYTES&keep=N]: JSON Lines, appended. Opened anew at SIGHUP and when the path leads to
- * another file than ours, so that logrotate(8) may rename it; never written through a symbolic link.
+ * another file than ours, so that logrotate(8) may rename it; never written through a symbolic link. A regular file has
+ * whole lines even when we are killed (whole.h).
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../parse.h"
 #include "writer.h"
 
-#define FILE_STEP (64 * 1024)
+#define FILE_STEP WHOLE_ROOM
 #define FILE_KEEP 5
 #define FILE_TAIL 8192 /* more than a line */
+#define FILE_LEFT_MS 1000 /* to wait for who else writes it */
+#define FILE_NAP_MS 10
 #define FILE_LINE_BEGIN "{\"@timestamp\":"
 
 struct file_feed {
 	struct feed_writer writer;
+	struct whole whole;
 	struct feed_status *status;
 	char path[STATS_NAME_SIZE];
 	uint64_t rotate_bytes; /* 0 = never */
@@ -32,20 +38,50 @@ struct file_feed {
 
 /* ---- opening ---- */
 
-/* What a killed porttrace left of a line is taken away; a foreign line without an end gets one. 0 or -errno. */
-static int file_mend_end(int fd, off_t size)
+/* Bytes that are read, or -errno; *ret_begin is where in them the last line begins, all if it has its end. */
+static ssize_t file_read_end(int fd, off_t size, char tail[FILE_TAIL], size_t *ret_begin)
 {
-	char tail[FILE_TAIL];
-	size_t want = size < (off_t)sizeof(tail) ? (size_t)size : sizeof(tail), begin;
+	size_t want = size < FILE_TAIL ? (size_t)size : FILE_TAIL, begin;
 	ssize_t n = pread(fd, tail, want, size - (off_t)want);
 
-	if (n <= 0 || tail[n - 1] == '\n')
-		return n < 0 ? -errno : 0;
-	for (begin = (size_t)n; begin && tail[begin - 1] != '\n'; begin--)
+	for (begin = n > 0 ? (size_t)n : 0; begin && tail[begin - 1] != '\n'; begin--)
 		;
+	*ret_begin = begin;
+	return n < 0 ? -errno : n;
+}
+
+/* True: nobody else who writes it has it open. The helper of a porttrace that was killed ends its line at once. */
+static bool file_is_left(int fd)
+{
+	struct timespec nap = { 0, FILE_NAP_MS * 1000000L };
+
+	for (int i = 0; i < FILE_LEFT_MS / FILE_NAP_MS; i++) {
+		if (!flock(fd, LOCK_EX | LOCK_NB) || errno != EWOULDBLOCK)
+			return true;
+		nanosleep(&nap, NULL);
+	}
+	return false;
+}
+
+/*
+ * What a killed porttrace left of a line is taken away; a foreign line without an end gets one. One that another
+ * porttrace is about to end is left to it: all hold a lock (flock) on what they write. 0 or -errno.
+ */
+static int file_mend_end(int fd)
+{
+	char tail[FILE_TAIL];
+	size_t begin;
+	struct stat st;
+	ssize_t n = fstat(fd, &st) ? -errno : file_read_end(fd, st.st_size, tail, &begin);
+
+	if (n <= 0 || begin == (size_t)n || !file_is_left(fd))
+		return n < 0 ? (int)n : 0;
+	n = fstat(fd, &st) ? -errno : file_read_end(fd, st.st_size, tail, &begin);
+	if (n <= 0 || begin == (size_t)n)
+		return n < 0 ? (int)n : 0;
 	if ((size_t)n - begin > strlen(FILE_LINE_BEGIN) &&
 	    !memcmp(tail + begin, FILE_LINE_BEGIN, strlen(FILE_LINE_BEGIN)))
-		return ftruncate(fd, size - n + (off_t)begin) ? -errno : 0;
+		return ftruncate(fd, st.st_size - n + (off_t)begin) ? -errno : 0;
 	return write(fd, "\n", 1) == 1 ? 0 : -errno;
 }
 
@@ -68,6 +104,7 @@ static void file_leave(struct file_feed *f)
 	    ftruncate(f->writer.fd, st.st_size - (off_t)f->writer.rest_done))
 		feed_trouble_errno(f->status, "cannot end a line", errno);
 	feed_writer_give_up(&f->writer, f->status);
+	whole_use(&f->whole, -1);
 	close(f->writer.fd);
 	f->writer.fd = -1;
 }
@@ -85,7 +122,7 @@ static int file_enter(struct file_feed *f)
 	if (fstat(fd, &st))
 		r = -errno;
 	else if (S_ISREG(st.st_mode))
-		r = file_mend_end(fd, st.st_size);
+		r = file_mend_end(fd);
 	if (r < 0 || fstat(fd, &st)) {
 		close(fd);
 		return r < 0 ? r : -EIO;
@@ -93,9 +130,12 @@ static int file_enter(struct file_feed *f)
 	f->dev = st.st_dev;
 	f->ino = st.st_ino;
 	f->size = S_ISREG(st.st_mode) ? st.st_size : 0;
-	f->writer.page = S_ISREG(st.st_mode) ? (size_t)sysconf(_SC_PAGESIZE) : 0;
-	f->writer.offset = (uint64_t)f->size;
+	f->writer.whole = S_ISREG(st.st_mode) ? &f->whole : NULL;
 	f->writer.fd = fd;
+	if (!f->writer.whole)
+		return 0;
+	flock(fd, LOCK_SH | LOCK_NB);
+	whole_use(&f->whole, fd);
 	return 0;
 }
 
@@ -130,6 +170,18 @@ static int file_options(struct file_feed *f, const struct feed_options *opts, ch
 	return r == 0 && f->keep > 999 ? -ERANGE : r;
 }
 
+static void file_close(void *state)
+{
+	struct file_feed *f = state;
+
+	if (!f)
+		return;
+	file_leave(f);
+	whole_close(&f->whole);
+	feed_writer_free(&f->writer);
+	free(f);
+}
+
 static int file_open(const struct feed_options *opts, void **ret_state, char *err)
 {
 	struct file_feed *f = calloc(1, sizeof(*f));
@@ -137,8 +189,10 @@ static int file_open(const struct feed_options *opts, void **ret_state, char *er
 
 	if (r == 0) {
 		feed_writer_init(&f->writer, -1, FILE_STEP);
-		r = file_options(f, opts, err);
+		r = whole_open(&f->whole);
 	}
+	if (r == 0)
+		r = file_options(f, opts, err);
 	if (r == 0) {
 		r = file_enter(f);
 		if (r == -ENXIO)
@@ -147,7 +201,7 @@ static int file_open(const struct feed_options *opts, void **ret_state, char *er
 			snprintf(err, FEED_ERR_SIZE, "%s", r == -ELOOP ? "is a symbolic link" : strerror(-r));
 	}
 	if (r < 0)
-		free(f);
+		file_close(f);
 	else
 		*ret_state = f;
 	return r;
@@ -265,17 +319,6 @@ static void file_finish(void *state, uint64_t deadline_ns)
 	if (f->writer.fd >= 0)
 		feed_writer_end(&f->writer, f->status);
 	file_leave(f);
-}
-
-static void file_close(void *state)
-{
-	struct file_feed *f = state;
-
-	if (!f)
-		return;
-	file_leave(f);
-	feed_writer_free(&f->writer);
-	free(f);
 }
 
 const struct feed_ops feed_file = {

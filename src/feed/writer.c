@@ -53,16 +53,24 @@ void feed_writer_give_up(struct feed_writer *w, struct feed_status *status)
 	w->rest_len = 0;
 }
 
+/* Bytes, or -errno. */
+static ssize_t feed_writer_write(const struct feed_writer *w, const struct iovec *lines, int count)
+{
+	ssize_t n = w->whole ? whole_write(w->whole, lines, count) : writev(w->fd, lines, count);
+
+	return n < 0 && !w->whole ? -errno : n;
+}
+
 int feed_writer_end(struct feed_writer *w, struct feed_status *status)
 {
 	while (w->rest_len) {
+		struct iovec line = { w->rest + w->rest_done, w->rest_len - w->rest_done };
 		int r = feed_writer_wait(w->fd);
-		ssize_t n = r ? r : write(w->fd, w->rest + w->rest_done, w->rest_len - w->rest_done);
+		ssize_t n = r ? r : feed_writer_write(w, &line, 1);
 
 		if (n < 0)
-			return r ? r : -errno;
+			return (int)n;
 		w->rest_done += (size_t)n;
-		w->offset += (size_t)n;
 		if (w->rest_done < w->rest_len)
 			continue;
 		w->rest_len = 0;
@@ -71,19 +79,14 @@ int feed_writer_end(struct feed_writer *w, struct feed_status *status)
 	return 0;
 }
 
-static size_t feed_writer_step(const struct feed_writer *w)
-{
-	return w->page ? w->page - w->offset % w->page : w->step;
-}
-
 /* As many lines as one write takes: at least one. */
 static int feed_writer_gather(const struct feed_writer *w, const struct feed_record *records, size_t count,
 			      struct iovec *ret)
 {
-	size_t bytes = 0, step = feed_writer_step(w);
+	size_t bytes = 0;
 	int n = 0;
 
-	while ((size_t)n < count && n < FEED_WRITER_LINES && (!n || bytes + records[n].size <= step)) {
+	while ((size_t)n < count && n < FEED_WRITER_LINES && (!n || bytes + records[n].size <= w->step)) {
 		ret[n] = (struct iovec){ (void *)records[n].data, records[n].size };
 		bytes += records[n++].size;
 	}
@@ -120,10 +123,9 @@ size_t feed_writer_deliver(struct feed_writer *w, struct feed_status *status, co
 		*ret_error = feed_writer_wait(w->fd);
 		if (*ret_error)
 			break;
-		written = writev(w->fd, lines, n);
-		w->offset += written > 0 ? (uint64_t)written : 0;
+		written = feed_writer_write(w, lines, n);
 		if (written < 0)
-			*ret_error = -errno;
+			*ret_error = (int)written;
 		else
 			done += feed_writer_count(w, status, records + done, (size_t)written);
 		if (!*ret_error)

@@ -6,16 +6,12 @@
 #include <sys/types.h>
 
 #include "../feed.h"
+#include "whole.h"
 
 struct feed_writer {
 	int fd; /* not owned; -1 = none */
 	size_t step; /* bytes of a write at most: with PIPE_BUF none to a pipe blocks after poll() */
-	/*
-	 * Not 0: of a file, and no write goes on behind the end of a page of so many bytes, but of a line that does.
-	 * The kernel takes a page at once, and looks for SIGKILL before the next (generic_perform_write, mm/filemap.c).
-	 */
-	size_t page;
-	uint64_t offset; /* with page: where the next byte goes */
+	struct whole *whole; /* not owned; not NULL: who writes to it, as it is a regular file */
 	char *rest; /* of a line whose beginning has been written */
 	size_t rest_size, rest_done, rest_len; /* room, written, all */
 };

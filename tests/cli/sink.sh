@@ -139,7 +139,7 @@ else
 	skip sink/full-disk "no tmpfs can be mounted here"
 fi
 
-# killed in the midst of writing: now and then the line under way is torn, and the next start takes that away
+# killed in the midst of writing; what is torn all the same, the next start takes away (more: tests/sinks/killed)
 for i in 1 2 3 4 5 6; do
 	start --sink "file:$T/killed"
 	binds 4000 &

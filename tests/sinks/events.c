@@ -2,7 +2,8 @@
 /*
  * Made-up events for sinks, so that a test knows every one, also what no kernel would tell in a minute.
  *
- *   sinks-events RUN QUEUE URI...      RUN is the run's id, QUEUE the records that may wait for a sink
+ *   sinks-events RUN QUEUE URI...      RUN is the run's id, QUEUE the records that may wait for a sink, with "!" behind
+ *                                      them: and when it is full the events wait, too, so that none is lost
  *
  * reads commands from stdin and answers each with lines, of which the last is "done":
  *
@@ -104,13 +105,14 @@ int main(int argc, char **argv)
 	struct events e = { 0 };
 	struct fanout_options opts = { .uris = (const char *const *)argv + 3, .uri_count = (size_t)argc - 3,
 				       .alarms = &alarms, .is_pressed = events_is_pressed, .pressed_arg = &e };
-	char err[FEED_ERR_SIZE], line[64];
+	char err[FEED_ERR_SIZE], line[64], *end;
 	uint64_t n, rate;
 
 	if (argc < 4)
 		return 2;
 	opts.run = (struct feed_run){ .hostname = "test-host", .id = argv[1], .boot = "" };
-	opts.queue = strtoul(argv[2], NULL, 10);
+	opts.queue = strtoul(argv[2], &end, 10);
+	opts.block = *end == '!';
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (fanout_open(&opts, &e.fanout, err) < 0) {
 		fprintf(stderr, "%s\n", err);
