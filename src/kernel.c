@@ -481,8 +481,6 @@ static bool kernel_is_policy(const struct kernel *k, const struct kernel_trial *
 {
 	int second = trial->backend == BACKEND_CGROUP ? CAP_NET_ADMIN : CAP_PERFMON;
 
-	if (trial->backend == BACKEND_TRACING && kernel_older(k, 6, 10) && !kernel_can(k, CAP_SYS_ADMIN))
-		return false;
 	return (trial->error == -EPERM || trial->error == -EACCES) && kernel_may(k, CAP_BPF) &&
 	       kernel_may(k, second);
 }

@@ -433,8 +433,8 @@ static void tracing_explain(int r, char *err, size_t err_size)
 {
 	if (r == -EPERM || r == -EACCES)
 		snprintf(err, err_size,
-			 "the kernel refuses tracing programs (%s): needs root or CAP_BPF and CAP_PERFMON (before "
-			 "Linux 6.10 CAP_SYS_ADMIN), and a kernel that allows them",
+			 "the kernel refuses tracing programs (%s): needs root or CAP_BPF and CAP_PERFMON, and a "
+			 "kernel that allows them",
 			 strerror(-r));
 	else
 		snprintf(err, err_size, "the kernel does not take the tracing programs: %s", strerror(-r));
