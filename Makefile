@@ -160,6 +160,11 @@ $(BUILD)/tests/pressure-load: $(wildcard tests/pressure/*.c) $(wildcard tests/pr
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $(filter %.c,$^) -lpthread
 
+$(BUILD)/tests/daemon-receive: tests/daemon/receive.c
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $<
+
 HISTORY_PARTS := $(wildcard src/history/*.c) src/buf.c src/proc.c
 
 $(BUILD)/tests/history-make: tests/history/generate.c $(HISTORY_PARTS) $(wildcard src/history/*.h) src/history.h
@@ -212,7 +217,7 @@ $(BUILD)/tests/owners-%: tests/owners/%.c
 unit-tests: $(UNIT_TESTS)
 test-programs: $(BUILD)/porttrace $(BUILD)/tests/workload $(NARROW) $(BUILD)/tests/stress $(BUILD)/tests/process \
 	$(BUILD)/tests/random $(BUILD)/tests/cli-load $(BUILD)/tests/list-load $(BUILD)/tests/history-make \
-	$(BUILD)/tests/owners-lives $(BUILD)/tests/owners-waits $(BUILD)/tests/free \
+	$(BUILD)/tests/owners-lives $(BUILD)/tests/owners-waits $(BUILD)/tests/free $(BUILD)/tests/daemon-receive \
 	$(BUILD)/tests/pressure-load $(BUILD)/tests/sinks-events $(BUILD)/tests/replay-make $(BUILD)/tests/replay-fails.so \
 	$(BUILD)/tests/sinks-drive $(if $(filter rdkafka,$(OPTIONAL)),$(BUILD)/tests/sinks-kafka)
 

@@ -321,6 +321,15 @@ static void kernel_look_lockdown(const struct kernel *k, int arg, struct kernel_
 		   chosen ? chosen + 1 : "not readable here");
 }
 
+/* Before 5.11 maps are charged against it. */
+static bool kernel_lacks_memlock(const struct kernel *k)
+{
+	struct rlimit limit = { 0, 0 };
+
+	getrlimit(RLIMIT_MEMLOCK, &limit);
+	return kernel_older(k, 5, 11) && limit.rlim_cur != RLIM_INFINITY;
+}
+
 static void kernel_look_memlock(const struct kernel *k, int arg, struct kernel_finding *f)
 {
 	struct rlimit limit = { 0, 0 };
@@ -330,14 +339,14 @@ static void kernel_look_memlock(const struct kernel *k, int arg, struct kernel_f
 		kernel_say(f, KERNEL_OK, "not needed: this kernel does not limit BPF memory by it");
 		return;
 	}
-	getrlimit(RLIMIT_MEMLOCK, &limit);
-	if (limit.rlim_cur == RLIM_INFINITY) {
+	if (!kernel_lacks_memlock(k)) {
 		kernel_say(f, KERNEL_OK, "unlimited, as this kernel needs it");
 		return;
 	}
+	getrlimit(RLIMIT_MEMLOCK, &limit);
 	kernel_say(f, KERNEL_MISSING, "%llu KiB: too little for the buffers on this kernel",
 		   (unsigned long long)limit.rlim_cur / 1024);
-	if (geteuid()) /* root's porttrace raises it itself */
+	if (!kernel_may(k, CAP_BPF)) /* root's porttrace raises it itself */
 		kernel_mend_rights(k, f);
 	else
 		kernel_mend(f, "ulimit -l unlimited (in a unit: LimitMEMLOCK=infinity)");
@@ -486,6 +495,8 @@ static void kernel_mend_trial(const struct kernel *k, const struct kernel_trial 
 		kernel_mend(f, "none here: see kprobes");
 	else if (kprobes && trial->error == -ENOENT && !kernel_has_tracefs(at, sizeof(at)))
 		kernel_mend(f, KERNEL_MOUNT_TRACEFS);
+	else if (trial->error == -EPERM && kernel_may(k, CAP_BPF) && kernel_lacks_memlock(k))
+		kernel_mend(f, "see memory lock limit");
 	else if (kernel_is_policy(k, trial))
 		kernel_mend(
 			f, "none from here: all rights are held, and the kernel's own policy (or a "

@@ -24,6 +24,7 @@
 #include "../json_lines.h"
 #include "../netns.h"
 #include "../pipeline.h"
+#include "../rights.h"
 #include "../version.h"
 #include "daemon_rights.h"
 #include "help.h"
@@ -655,7 +656,7 @@ static int trace_fail(const struct trace *tr, int error, const char *text)
 {
 	if (tr->opts.watch)
 		return cmd_exit_status(error);
-	if ((error == -EPERM || error == -EACCES) && geteuid() != 0)
+	if ((error == -EPERM || error == -EACCES) && geteuid() != 0 && !(rights_held() & RIGHTS_BIT(CAP_BPF)))
 		fprintf(stderr, "porttrace: not permitted: tracing needs root (or CAP_BPF with CAP_PERFMON). "
 				"Run: sudo porttrace ...\n");
 	else

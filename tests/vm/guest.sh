@@ -55,6 +55,13 @@ cli()
 	done >"/results/$1/log" 2>&1
 }
 
+# The daemon: rights, sinks, metrics, history, signals.
+daemon()
+{
+	timeout 900 bash /test/daemon/guest "/results/$1" >"/tmp/$1.log" 2>&1 || echo "ended with $?" >>"/tmp/$1.log"
+	cp "/tmp/$1.log" "/results/$1/log"
+}
+
 # What is shown live and what its recording shows, with the tracing backend.
 replay()
 {
