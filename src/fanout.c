@@ -15,7 +15,7 @@
 #define FANOUT_PACKED (16 * 1024) /* bytes that a feed takes from its queue at once */
 #define FANOUT_ROOM (32 * 1024) /* bytes that it is given to deliver at once */
 #define FANOUT_RECORDS 64
-#define FANOUT_PATIENCE_S 2 /* of a blocked reader, after the end of the run: what it has can reach other sinks */
+#define FANOUT_PATIENCE_S 2 /* after the end of the run, for sinks that hang; for those that come one more */
 #define FANOUT_PAUSE_MS 10
 #define FANOUT_STACK (256 * 1024)
 
@@ -290,18 +290,18 @@ int fanout_open(const struct fanout_options *opts, struct fanout **ret, char *er
 
 /*
  * What is read from the ring at once may be more than a queue holds: the reader waits for a sink that keeps coming as
- * long as the ring has room; with block for any sink, whatever the ring has.
+ * long as the ring has room; with block for any sink, whatever the ring has. After the end of the run not for ever.
  */
 static void fanout_append(struct fanout *f, const struct feed_record *rec)
 {
-	bool waits = true;
+	while (*f->alarms < FANOUT_PATIENCE_S + 1 && (f->block || !f->is_pressed(f->pressed_arg))) {
+		bool hung_too = f->block && *f->alarms < FANOUT_PATIENCE_S;
 
-	while (waits && !feed_log_append(f->log, rec, f->block ? UINT_MAX : FEED_TICK_MS)) {
+		if (feed_log_append(f->log, rec, hung_too ? UINT_MAX : FEED_TICK_MS))
+			return;
 		feed_log_wait(f->log, FANOUT_PAUSE_MS);
-		waits = (!f->is_pressed(f->pressed_arg) || f->block) && *f->alarms < FANOUT_PATIENCE_S;
 	}
-	if (!waits)
-		feed_log_append(f->log, rec, 0);
+	feed_log_append(f->log, rec, 0);
 }
 
 /* One that does not fit is lost by all, and counted. */
