@@ -165,6 +165,14 @@ $(BUILD)/tests/daemon-receive: tests/daemon/receive.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $<
 
+BENCH_PROGRAMS := $(patsubst %,$(BUILD)/tests/bench-%,load measure start)
+
+# The bench's, static: a guest then needs no libraries, and the load does the same everywhere.
+$(BUILD)/tests/bench-%: tests/bench/%.c
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -O2 -g -static -Wall -Wextra -o $@ $<
+
 HISTORY_PARTS := $(wildcard src/history/*.c) src/buf.c src/proc.c
 
 $(BUILD)/tests/history-make: tests/history/generate.c $(HISTORY_PARTS) $(wildcard src/history/*.h) src/history.h
@@ -218,7 +226,7 @@ unit-tests: $(UNIT_TESTS)
 test-programs: $(BUILD)/porttrace $(BUILD)/tests/workload $(NARROW) $(BUILD)/tests/stress $(BUILD)/tests/process \
 	$(BUILD)/tests/random $(BUILD)/tests/cli-load $(BUILD)/tests/list-load $(BUILD)/tests/history-make \
 	$(BUILD)/tests/owners-lives $(BUILD)/tests/owners-waits $(BUILD)/tests/free $(BUILD)/tests/daemon-receive \
-	$(BUILD)/tests/pressure-load $(BUILD)/tests/sinks-events $(BUILD)/tests/replay-make $(BUILD)/tests/replay-fails.so \
+	$(BUILD)/tests/pressure-load $(BUILD)/tests/sinks-events $(BUILD)/tests/replay-make $(BUILD)/tests/replay-fails.so $(BENCH_PROGRAMS) \
 	$(BUILD)/tests/sinks-drive $(if $(filter rdkafka,$(OPTIONAL)),$(BUILD)/tests/sinks-kafka)
 
 # The same sources with the sanitizers, in a build folder of their own.
@@ -243,13 +251,19 @@ check-vm: test-programs
 soak: test-programs
 	$(Q)for k in $(SOAK_KERNELS); do tests/kernels/run $$k --soak || exit 1; done
 
-# What porttrace costs. Figures, no verdicts.
-bench: $(BUILD)/porttrace $(BUILD)/tests/replay-make $(BUILD)/tests/replay-copy $(BUILD)/tests/cli-load \
-	$(if $(filter rdkafka,$(OPTIONAL)),$(BUILD)/tests/sinks-kafka)
+# What porttrace costs, beside its peers: figures, no verdicts. The first part, in virtual machines, takes an hour or two
+# and writes tests/bench/results.md; BENCH="tracing loss" measures some of its groups.
+bench: $(BUILD)/porttrace $(BENCH_PROGRAMS) $(BUILD)/tests/replay-make $(BUILD)/tests/replay-copy \
+	$(BUILD)/tests/cli-load $(if $(filter rdkafka,$(OPTIONAL)),$(BUILD)/tests/sinks-kafka)
+	$(Q)tests/bench/cost $(BENCH)
 	$(Q)tests/bench/replay
 	$(need-root)
 	$(Q)tests/bench/pressure 28232 200000
 	$(Q)tests/bench/memory
+
+# In a few minutes: that the bench runs, and that porttrace costs no more than tests/bench/bounds says.
+bench-quick: $(BUILD)/porttrace $(BENCH_PROGRAMS)
+	$(Q)tests/run bench
 
 # docs/coverage.md from the results of check and check-vm that are there.
 coverage:
@@ -308,12 +322,14 @@ help:
 	@echo 'make coverage            docs/coverage.md from the results of the tests'
 	@echo 'make soak                a million sockets on each kernel: minutes (SOAK_KERNELS=6.1)'
 	@echo 'make vm-shell KERNEL=6.1 a shell in a virtual machine with that kernel'
-	@echo 'make bench               what porttrace costs: events a second from a recording; pressure at 200,000 connections; memory with all sinks'
+	@echo 'make bench               what porttrace costs: instructions beside its peers (tests/bench/results.md; an hour or two),'
+	@echo '                         events a second from a recording, pressure at 200,000 connections, memory (sudo dist/deps bench: the peers)'
+	@echo 'make bench-quick         in minutes: that the bench runs, and that porttrace costs no more than tests/bench/bounds says'
 	@echo 'make fuzz                builds $(BUILD)-fuzz/tests/fuzz/recording, for libFuzzer (tests/fuzz/run)'
 	@echo 'make asan, make lint     unit tests with sanitizers; rules of the code, warnings as errors'
 	@echo 'make install             to $$DESTDIR$$PREFIX/sbin (PREFIX=$(PREFIX)), the service to $$PREFIX/lib, its settings to $(SYSCONFDIR)'
 
-.PHONY: unit-tests test-programs asan fuzz check check-vm soak bench coverage vm-shell lint test demo deps install clean help
+.PHONY: unit-tests test-programs asan fuzz check check-vm soak bench bench-quick coverage vm-shell lint test demo deps install clean help
 
 .SECONDARY:
 .DELETE_ON_ERROR:

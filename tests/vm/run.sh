@@ -35,7 +35,8 @@ usage()
 	  --append ARGS       more kernel arguments
 	  --smp N             processors (2)
 	  --mem MIB           memory (2048)
-	  --icount            1 processor, time counted in instructions: the same on a slow machine
+	  --icount            1 processor, time counted in instructions: the same on a slow machine; idle time is
+	                      skipped, addresses are not random, and no instruction counts by the byte
 	  --accel WHAT        QEMU's accelerator: tcg,thread=single (the default: emulation, one thread for all
 	                      processors), tcg,thread=multi (a thread each; crashes now and then, see README.md), kvm
 	  --timeout SEC       stop the machine after this time (600)
@@ -263,7 +264,9 @@ qemu_arguments()
 {
 	if [[ $icount ]]; then
 		smp=1
-		args+=(-icount shift=0)
+		cpu+=,-rdrand,-rdseed,-erms,-fsrm
+		args+=(-icount shift=0,sleep=off -rtc base=2025-01-01,clock=vm)
+		append+=' nokaslr norandmaps tsc=reliable clocksource=tsc'
 	fi
 	args+=(-accel "$accel"
 		-nodefaults -no-user-config -display none -no-reboot

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * What loads cost while a tool runs, or while none does. For one processor whose clock counts instructions.
+ *
+ *   measure [-o OUT] [-e ERR] [-b PROGRAMS] [TOOL ARG...] -- LOAD [-- LOAD...]
+ *   measure -w [-o OUT] [-e ERR] TOOL ARG... -- LOAD        the tool starts the load: TOOL ARG... LOAD
+ *
+ * LOAD is one word list of tests/bench/load.c. The tool's output goes to OUT and ERR (default: nowhere). It is waited
+ * for until the machine stands still; then each load runs, and it is waited again until all that the tool still has to
+ * do is done. -b: what the kernel counted for each BPF program, by bpftool, is written to the file PROGRAMS.
+ * Prints for each load what the load printed and: tail, the machine's running time (ns) after the load, without what
+ * it does when nothing happens; idle, that in ns a second; lines, which the tool has written by then; rss and hwm
+ * (KiB). At the end "exit=STATUS lines=N", N after the tool has ended by SIGINT.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	WINDOW_MS = 500,
+	STILL_WINDOWS = 5, /* in a row: attaching sleeps for up to a quarter of a second */
+	STILL_NS = 3000000, /* less than this in a window: only timers */
+	WINDOWS_MAX = 600,
+};
+
+struct tool {
+	pid_t pid; /* 0: none */
+	const char *out, *err, *programs;
+	char **args; /* up to the first "--" */
+	int wraps;
+};
+
+static uint64_t measure_clock(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void measure_die(const char *what)
+{
+	fprintf(stderr, "measure: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+/* How long tasks have run on the first processor, in ns: the seventh number of its line. */
+static uint64_t measure_ran(void)
+{
+	FILE *f = fopen("/proc/schedstat", "r");
+	char line[512];
+	unsigned long ran = 0;
+
+	if (!f)
+		measure_die("/proc/schedstat");
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "cpu0 %*u %*u %*u %*u %*u %*u %lu", &ran) == 1)
+			break;
+	fclose(f);
+	return ran;
+}
+
+static void measure_window(void)
+{
+	struct timespec t = { .tv_nsec = WINDOW_MS * 1000000L };
+
+	nanosleep(&t, NULL);
+}
+
+/* Waits until nothing is done but by timers. False: it never is, or the tool has ended. */
+static int measure_stand_still(const struct tool *t)
+{
+	uint64_t before = measure_ran();
+	int still = 0;
+
+	for (int i = 0; i < WINDOWS_MAX && still < STILL_WINDOWS; i++) {
+		uint64_t now;
+
+		measure_window();
+		now = measure_ran();
+		still = now - before < STILL_NS ? still + 1 : 0;
+		before = now;
+		if (t->pid && waitpid(t->pid, NULL, WNOHANG) == t->pid)
+			return 0;
+	}
+	return still == STILL_WINDOWS;
+}
+
+/* ns of running in a second in which nothing happens, this program's windows included: the least of some, as a tool may
+ * still do something. */
+static uint64_t measure_idle(void)
+{
+	uint64_t least = UINT64_MAX;
+
+	for (int i = 0; i < 6; i++) {
+		uint64_t ran = measure_ran();
+
+		measure_window();
+		ran = measure_ran() - ran;
+		least = ran < least ? ran : least;
+	}
+	return least * 1000 / WINDOW_MS;
+}
+
+static uint64_t measure_lines(const char *path)
+{
+	FILE *f = path ? fopen(path, "r") : NULL;
+	uint64_t n = 0;
+	int c;
+
+	if (!f)
+		return 0;
+	while ((c = getc_unlocked(f)) != EOF)
+		n += c == '\n';
+	fclose(f);
+	return n;
+}
+
+static unsigned long measure_memory(pid_t pid, const char *field)
+{
+	char path[64], line[256];
+	unsigned long kib = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	f = pid ? fopen(path, "r") : NULL;
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, field, strlen(field)))
+			kib = strtoul(line + strlen(field), NULL, 10);
+	if (f)
+		fclose(f);
+	return kib;
+}
+
+static void measure_redirect(const char *path, int fd)
+{
+	int to = open(path ? path : "/dev/null", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+
+	if (to < 0 || dup2(to, fd) < 0)
+		_exit(127);
+}
+
+static pid_t measure_start(const struct tool *t)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		measure_die("fork");
+	if (pid)
+		return pid;
+	measure_redirect(t->out, 1);
+	measure_redirect(t->err, 2);
+	execvp(t->args[0], t->args);
+	_exit(127);
+}
+
+static uint64_t measure_tail(uint64_t idle)
+{
+	uint64_t begin = measure_clock(), first = measure_ran(), before = first, now;
+	int quiet = 0;
+
+	for (int i = 0; i < WINDOWS_MAX && quiet < 3; i++) {
+		measure_window();
+		now = measure_ran();
+		quiet = (now - before) * 1000 / WINDOW_MS < idle + idle / 2 + 400000 ? quiet + 1 : 0;
+		before = now;
+	}
+	now = (before - first) * 1000;
+	begin = (measure_clock() - begin) / 1000 * idle / 1000;
+	return now > begin ? (now - begin) / 1000 : 0;
+}
+
+/* Starts a load, and reads its line: then its cycles are over. */
+static pid_t measure_load(const struct tool *t, char **words, char *line, size_t size)
+{
+	int to_us[2];
+	pid_t pid;
+	FILE *f;
+
+	if (pipe2(to_us, O_CLOEXEC))
+		measure_die("pipe");
+	fflush(stdout);
+	pid = fork();
+	if (pid < 0)
+		measure_die("fork");
+	if (!pid) {
+		dup2(to_us[1], 1);
+		if (t->wraps)
+			measure_redirect(t->err, 2);
+		execvp(words[0], words);
+		_exit(127);
+	}
+	close(to_us[1]);
+	f = fdopen(to_us[0], "r");
+	if (!f || !fgets(line, (int)size, f))
+		snprintf(line, size, "failed\n");
+	line[strcspn(line, "\n")] = 0;
+	fclose(f);
+	return pid;
+}
+
+static void measure_one(const struct tool *t, char **words, uint64_t idle)
+{
+	char line[512];
+	pid_t pid = measure_load(t, words, line, sizeof(line));
+	uint64_t tail = measure_tail(idle);
+
+	waitpid(pid, NULL, 0);
+	printf("%s tail=%lu idle=%lu lines=%lu rss=%lu hwm=%lu\n", line, tail, idle, measure_lines(t->out),
+	       measure_memory(t->pid, "VmRSS:"), measure_memory(t->pid, "VmHWM:"));
+	fflush(stdout);
+}
+
+/* Cuts the words at "--": returns those after it, or NULL. */
+static char **measure_cut(char **words)
+{
+	for (; *words; words++)
+		if (!strcmp(*words, "--")) {
+			*words = NULL;
+			return words + 1;
+		}
+	return NULL;
+}
+
+/* By SIGINT; one that does not listen is killed. */
+static void measure_stop(const struct tool *t)
+{
+	int status = 0, ended = 0;
+
+	kill(t->pid, SIGINT);
+	for (int i = 0; i < 60 && !ended; i++) {
+		measure_window();
+		ended = waitpid(t->pid, &status, WNOHANG) == t->pid;
+	}
+	if (!ended) {
+		kill(t->pid, SIGKILL);
+		waitpid(t->pid, &status, 0);
+	}
+	printf("exit=%d lines=%lu\n", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
+	       measure_lines(t->out));
+}
+
+static void measure_programs(const struct tool *t)
+{
+	char command[256];
+
+	snprintf(command, sizeof(command), "bpftool -j prog show >'%s'", t->programs);
+	if (system(command))
+		fprintf(stderr, "measure: bpftool failed\n");
+}
+
+int main(int argc, char **argv)
+{
+	struct tool t = { 0 };
+	char **loads;
+	int o;
+
+	while ((o = getopt(argc, argv, "+o:e:b:w")) != -1) {
+		switch (o) {
+		case 'o': t.out = optarg; break;
+		case 'e': t.err = optarg; break;
+		case 'b': t.programs = optarg; break;
+		case 'w': t.wraps = 1; break;
+		default: return 2;
+		}
+	}
+	/* getopt() takes the "--" away that stands where a tool would */
+	t.args = argv + optind - (optind > 1 && !strcmp(argv[optind - 1], "--"));
+	if (t.wraps) {
+		measure_one(&t, t.args, measure_idle());
+		printf("exit=0 lines=%lu\n", measure_lines(t.out));
+		return 0;
+	}
+	loads = measure_cut(t.args);
+	if (*t.args)
+		t.pid = measure_start(&t);
+	if (!measure_stand_still(&t)) {
+		printf("failed: the tool has ended, or never stands still\n");
+		return 1;
+	}
+	for (uint64_t idle = measure_idle(); loads;) {
+		char **next = measure_cut(loads);
+
+		measure_one(&t, loads, idle);
+		loads = next;
+	}
+	if (t.programs)
+		measure_programs(&t);
+	if (t.pid)
+		measure_stop(&t);
+	return 0;
+}

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""The figures of tests/bench/cost: what a load costs more with a tool than alone, and the tables of results.md."""
+import json
+import re
+
+SPREAD_MAX = 0.3 # percent, between the runs of the load alone in one boot
+LINES_TOLERANCE = 0.03 # what is left in a tool's buffer after a load
+HEAD = """# What porttrace costs, beside its peers
+
+Written by `make bench` (tests/bench/cost); not by hand. A figure is a number of instructions, kernel and user space, that the whole
+machine executes **more** with the tool than without it: per cycle of the load, and in brackets per line that the tool wrote of it.
+Virtual machine with one processor, QEMU's TCG with `-icount shift=0`: its clock counts instructions. So cache misses, interrupts
+between processors and the like are not in it. What the tool has still to do after the load ended is in it; what it does when
+nothing happens is not. All tools write to a file in memory.
+
+"""
+CYCLES = """A cycle: `connect` connect, accept, close both, with a reset; `listen` bind, listen, close; `refused` connect to a port that nobody
+has, close; `udp` socket, send (and receive), close; each to 127.0.0.1 (4) or ::1 (6). `getppid`: a system call that no tracer of
+sockets looks at.
+
+"""
+
+
+def cycles(load):
+    return int(load.split()[2])
+
+
+def short(load):
+    return " ".join(load.split()[:2]) if load.split()[0] != "getppid" else "getppid"
+
+
+def total(run):
+    """Instructions a cycle: while the load ran, and what was left to do after it."""
+    return (run["ns"] + run["tail"]) / cycles(run["load"])
+
+
+def bare(result):
+    """{load: [instructions a cycle, of each run without a tool]}"""
+    found = {}
+    for run in result["runs"]:
+        if run["name"] == "bare" and "ns" in run:
+            found.setdefault(run["load"], []).append(total(run))
+    return found
+
+
+def spreads(result):
+    """{load: percent between the cheapest and the dearest run without a tool}"""
+    return {load: (max(v) - min(v)) / min(v) * 100 for load, v in bare(result).items()}
+
+
+def said(result, name, load):
+    """What the tool wrote of losses and at its end, of this run."""
+    start = f"{name}|{load}|"
+    return [line[len(start):] for line in result["said"] if line.startswith(start)]
+
+
+def recorded(lines):
+    return next((int(line.split()[1]) for line in lines if line.startswith("recorded ")), None)
+
+
+def mean(values):
+    values = list(values)
+    return sum(values) / len(values)
+
+
+def costs(result):
+    """{(name, load): {added: instructions a cycle; tax: the same, but only while the load ran; run: the numbers}}"""
+    found = {}
+    alone = {load: mean(v) for load, v in bare(result).items()}
+    quick = {load: mean(r["ns"] for r in result["runs"] if r["name"] == "bare" and r["load"] == load and "ns" in r) for load in alone}
+    for run in result["runs"]:
+        if run["load"] in alone and run["name"] not in ("bare", "warm-up") and "ns" in run:
+            found[run["name"], run["load"]] = {"added": total(run) - alone[run["load"]], "run": run,
+                                               "tax": (run["ns"] - quick[run["load"]]) / cycles(run["load"])}
+    give_recordings_their_lines(result, found)
+    return found
+
+
+def give_recordings_their_lines(result, found):
+    """A recording is counted when it is over: if it then holds as many events as JSON Lines told of, each load made as many."""
+    for name in {name for name, _ in found if name.endswith("recording")}:
+        json_name = name.replace("recording", "JSON")
+        loads = [load for n, load in found if n == name]
+        shown = {load: found[json_name, load]["run"]["shown"] for load in loads if (json_name, load) in found}
+        held = [int(line.split()[-1]) for line in result["said"] if line.startswith(name + "|") and "|recorded " in line]
+        if held and sum(held) == sum(shown.values()):
+            for load in loads:
+                found[name, load]["run"]["shown"] = shown[load]
+
+
+def lines_a_cycle(run):
+    n = run["shown"] / run["all_cycles"]
+    return round(n) if abs(n - round(n)) < LINES_TOLERANCE else n
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows]) + "\n\n"
+
+
+# ---- the tables ----
+
+def cost_cell(cost):
+    if cost is None:
+        return "not measured"
+    n = lines_a_cycle(cost["run"])
+    return f"{cost['added']:,.0f}" + (f" ({cost['added'] / n:,.0f})" if n > 0.05 else "")
+
+
+def cost_rows(result):
+    found, loads = costs(result), list(bare(result))
+    taxed = next((l for l in loads if l.startswith("getppid")), None)
+    for name in dict.fromkeys(name for name, _ in found):
+        tax = found.get((name, taxed))
+        yield [name, *(cost_cell(found.get((name, l))) for l in loads if l != taxed), f"{tax['tax']:+.1f}" if tax else "not measured"]
+
+
+def alone_row(result):
+    """The loads alone; of each column whose runs differ too much, that it is void."""
+    cells = []
+    for load, values in bare(result).items():
+        spread = spreads(result)[load]
+        cells.append(f"{mean(values):,.0f} ±{spread / 2:.2f} %" + (" **void**" if spread > SPREAD_MAX else ""))
+    return [f"*the load alone, boot \"{result['group']}\"*", *cells]
+
+
+def cost_section(results):
+    measured = [result for result in results if bare(result)]
+    good = all(spread <= SPREAD_MAX for result in measured for spread in spreads(result).values())
+    if not measured:
+        return "", good
+    rows = [row for result in measured for row in (alone_row(result), *cost_rows(result))]
+    end = (f"The figures below a load that alone spreads by more than {SPREAD_MAX} % between its runs in that boot are void."
+           + ("" if good else " There are some: **this run does not count as a proof**, it has to be made again.") + "\n\n")
+    return "## Added instructions a cycle (and a line)\n\n" + CYCLES + table(["", *map(short, bare(measured[0]))], rows) + end, good
+
+
+def memory_section(results):
+    rows = []
+    for result in filter(bare, results):
+        for name in dict.fromkeys(r["name"] for r in result["runs"] if r.get("rss") and r["load"].startswith("connect 4")):
+            run = next(r for r in result["runs"] if r["name"] == name and r.get("rss"))
+            rows.append([name, f"{run['rss']:,}", f"{run['hwm']:,}"])
+    return "## Memory after the first load, KiB\n\n" + table(["", "resident", "peak"], rows) if rows else ""
+
+
+def lost_reported(lines):
+    """The sum of what a tool says it has lost: porttrace in its closing line, the others each time anew."""
+    text = "\n".join(l for l in lines if not l.startswith(("end:", "line:")))
+    closing = re.findall(r"(\d+) lost", text)
+    if closing:
+        return int(closing[-1])
+    return sum(int(n) for n in re.findall(r"[Ll]ost (\d+)", text))
+
+
+def generated(run, per_cycle, is_ours):
+    """By the load's own count. porttrace shows the preparation too, which is two events and a close."""
+    if is_ours:
+        return run["bind"] + run["listen"] + run["connect"] + run["accept"] + run["close"]
+    return per_cycle * run["all_cycles"]
+
+
+def loss_rows(result, tools):
+    for tool in tools:
+        for run in (r for r in result["runs"] if r["name"] == tool["name"] and "ns" in r):
+            lines = said(result, run["name"], run["load"])
+            made = generated(run, tool["per_cycle"], run["name"].startswith("porttrace"))
+            shown = recorded(lines)
+            shown = run["shown"] - tool["header"] if shown is None else shown
+            lost = lost_reported(lines)
+            silent = made - shown - lost
+            yield [run["name"], run["load"].split()[3], f"{made:,}", f"{shown:,}", f"{(made - shown) / made * 100:.1f} %", f"{lost:,}", f"{silent:,}"]
+
+
+def loss_section(results, tools):
+    rows = [row for result in results if result["group"].startswith("loss") for row in loss_rows(result, tools)]
+    if not rows:
+        return ""
+    return ("## Loss: P processes connect as fast as they can, beside the tool, on one processor\n\n"
+            + table(["", "P", "generated", "shown", "not shown", "lost as reported", "lost in silence"], rows)
+            + "Generated: by the load's own count; for a peer, the lines it writes of an unhurried cycle times the cycles. Below zero: "
+            "it has reported more than there was.\n\n")
+
+
+def program_rows(result):
+    for line in result["programs"]:
+        name, load, text = line.split("|", 2)
+        run = next((r for r in result["runs"] if (r["name"], r["load"]) == (name, load)), None)
+        for p in sorted(json.loads(text), key=lambda p: -p.get("run_time_ns", 0)):
+            if run and p.get("run_cnt", 0) > run["all_cycles"] / 10:
+                n = run["all_cycles"]
+                yield [name, short(load), p["name"], p["type"], f"{p['run_cnt'] / n:.2f}", f"{p['run_time_ns'] / p['run_cnt']:,.0f}",
+                       f"{p['run_time_ns'] / n:,.0f}"]
+
+
+def program_section(results):
+    rows = [row for result in results if result["group"] == "programs" for row in program_rows(result)]
+    if not rows:
+        return ""
+    return ("## porttrace's BPF programs, by the kernel's count (kernel.bpf_stats_enabled)\n\n"
+            + table(["", "load", "program", "type", "runs a cycle", "instructions a run", "instructions a cycle"], rows)
+            + "The count itself is in it; what it costs to get into a program (the probe) is not.\n\n")
+
+
+def start_section(results):
+    words = ("first", "bind", "connect", "accept")
+    rows = []
+    for result in results:
+        for run in result["runs"]:
+            if run["load"] == "start":
+                rows.append([run["name"], *(f"{run[w] / 1000:,.0f}" if w in run else "-" for w in words)])
+    if not rows:
+        return ""
+    return ("## Start: from exec() until a line can be read on a terminal, in ms of the machine's clock\n\n"
+            + table(["", "first line", *(f"first \"{w}\"" for w in words[1:])], rows)
+            + "A program binds, connects and accepts each millisecond. A tool that does not write those words has only a first line.\n\n")
+
+
+def missing_section(results, tools, groups):
+    """What is not in the tables, and why."""
+    lines = []
+    present = {r["group"] for r in results}
+    for result in results:
+        lines += [f"* {m}: not installed" for m in result["missing"]]
+        lines += [f"* {r['name']}: {r['failed']}" + "".join(f" ({w[4:]})" for w in said(result, r["name"], r["load"])
+                                                            if w.startswith("end:")) for r in result["runs"] if "failed" in r]
+        if result["status"]:
+            lines.append(f"* {result['group']}: the machine ended with {result['status']}; what came before is shown")
+    lines += [f"* {g}: the whole group; it was left out of this run (`make bench BENCH={g}`)" for g in groups if g not in present]
+    run = {r["name"] for result in results for r in result["runs"]}
+    lines += [f"* {t['name']}: left out of this run, though others of its group were in it" for t in tools
+              if t["group"] in present and t["name"] not in run]
+    with_reasons = open_reasons()
+    return "## Not measured\n\n" + "\n".join([*dict.fromkeys(lines), *with_reasons]) + "\n"
+
+
+def open_reasons():
+    return ["* Other kernels than the one named above, more than one processor (an emulator that counts instructions has one), and real time.",
+            "* Lines that a tool of libbpf-tools still has in its buffer after a load: up to 60 of them count for the next load."]
+
+
+def about(results):
+    rows = []
+    for result in results:
+        packages = ", ".join(f"{k} {v}" for k, v in sorted(result["packages"].items())) or "-"
+        rows.append([result["group"], result["date"], result["release"], result["version"], result["qemu"], packages])
+    return table(["boot", "date", "kernel", "porttrace", "emulator", "peers"], rows)
+
+
+def text(results, tools, groups):
+    """The whole file, and whether no boot is void."""
+    cost, good = cost_section(results)
+    parts = [HEAD, about(results), cost, loss_section(results, tools), program_section(results), start_section(results), memory_section(results),
+             missing_section(results, tools, groups)]
+    return "".join(parts), good
