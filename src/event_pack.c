@@ -47,7 +47,7 @@ static const char *event_unpack_words(const char *bytes, struct event *ret)
 	return bytes;
 }
 
-/* ---- texts: NULL stays NULL, another stands behind, with its end ---- */
+/* ---- texts of a verdict: NULL stays NULL, another stands behind, with its end ---- */
 
 static void event_pack_text(const char *text, struct buf *b)
 {
@@ -93,9 +93,6 @@ bool event_pack(const struct event *ev, uint64_t observed_ns, struct buf *b)
 	buf_bytes(b, (const char *)&observed_ns, sizeof(observed_ns));
 	if (!event_pack_words(ev, b))
 		return false;
-	event_pack_text(ev->local_facts.service, b);
-	event_pack_text(ev->remote_facts.service, b);
-	event_pack_text(ev->socket_state, b);
 	if (ev->verdict)
 		event_pack_verdict(ev->verdict, b);
 	return !b->overflow;
@@ -108,9 +105,6 @@ void event_unpack(const char *bytes, struct event_unpacked *ret)
 
 	bytes = event_unpack_words(bytes + sizeof(ev->observed_ns), ev);
 	memcpy(&ev->observed_ns, begin, sizeof(ev->observed_ns));
-	event_unpack_text(&ev->local_facts.service, &bytes);
-	event_unpack_text(&ev->remote_facts.service, &bytes);
-	event_unpack_text(&ev->socket_state, &bytes);
 	ev->owners = NULL;
 	ev->owner_count = 0;
 	if (!ev->verdict)

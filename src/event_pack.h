@@ -13,8 +13,11 @@
 #define EVENT_PACK_USUAL 640 /* bytes of a usual event, with a command line and a container */
 #define EVENT_PACK_MAX (8 * 1024) /* no more fits into a line of JSON Lines, either */
 
-/* Appends; observed_ns is what it will have then. What tells of more than one process (owners), and a verdict's lines
- * for people, are left out. False: it does not fit. */
+/*
+ * Appends; observed_ns is what it will have then. What tells of more than one process (owners), and a verdict's lines
+ * for people, are left out. Names of services stay where they are: formats know them by their address, and they are
+ * there as long as the run (event.h). False: it does not fit.
+ */
 bool event_pack(const struct event *ev, uint64_t observed_ns, struct buf *b);
 bool event_pack_stats(const struct stats *st, struct buf *b);
 

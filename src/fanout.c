@@ -135,12 +135,16 @@ static size_t fanout_fill(struct fanout_feed *feed, const struct feed_record *pa
 	return done;
 }
 
+/* Of one who comes back when all is over, the names of the events may have gone. */
 static void fanout_pass(struct fanout_feed *feed, size_t count)
 {
-	for (size_t done = 0, n; done < count;) {
+	size_t done = 0, n;
+
+	while (done < count && !fanout_is_late(feed)) {
 		done += fanout_fill(feed, feed->taken + done, count - done, &n);
 		fanout_deliver(feed, n);
 	}
+	feed_lost(&feed->status, count - done);
 }
 
 static void *fanout_main(void *arg)
