@@ -20,13 +20,6 @@ void buf_u64_padded(struct buf *b, uint64_t v, int digits)
 
 	if (!to)
 		return;
-	if (v <= UINT32_MAX) { /* which is divided faster */
-		uint32_t w = (uint32_t)v;
-
-		for (; digits >= 2; digits -= 2, w /= 100)
-			memcpy(to + digits - 2, buf_pairs + w % 100 * 2, 2);
-		v = w;
-	}
 	for (; digits >= 2; digits -= 2, v /= 100)
 		memcpy(to + digits - 2, buf_pairs + v % 100 * 2, 2);
 	if (digits)

@@ -401,8 +401,7 @@ static void otlp_record(struct buf *b, const struct event *ev, enum otlp_detail 
 	bool first = true;
 
 	otlp_begin(b, ev->time_ns, ev->observed_ns, ev->outcome == OUTCOME_FAILURE ? OTLP_WARN : OTLP_INFO,
-		   "porttrace.socket.",
-		   event_kind_names[ev->kind]);
+		   "porttrace.socket.", event_kind_names[ev->kind]);
 	otlp_body(b, ev);
 	buf_lit(b, "},\"attributes\":[");
 	otlp_network(b, &first, ev);

@@ -144,6 +144,12 @@ static inline uint64_t format_get_below(struct format_in *in, uint64_t end)
 	return 0;
 }
 
+/* A number of the headers: four bytes, as the machine has them. */
+static inline void format_store32(char *to, uint32_t v)
+{
+	memcpy(to, &v, sizeof(v));
+}
+
 static inline void format_get_bytes(struct format_in *in, void *to, size_t n)
 {
 	if (in->bad || n > (size_t)(in->end - in->at)) {

@@ -119,11 +119,6 @@ int recorder_open(const char *path, bool force, struct recorder **ret, char *err
 	return 0;
 }
 
-static void recorder_store32(char *to, uint32_t v)
-{
-	memcpy(to, &v, sizeof(v));
-}
-
 static void recorder_line(struct buf *b, const char *key, const char *value)
 {
 	buf_str(b, key);
@@ -160,10 +155,10 @@ int recorder_begin(struct recorder *rec, const struct recording_header *header)
 	data[8] = FORMAT_VERSION;
 	data[10] = FORMAT_LITTLE_ENDIAN;
 	data[11] = RAW_EVENT_VERSION;
-	recorder_store32(data + 12, size);
+	format_store32(data + 12, size);
 	crc = (uint32_t)crc32(0, (const Bytef *)data + 8, 8);
 	crc = (uint32_t)crc32(crc, (const Bytef *)data + FORMAT_HEADER_SIZE, size);
-	recorder_store32(data + 16, crc);
+	format_store32(data + 16, crc);
 	return writer_begin(rec->writer, data, b.len);
 }
 

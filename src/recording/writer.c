@@ -49,11 +49,6 @@ static int writer_write(struct writer *w, const char *data, size_t size)
 	return 0;
 }
 
-static void writer_store32(char *to, uint32_t v)
-{
-	memcpy(to, &v, sizeof(v));
-}
-
 static int writer_write_block(struct writer *w, struct writer_block *block)
 {
 	struct buf *b = &block->items;
@@ -62,10 +57,10 @@ static int writer_write_block(struct writer *w, struct writer_block *block)
 	if (b->overflow)
 		return -EMSGSIZE;
 	memcpy(b->data, FORMAT_BLOCK_MAGIC, 4);
-	writer_store32(b->data + 4, size);
+	format_store32(b->data + 4, size);
 	crc = (uint32_t)crc32(0, (const Bytef *)b->data + 4, 4);
 	crc = (uint32_t)crc32(crc, (const Bytef *)b->data + FORMAT_BLOCK_HEADER_SIZE, size);
-	writer_store32(b->data + 8, crc);
+	format_store32(b->data + 8, crc);
 	return writer_write(w, b->data, b->len);
 }
 

@@ -11,6 +11,7 @@
  * cycles alone, and the calls that succeeded (refused: failed as they should), of all cycles, warm-up and preparation.
  */
 #include <arpa/inet.h>
+#include <err.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -24,6 +25,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "../../src/clock.h"
 
 struct count {
 	uint64_t bind, listen, connect, accept, send, close, calls;
@@ -39,20 +42,6 @@ struct load {
 	socklen_t to_len;
 	struct count *count;
 };
-
-static uint64_t load_clock(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-static void load_die(const char *what)
-{
-	fprintf(stderr, "load: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
 
 /* The loopback address with port 0. */
 static socklen_t load_loopback(int family, struct sockaddr_storage *a)
@@ -157,11 +146,11 @@ static void load_prepare(struct load *l, const struct kind *k)
 	}
 	l->peer = socket(l->family, k->type | SOCK_CLOEXEC, 0);
 	if (l->peer < 0 || load_did(l, &l->count->bind, bind(l->peer, (void *)&l->to, l->to_len)))
-		load_die("bind");
+		err(1, "bind");
 	if (k->type == SOCK_STREAM && load_did(l, &l->count->listen, listen(l->peer, 64)))
-		load_die("listen");
+		err(1, "listen");
 	if (getsockname(l->peer, (void *)&l->to, &l->to_len))
-		load_die("getsockname");
+		err(1, "getsockname");
 }
 
 static void load_run(struct load *l, const struct kind *k, uint64_t cycles, int alone)
@@ -172,10 +161,10 @@ static void load_run(struct load *l, const struct kind *k, uint64_t cycles, int 
 		k->cycle(l);
 	if (alone)
 		usleep(500000);
-	begin = load_clock();
+	begin = clock_now_ns(CLOCK_MONOTONIC);
 	for (uint64_t i = 0; i < cycles; i++)
 		k->cycle(l);
-	l->count->ns = load_clock() - begin;
+	l->count->ns = clock_now_ns(CLOCK_MONOTONIC) - begin;
 	l->count->cycles = warm + cycles;
 	if (k->type)
 		load_close(l, l->peer);
@@ -212,19 +201,19 @@ static void load_fork(struct load *l, const struct kind *k, uint64_t cycles, int
 	char byte;
 
 	if (pipe(gate))
-		load_die("pipe");
+		err(1, "pipe");
 	for (int i = 0; i < processes; i++) {
 		pid_t pid = fork();
 
 		if (pid < 0)
-			load_die("fork");
+			err(1, "fork");
 		if (pid)
 			continue;
 		close(gate[1]);
 		l->count = counts + i;
 		load_prepare(l, k);
 		if (read(gate[0], &byte, 1) != 0)
-			load_die("read");
+			err(1, "read");
 		load_run(l, k, cycles, 0);
 		_exit(0);
 	}
@@ -253,7 +242,7 @@ int main(int argc, char **argv)
 	l.count = mmap(NULL, sizeof(*l.count) * (size_t)processes, PROT_READ | PROT_WRITE,
 		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (l.count == MAP_FAILED)
-		load_die("mmap");
+		err(1, "mmap");
 	if (processes > 1) {
 		load_fork(&l, k, strtoull(argv[3], NULL, 10), processes);
 	} else {

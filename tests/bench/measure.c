@@ -12,7 +12,7 @@
  * it does when nothing happens; idle, that in ns a second; lines, which the tool has written by then; rss and hwm
  * (KiB). At the end "exit=STATUS lines=N", N after the tool has ended by SIGINT.
  */
-#include <errno.h>
+#include <err.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
@@ -22,6 +22,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "../../src/clock.h"
 
 enum {
 	WINDOW_MS = 500,
@@ -37,20 +39,6 @@ struct tool {
 	int wraps;
 };
 
-static uint64_t measure_clock(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-static void measure_die(const char *what)
-{
-	fprintf(stderr, "measure: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
 /* How long tasks have run on the first processor, in ns: the seventh number of its line. */
 static uint64_t measure_ran(void)
 {
@@ -59,7 +47,7 @@ static uint64_t measure_ran(void)
 	unsigned long ran = 0;
 
 	if (!f)
-		measure_die("/proc/schedstat");
+		err(1, "/proc/schedstat");
 	while (fgets(line, sizeof(line), f))
 		if (sscanf(line, "cpu0 %*u %*u %*u %*u %*u %*u %lu", &ran) == 1)
 			break;
@@ -152,7 +140,7 @@ static pid_t measure_start(const struct tool *t)
 	pid_t pid = fork();
 
 	if (pid < 0)
-		measure_die("fork");
+		err(1, "fork");
 	if (pid)
 		return pid;
 	measure_redirect(t->out, 1);
@@ -163,7 +151,7 @@ static pid_t measure_start(const struct tool *t)
 
 static uint64_t measure_tail(uint64_t idle)
 {
-	uint64_t begin = measure_clock(), first = measure_ran(), before = first, now;
+	uint64_t begin = clock_now_ns(CLOCK_MONOTONIC), first = measure_ran(), before = first, now;
 	int quiet = 0;
 
 	for (int i = 0; i < WINDOWS_MAX && quiet < 3; i++) {
@@ -173,7 +161,7 @@ static uint64_t measure_tail(uint64_t idle)
 		before = now;
 	}
 	now = (before - first) * 1000;
-	begin = (measure_clock() - begin) / 1000 * idle / 1000;
+	begin = (clock_now_ns(CLOCK_MONOTONIC) - begin) / 1000 * idle / 1000;
 	return now > begin ? (now - begin) / 1000 : 0;
 }
 
@@ -185,11 +173,11 @@ static pid_t measure_load(const struct tool *t, char **words, char *line, size_t
 	FILE *f;
 
 	if (pipe2(to_us, O_CLOEXEC))
-		measure_die("pipe");
+		err(1, "pipe");
 	fflush(stdout);
 	pid = fork();
 	if (pid < 0)
-		measure_die("fork");
+		err(1, "fork");
 	if (!pid) {
 		dup2(to_us[1], 1);
 		if (t->wraps)

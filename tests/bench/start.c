@@ -6,7 +6,7 @@
  * the terminal name it. Prints "start first=N bind=N connect=N accept=N" in microseconds after the start: when the
  * first line of it could be read, and when the first with each of these words; what a tool never shows is left out.
  */
-#include <errno.h>
+#include <err.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -22,6 +22,8 @@
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "../../src/clock.h"
 
 #define START_NAME "startprobe"
 
@@ -41,16 +43,7 @@ struct start {
 
 static uint64_t start_clock(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-static void start_die(const char *what)
-{
-	fprintf(stderr, "start: %s: %s\n", what, strerror(errno));
-	exit(1);
+	return clock_now_ns(CLOCK_MONOTONIC) / 1000;
 }
 
 static int start_bound(struct sockaddr_in *a)
@@ -59,7 +52,7 @@ static int start_bound(struct sockaddr_in *a)
 
 	*a = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	if (fd < 0 || bind(fd, (void *)a, sizeof(*a)))
-		start_die("bind");
+		err(1, "bind");
 	return fd;
 }
 
@@ -70,7 +63,7 @@ static void start_probe(struct start *s)
 	int fd = start_bound(&a), accepted;
 
 	if (connect(fd, (void *)&s->to, sizeof(s->to)))
-		start_die("connect");
+		err(1, "connect");
 	accepted = accept(s->listener, NULL, NULL);
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 	close(fd);
@@ -110,7 +103,7 @@ static pid_t start_tool(struct start *s, char **words)
 
 	s->terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 	if (s->terminal < 0 || grantpt(s->terminal) || unlockpt(s->terminal) || !(name = ptsname(s->terminal)))
-		start_die("terminal");
+		err(1, "terminal");
 	ioctl(s->terminal, TIOCSWINSZ, &size);
 	s->begin = start_clock();
 	pid = fork();
@@ -148,7 +141,7 @@ int main(int argc, char **argv)
 	prctl(PR_SET_NAME, START_NAME);
 	s.listener = start_bound(&s.to);
 	if (listen(s.listener, 8) || getsockname(s.listener, (void *)&s.to, &len))
-		start_die("listen");
+		err(1, "listen");
 	pid = start_tool(&s, argv + 1);
 	while (!start_is_done(&s)) {
 		start_probe(&s);
