@@ -7,9 +7,6 @@
 . "$(dirname "$0")/lib.sh"
 cli_need_backend
 
-# What comes after attaching, and is the same with each backend: attaching is slow in an emulator.
-natively() { [ "$backend" = cgroup ]; }
-
 # ---- the reader of a pipe goes away ----
 
 head_ended() { [ -s "$T/head_ended" ]; }
@@ -50,22 +47,20 @@ if wait_ready; then
 fi
 verdict trace/head
 
-if natively; then
-	pipe_to_head
-	until_true 10 eval 'binds 2; head_ended' || wrong "nothing reached head"
-	head_result
-	expect "stderr" "" "$(cat "$T/err")"
-	verdict trace/head-says-nothing
+pipe_to_head
+until_true 10 eval 'binds 2; head_ended' || wrong "nothing reached head"
+head_result
+expect "stderr" "" "$(cat "$T/err")"
+verdict trace/head-says-nothing
 
-	# nobody there from the start: porttrace | true
-	: >"$T/err"
-	"$PORTTRACE" "${options[@]}" 2>"$T/err" > >(:) &
-	tracer=$!
-	await 5
-	expect "exit status" 0 "$status"
-	expect "stderr" "" "$(cat "$T/err")"
-	verdict trace/no-reader
-fi
+# nobody there from the start: porttrace | true
+: >"$T/err"
+"$PORTTRACE" "${options[@]}" 2>"$T/err" > >(:) &
+tracer=$!
+await 5
+expect "exit status" 0 "$status"
+expect "stderr" "" "$(cat "$T/err")"
+verdict trace/no-reader
 
 # ---- signals ----
 
@@ -103,21 +98,19 @@ expect "events seen" 400 "$seen"
 expect "lines" 400 "$(wc -l <"$T/out")"
 verdict trace/sigint-drains
 
-if natively; then
-	# nohup: a SIGHUP that is ignored at the start stays ignored
-	trap '' HUP
-	start
-	trap - HUP
-	kill -HUP "$tracer"
-	until_true 2 has_ended "$tracer" && wrong "ended by a SIGHUP that nohup ignores"
-	stop INT
-	verdict trace/nohup
+# nohup: a SIGHUP that is ignored at the start stays ignored
+trap '' HUP
+start
+trap - HUP
+kill -HUP "$tracer"
+until_true 2 has_ended "$tracer" && wrong "ended by a SIGHUP that nohup ignores"
+stop INT
+verdict trace/nohup
 
-	start
-	stop HUP
-	expect "exit status" 0 "$status"
-	verdict trace/sighup
-fi
+start
+stop HUP
+expect "exit status" 0 "$status"
+verdict trace/sighup
 
 # A pipe that nobody reads: fd 9 keeps it open. More events than the pipe and the buffers hold.
 stuck_start()
@@ -137,85 +130,81 @@ balanced
 exec 9>&-
 verdict trace/stuck-pipe-sigint
 
-if natively; then
-	stuck_start
-	stop TERM
-	exec 9>&-
-	verdict trace/stuck-pipe-sigterm
+stuck_start
+stop TERM
+exec 9>&-
+verdict trace/stuck-pipe-sigterm
 
-	stuck_start
-	for _ in 1 2 3; do # two that come at once are one
-		kill -INT "$tracer" 2>/dev/null
-		sleep 0.1
-	done
-	await 5
-	exec 9>&-
-	verdict trace/stuck-pipe-second-sigint
+stuck_start
+for _ in 1 2 3; do # two that come at once are one
+	kill -INT "$tracer" 2>/dev/null
+	sleep 0.1
+done
+await 5
+exec 9>&-
+verdict trace/stuck-pipe-second-sigint
 
-	# a reader that comes back gets every event: slow is not lost
-	stuck_start
-	cat <&9 >"$T/out" &
-	cat=$!
-	finish
-	expect "events shown" 4000 "$shown"
-	expect "lost" 0 "$lost"
-	sleep 0.3
-	kill $cat
-	expect "lines" 4000 "$(wc -l <"$T/out")"
-	exec 9>&-
-	verdict trace/slow-reader
+# a reader that comes back gets every event: slow is not lost
+stuck_start
+cat <&9 >"$T/out" &
+cat=$!
+finish
+expect "events shown" 4000 "$shown"
+expect "lost" 0 "$lost"
+sleep 0.3
+kill $cat
+expect "lines" 4000 "$(wc -l <"$T/out")"
+exec 9>&-
+verdict trace/slow-reader
 
-	# a reader that lives but is slow gets everything after a signal too
-	slow_reader() { while dd bs=64k count=1 2>/dev/null && sleep 0.02; do :; done; }
-	stuck_start
-	slow_reader <&9 >"$T/out" &
-	slow=$!
-	stop INT
-	expect "exit status" 0 "$status"
-	balanced
-	expect "events shown" 4000 "$shown"
-	expect "lost" 0 "$lost"
-	all_read() { [ "$(wc -l <"$T/out")" = "$shown" ]; }
-	until_true 3 all_read || wrong "$(wc -l <"$T/out") lines"
-	kill $slow
-	exec 9>&-
-	verdict trace/sigint-slow-reader
-fi
+# a reader that lives but is slow gets everything after a signal too
+slow_reader() { while dd bs=64k count=1 2>/dev/null && sleep 0.02; do :; done; }
+stuck_start
+slow_reader <&9 >"$T/out" &
+slow=$!
+stop INT
+expect "exit status" 0 "$status"
+balanced
+expect "events shown" 4000 "$shown"
+expect "lost" 0 "$lost"
+all_read() { [ "$(wc -l <"$T/out")" = "$shown" ]; }
+until_true 3 all_read || wrong "$(wc -l <"$T/out") lines"
+kill $slow
+exec 9>&-
+verdict trace/sigint-slow-reader
 
 # ---- stdout ----
 
-if natively; then
-	"$PORTTRACE" "${options[@]}" >/dev/full 2>"$T/err" &
-	tracer=$!
-	feed 5
-	await 5
-	expect "exit status" 1 "$status"
-	expect_text "the message" 'porttrace: cannot write the output: No space left' "$(cat "$T/err")"
-	verdict trace/dev-full
+"$PORTTRACE" "${options[@]}" >/dev/full 2>"$T/err" &
+tracer=$!
+feed 5
+await 5
+expect "exit status" 1 "$status"
+expect_text "the message" 'porttrace: cannot write the output: No space left' "$(cat "$T/err")"
+verdict trace/dev-full
 
-	stdout=/dev/full start --json
-	feed 5
+stdout=/dev/full start --json
+feed 5
+await 5
+expect "exit status" 1 "$status"
+expect_text "the message" 'porttrace: cannot write the output: No space left' "$(cat "$T/err")"
+balanced
+verdict trace/dev-full-json
+
+mkdir "$T/small"
+if mount -t tmpfs -o size=16k none "$T/small" 2>/dev/null; then
+	stdout=$T/small/out start
+	binds 500
 	await 5
 	expect "exit status" 1 "$status"
-	expect_text "the message" 'porttrace: cannot write the output: No space left' "$(cat "$T/err")"
+	expect_text "the message" 'cannot write the output: No space left' "$(cat "$T/err")"
 	balanced
-	verdict trace/dev-full-json
-
-	mkdir "$T/small"
-	if mount -t tmpfs -o size=16k none "$T/small" 2>/dev/null; then
-		stdout=$T/small/out start
-		binds 500
-		await 5
-		expect "exit status" 1 "$status"
-		expect_text "the message" 'cannot write the output: No space left' "$(cat "$T/err")"
-		balanced
-		# the header, the events that are said to be shown, and at most a part of another line
-		expect "lines on the disk" $((shown + 1)) "$(wc -l <"$T/small/out")"
-		umount "$T/small"
-		verdict trace/disk-full
-	else
-		skip trace/disk-full "no tmpfs can be mounted"
-	fi
+	# the header, the events that are said to be shown, and at most a part of another line
+	expect "lines on the disk" $((shown + 1)) "$(wc -l <"$T/small/out")"
+	umount "$T/small"
+	verdict trace/disk-full
+else
+	skip trace/disk-full "no tmpfs can be mounted"
 fi
 
 # ---- a program that finds no port tries again and again ----
@@ -247,24 +236,22 @@ for how in "" --json; do
 	verdict "trace/stdout-closed$how"
 done
 
-if natively; then
-	"$PORTTRACE" "${options[@]}" --count 2 >"$T/out" 2>&- <&- &
-	tracer=$!
-	feed 5
-	await 3
-	expect "exit status" 0 "$status"
-	expect "lines" 3 "$(wc -l <"$T/out")"
-	verdict trace/stdin-and-stderr-closed
+"$PORTTRACE" "${options[@]}" --count 2 >"$T/out" 2>&- <&- &
+tracer=$!
+feed 5
+await 3
+expect "exit status" 0 "$status"
+expect "lines" 3 "$(wc -l <"$T/out")"
+verdict trace/stdin-and-stderr-closed
 
-	setsid "$PORTTRACE" "${options[@]}" --count 3 >"$T/out" 2>"$T/err" </dev/null &
-	tracer=$!
-	feed 10
-	await 3
-	expect "exit status" 0 "$status"
-	expect "lines" 4 "$(wc -l <"$T/out")"
-	expect "control sequences" 0 "$(grep -c $'\033' "$T/out")"
-	verdict trace/no-terminal
-fi
+setsid "$PORTTRACE" "${options[@]}" --count 3 >"$T/out" 2>"$T/err" </dev/null &
+tracer=$!
+feed 10
+await 3
+expect "exit status" 0 "$status"
+expect "lines" 4 "$(wc -l <"$T/out")"
+expect "control sequences" 0 "$(grep -c $'\033' "$T/out")"
+verdict trace/no-terminal
 
 # ---- rights and kernels ----
 
