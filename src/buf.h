@@ -59,8 +59,13 @@ static inline void buf_took(struct buf *b, const char *end)
 }
 
 #define BUF_U64_MAX 20 /* bytes of the greatest number */
+#define BUF_SMALL_MAX 8
+#define BUF_IPV4_MAX 16
 
-/* These write at `to`, and return what is behind: any number; one below 100,000; an IPv4 address, 15 bytes at most. */
+/*
+ * These write at `to`, and return what is behind: any number; one below 10^8; an IPv4 address. There has to be room for
+ * as many bytes as above, as the place behind may be written too.
+ */
 char *buf_put_u64(char *to, uint64_t v);
 char *buf_put_small(char *to, uint32_t v);
 char *buf_put_ipv4(char *to, const uint8_t *addr);

@@ -373,7 +373,7 @@ int decode_event(const struct decode *dec, const void *record, size_t size, stru
 
 	if (size < sizeof(*raw) || !decode_valid(raw))
 		return -EBADMSG;
-	memset(ret, 0, sizeof(*ret));
+	memset(ret, 0, EVENT_FIRST_SIZE);
 	ret->kind = decode_kinds[raw->kind];
 	ret->how = decode_hows[raw->how];
 	ret->outcome = decode_outcome(raw);

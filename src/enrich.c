@@ -1,23 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <errno.h>
 #include <string.h>
+#include "cache.h"
 #include "cleanup.h"
 #include "enrich.h"
 
-#define ENRICHER_OF_PROCESS_COUNT 3
 #define ENRICHER_COUNT 6
+#define ENRICH_MEMORY_ENTRIES 1024
+#define ENRICH_MEMORY_NS NS_PER_SEC
 
-/* Those of the process first: they serve for the holder's too. */
 static const struct enricher *const enrich_live[ENRICHER_COUNT] = {
 	&enrich_process, &enrich_user, &enrich_container, &enrich_port, &enrich_service, &enrich_holder,
 };
 static const struct enricher *const enrich_replayed[] = { &enrich_recorded, &enrich_port };
+
+/* What the describers told of a process. */
+struct enrich_memory {
+	uint64_t told_ns; /* cache_now_ns() */
+	uint64_t process_start_ns, cgroup_id;
+	uint32_t exec_id;
+	struct event_who who;
+};
 
 struct enrich {
 	const struct enricher *const *enrichers;
 	size_t count;
 	bool looks; /* what is not known is looked up */
 	void *states[ENRICHER_COUNT];
+	struct cache *memories; /* struct enrich_memory by pid, uid and the rest */
+	uint64_t who_count; /* numbers given away */
+	struct event_who who; /* of an event whose process is not kept in mind */
 };
 
 static void enrich_cleanup(struct enrich **en)
@@ -28,44 +40,108 @@ static void enrich_cleanup(struct enrich **en)
 int enrich_open(const struct enrich_options *opts, struct enrich **ret)
 {
 	_cleanup_(enrich_cleanup) struct enrich *en = calloc(1, sizeof(*en));
+	int err;
 
 	if (!en)
 		return -ENOMEM;
 	en->looks = !opts->recorded;
 	en->enrichers = en->looks ? enrich_live : enrich_replayed;
 	en->count = en->looks ? ENRICHER_COUNT : sizeof(enrich_replayed) / sizeof(enrich_replayed[0]);
-	for (size_t i = 0; i < en->count; i++) {
-		int err = en->enrichers[i]->open(opts, &en->states[i]);
+	en->memories = cache_new(ENRICH_MEMORY_ENTRIES, sizeof(struct enrich_memory));
+	err = en->memories ? 0 : -ENOMEM;
+	for (size_t i = 0; i < en->count && err == 0; i++)
+		err = en->enrichers[i]->open(opts, &en->states[i]);
+	if (err == 0)
+		*ret = TAKE_PTR(en);
+	return err;
+}
 
-		if (err < 0)
-			return err;
+/* ---- the process ---- */
+
+/* `who` has what is known already. True if all the describers would say the same of the next such event. */
+static bool enrich_ask(struct enrich *en, struct event *ev, struct event_who *who)
+{
+	bool lasts = true;
+
+	for (size_t i = 0; i < en->count; i++)
+		if (en->enrichers[i]->describe)
+			lasts &= en->enrichers[i]->describe(en->states[i], ev, who);
+	return lasts;
+}
+
+/* The memory of the event's process, which may be old, or of none. */
+static struct enrich_memory *enrich_recall(struct enrich *en, const struct event *ev)
+{
+	uint64_t key1 = (uint64_t)ev->pid << 32 | ev->uid;
+	uint64_t key2 = ev->process_start_ns ^ ev->exec_id * 0x9e3779b97f4a7c15ull ^
+			ev->cgroup_id * 0xbf58476d1ce4e5b9ull;
+	struct enrich_memory *memory = cache_find(en->memories, key1, key2);
+
+	if (memory && memory->process_start_ns == ev->process_start_ns && memory->exec_id == ev->exec_id &&
+	    memory->cgroup_id == ev->cgroup_id)
+		return memory;
+	return memory ? memset(memory, 0, sizeof(*memory)) : cache_claim(en->memories, key1, key2);
+}
+
+static void enrich_remember(struct enrich *en, const struct event *ev, uint64_t now_ns, struct enrich_memory *memory)
+{
+	bool same = memory->told_ns && event_is_same_who(&memory->who, &en->who);
+
+	if (!same) {
+		memory->who = en->who;
+		memory->who.id = ++en->who_count;
 	}
-	*ret = TAKE_PTR(en);
-	return 0;
+	memory->told_ns = now_ns;
+	memory->process_start_ns = ev->process_start_ns;
+	memory->exec_id = ev->exec_id;
+	memory->cgroup_id = ev->cgroup_id;
+}
+
+/* A process that tells its start and its leader's name, and of which nothing is known already, may be kept in mind. */
+static void enrich_who(struct enrich *en, struct event *ev)
+{
+	bool tells = ev->process_start_ns && ev->name_is_leader && ev->has_uid && !ev->who;
+	struct enrich_memory *memory = tells ? enrich_recall(en, ev) : NULL;
+	uint64_t now_ns = tells ? cache_now_ns() : 0;
+
+	if (!memory || !memory->told_ns || now_ns - memory->told_ns >= ENRICH_MEMORY_NS) {
+		en->who = *event_who(ev);
+		en->who.id = 0;
+		ev->who = &en->who;
+		if (!enrich_ask(en, ev, &en->who) || !memory)
+			return;
+		enrich_remember(en, ev, now_ns, memory);
+	}
+	ev->who = &memory->who;
 }
 
 /* Name, user and container of the holder: as those of an event of its process. */
 static void enrich_describe_holder(struct enrich *en, struct holder *holder)
 {
-	struct event who = { .pid = holder->pid,
-			     .process_start_ns = holder->process_start_ns,
-			     .cgroup_id = holder->cgroup_id,
-			     .has_uid = holder->has_uid,
-			     .uid = holder->uid };
+	struct event_who who = { 0 };
+	struct event ev = { .pid = holder->pid,
+			    .process_start_ns = holder->process_start_ns,
+			    .cgroup_id = holder->cgroup_id,
+			    .has_uid = holder->has_uid,
+			    .uid = holder->uid };
 
-	who.name_is_leader = holder->name[0];
-	memcpy(who.name, holder->name, sizeof(who.name));
-	for (size_t i = 0; i < ENRICHER_OF_PROCESS_COUNT; i++)
-		enrich_live[i]->fill(en->states[i], &who);
-	memcpy(holder->name, who.name, sizeof(holder->name));
+	ev.name_is_leader = holder->name[0];
+	memcpy(ev.name, holder->name, sizeof(ev.name));
+	enrich_ask(en, &ev, &who);
+	memcpy(holder->name, ev.name, sizeof(holder->name));
 	memcpy(holder->user, who.user, sizeof(holder->user));
 	memcpy(holder->container_id, who.container_id, sizeof(holder->container_id));
 }
 
+/* ---- events ---- */
+
 void enrich_event(struct enrich *en, struct event *ev)
 {
+	if (en->looks)
+		enrich_who(en, ev);
 	for (size_t i = 0; i < en->count; i++)
-		en->enrichers[i]->fill(en->states[i], ev);
+		if (en->enrichers[i]->fill)
+			en->enrichers[i]->fill(en->states[i], ev);
 	if (ev->has_holder && en->looks)
 		enrich_describe_holder(en, &ev->holder);
 }
@@ -84,5 +160,6 @@ void enrich_close(struct enrich *en)
 	/* Those that were never opened have no state, which close accepts. */
 	for (size_t i = en->count; i-- > 0;)
 		en->enrichers[i]->close(en->states[i]);
+	cache_free(en->memories);
 	free(en);
 }

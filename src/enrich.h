@@ -21,11 +21,16 @@ struct enrich_options {
 	const struct facts *recorded; /* nothing is looked up: this has what was, for each event; NULL = a live run */
 };
 
-/* One enricher. `state` is what `open` returned. */
+/* One enricher: `fill` or `describe` is NULL. `state` is what `open` returned. */
 struct enricher {
 	const char *name;
 	int (*open)(const struct enrich_options *opts, void **ret_state); /* 0 or -errno */
 	void (*fill)(void *state, struct event *ev);
+	/*
+	 * Tells of the event's process: ev->who will be `who`. True: for a second, the same holds for each event with
+	 * this pid, uid and cgroup, and the same start and number of execve() calls. False: ask again.
+	 */
+	bool (*describe)(void *state, struct event *ev, struct event_who *who);
 	void (*learn)(void *state, const struct process_facts *facts); /* NULL = needs none */
 	void (*close)(void *state); /* accepts NULL */
 };
@@ -35,6 +40,7 @@ extern const struct enricher enrich_process, enrich_user, enrich_container, enri
 
 /* 0 or -errno. The caller owns *ret and ends it with enrich_close, which accepts NULL. */
 int enrich_open(const struct enrich_options *opts, struct enrich **ret);
+/* ev->who stays as it is until the next call. */
 void enrich_event(struct enrich *en, struct event *ev);
 /* A process told of itself: before its events. */
 void enrich_learn(struct enrich *en, const struct process_facts *facts);

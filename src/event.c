@@ -2,6 +2,8 @@
 /* The words of the output, each enum's in one table. */
 #include "event.h"
 
+const struct event_who event_nobody;
+
 const char *const event_kind_names[EVENT_KIND_COUNT] = {
 	[EVENT_BIND] = "bind",	   [EVENT_LISTEN] = "listen", [EVENT_CONNECT] = "connect",
 	[EVENT_ACCEPT] = "accept", [EVENT_CLOSE] = "close",  [EVENT_RELEASE] = "release",

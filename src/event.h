@@ -142,6 +142,18 @@ struct port_facts {
 #define EVENT_ID_SIZE 80
 #define EVENT_REASON_SIZE 256
 
+/* What is known of a process in words, looked up once for many of its events. "" = unknown; zeros behind each text. */
+struct event_who {
+	uint64_t id; /* the same number means the same texts, as long as the program runs; 0 = not numbered */
+	char executable[EVENT_PATH_SIZE];
+	char command_line[EVENT_PATH_SIZE]; /* arguments joined by spaces; may be cut */
+	char user[33];
+	char container_id[EVENT_ID_SIZE];
+	char container_runtime[16]; /* "docker", "containerd", "cri-o", "podman", "lxc" ... */
+	char pod_uid[EVENT_ID_SIZE];
+	char unit[EVENT_ID_SIZE]; /* systemd unit, "nginx.service" */
+};
+
 /* Who has the port, or the pair of endpoints, that an event asked for in vain: one socket, and its process. */
 struct holder {
 	enum holder_kind kind;
@@ -188,7 +200,6 @@ struct event {
 	int error; /* positive errno; 0 = none, or not seen */
 	bool aborted; /* connect given up by the program */
 	enum event_cause cause;
-	char reason[EVENT_REASON_SIZE]; /* words for a failure, an unknown outcome, a wall; "" = none */
 
 	enum event_proto proto;
 	uint8_t ip_version; /* 4 or 6, after un-mapping */
@@ -256,19 +267,12 @@ struct event {
 	uint64_t process_start_real_ns; /* CLOCK_REALTIME; 0 = unknown */
 	char name[EVENT_NAME_SIZE]; /* comm of the thread group leader; any bytes */
 	bool name_is_leader; /* false: name is the calling thread's until enrich/process.c replaces it */
-	char executable[EVENT_PATH_SIZE];
-	char command_line[EVENT_PATH_SIZE]; /* arguments joined by spaces; may be cut */
-	char user[33];
-	char container_id[EVENT_ID_SIZE];
-	char container_runtime[16]; /* "docker", "containerd", "cri-o", "podman", "lxc" ... */
-	char pod_uid[EVENT_ID_SIZE];
-	char unit[EVENT_ID_SIZE]; /* systemd unit, "nginx.service" */
+	const struct event_who *who; /* until the next event; NULL = nothing known: event_who(). Not owned */
 
 	/* who bound, connected or accepted the socket first, if that is not `pid`; 0 = it is, or not known */
 	uint32_t creator_pid;
 	char creator_name[EVENT_NAME_SIZE]; /* any bytes; "" = unknown */
-	bool has_holder;
-	struct holder holder;
+	bool has_holder; /* `holder` below is known */
 
 	bool nothing_sent; /* connect that failed before a SYN was sent, and the backend does not see why */
 	uint32_t pool_used, pool_capacity; /* of its pool, when that was looked at last; capacity 0 = not known */
@@ -292,7 +296,29 @@ struct event {
 	uint32_t queue; /* of a listener: connections waiting for accept(); else bytes to read */
 	bool has_expires;
 	uint32_t expires_ms; /* of TIME_WAIT: left */
+
+	/* Large, and seldom there: decode leaves of them what it finds, but that a text ends. */
+	struct holder holder; /* valid with has_holder */
+	char reason[EVENT_REASON_SIZE]; /* words for a failure, an unknown outcome, a wall; "" = none */
 };
+
+/* The bytes of an event that are always valid. */
+#define EVENT_FIRST_SIZE offsetof(struct event, holder)
+
+extern const struct event_who event_nobody; /* nothing is known */
+
+static inline const struct event_who *event_who(const struct event *ev)
+{
+	return ev->who ? ev->who : &event_nobody;
+}
+
+static inline bool event_is_same_who(const struct event_who *a, const struct event_who *b)
+{
+	const size_t texts = offsetof(struct event_who, executable);
+
+	return a->id && b->id ? a->id == b->id :
+				!memcmp((const char *)a + texts, (const char *)b + texts, sizeof(*a) - texts);
+}
 
 /* What a backend told of a process ahead of its first event, and of the first after each execve(). */
 struct process_facts {

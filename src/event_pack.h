@@ -24,6 +24,7 @@ bool event_pack_stats(const struct stats *st, struct buf *b);
 /* Room for what was packed: the pointers of `event` and `stats` point into it, and into the bytes. */
 struct event_unpacked {
 	struct event event;
+	struct event_who who;
 	struct event_verdict verdict;
 	struct stats stats;
 	struct stats_sink sinks[16];

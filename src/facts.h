@@ -8,19 +8,13 @@
 
 #include "event.h"
 
-/* Of the process: as in struct event. Compared byte by byte: clear it before filling. */
+/* Of the process: as in struct event. */
 struct facts_process {
 	uint64_t start_real_ns; /* CLOCK_REALTIME; 0 = unknown, or what decode makes of the record */
 	uint32_t parent_pid;
 	uint32_t name_is_leader; /* bool */
 	char name[EVENT_NAME_SIZE];
-	char executable[EVENT_PATH_SIZE];
-	char command_line[EVENT_PATH_SIZE];
-	char user[sizeof(((struct event *)0)->user)];
-	char container_id[EVENT_ID_SIZE];
-	char container_runtime[sizeof(((struct event *)0)->container_runtime)];
-	char pod_uid[EVENT_ID_SIZE];
-	char unit[EVENT_ID_SIZE];
+	struct event_who who;
 };
 
 /* Of the namespace, where the backend does not tell it. */

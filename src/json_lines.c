@@ -23,22 +23,24 @@
 enum json_detail { JSON_IDENTITY_ONLY, JSON_NO_EXECUTABLE, JSON_NO_COMMAND_LINE, JSON_FULL };
 
 enum json_piece_kind {
-	JSON_PIECE_EVENT = 1, JSON_PIECE_NETWORK, JSON_PIECE_OUTCOME, JSON_PIECE_PORTS, JSON_PIECE_STATE
+	JSON_PIECE_EVENT, JSON_PIECE_NETWORK, JSON_PIECE_OUTCOME, JSON_PIECE_PORTS, JSON_PIECE_STATE
 };
 
 /* Appends the piece with these facts, if it is remembered; else it has to be written, and given to json_keep. */
 static struct json_lines_piece *json_recall(struct json_lines *js, struct buf *b, enum json_piece_kind kind,
 					    uint64_t facts, const void *words, const void *more)
 {
-	uint64_t all = facts << 8 | kind;
-	uint64_t hash = (all ^ (uintptr_t)words ^ (uintptr_t)more << 20) * 0x9e3779b97f4a7c15ull;
-	struct json_lines_piece *piece = &js->pieces[hash >> 56];
+	uint64_t hash = (facts ^ (uintptr_t)words ^ (uintptr_t)more << 20) * 0x9e3779b97f4a7c15ull;
+	struct json_lines_piece *piece = &js->pieces[kind][hash >> 58];
 
-	if (piece->len && piece->facts == all && piece->words == words && piece->more == more) {
+	if (piece->len && piece->facts == facts && piece->words == words && piece->more == more) {
 		buf_bytes(b, piece->text, piece->len);
 		return NULL;
 	}
-	*piece = (struct json_lines_piece){ .facts = all, .words = words, .more = more };
+	piece->facts = facts;
+	piece->words = words;
+	piece->more = more;
+	piece->len = 0;
 	return piece;
 }
 
@@ -230,6 +232,7 @@ static void json_endpoints(struct buf *b, const struct event *ev, const struct s
 static void json_process(struct buf *b, struct json_lines *js, const struct event *ev,
 			 enum json_detail detail)
 {
+	const struct event_who *who = event_who(ev);
 	bool first = true;
 
 	if (!ev->pid && !ev->name[0])
@@ -249,10 +252,10 @@ static void json_process(struct buf *b, struct json_lines *js, const struct even
 	}
 	json_member_text(b, &first, "name", ev->name, sizeof(ev->name));
 	if (detail > JSON_NO_EXECUTABLE)
-		json_member_text(b, &first, "executable", ev->executable, sizeof(ev->executable));
+		json_member_text(b, &first, "executable", who->executable, sizeof(who->executable));
 	if (detail > JSON_NO_COMMAND_LINE)
-		json_member_text(b, &first, "command_line", ev->command_line,
-				 sizeof(ev->command_line));
+		json_member_text(b, &first, "command_line", who->command_line,
+				 sizeof(who->command_line));
 	if (ev->process_start_real_ns) {
 		json_key(b, &first, "start");
 		json_time(b, &js->start_clock, ev->process_start_real_ns);
@@ -269,25 +272,26 @@ static void json_user(struct buf *b, const struct event *ev)
 	buf_lit(b, ",\"user\":{\"id\":\"");
 	buf_u64(b, ev->uid);
 	buf_char(b, '"');
-	json_member_text(b, &first, "name", ev->user, sizeof(ev->user));
+	json_member_text(b, &first, "name", event_who(ev)->user, sizeof(event_who(ev)->user));
 	buf_char(b, '}');
 }
 
 static void json_container(struct buf *b, const struct event *ev)
 {
+	const struct event_who *who = event_who(ev);
 	bool first = true;
 
-	if (ev->container_id[0]) {
+	if (who->container_id[0]) {
 		buf_lit(b, ",\"container\":{");
-		json_member_text(b, &first, "id", ev->container_id, sizeof(ev->container_id));
-		json_member_text(b, &first, "runtime", ev->container_runtime,
-				 sizeof(ev->container_runtime));
+		json_member_text(b, &first, "id", who->container_id, sizeof(who->container_id));
+		json_member_text(b, &first, "runtime", who->container_runtime,
+				 sizeof(who->container_runtime));
 		buf_char(b, '}');
 	}
-	if (ev->pod_uid[0]) {
+	if (who->pod_uid[0]) {
 		buf_lit(b, ",\"orchestrator\":{\"type\":\"kubernetes\",\"resource\":{\"type\":"
 			   "\"pod\",\"id\":");
-		json_text(b, ev->pod_uid, sizeof(ev->pod_uid));
+		json_text(b, who->pod_uid, sizeof(who->pod_uid));
 		buf_lit(b, "}}");
 	}
 }
@@ -327,7 +331,8 @@ static void json_whole_who(struct buf *b, struct json_lines *js, const struct ev
 	struct json_lines_who *who = &js->who[(ev->pid * 0x9e3779b1u + ev->tid * 0x85ebca77u) >> 24];
 	size_t before = b->len;
 
-	if (who->len && !memcmp(who->fields, fields, sizeof(who->fields))) {
+	if (who->len && !memcmp(who->fields, fields, sizeof(who->fields)) &&
+	    event_is_same_who(&who->who, event_who(ev))) {
 		buf_bytes(b, who->text, who->len);
 		return;
 	}
@@ -336,6 +341,7 @@ static void json_whole_who(struct buf *b, struct json_lines *js, const struct ev
 		return;
 	who->len = b->len - before;
 	memcpy(who->fields, fields, sizeof(who->fields));
+	who->who = *event_who(ev);
 	memcpy(who->text, b->data + before, who->len);
 }
 
@@ -735,7 +741,7 @@ static void json_porttrace(struct buf *b, struct json_lines *js, const struct ev
 	json_creator(b, ev);
 	json_holder(b, ev, detail);
 	if (detail > JSON_IDENTITY_ONLY)
-		json_member_text(b, &first, "unit", ev->unit, sizeof(ev->unit));
+		json_member_text(b, &first, "unit", event_who(ev)->unit, sizeof(event_who(ev)->unit));
 	buf_char(b, '}');
 }
 

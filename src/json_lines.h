@@ -22,20 +22,22 @@ struct json_lines_clock {
 	char text[19];
 };
 
-/* The fields of an event that tell who did it; they stand together. */
+/* The fields of an event that tell who did it, but for ev->who; they stand together. */
 #define JSON_LINES_WHO_FIRST offsetof(struct event, pid)
-#define JSON_LINES_WHO_SIZE (offsetof(struct event, unit) - JSON_LINES_WHO_FIRST)
+#define JSON_LINES_WHO_SIZE (offsetof(struct event, who) - JSON_LINES_WHO_FIRST)
 #define JSON_LINES_WHO_SLOTS 256 /* a byte of a hash */
 
 /* What was written of them last time: half of a line, and the same for each event of a thread. */
 struct json_lines_who {
 	size_t len; /* 0 = empty */
 	char fields[JSON_LINES_WHO_SIZE];
+	struct event_who who;
 	char text[1024];
 };
 
 /* Words that few facts decide, as they were written last time. */
-#define JSON_LINES_PIECE_SLOTS 256
+#define JSON_LINES_PIECE_KINDS 5
+#define JSON_LINES_PIECE_SLOTS 64 /* of each kind; 6 bits of a hash */
 
 struct json_lines_piece {
 	uint64_t facts;
@@ -50,7 +52,7 @@ struct json_lines {
 	char run[JSON_LINES_RUN_SIZE];
 	char boot[JSON_LINES_BOOT_SIZE];
 	struct json_lines_who who[JSON_LINES_WHO_SLOTS];
-	struct json_lines_piece pieces[JSON_LINES_PIECE_SLOTS];
+	struct json_lines_piece pieces[JSON_LINES_PIECE_KINDS][JSON_LINES_PIECE_SLOTS];
 };
 
 /* Each may be NULL: then its member is absent. */

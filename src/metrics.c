@@ -89,7 +89,7 @@ static void metrics_key_fill(struct metrics_key *key, const struct event *ev, en
 	if (what == METRICS_SEARCHED)
 		return;
 	memccpy(key->comm, ev->name, '\0', sizeof(key->comm));
-	memccpy(key->container, ev->container_id, '\0', sizeof(key->container));
+	memccpy(key->container, event_who(ev)->container_id, '\0', sizeof(key->container));
 }
 
 /* Is it about the local port that a call failed, not about the other side? */

@@ -183,6 +183,7 @@ void sockets_expect(const struct sockets *s, const struct event *ev)
 {
 	uint64_t netns = sockets_netns(ev);
 
+	__builtin_prefetch(sockets_id_chain(s, ev->socket_id), 1);
 	__builtin_prefetch(sockets_port_chain(s, netns, ev->proto, ev->local.port, SOCKETS_CONNECTED), 1);
 	if (ev->kind == EVENT_CLOSE)
 		__builtin_prefetch(sockets_port_chain(s, netns, ev->proto, ev->local.port, SOCKETS_CLOSED), 1);
@@ -945,7 +946,7 @@ static void sockets_released(struct sockets *s, struct event *ev)
 /* The close of a socket that is older than us may show no near end, but the snapshot did. */
 static void sockets_lend_ends(const struct socket_entry *entry, struct event *ev)
 {
-	if (ev->kind != EVENT_CLOSE || ev->local.has_port || !entry->local.has_port)
+	if (!entry->local.has_port)
 		return;
 	ev->local = entry->local;
 	ev->remote = entry->remote;
@@ -953,13 +954,20 @@ static void sockets_lend_ends(const struct socket_entry *entry, struct event *ev
 
 void sockets_lend(const struct sockets *s, struct event *ev)
 {
-	const struct socket_entry *entry = &s->entries[ev->socket_id ? sockets_find(s, ev->socket_id) : 0];
-	const struct sockets_process *owner = &entry->owner;
+	bool has_process = ev->pid && ev->confidence != CONFIDENCE_KERNEL;
+	bool has_ends = ev->kind != EVENT_CLOSE || ev->local.has_port;
+	const struct sockets_process *owner;
+	const struct socket_entry *entry;
 
+	if ((has_process && has_ends) || !ev->socket_id)
+		return;
+	entry = &s->entries[sockets_find(s, ev->socket_id)];
+	owner = &entry->owner;
 	if (sockets_is_other(entry, ev))
 		return;
-	sockets_lend_ends(entry, ev);
-	if ((ev->pid && ev->confidence != CONFIDENCE_KERNEL) || !owner->pid)
+	if (!has_ends)
+		sockets_lend_ends(entry, ev);
+	if (has_process || !owner->pid)
 		return;
 	if (ev->role == ROLE_UNKNOWN && ev->remote.has_port)
 		ev->role = entry->role;

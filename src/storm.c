@@ -15,6 +15,7 @@ struct storm_slot {
 	uint64_t passed_ns; /* when one passed last; 0 = the slot is free */
 	uint32_t held;
 	struct event last; /* the last one that came */
+	struct event_who who; /* of it */
 };
 
 struct storm {
@@ -58,6 +59,13 @@ static struct storm_slot *storm_find(struct storm *s, const struct event *ev)
 	return quiet;
 }
 
+static void storm_keep(struct storm_slot *slot, const struct event *ev)
+{
+	slot->last = *ev;
+	slot->who = *event_who(ev);
+	slot->last.who = &slot->who;
+}
+
 static void storm_pass(struct storm *s, struct storm_slot *slot, uint64_t now_ns, struct event *ev)
 {
 	ev->repeats = slot->held ? slot->held + (ev != &slot->last) : 0;
@@ -79,11 +87,11 @@ bool storm_hold(struct storm *s, struct event *ev)
 	if (slot->passed_ns && !ev->verdict && ev->time_ns < slot->passed_ns + STORM_NS) {
 		s->held += !slot->held;
 		slot->held++;
-		slot->last = *ev;
+		storm_keep(slot, ev);
 		return true;
 	}
 	storm_pass(s, slot, ev->time_ns, ev);
-	slot->last = *ev;
+	storm_keep(slot, ev);
 	return false;
 }
 

@@ -33,6 +33,7 @@ struct list_history {
 	struct list_key *keys; /* sorted; of equal ones the newest life first; two of a life at most */
 	size_t key_count;
 	char boot_id[HISTORY_BOOT_ID_SIZE];
+	struct event_who who; /* of the socket that was filled in last */
 };
 
 static void list_history_text(char *to, size_t size, const char *from)
@@ -218,7 +219,7 @@ static void list_history_fill_owner(const struct list_life *life, struct event *
 	ev->owner_exited = life->pid && proc_has_ended("/proc", life->pid, life->process_start_ns);
 }
 
-void list_history_fill(const struct list_history *h, uint64_t now_ns, struct event *ev)
+void list_history_fill(struct list_history *h, uint64_t now_ns, struct event *ev)
 {
 	const struct list_life *life = h && ev->cookie ? list_history_look_up(h, ev) : NULL;
 
@@ -236,8 +237,10 @@ void list_history_fill(const struct list_history *h, uint64_t now_ns, struct eve
 	}
 	if (!ev->owner_count && life->pid) {
 		list_history_fill_owner(life, ev);
-		memcpy(ev->container_id, life->container_id, sizeof(ev->container_id));
-		memcpy(ev->unit, life->unit, sizeof(ev->unit));
+		h->who = (struct event_who){ 0 };
+		memcpy(h->who.container_id, life->container_id, sizeof(life->container_id));
+		memcpy(h->who.unit, life->unit, sizeof(life->unit));
+		ev->who = &h->who;
 	}
 }
 

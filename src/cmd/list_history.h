@@ -14,7 +14,7 @@ struct list_history;
  */
 int list_history_open(const char *path, uint64_t now_ns, struct list_history **ret, char *err);
 /* Fills in what is known of the event's socket, found by its cookie, and is not in the event yet. */
-void list_history_fill(const struct list_history *h, uint64_t now_ns, struct event *ev);
+void list_history_fill(struct list_history *h, uint64_t now_ns, struct event *ev);
 void list_history_close(struct list_history *h);
 
 #endif

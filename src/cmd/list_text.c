@@ -131,10 +131,10 @@ static void list_cell_process(struct list_cell *cell, const struct event *ev)
 
 static void list_cell_user(struct list_cell *cell, const struct event *ev)
 {
-	if (ev->has_uid && !ev->user[0])
+	if (ev->has_uid && !event_who(ev)->user[0])
 		buf_u64(cell->b, ev->uid);
 	else
-		list_word(cell, ev->user, sizeof(ev->user));
+		list_word(cell, event_who(ev)->user, sizeof(event_who(ev)->user));
 }
 
 static void list_cell_local(struct list_cell *cell, const struct event *ev)
@@ -199,17 +199,19 @@ static void list_cell_netns(struct list_cell *cell, const struct event *ev)
 
 static void list_cell_container(struct list_cell *cell, const struct event *ev)
 {
-	list_word(cell, ev->container_id, cell->wide ? sizeof(ev->container_id) : LIST_CONTAINER_SHORT);
+	const struct event_who *who = event_who(ev);
+
+	list_word(cell, who->container_id, cell->wide ? sizeof(who->container_id) : LIST_CONTAINER_SHORT);
 }
 
 static void list_cell_unit(struct list_cell *cell, const struct event *ev)
 {
-	list_word(cell, ev->unit, sizeof(ev->unit));
+	list_word(cell, event_who(ev)->unit, sizeof(event_who(ev)->unit));
 }
 
 static void list_cell_pod(struct list_cell *cell, const struct event *ev)
 {
-	list_word(cell, ev->pod_uid, sizeof(ev->pod_uid));
+	list_word(cell, event_who(ev)->pod_uid, sizeof(event_who(ev)->pod_uid));
 }
 
 /* "nginx:977,nginx:978" */
@@ -228,12 +230,12 @@ static void list_cell_owners(struct list_cell *cell, const struct event *ev)
 
 static void list_cell_executable(struct list_cell *cell, const struct event *ev)
 {
-	list_word(cell, ev->executable, sizeof(ev->executable));
+	list_word(cell, event_who(ev)->executable, sizeof(event_who(ev)->executable));
 }
 
 static void list_cell_command(struct list_cell *cell, const struct event *ev)
 {
-	list_word(cell, ev->command_line, sizeof(ev->command_line));
+	list_word(cell, event_who(ev)->command_line, sizeof(event_who(ev)->command_line));
 }
 
 /* ---- columns ---- */

@@ -207,7 +207,7 @@ static const struct cgroup_facts *enrich_container_by_process(struct enrich_cont
 	return &p->facts;
 }
 
-static void enrich_container_fill(void *state, struct event *ev)
+static bool enrich_container_describe(void *state, struct event *ev, struct event_who *who)
 {
 	struct enrich_container_state *st = state;
 	const struct cgroup_facts *facts = NULL;
@@ -217,16 +217,17 @@ static void enrich_container_fill(void *state, struct event *ev)
 	if (!facts && ev->pid)
 		facts = enrich_container_by_process(st, ev);
 	if (!facts)
-		return;
-	memcpy(ev->container_id, facts->container_id, sizeof(ev->container_id));
-	memcpy(ev->container_runtime, facts->container_runtime, sizeof(ev->container_runtime));
-	memcpy(ev->pod_uid, facts->pod_uid, sizeof(ev->pod_uid));
-	memcpy(ev->unit, facts->unit, sizeof(ev->unit));
+		return true;
+	memcpy(who->container_id, facts->container_id, sizeof(who->container_id));
+	memcpy(who->container_runtime, facts->container_runtime, sizeof(who->container_runtime));
+	memcpy(who->pod_uid, facts->pod_uid, sizeof(who->pod_uid));
+	memcpy(who->unit, facts->unit, sizeof(who->unit));
+	return true;
 }
 
 const struct enricher enrich_container = {
 	.name = "container",
 	.open = enrich_container_open,
-	.fill = enrich_container_fill,
+	.describe = enrich_container_describe,
 	.close = enrich_container_close,
 };

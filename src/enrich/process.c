@@ -219,30 +219,31 @@ static void enrich_process_learn(void *state, const struct process_facts *facts)
 }
 
 /* What the backend told is of the very program that called, and needs no look into /proc. */
-static bool enrich_process_fill_told(struct enrich_process_state *st, struct event *ev)
+static bool enrich_process_describe_told(struct enrich_process_state *st, const struct event *ev,
+					 struct event_who *who)
 {
 	const struct process_facts *facts =
 		cache_find(st->told, ev->pid, enrich_process_program(ev->process_start_ns, ev->exec_id));
 
 	if (!facts || !facts->executable[0] || !ev->name_is_leader) /* "": too deep a path to be told */
 		return false;
-	memcpy(ev->executable, facts->executable, sizeof(ev->executable));
-	memcpy(ev->command_line, facts->command_line, sizeof(ev->command_line));
+	memcpy(who->executable, facts->executable, sizeof(who->executable));
+	memcpy(who->command_line, facts->command_line, sizeof(who->command_line));
 	return true;
 }
 
-static void enrich_process_fill(void *state, struct event *ev)
+static bool enrich_process_describe(void *state, struct event *ev, struct event_who *who)
 {
 	struct enrich_process *p;
 
-	if (ev->pid && ev->process_start_ns && enrich_process_fill_told(state, ev))
-		return;
+	if (ev->pid && ev->process_start_ns && enrich_process_describe_told(state, ev, who))
+		return true;
 	p = ev->pid ? enrich_process_find(state, ev) : NULL;
 
 	if (enrich_process_has_name(ev))
 		ev->name_is_leader = true;
 	if (!p)
-		return;
+		return false;
 	if (!ev->name_is_leader && p->name[0]) {
 		memcpy(ev->name, p->name, sizeof(ev->name));
 		ev->name_is_leader = true;
@@ -250,14 +251,15 @@ static void enrich_process_fill(void *state, struct event *ev)
 	if (!ev->parent_pid)
 		ev->parent_pid = p->parent_pid;
 	ev->process_start_real_ns = p->start_real_ns;
-	memcpy(ev->executable, p->executable, sizeof(ev->executable));
-	memcpy(ev->command_line, p->command_line, sizeof(ev->command_line));
+	memcpy(who->executable, p->executable, sizeof(who->executable));
+	memcpy(who->command_line, p->command_line, sizeof(who->command_line));
+	return false;
 }
 
 const struct enricher enrich_process = {
 	.name = "process",
 	.open = enrich_process_open,
-	.fill = enrich_process_fill,
+	.describe = enrich_process_describe,
 	.learn = enrich_process_learn,
 	.close = enrich_process_close,
 };

@@ -10,6 +10,7 @@
 struct recorded {
 	const struct facts *facts; /* of the event that is under way; not owned */
 	bool numeric;
+	struct event_who nameless;
 };
 
 static int recorded_open(const struct enrich_options *opts, void **ret_state)
@@ -24,14 +25,15 @@ static int recorded_open(const struct enrich_options *opts, void **ret_state)
 	return 0;
 }
 
-/* A text and what is behind its NUL, if that is all there is to be copied. */
-static void recorded_copy(char *to, const char *from, size_t size)
+/* With -n, users have no names. */
+static const struct event_who *recorded_without_user(struct recorded *st, const struct event_who *who)
 {
-	if (from[0])
-		memcpy(to, from, size);
+	st->nameless = *who;
+	memset(st->nameless.user, 0, sizeof(st->nameless.user));
+	return &st->nameless;
 }
 
-static void recorded_fill_process(const struct recorded *st, struct event *ev)
+static void recorded_fill_process(struct recorded *st, struct event *ev)
 {
 	const struct facts_process *p = st->facts->process;
 
@@ -42,14 +44,7 @@ static void recorded_fill_process(const struct recorded *st, struct event *ev)
 	ev->parent_pid = p->parent_pid;
 	ev->name_is_leader = p->name_is_leader;
 	memcpy(ev->name, p->name, sizeof(ev->name));
-	recorded_copy(ev->executable, p->executable, sizeof(ev->executable));
-	recorded_copy(ev->command_line, p->command_line, sizeof(ev->command_line));
-	recorded_copy(ev->container_id, p->container_id, sizeof(ev->container_id));
-	recorded_copy(ev->container_runtime, p->container_runtime, sizeof(ev->container_runtime));
-	recorded_copy(ev->pod_uid, p->pod_uid, sizeof(ev->pod_uid));
-	recorded_copy(ev->unit, p->unit, sizeof(ev->unit));
-	if (!st->numeric)
-		recorded_copy(ev->user, p->user, sizeof(ev->user));
+	ev->who = st->numeric ? recorded_without_user(st, &p->who) : &p->who;
 }
 
 static void recorded_fill_truth(const struct facts *facts, struct event *ev)
@@ -77,7 +72,7 @@ static void recorded_fill_holder(const struct recorded *st, struct event *ev)
 
 static void recorded_fill(void *state, struct event *ev)
 {
-	const struct recorded *st = state;
+	struct recorded *st = state;
 
 	recorded_fill_process(st, ev);
 	recorded_fill_truth(st->facts, ev);

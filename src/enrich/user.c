@@ -13,7 +13,7 @@
 
 struct enrich_user {
 	uint64_t read_ns; /* cache_now_ns() at the look-up */
-	char name[sizeof(((struct event *)0)->user)]; /* "" = has none */
+	char name[sizeof(((struct event_who *)0)->user)]; /* "" = has none */
 };
 
 static int enrich_user_open(const struct enrich_options *opts, void **ret_state)
@@ -40,13 +40,13 @@ static void enrich_user_look_up(struct enrich_user *user, uint32_t uid)
 		strcpy(user->name, pw.pw_name);
 }
 
-static void enrich_user_fill(void *state, struct event *ev)
+static bool enrich_user_describe(void *state, struct event *ev, struct event_who *who)
 {
 	uint64_t now = cache_now_ns();
 	struct enrich_user *user;
 
 	if (!state || !ev->has_uid)
-		return;
+		return true;
 	user = cache_find(state, ev->uid, 0);
 	if (!user || now - user->read_ns >= ENRICH_USER_EXPIRY_NS) {
 		if (!user)
@@ -54,7 +54,8 @@ static void enrich_user_fill(void *state, struct event *ev)
 		enrich_user_look_up(user, ev->uid);
 		user->read_ns = now;
 	}
-	memcpy(ev->user, user->name, sizeof(ev->user));
+	memcpy(who->user, user->name, sizeof(who->user));
+	return true;
 }
 
 static void enrich_user_close(void *state)
@@ -65,6 +66,6 @@ static void enrich_user_close(void *state)
 const struct enricher enrich_user = {
 	.name = "user",
 	.open = enrich_user_open,
-	.fill = enrich_user_fill,
+	.describe = enrich_user_describe,
 	.close = enrich_user_close,
 };

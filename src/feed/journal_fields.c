@@ -215,28 +215,30 @@ static void journal_destination(struct buf *b, const struct event *ev, const str
 /* OBJECT_PID: of a sender that may, journald believes it, and adds OBJECT_COMM, OBJECT_SYSTEMD_UNIT and more. */
 static void journal_process(struct buf *b, const struct event *ev)
 {
+	const struct event_who *who = event_who(ev);
+
 	journal_known(b, "OBJECT_PID", ev->pid);
 	journal_known(b, "PROCESS_PID", ev->pid);
 	journal_known(b, "PROCESS_VPID", ev->vpid);
 	journal_known(b, "PROCESS_THREAD_ID", ev->tid);
 	journal_known(b, "PROCESS_PARENT_PID", ev->parent_pid);
 	journal_text(b, "PROCESS_NAME", ev->name, sizeof(ev->name));
-	journal_text(b, "PROCESS_EXECUTABLE", ev->executable, sizeof(ev->executable));
-	journal_text(b, "PROCESS_COMMAND_LINE", ev->command_line, sizeof(ev->command_line));
+	journal_text(b, "PROCESS_EXECUTABLE", who->executable, sizeof(who->executable));
+	journal_text(b, "PROCESS_COMMAND_LINE", who->command_line, sizeof(who->command_line));
 	if (ev->process_start_real_ns)
 		journal_time(b, "PROCESS_START", ev->process_start_real_ns);
 	if (ev->has_uid) {
 		journal_number(b, "USER_ID", ev->uid);
-		journal_text(b, "USER_NAME", ev->user, sizeof(ev->user));
+		journal_text(b, "USER_NAME", who->user, sizeof(who->user));
 	}
-	if (ev->container_id[0]) {
-		journal_text(b, "CONTAINER_ID", ev->container_id, sizeof(ev->container_id));
-		journal_text(b, "CONTAINER_RUNTIME", ev->container_runtime, sizeof(ev->container_runtime));
+	if (who->container_id[0]) {
+		journal_text(b, "CONTAINER_ID", who->container_id, sizeof(who->container_id));
+		journal_text(b, "CONTAINER_RUNTIME", who->container_runtime, sizeof(who->container_runtime));
 	}
-	if (ev->pod_uid[0]) {
+	if (who->pod_uid[0]) {
 		journal_text(b, "ORCHESTRATOR_TYPE", "kubernetes", 16);
 		journal_text(b, "ORCHESTRATOR_RESOURCE_TYPE", "pod", 8);
-		journal_text(b, "ORCHESTRATOR_RESOURCE_ID", ev->pod_uid, sizeof(ev->pod_uid));
+		journal_text(b, "ORCHESTRATOR_RESOURCE_ID", who->pod_uid, sizeof(who->pod_uid));
 	}
 }
 
@@ -376,7 +378,7 @@ static void journal_porttrace(struct buf *b, const struct event *ev)
 	journal_ports(b, ev);
 	journal_socket(b, ev);
 	journal_holder(b, ev);
-	journal_text(b, "PORTTRACE_UNIT", ev->unit, sizeof(ev->unit));
+	journal_text(b, "PORTTRACE_UNIT", event_who(ev)->unit, sizeof(event_who(ev)->unit));
 }
 
 /* ---- statistics of the run itself ---- */

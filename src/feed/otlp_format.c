@@ -135,27 +135,29 @@ static void otlp_network(struct buf *b, bool *first, const struct event *ev)
 
 static void otlp_process(struct buf *b, bool *first, const struct event *ev, enum otlp_detail detail)
 {
+	const struct event_who *who = event_who(ev);
+
 	otlp_id(b, first, "process.pid", ev->pid);
 	otlp_id(b, first, "process.vpid", ev->vpid);
 	otlp_id(b, first, "process.parent_pid", ev->parent_pid);
 	otlp_id(b, first, "thread.id", ev->tid);
 	otlp_text(b, first, "process.executable.name", ev->name, sizeof(ev->name));
 	if (detail > OTLP_NO_EXECUTABLE)
-		otlp_text(b, first, "process.executable.path", ev->executable, sizeof(ev->executable));
+		otlp_text(b, first, "process.executable.path", who->executable, sizeof(who->executable));
 	if (detail > OTLP_NO_COMMAND_LINE)
-		otlp_text(b, first, "process.command_line", ev->command_line, sizeof(ev->command_line));
+		otlp_text(b, first, "process.command_line", who->command_line, sizeof(who->command_line));
 	otlp_id(b, first, "porttrace.process.start_unix_nano", ev->process_start_real_ns);
 	if (ev->has_uid) {
 		otlp_uid(b, first, "user.id", ev->uid);
-		otlp_text(b, first, "user.name", ev->user, sizeof(ev->user));
+		otlp_text(b, first, "user.name", who->user, sizeof(who->user));
 	}
 	if (detail == OTLP_IDENTITY_ONLY)
 		return;
-	otlp_text(b, first, "container.id", ev->container_id, sizeof(ev->container_id));
-	if (ev->container_id[0])
-		otlp_text(b, first, "container.runtime.name", ev->container_runtime, sizeof(ev->container_runtime));
-	otlp_text(b, first, "k8s.pod.uid", ev->pod_uid, sizeof(ev->pod_uid));
-	otlp_text(b, first, "porttrace.unit", ev->unit, sizeof(ev->unit));
+	otlp_text(b, first, "container.id", who->container_id, sizeof(who->container_id));
+	if (who->container_id[0])
+		otlp_text(b, first, "container.runtime.name", who->container_runtime, sizeof(who->container_runtime));
+	otlp_text(b, first, "k8s.pod.uid", who->pod_uid, sizeof(who->pod_uid));
+	otlp_text(b, first, "porttrace.unit", who->unit, sizeof(who->unit));
 }
 
 static const char *otlp_reason(const struct event *ev)

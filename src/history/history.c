@@ -81,6 +81,8 @@ static uint32_t history_name_hash(const char *name)
 
 static void history_fill_process(struct history_process *to, const struct event *ev, uint64_t id)
 {
+	const struct event_who *who = event_who(ev);
+
 	memset(to, 0, sizeof(*to));
 	to->id = id;
 	to->pid = ev->pid;
@@ -89,11 +91,11 @@ static void history_fill_process(struct history_process *to, const struct event 
 	to->has_uid = ev->has_uid;
 	to->uid = ev->uid;
 	memcpy(to->name, ev->name, sizeof(ev->name));
-	memcpy(to->executable, ev->executable, sizeof(to->executable));
-	memcpy(to->command_line, ev->command_line, sizeof(to->command_line));
-	memcpy(to->user, ev->user, sizeof(to->user));
-	memcpy(to->container_id, ev->container_id, sizeof(to->container_id));
-	memcpy(to->unit, ev->unit, sizeof(to->unit));
+	memcpy(to->executable, who->executable, sizeof(to->executable));
+	memcpy(to->command_line, who->command_line, sizeof(to->command_line));
+	memcpy(to->user, who->user, sizeof(to->user));
+	memcpy(to->container_id, who->container_id, sizeof(to->container_id));
+	memcpy(to->unit, who->unit, sizeof(to->unit));
 }
 
 /* The place of the event's process among the known; a new one takes that of another (id 0 then). */

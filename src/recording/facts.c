@@ -17,13 +17,13 @@ void facts_put_process(struct buf *b, const struct facts_process *p)
 	format_put_u64(b, p->parent_pid);
 	format_put_u64(b, p->name_is_leader);
 	facts_put_field(b, p->name, sizeof(p->name));
-	facts_put_field(b, p->executable, sizeof(p->executable));
-	facts_put_field(b, p->command_line, sizeof(p->command_line));
-	facts_put_field(b, p->user, sizeof(p->user));
-	facts_put_field(b, p->container_id, sizeof(p->container_id));
-	facts_put_field(b, p->container_runtime, sizeof(p->container_runtime));
-	facts_put_field(b, p->pod_uid, sizeof(p->pod_uid));
-	facts_put_field(b, p->unit, sizeof(p->unit));
+	facts_put_field(b, p->who.executable, sizeof(p->who.executable));
+	facts_put_field(b, p->who.command_line, sizeof(p->who.command_line));
+	facts_put_field(b, p->who.user, sizeof(p->who.user));
+	facts_put_field(b, p->who.container_id, sizeof(p->who.container_id));
+	facts_put_field(b, p->who.container_runtime, sizeof(p->who.container_runtime));
+	facts_put_field(b, p->who.pod_uid, sizeof(p->who.pod_uid));
+	facts_put_field(b, p->who.unit, sizeof(p->who.unit));
 }
 
 void facts_get_process(struct format_in *in, struct facts_process *ret)
@@ -32,13 +32,13 @@ void facts_get_process(struct format_in *in, struct facts_process *ret)
 	ret->parent_pid = (uint32_t)format_get_u64(in);
 	ret->name_is_leader = format_get_u64(in) != 0;
 	format_get_text(in, ret->name, sizeof(ret->name));
-	format_get_text(in, ret->executable, sizeof(ret->executable));
-	format_get_text(in, ret->command_line, sizeof(ret->command_line));
-	format_get_text(in, ret->user, sizeof(ret->user));
-	format_get_text(in, ret->container_id, sizeof(ret->container_id));
-	format_get_text(in, ret->container_runtime, sizeof(ret->container_runtime));
-	format_get_text(in, ret->pod_uid, sizeof(ret->pod_uid));
-	format_get_text(in, ret->unit, sizeof(ret->unit));
+	format_get_text(in, ret->who.executable, sizeof(ret->who.executable));
+	format_get_text(in, ret->who.command_line, sizeof(ret->who.command_line));
+	format_get_text(in, ret->who.user, sizeof(ret->who.user));
+	format_get_text(in, ret->who.container_id, sizeof(ret->who.container_id));
+	format_get_text(in, ret->who.container_runtime, sizeof(ret->who.container_runtime));
+	format_get_text(in, ret->who.pod_uid, sizeof(ret->who.pod_uid));
+	format_get_text(in, ret->who.unit, sizeof(ret->who.unit));
 }
 
 /* ---- namespaces ---- */

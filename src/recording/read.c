@@ -34,6 +34,7 @@ struct recording_reader {
 	uint64_t last[FORMAT_LASTS][FORMAT_WORDS];
 	struct facts_process *slots; /* FORMAT_SLOTS; NULL = none yet */
 	bool used[FORMAT_SLOTS];
+	uint64_t process_count; /* told so far */
 	uint32_t slot;
 	struct facts_truth truth;
 	char **texts; /* [0] is none */
@@ -325,6 +326,7 @@ static int recording_get_process(struct recording_reader *r)
 	if (!r->slots)
 		return -ENOMEM;
 	facts_get_process(&r->in, &r->slots[slot]);
+	r->slots[slot].who.id = ++r->process_count;
 	r->used[slot] = true;
 	return 0;
 }

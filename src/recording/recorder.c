@@ -318,20 +318,11 @@ static uint64_t recorder_text(struct recorder *rec, struct buf *b, const char *t
 	return rec->text_count;
 }
 
-static void recorder_fill_process(struct facts_process *p, const struct event *ev, bool start_is_decoded)
+static bool recorder_knows(const struct facts_process *p, const struct event *ev, uint64_t start_real_ns)
 {
-	memset(p, 0, sizeof(*p));
-	p->start_real_ns = start_is_decoded ? 0 : ev->process_start_real_ns;
-	p->parent_pid = ev->parent_pid;
-	p->name_is_leader = ev->name_is_leader;
-	memcpy(p->name, ev->name, sizeof(p->name));
-	memcpy(p->executable, ev->executable, sizeof(p->executable));
-	memcpy(p->command_line, ev->command_line, sizeof(p->command_line));
-	memcpy(p->user, ev->user, sizeof(p->user));
-	memcpy(p->container_id, ev->container_id, sizeof(p->container_id));
-	memcpy(p->container_runtime, ev->container_runtime, sizeof(p->container_runtime));
-	memcpy(p->pod_uid, ev->pod_uid, sizeof(p->pod_uid));
-	memcpy(p->unit, ev->unit, sizeof(p->unit));
+	return p->start_real_ns == start_real_ns && p->parent_pid == ev->parent_pid &&
+	       p->name_is_leader == ev->name_is_leader && !memcmp(p->name, ev->name, sizeof(p->name)) &&
+	       event_is_same_who(&p->who, event_who(ev));
 }
 
 /* Tells the process if its slot has another one, or has it otherwise. */
@@ -339,16 +330,17 @@ static uint32_t recorder_process(struct recorder *rec, struct buf *b, const stru
 {
 	uint64_t key = ev->process_start_ns ^ (uint64_t)ev->pid << 32 ^ (uint64_t)ev->exec_id << 20 ^ ev->tid;
 	uint32_t slot = (uint32_t)(key * 0x9e3779b97f4a7c15ull >> 40) % FORMAT_SLOTS;
-	struct facts_process now;
+	uint64_t start_real_ns = start_is_decoded ? 0 : ev->process_start_real_ns;
+	struct facts_process *p = &rec->slots[slot];
 
-	recorder_fill_process(&now, ev, start_is_decoded);
-	if (rec->used[slot] && !memcmp(&rec->slots[slot], &now, sizeof(now)))
+	if (rec->used[slot] && recorder_knows(p, ev, start_real_ns))
 		return slot;
-	rec->slots[slot] = now;
+	*p = (struct facts_process){ start_real_ns, ev->parent_pid, ev->name_is_leader, "", *event_who(ev) };
+	memcpy(p->name, ev->name, sizeof(p->name));
 	rec->used[slot] = true;
 	buf_char(b, FORMAT_PROCESS);
 	format_put_u64(b, slot);
-	facts_put_process(b, &now);
+	facts_put_process(b, p);
 	return slot;
 }
 

@@ -4,6 +4,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <arpa/inet.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "../../src/buf.h"
@@ -21,7 +23,7 @@ static void test_is(const struct buf *b, const char *want)
 	assert_false(b->overflow);
 	assert_int_equal(b->len, strlen(want));
 	assert_memory_equal(b->data, want, b->len);
-	assert_int_equal(b->data[b->len], '#');
+	assert_int_equal(b->data[b->size], '#'); /* what is in the room, but behind, may be anything */
 }
 
 static void test_appends(void **state)
@@ -36,6 +38,32 @@ static void test_appends(void **state)
 	buf_bytes(&b, NULL, 0);
 	assert_int_equal(b.len, 6);
 	assert_memory_equal(b.data, "ab-c\0d", 6);
+}
+
+/* All below 10^5, and around the powers of ten, against printf(3). */
+static void test_all_digits(void **state)
+{
+	char want[32];
+
+	(void)state;
+	for (uint64_t v = 0; v < 100000; v++) {
+		char *end = buf_put_small(test_room, (uint32_t)v);
+
+		snprintf(want, sizeof(want), "%" PRIu64, v);
+		assert_int_equal(end - test_room, strlen(want));
+		assert_memory_equal(test_room, want, strlen(want));
+		buf_put_nano(test_room, (uint32_t)(v * 9999));
+		snprintf(want, sizeof(want), "%09" PRIu64, v * 9999);
+		assert_memory_equal(test_room, want, 9);
+	}
+	for (uint64_t power = 1, v; power < UINT64_MAX / 10; power *= 10)
+		for (v = power > 50 ? power - 50 : 0; v < power + 50; v++) {
+			struct buf b = test_buf(20);
+
+			buf_u64(&b, v);
+			snprintf(want, sizeof(want), "%" PRIu64, v);
+			test_is(&b, want);
+		}
 }
 
 static void test_numbers(void **state)
@@ -158,6 +186,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_appends),
 		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_all_digits),
 		cmocka_unit_test(test_padded_numbers),
 		cmocka_unit_test(test_pad),
 		cmocka_unit_test(test_addresses),

@@ -25,6 +25,18 @@
 #define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define TICK_NS 10000000ull
 
+/* Asks one enricher alone about a process of which nothing is known. The last few answers stay valid. */
+static void enrich_test_describe(const struct enricher *enricher, void *state, struct event *ev)
+{
+	static struct event_who answers[8];
+	static size_t next;
+	struct event_who *who = &answers[next++ % 8];
+
+	memset(who, 0, sizeof(*who));
+	enricher->describe(state, ev, who);
+	ev->who = who;
+}
+
 /* ---- a made-up /proc ---- */
 
 static char proc_dir[64];
@@ -239,9 +251,9 @@ static void test_process_facts(void **unused)
 	(void)unused;
 	put_process(977, "nginx", 500, "/usr/sbin/nginx");
 	put_bytes("977/cmdline", args, sizeof(args));
-	enrich_process.fill(state, &ev);
-	assert_string_equal(ev.executable, "/usr/sbin/nginx");
-	assert_string_equal(ev.command_line, "nginx: -g daemon off;");
+	enrich_test_describe(&enrich_process, state, &ev);
+	assert_string_equal(event_who(&ev)->executable, "/usr/sbin/nginx");
+	assert_string_equal(event_who(&ev)->command_line, "nginx: -g daemon off;");
 	assert_int_equal(ev.parent_pid, 1);
 	assert_in_range(ev.process_start_real_ns,
 			proc_boot_offset_ns() + 500 * TICK_NS + 123 - NS_PER_SEC,
@@ -249,7 +261,7 @@ static void test_process_facts(void **unused)
 	/* What the backend knows is not replaced. */
 	ev = event_of(977, 500 * TICK_NS + 123, "nginx");
 	ev.parent_pid = 55;
-	enrich_process.fill(state, &ev);
+	enrich_test_describe(&enrich_process, state, &ev);
 	assert_int_equal(ev.parent_pid, 55);
 	enrich_process.close(state);
 }
@@ -262,17 +274,17 @@ static void test_process_stays_known_after_its_end(void **unused)
 
 	(void)unused;
 	put_process(10, "curl", 500, "/usr/bin/curl");
-	enrich_process.fill(state, &ev);
+	enrich_test_describe(&enrich_process, state, &ev);
 	start = ev.process_start_real_ns;
 	end_process(10);
 	ev = event_of(10, 500 * TICK_NS, "curl");
-	enrich_process.fill(state, &ev);
-	assert_string_equal(ev.executable, "/usr/bin/curl");
+	enrich_test_describe(&enrich_process, state, &ev);
+	assert_string_equal(event_who(&ev)->executable, "/usr/bin/curl");
 	assert_int_equal(ev.process_start_real_ns, start);
 	/* It ran something else before it ended: that program is unknown, the process is not. */
 	ev = event_of(10, 500 * TICK_NS, "wget");
-	enrich_process.fill(state, &ev);
-	assert_string_equal(ev.executable, "");
+	enrich_test_describe(&enrich_process, state, &ev);
+	assert_string_equal(event_who(&ev)->executable, "");
 	assert_int_equal(ev.parent_pid, 1);
 	assert_int_equal(ev.process_start_real_ns, start);
 	enrich_process.close(state);
@@ -285,8 +297,8 @@ static void test_process_never_seen_alive(void **unused)
 
 	(void)unused;
 	for (int i = 0; i < 2; i++) {
-		enrich_process.fill(state, &ev);
-		assert_string_equal(ev.executable, "");
+		enrich_test_describe(&enrich_process, state, &ev);
+		assert_string_equal(event_who(&ev)->executable, "");
 		assert_string_equal(ev.name, "curl");
 		assert_int_equal(ev.parent_pid, 0);
 		assert_true(ev.process_start_real_ns > 500 * TICK_NS);
@@ -302,15 +314,15 @@ static void test_process_of_reused_pid(void **unused)
 
 	(void)unused;
 	put_process(10, "curl", 900, "/usr/bin/new");
-	enrich_process.fill(state, &old);
-	assert_string_equal(old.executable, "");
+	enrich_test_describe(&enrich_process, state, &old);
+	assert_string_equal(event_who(&old)->executable, "");
 	assert_int_equal(old.parent_pid, 0);
-	enrich_process.fill(state, &new);
-	assert_string_equal(new.executable, "/usr/bin/new");
+	enrich_test_describe(&enrich_process, state, &new);
+	assert_string_equal(event_who(&new)->executable, "/usr/bin/new");
 	/* Late events of the first one are still its own. */
 	old = event_of(10, 500 * TICK_NS, "curl");
-	enrich_process.fill(state, &old);
-	assert_string_equal(old.executable, "");
+	enrich_test_describe(&enrich_process, state, &old);
+	assert_string_equal(event_who(&old)->executable, "");
 	enrich_process.close(state);
 }
 
@@ -321,20 +333,20 @@ static void test_process_exec(void **unused)
 
 	(void)unused;
 	put_process(10, "sh", 500, "/bin/dash");
-	enrich_process.fill(state, &ev);
-	assert_string_equal(ev.executable, "/bin/dash");
+	enrich_test_describe(&enrich_process, state, &ev);
+	assert_string_equal(event_who(&ev)->executable, "/bin/dash");
 	put_process(10, "curl", 500, "/usr/bin/curl");
 	put(10, "cmdline", "curl");
 	ev = event_of(10, 500 * TICK_NS, "curl");
-	enrich_process.fill(state, &ev);
-	assert_string_equal(ev.executable, "/usr/bin/curl");
-	assert_string_equal(ev.command_line, "curl");
+	enrich_test_describe(&enrich_process, state, &ev);
+	assert_string_equal(event_who(&ev)->executable, "/usr/bin/curl");
+	assert_string_equal(event_who(&ev)->command_line, "curl");
 	/* An event from before the execve(), read late: the program of that time is no longer to be
 	 * seen. */
 	ev = event_of(10, 500 * TICK_NS, "sh");
-	enrich_process.fill(state, &ev);
-	assert_string_equal(ev.executable, "");
-	assert_string_equal(ev.command_line, "");
+	enrich_test_describe(&enrich_process, state, &ev);
+	assert_string_equal(event_who(&ev)->executable, "");
+	assert_string_equal(event_who(&ev)->command_line, "");
 	assert_int_equal(ev.parent_pid, 1);
 	enrich_process.close(state);
 }
@@ -348,21 +360,21 @@ static void test_process_name_of_leader(void **unused)
 	put_process(10, "java", 500, "/opt/jre/bin/java");
 	ev.name_is_leader = false;
 	ev.tid = 17;
-	enrich_process.fill(state, &ev);
+	enrich_test_describe(&enrich_process, state, &ev);
 	assert_string_equal(ev.name, "java");
 	assert_true(ev.name_is_leader);
-	assert_string_equal(ev.executable, "/opt/jre/bin/java");
+	assert_string_equal(event_who(&ev)->executable, "/opt/jre/bin/java");
 	/* The leader's own call: its name needs no look-up. */
 	ev = event_of(11, 500 * TICK_NS, "solo");
 	ev.name_is_leader = false;
-	enrich_process.fill(state, &ev);
+	enrich_test_describe(&enrich_process, state, &ev);
 	assert_string_equal(ev.name, "solo");
 	assert_true(ev.name_is_leader);
 	/* A thread of a process that is gone: the thread's name stays, and stays called so. */
 	ev = event_of(12, 500 * TICK_NS, "worker-8");
 	ev.name_is_leader = false;
 	ev.tid = 18;
-	enrich_process.fill(state, &ev);
+	enrich_test_describe(&enrich_process, state, &ev);
 	assert_string_equal(ev.name, "worker-8");
 	assert_false(ev.name_is_leader);
 	enrich_process.close(state);
@@ -375,27 +387,27 @@ static void test_process_without_start_time(void **unused)
 	void *state = open_one(&enrich_process);
 
 	(void)unused;
-	enrich_process.fill(state, &ev);
-	assert_string_equal(ev.executable, "");
+	enrich_test_describe(&enrich_process, state, &ev);
+	assert_string_equal(event_who(&ev)->executable, "");
 	assert_int_equal(ev.process_start_real_ns, 0);
 	put_process(10, "curl", 500, "/usr/bin/curl");
-	enrich_process.fill(state, &ev);
-	assert_string_equal(ev.executable, "/usr/bin/curl");
+	enrich_test_describe(&enrich_process, state, &ev);
+	assert_string_equal(event_who(&ev)->executable, "/usr/bin/curl");
 	assert_in_range(ev.process_start_real_ns,
 			proc_boot_offset_ns() + 500 * TICK_NS - NS_PER_SEC,
 			proc_boot_offset_ns() + 500 * TICK_NS + NS_PER_SEC);
 	end_process(10);
 	ev = event_of(10, 0, "curl");
-	enrich_process.fill(state, &ev);
-	assert_string_equal(ev.executable, "/usr/bin/curl"); /* just ended */
+	enrich_test_describe(&enrich_process, state, &ev);
+	assert_string_equal(event_who(&ev)->executable, "/usr/bin/curl"); /* just ended */
 	ev = event_of(10, 0, "wget");
-	enrich_process.fill(state, &ev);
-	assert_string_equal(ev.executable, ""); /* somebody else */
+	enrich_test_describe(&enrich_process, state, &ev);
+	assert_string_equal(event_who(&ev)->executable, ""); /* somebody else */
 	put_process(10, "curl", 900, "/usr/bin/other");
 	wait_for_expiry();
 	ev = event_of(10, 0, "curl");
-	enrich_process.fill(state, &ev);
-	assert_string_equal(ev.executable,
+	enrich_test_describe(&enrich_process, state, &ev);
+	assert_string_equal(event_who(&ev)->executable,
 			    "/usr/bin/other"); /* same pid and name, looked at again */
 	enrich_process.close(state);
 }
@@ -413,21 +425,21 @@ static void test_process_hostile_files(void **unused)
 	for (size_t i = 0; i + 3 < sizeof(euro); i += 3)
 		memcpy(euro + i, "\xe2\x82\xac", 4);
 	put(10, "cmdline", euro);
-	enrich_process.fill(state, &ev);
-	assert_string_equal(ev.executable, "");		/* a path that was cut is another path */
-	assert_int_equal(strlen(ev.command_line), 252); /* 84 whole characters of 3 bytes */
+	enrich_test_describe(&enrich_process, state, &ev);
+	assert_string_equal(event_who(&ev)->executable, "");		/* a path that was cut is another path */
+	assert_int_equal(strlen(event_who(&ev)->command_line), 252); /* 84 whole characters of 3 bytes */
 	put(11, "stat", "garbage");
 	put(11, "comm", "x\n");
 	ev = event_of(11, 0, "x");
-	enrich_process.fill(state, &ev);
+	enrich_test_describe(&enrich_process, state, &ev);
 	assert_int_equal(ev.parent_pid, 0);
 	put_process(12, "x", 500,
 		    "/bin/gone (deleted)"); /* its file cannot be looked at, so the name stands */
 	put_bytes("12/cmdline", "\0\0\0", 3);
 	ev = event_of(12, 0, "x");
-	enrich_process.fill(state, &ev);
-	assert_string_equal(ev.executable, "/bin/gone (deleted)");
-	assert_string_equal(ev.command_line, "");
+	enrich_test_describe(&enrich_process, state, &ev);
+	assert_string_equal(event_who(&ev)->executable, "/bin/gone (deleted)");
+	assert_string_equal(event_who(&ev)->command_line, "");
 	enrich_process.close(state);
 }
 
@@ -438,8 +450,8 @@ static void test_process_of_pid_0(void **unused)
 
 	(void)unused;
 	put_process(0, "swapper", 0, "/none");
-	enrich_process.fill(state, &ev);
-	assert_string_equal(ev.executable, "");
+	enrich_test_describe(&enrich_process, state, &ev);
+	assert_string_equal(event_who(&ev)->executable, "");
 	enrich_process.close(state);
 	enrich_process.close(NULL);
 }
@@ -460,8 +472,8 @@ static void test_process_real(void **unused)
 	prctl(PR_GET_NAME, ev.name);
 	ev.process_start_ns = proc_ticks_to_ns(stat.start_ticks) + 1234;
 	assert_int_equal(enrich_process.open(&opts, &state), 0);
-	enrich_process.fill(state, &ev);
-	assert_string_equal(ev.executable, exe);
+	enrich_test_describe(&enrich_process, state, &ev);
+	assert_string_equal(event_who(&ev)->executable, exe);
 	assert_int_equal(ev.parent_pid, getppid());
 	enrich_process.close(state);
 }
@@ -496,11 +508,11 @@ static void test_process_deleted_file(void **unused)
 	assert_int_equal(unlink(copy), 0);
 	assert_int_equal(enrich_process.open(&opts, &state), 0);
 	ev = event_of((uint32_t)pid, 0, "my-cat");
-	enrich_process.fill(state, &ev);
+	enrich_test_describe(&enrich_process, state, &ev);
 	enrich_process.close(state);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
-	assert_string_equal(ev.executable, copy);
+	assert_string_equal(event_who(&ev)->executable, copy);
 }
 
 /* ---- user ---- */
@@ -514,21 +526,20 @@ static void test_user(void **unused)
 
 	(void)unused;
 	for (int i = 0; root && i < 2; i++) {
-		ev.user[0] = '\0';
-		enrich_user.fill(state, &ev);
-		assert_string_equal(ev.user, root->pw_name);
+		enrich_test_describe(&enrich_user, state, &ev);
+		assert_string_equal(event_who(&ev)->user, root->pw_name);
 	}
 	ev.uid = 3999999999u;
 	for (int i = 0; i < 2; i++) {
-		enrich_user.fill(state, &ev);
-		assert_string_equal(ev.user, "");
+		enrich_test_describe(&enrich_user, state, &ev);
+		assert_string_equal(event_who(&ev)->user, "");
 	}
-	enrich_user.fill(state, &unknown);
-	assert_string_equal(unknown.user, "");
+	enrich_test_describe(&enrich_user, state, &unknown);
+	assert_string_equal(event_who(&unknown)->user, "");
 	assert_int_equal(enrich_user.open(&numeric, &none), 0);
 	ev.uid = 0;
-	enrich_user.fill(none, &ev);
-	assert_string_equal(ev.user, "");
+	enrich_test_describe(&enrich_user, none, &ev);
+	assert_string_equal(event_who(&ev)->user, "");
 	enrich_user.close(none);
 	enrich_user.close(state);
 }
@@ -544,17 +555,17 @@ static void test_container_by_process(void **unused)
 	(void)unused;
 	put_stat(10, "web", 1, 500);
 	put(10, "cgroup", "0::/system.slice/docker-" ID ".scope\n");
-	enrich_container.fill(state, &reused);
-	assert_string_equal(reused.container_id, "");
-	enrich_container.fill(state, &ev);
-	assert_string_equal(ev.container_id, ID);
-	assert_string_equal(ev.container_runtime, "docker");
+	enrich_test_describe(&enrich_container, state, &reused);
+	assert_string_equal(event_who(&reused)->container_id, "");
+	enrich_test_describe(&enrich_container, state, &ev);
+	assert_string_equal(event_who(&ev)->container_id, ID);
+	assert_string_equal(event_who(&ev)->container_runtime, "docker");
 	end_process(10);
 	ev = event_of(10, 500 * TICK_NS, "web");
-	enrich_container.fill(state, &ev);
-	assert_string_equal(ev.container_id, ID);
-	enrich_container.fill(state, &reused);
-	assert_string_equal(reused.container_id, "");
+	enrich_test_describe(&enrich_container, state, &ev);
+	assert_string_equal(event_who(&ev)->container_id, ID);
+	enrich_test_describe(&enrich_container, state, &reused);
+	assert_string_equal(event_who(&reused)->container_id, "");
 	enrich_container.close(state);
 	enrich_container.close(NULL);
 }
@@ -569,18 +580,18 @@ static void test_container_of_moving_process(void **unused)
 	put_stat(10, "sshd", 1, 500);
 	put(10, "cgroup", "0::/system.slice/ssh.service\n");
 	ev.cgroup_id = 7;
-	enrich_container.fill(state, &ev);
-	assert_string_equal(ev.unit, "ssh.service");
+	enrich_test_describe(&enrich_container, state, &ev);
+	assert_string_equal(event_who(&ev)->unit, "ssh.service");
 	put(10, "cgroup", "0::/user.slice/user-0.slice/session-4.scope\n");
-	enrich_container.fill(state, &ev);
-	assert_string_equal(ev.unit, "ssh.service"); /* same group, looked up a moment ago */
+	enrich_test_describe(&enrich_container, state, &ev);
+	assert_string_equal(event_who(&ev)->unit, "ssh.service"); /* same group, looked up a moment ago */
 	ev.cgroup_id = 8;
-	enrich_container.fill(state, &ev);
-	assert_string_equal(ev.unit, "session-4.scope");
+	enrich_test_describe(&enrich_container, state, &ev);
+	assert_string_equal(event_who(&ev)->unit, "session-4.scope");
 	put(10, "cgroup", "0::/user.slice/user-0.slice/session-5.scope\n");
 	wait_for_expiry();
-	enrich_container.fill(state, &ev);
-	assert_string_equal(ev.unit, "session-5.scope");
+	enrich_test_describe(&enrich_container, state, &ev);
+	assert_string_equal(event_who(&ev)->unit, "session-5.scope");
 	enrich_container.close(state);
 }
 
@@ -605,16 +616,15 @@ static void test_container_by_id(void **unused)
 	put_bytes("self/cgroup", "0::/\n", 5);
 	state = open_one(&enrich_container);
 	ev.cgroup_id = st.st_ino;
-	enrich_container.fill(state, &ev);
+	enrich_test_describe(&enrich_container, state, &ev);
 	snprintf(path, sizeof(path), "%s/porttrace-test-%d.service", root, (int)getpid());
 	assert_int_equal(rmdir(path), 0);
-	assert_string_equal(ev.unit, strrchr(path, '/') + 1);
-	memset(ev.unit, 0, sizeof(ev.unit));
-	enrich_container.fill(state, &ev);
-	assert_string_equal(ev.unit, strrchr(path, '/') + 1); /* from the cache */
+	assert_string_equal(event_who(&ev)->unit, strrchr(path, '/') + 1);
+	enrich_test_describe(&enrich_container, state, &ev);
+	assert_string_equal(event_who(&ev)->unit, strrchr(path, '/') + 1); /* from the cache */
 	ev = (struct event){ .cgroup_id = st.st_ino + 1000000 };
-	enrich_container.fill(state, &ev);
-	assert_string_equal(ev.unit, "");
+	enrich_test_describe(&enrich_container, state, &ev);
+	assert_string_equal(event_who(&ev)->unit, "");
 	enrich_container.close(state);
 }
 
@@ -638,11 +648,11 @@ static void test_container_of_moved_process(void **unused)
 	assert_int_equal(stat(dir, &st), 0);
 	state = open_one(&enrich_container);
 	ev.cgroup_id = st.st_ino + 1;
-	enrich_container.fill(state, &ev);
-	assert_string_equal(ev.unit, "");
+	enrich_test_describe(&enrich_container, state, &ev);
+	assert_string_equal(event_who(&ev)->unit, "");
 	ev.cgroup_id = st.st_ino;
-	enrich_container.fill(state, &ev);
-	assert_string_equal(ev.unit, "a.service");
+	enrich_test_describe(&enrich_container, state, &ev);
+	assert_string_equal(event_who(&ev)->unit, "a.service");
 	enrich_container.close(state);
 }
 
@@ -858,6 +868,48 @@ static void test_service(void **unused)
 	enrich_service.close(none);
 }
 
+/* What one process is called is told once for all its events; an execve(), another uid or group is another answer. */
+static void test_told_once(void **unused)
+{
+	struct enrich_options opts = { .proc_path = proc_dir, .services_path = "/nonexistent" };
+	struct process_facts told = {
+		.pid = 31, .exec_id = 1, .process_start_ns = 500 * TICK_NS, .executable = "/bin/a"
+	};
+	struct event ev = event_of(31, 500 * TICK_NS, "a"), next = ev;
+	struct enrich *en = NULL;
+	uint64_t first;
+
+	(void)unused;
+	ev.exec_id = next.exec_id = 1;
+	ev.has_uid = next.has_uid = ev.name_is_leader = next.name_is_leader = true;
+	assert_int_equal(enrich_open(&opts, &en), 0);
+	enrich_event(en, &next);
+	assert_int_equal(next.who->id, 0); /* nobody has told of it: it is looked up each time */
+	next.who = NULL;
+	enrich_learn(en, &told);
+	enrich_event(en, &ev);
+	first = ev.who->id;
+	assert_true(first);
+	assert_string_equal(ev.who->executable, "/bin/a");
+	enrich_event(en, &next);
+	assert_int_equal(next.who->id, first);
+	told.exec_id = 2;
+	strcpy(told.executable, "/bin/b");
+	enrich_learn(en, &told);
+	next.exec_id = 2;
+	next.who = NULL;
+	enrich_event(en, &next);
+	assert_int_not_equal(next.who->id, first);
+	assert_string_equal(next.who->executable, "/bin/b");
+	next.exec_id = 1;
+	next.uid = 1;
+	next.who = NULL;
+	enrich_event(en, &next);
+	assert_int_not_equal(next.who->id, first);
+	assert_string_equal(next.who->user, "daemon");
+	enrich_close(en);
+}
+
 static void test_all(void **unused)
 {
 	struct enrich_options opts = { .proc_path = proc_dir, .services_path = "/nonexistent" };
@@ -870,12 +922,14 @@ static void test_all(void **unused)
 	ev.local = (struct endpoint){ .has_port = true, .port = 443 };
 	assert_int_equal(enrich_open(&opts, &en), 0);
 	enrich_event(en, &ev);
-	assert_string_equal(ev.executable, "/usr/sbin/nginx");
-	assert_string_equal(ev.unit, "nginx.service");
+	assert_string_equal(event_who(&ev)->executable, "/usr/sbin/nginx");
+	assert_string_equal(event_who(&ev)->unit, "nginx.service");
 	assert_string_equal(ev.local_facts.service, "https");
 	assert_int_equal(ev.local_facts.class, CLASS_WELL_KNOWN);
 	/* An event of which nothing is known stays so. */
 	enrich_event(en, &empty);
+	assert_memory_equal(event_who(&empty), &event_nobody, sizeof(event_nobody));
+	empty.who = NULL;
 	assert_memory_equal(&empty, &(struct event){ 0 }, sizeof(empty));
 	enrich_close(en);
 	enrich_close(NULL);
@@ -924,6 +978,7 @@ int main(void)
 		PROC_TEST(test_port_of_unknown_namespace),
 		PROC_TEST(test_port_hostile_sysctls),
 		PROC_TEST(test_service),
+		PROC_TEST(test_told_once),
 		PROC_TEST(test_all),
 		cmocka_unit_test(test_open_is_undone),
 	};

@@ -201,17 +201,18 @@ static void test_hostile(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		struct event ev = events_connect();
+		struct event_who *who = events_who(&ev);
 		struct feed_record rec;
 
 		strcpy(ev.name, names[i]);
-		memset(ev.executable, "\n\x1b\xff/"[i % 4], sizeof(ev.executable)); /* no NUL at its end */
-		memset(ev.command_line, '\n', sizeof(ev.command_line));
-		snprintf(ev.container_id, sizeof(ev.container_id), "%s%s", names[i], names[i]);
+		memset(who->executable, "\n\x1b\xff/"[i % 4], sizeof(who->executable)); /* no NUL at its end */
+		memset(who->command_line, '\n', sizeof(who->command_line));
+		snprintf(who->container_id, sizeof(who->container_id), "%s%s", names[i], names[i]);
 		rec = feeds_record(&journal_fields, &ev);
 		test_has(&rec, "PROCESS_NAME", names[i]);
-		test_has(&rec, "CONTAINER_ID", ev.container_id);
+		test_has(&rec, "CONTAINER_ID", who->container_id);
 		test_has(&rec, "PRIORITY", "6");
-		assert_int_equal(strlen(test_field(&rec, "PROCESS_EXECUTABLE")), sizeof(ev.executable));
+		assert_int_equal(strlen(test_field(&rec, "PROCESS_EXECUTABLE")), sizeof(who->executable));
 		test_is_readable(test_field(&rec, "MESSAGE"));
 		free((void *)rec.data);
 	}
@@ -225,13 +226,13 @@ static void test_longest(void **state)
 
 	(void)state;
 	memset(ev.name, 1, sizeof(ev.name));
-	memset(ev.executable, '\n', sizeof(ev.executable));
-	memset(ev.command_line, '\n', sizeof(ev.command_line));
+	memset(events_who(&ev)->executable, '\n', sizeof(events_who(&ev)->executable));
+	memset(events_who(&ev)->command_line, '\n', sizeof(events_who(&ev)->command_line));
 	memset(ev.reason, 1, sizeof(ev.reason) - 1);
-	memset(ev.unit, '\n', sizeof(ev.unit));
-	memset(ev.container_id, '\n', sizeof(ev.container_id));
-	memset(ev.pod_uid, '\n', sizeof(ev.pod_uid));
-	memset(ev.user, '\n', sizeof(ev.user));
+	memset(events_who(&ev)->unit, '\n', sizeof(events_who(&ev)->unit));
+	memset(events_who(&ev)->container_id, '\n', sizeof(events_who(&ev)->container_id));
+	memset(events_who(&ev)->pod_uid, '\n', sizeof(events_who(&ev)->pod_uid));
+	memset(events_who(&ev)->user, '\n', sizeof(events_who(&ev)->user));
 	memset(ev.holder.name, 1, sizeof(ev.holder.name));
 	memset(ev.holder.user, 1, sizeof(ev.holder.user));
 	memset(ev.holder.container_id, '\n', sizeof(ev.holder.container_id));

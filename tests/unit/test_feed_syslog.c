@@ -64,7 +64,7 @@ static void test_hostile(void **state)
 		size_t n;
 
 		strcpy(ev.name, names[i]);
-		memset(ev.executable, "\n\x1b\xff\""[i % 4], sizeof(ev.executable) - 1);
+		memset(events_who(&ev)->executable, "\n\x1b\xff\""[i % 4], sizeof(events_who(&ev)->executable) - 1);
 		rec = feeds_record(&feed_json, &ev);
 		s = test_message(SYSLOG_DATAGRAM, names[i], &rec, &n);
 		for (size_t k = 0; k < n; k++)

@@ -76,8 +76,8 @@ static void golden_bind_unseen(struct event *ev)
 static void golden_listen(struct event *ev)
 {
 	*ev = events_listen();
-	strcpy(ev->command_line, "nginx: master process /usr/sbin/nginx");
-	strcpy(ev->unit, "nginx.service");
+	strcpy(events_who(ev)->command_line, "nginx: master process /usr/sbin/nginx");
+	strcpy(events_who(ev)->unit, "nginx.service");
 	ev->mptcp = true;
 }
 
@@ -91,9 +91,9 @@ static void golden_connect(struct event *ev)
 	ev->mark = 7;
 	ev->bound_ifindex = 3;
 	ev->vpid = 7;
-	strcpy(ev->container_id, "53225e24386f30ac68a58cd57c1689590875e4904f9449d0c19835f68da0c0b6");
-	strcpy(ev->container_runtime, "containerd");
-	strcpy(ev->pod_uid, "c41f7eae-2e5f-42ce-963a-3c9cd9623606");
+	strcpy(events_who(ev)->container_id, "53225e24386f30ac68a58cd57c1689590875e4904f9449d0c19835f68da0c0b6");
+	strcpy(events_who(ev)->container_runtime, "containerd");
+	strcpy(events_who(ev)->pod_uid, "c41f7eae-2e5f-42ce-963a-3c9cd9623606");
 }
 
 static void golden_wall(struct event *ev)
@@ -384,13 +384,13 @@ static void hostile_event(struct event *ev, unsigned int n)
 {
 	golden_events[n % GOLDEN_EVENTS](ev);
 	HOSTILE(ev->name);
-	HOSTILE(ev->executable);
-	HOSTILE(ev->command_line);
-	HOSTILE(ev->user);
-	HOSTILE(ev->container_id);
-	HOSTILE(ev->container_runtime);
-	HOSTILE(ev->pod_uid);
-	HOSTILE(ev->unit);
+	HOSTILE(events_who(ev)->executable);
+	HOSTILE(events_who(ev)->command_line);
+	HOSTILE(events_who(ev)->user);
+	HOSTILE(events_who(ev)->container_id);
+	HOSTILE(events_who(ev)->container_runtime);
+	HOSTILE(events_who(ev)->pod_uid);
+	HOSTILE(events_who(ev)->unit);
 	HOSTILE(ev->creator_name);
 	HOSTILE(ev->holder.name);
 	HOSTILE(ev->holder.user);

@@ -344,12 +344,13 @@ static void test_time_wait(void **state)
 /* The namespace's pools are of the container that its events come from, if that is one. */
 static void test_container(void **state)
 {
+	const struct event_who who = { .container_id = "c0ffee" };
 	struct event ev = connected("api");
 
 	(void)state;
 	space_begin(1);
 	pool_fill(&ns.pools[0], 8080, 50);
-	snprintf(ev.container_id, sizeof(ev.container_id), "c0ffee");
+	ev.who = &who;
 	count(ev);
 	assert_int_equal(metrics_look(m, &ns, &no_counters, 1), 0);
 	assert_int_equal(count_of("porttrace_pool_used_ports{netns=\"7\",container=\"c0ffee\",proto"), 1);

@@ -162,13 +162,13 @@ static void hostile(struct event *ev)
 
 	*ev = events_bind_in_use();
 	hostile_text(ev->name, sizeof(ev->name));
-	hostile_text(ev->executable, sizeof(ev->executable));
-	hostile_text(ev->command_line, sizeof(ev->command_line));
-	hostile_text(ev->user, sizeof(ev->user));
-	hostile_text(ev->container_id, sizeof(ev->container_id));
-	hostile_text(ev->container_runtime, sizeof(ev->container_runtime));
-	hostile_text(ev->pod_uid, sizeof(ev->pod_uid));
-	hostile_text(ev->unit, sizeof(ev->unit));
+	hostile_text(events_who(ev)->executable, sizeof(events_who(ev)->executable));
+	hostile_text(events_who(ev)->command_line, sizeof(events_who(ev)->command_line));
+	hostile_text(events_who(ev)->user, sizeof(events_who(ev)->user));
+	hostile_text(events_who(ev)->container_id, sizeof(events_who(ev)->container_id));
+	hostile_text(events_who(ev)->container_runtime, sizeof(events_who(ev)->container_runtime));
+	hostile_text(events_who(ev)->pod_uid, sizeof(events_who(ev)->pod_uid));
+	hostile_text(events_who(ev)->unit, sizeof(events_who(ev)->unit));
 	hostile_text(ev->reason, sizeof(ev->reason));
 	hostile_text(ev->creator_name, sizeof(ev->creator_name));
 	hostile_text(ev->holder.name, sizeof(ev->holder.name));
@@ -201,12 +201,12 @@ static void test_too_long(void **state)
 
 	(void)state;
 	hostile(&ev);
-	memset(ev.executable, 1, sizeof(ev.executable) - 1);
-	memset(ev.command_line, 1, sizeof(ev.command_line) - 1);
+	memset(events_who(&ev)->executable, 1, sizeof(events_who(&ev)->executable) - 1);
+	memset(events_who(&ev)->command_line, 1, sizeof(events_who(&ev)->command_line) - 1);
 	memset(ev.reason, 1, sizeof(ev.reason) - 1);
-	memset(ev.container_id, 1, sizeof(ev.container_id) - 1);
-	memset(ev.pod_uid, 1, sizeof(ev.pod_uid) - 1);
-	memset(ev.unit, 1, sizeof(ev.unit) - 1);
+	memset(events_who(&ev)->container_id, 1, sizeof(events_who(&ev)->container_id) - 1);
+	memset(events_who(&ev)->pod_uid, 1, sizeof(events_who(&ev)->pod_uid) - 1);
+	memset(events_who(&ev)->unit, 1, sizeof(events_who(&ev)->unit) - 1);
 	r = record_of(&ev);
 	assert_null(strstr(r, "process.command_line"));
 	assert_true(has(r, "process.pid", "\"intValue\":\"977\""));

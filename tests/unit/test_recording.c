@@ -35,6 +35,7 @@ static char dir[] = "/tmp/test_recording.XXXXXX", path[64], other[64];
 /* ---- a live run with a recorder ---- */
 
 struct run {
+	struct event_who who;
 	struct pipeline p;
 	struct filter filter;
 	int fd; /* what the sink wrote */
@@ -45,7 +46,7 @@ struct run {
 
 static void fill_holder(struct holder *holder, unsigned int i)
 {
-	holder->kind = (enum holder_kind)(i % HOLDER_KIND_COUNT);
+	*holder = (struct holder){ .kind = (enum holder_kind)(i % HOLDER_KIND_COUNT) };
 	holder->local = (struct endpoint){ .addr = { 10, 0, 0, (uint8_t)i }, .ip_version = i % 3 ? 4 : 6 };
 	holder->pid = i * 7;
 	holder->has_uid = i % 2;
@@ -64,11 +65,13 @@ static void enrich_made_up(void *arg, struct event *ev)
 	struct run *run = arg;
 	unsigned int i = run->told++;
 
-	snprintf(ev->executable, sizeof(ev->executable), "/usr/bin/program%u", i % 40);
-	snprintf(ev->command_line, sizeof(ev->command_line), "program%u -a \"b\\c\"", i % 40);
-	snprintf(ev->user, sizeof(ev->user), "user%u", i % 3);
-	snprintf(ev->container_id, sizeof(ev->container_id), "%064u", i % 5);
-	snprintf(ev->unit, sizeof(ev->unit), "unit%u.service", i % 5);
+	run->who = (struct event_who){ 0 };
+	ev->who = &run->who;
+	snprintf(run->who.executable, sizeof(run->who.executable), "/usr/bin/program%u", i % 40);
+	snprintf(run->who.command_line, sizeof(run->who.command_line), "program%u -a \"b\\c\"", i % 40);
+	snprintf(run->who.user, sizeof(run->who.user), "user%u", i % 3);
+	snprintf(run->who.container_id, sizeof(run->who.container_id), "%064u", i % 5);
+	snprintf(run->who.unit, sizeof(run->who.unit), "unit%u.service", i % 5);
 	if (i % 3 == 0)
 		ev->process_start_real_ns = 1795330000000000000 + i % 40;
 	ev->local_facts.service = services[i % 4];

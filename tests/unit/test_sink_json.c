@@ -574,12 +574,12 @@ static void test_owner(void **state)
 
 	(void)state;
 	ev.uid = 1000;
-	strcpy(ev.user, "");
-	strcpy(ev.command_line, "api --port 80");
-	strcpy(ev.container_id, "53225e24386f");
-	strcpy(ev.container_runtime, "docker");
-	strcpy(ev.pod_uid, "c41f7eae-2e5f");
-	strcpy(ev.unit, "api.service");
+	strcpy(events_who(&ev)->user, "");
+	strcpy(events_who(&ev)->command_line, "api --port 80");
+	strcpy(events_who(&ev)->container_id, "53225e24386f");
+	strcpy(events_who(&ev)->container_runtime, "docker");
+	strcpy(events_who(&ev)->pod_uid, "c41f7eae-2e5f");
+	strcpy(events_who(&ev)->unit, "api.service");
 	text = test_json(&ev);
 	test_has(
 		text,
@@ -590,7 +590,7 @@ static void test_owner(void **state)
 		 "\"type\":\"kubernetes\",\"resource\":{\"type\":\"pod\",\"id\":\"c41f7eae-2e5f\"}}"
 		 ",");
 	test_has(text, "},\"unit\":\"api.service\"}}\n");
-	ev.container_runtime[0] = '\0';
+	events_who(&ev)->container_runtime[0] = '\0';
 	test_has(test_json(&ev), "\"container\":{\"id\":\"53225e24386f\"},");
 }
 
@@ -686,8 +686,8 @@ static void test_every_byte(void **state)
 	for (int first = 1; first < 256; first++) {
 		for (size_t i = 0; i < sizeof(ev.name); i++)
 			ev.name[i] = (char)(first + (int)i * 7);
-		for (size_t i = 0; i < sizeof(ev.executable); i++)
-			ev.executable[i] = (char)(first + (int)i);
+		for (size_t i = 0; i < sizeof(events_who(&ev)->executable); i++)
+			events_who(&ev)->executable[i] = (char)(first + (int)i);
 		test_json(&ev);
 	}
 }
@@ -717,13 +717,13 @@ static struct event test_worst(char c)
 
 	test_fill(ev.name, sizeof(ev.name), c);
 	test_fill(ev.reason, sizeof(ev.reason), c);
-	test_fill(ev.executable, sizeof(ev.executable), c);
-	test_fill(ev.command_line, sizeof(ev.command_line), c);
-	test_fill(ev.user, sizeof(ev.user), c);
-	test_fill(ev.container_id, sizeof(ev.container_id), c);
-	test_fill(ev.container_runtime, sizeof(ev.container_runtime), c);
-	test_fill(ev.pod_uid, sizeof(ev.pod_uid), c);
-	test_fill(ev.unit, sizeof(ev.unit), c);
+	test_fill(events_who(&ev)->executable, sizeof(events_who(&ev)->executable), c);
+	test_fill(events_who(&ev)->command_line, sizeof(events_who(&ev)->command_line), c);
+	test_fill(events_who(&ev)->user, sizeof(events_who(&ev)->user), c);
+	test_fill(events_who(&ev)->container_id, sizeof(events_who(&ev)->container_id), c);
+	test_fill(events_who(&ev)->container_runtime, sizeof(events_who(&ev)->container_runtime), c);
+	test_fill(events_who(&ev)->pod_uid, sizeof(events_who(&ev)->pod_uid), c);
+	test_fill(events_who(&ev)->unit, sizeof(events_who(&ev)->unit), c);
 	ev.ip_version = 6;
 	ev.local = events_endpoint("2001:db8:1111:2222:3333:4444:5555:6666", 65535);
 	ev.remote = ev.requested = ev.local;
@@ -765,13 +765,13 @@ static void test_line_cap_drops_in_order(void **state)
 
 	(void)state;
 	test_has(text, "\"command_line\"");
-	test_fill(ev.command_line, sizeof(ev.command_line), '\1');
-	test_fill(ev.executable, sizeof(ev.executable), '\1');
+	test_fill(events_who(&ev)->command_line, sizeof(events_who(&ev)->command_line), '\1');
+	test_fill(events_who(&ev)->executable, sizeof(events_who(&ev)->executable), '\1');
 	text = test_json(&ev);
 	test_has_not(text, "\"command_line\"");
 	test_has(text, "\"executable\"");
 	test_fill(ev.reason, sizeof(ev.reason), '\1');
-	test_fill(ev.container_id, sizeof(ev.container_id), '\1');
+	test_fill(events_who(&ev)->container_id, sizeof(events_who(&ev)->container_id), '\1');
 	text = test_json(&ev);
 	test_has_not(text, "\"executable\"");
 	test_has(text, "\"unit\"");
@@ -819,7 +819,7 @@ static struct event test_long_event(void)
 {
 	struct event ev = events_connect();
 
-	test_fill(ev.executable, sizeof(ev.executable), 'x');
+	test_fill(events_who(&ev)->executable, sizeof(events_who(&ev)->executable), 'x');
 	return ev;
 }
 
