@@ -250,12 +250,23 @@ static const char *decode_reason(const struct raw_event *raw, enum event_cause c
 	return cause ? words[cause] : decode_hint(raw);
 }
 
-/* The words are ours, and shorter than the field. */
-static void decode_fill_reason(const struct raw_event *raw, struct event *ev)
-{
-	const char *words = decode_reason(raw, ev->cause);
-	size_t size = strlen(words) + 1;
+/* Of these a record has at least one if there is something to be explained; or it has an error. */
+#define DECODE_F_ODD                                                                                              \
+	(RAW_F_ABORTED | RAW_F_SHUT_DOWN | RAW_F_DISCONNECTED | RAW_F_DENIED | RAW_F_SECCOMP | RAW_F_NEVER_ACCEPTED | \
+	 RAW_F_TIMEOUT_HINT | RAW_F_UNREACH_HINT | RAW_F_NO_ROUTE_HINT | RAW_F_UNKNOWN | RAW_F_FAILED)
 
+/* The words are ours, and shorter than the field. */
+static void decode_explain(const struct raw_event *raw, struct event *ev)
+{
+	const char *words;
+	size_t size;
+
+	ev->reason[0] = '\0';
+	if (!raw->error && !(raw->flags & DECODE_F_ODD))
+		return;
+	ev->cause = decode_cause(raw);
+	words = decode_reason(raw, ev->cause);
+	size = strlen(words) + 1;
 	memcpy(ev->reason, words, size < sizeof(ev->reason) ? size : sizeof(ev->reason) - 1);
 }
 
@@ -395,8 +406,7 @@ int decode_event(const struct decode *dec, const void *record, size_t size, stru
 	decode_search(raw, ret);
 	ret->gave_back = ret->proto == PROTO_TCP && decode_gave_back(raw, dec->backend);
 	ret->nothing_sent = raw->flags & RAW_F_NO_ROUTE_HINT;
-	ret->cause = decode_cause(raw);
-	decode_fill_reason(raw, ret);
+	decode_explain(raw, ret);
 	return 0;
 }
 
