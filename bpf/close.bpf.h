@@ -59,18 +59,22 @@ static __always_inline __u8 state_closer(int state)
  * sets it in tcp_done_with_error() (6.10, and stable kernels from 6.1), before that in many places, and reports it
  * ahead of the change of state.
  */
-static __always_inline void handle_error(struct sock *sk, int error)
+static __always_inline void handle_error(struct sock *sk, int error, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
 	struct attempt *at = bpf_map_lookup_elem(&attempts, &key);
-	struct end end = { .time_ns = bpf_ktime_get_boot_ns(), .error = error };
+	struct end end = { .error = error };
 
-	if (at)
+	if (at) {
 		at->error = error;
-	else if (error && armed && BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP && sock_is_traced(sk) &&
-		 !sock_flag(sk, SOCK_DEAD) && !sock_is_mptcp_path(sk) &&
-		 state_is_connected(BPF_CORE_READ(sk, __sk_common.skc_state)))
+		return;
+	}
+	if (error && armed && READ(ptr, sk, sk_protocol) == IPPROTO_TCP && sock_is_traced(sk, ptr) &&
+	    !sock_flag(sk, SOCK_DEAD, ptr) && !sock_is_mptcp_path(sk, ptr) &&
+	    state_is_connected(READ(ptr, sk, __sk_common.skc_state))) {
+		end.time_ns = bpf_ktime_get_boot_ns();
 		bpf_map_update_elem(&ends, &key, &end, BPF_ANY);
+	}
 }
 
 /* A close() is over as far as the port is concerned. Twins and its own return come here: one of them deletes. */
@@ -87,7 +91,7 @@ static __always_inline void close_tell(struct sock *sk, const struct raw_event *
 }
 
 /* A connection came to its end: tells the close() under way, or notes how it ended for the close() to come. */
-static __always_inline void close_state(struct sock *sk, int old)
+static __always_inline void close_state(struct sock *sk, int old, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
 	struct raw_event *closing = bpf_map_lookup_elem(&closes, &key);
@@ -97,8 +101,8 @@ static __always_inline void close_state(struct sock *sk, int old)
 		close_tell(sk, closing, RAW_AFTER_CLOSED);
 		return;
 	}
-	if (sock_flag(sk, SOCK_DEAD) || sock_is_mptcp_path(sk)) /* closed and told; or another socket's to tell */
-		return;
+	if (sock_flag(sk, SOCK_DEAD, ptr) || sock_is_mptcp_path(sk, ptr))
+		return; /* closed and told; or another socket's to tell */
 	before = bpf_map_lookup_elem(&ends, &key);
 	if (before)
 		end = *before;
@@ -107,7 +111,7 @@ static __always_inline void close_state(struct sock *sk, int old)
 	if (end.after == RAW_AFTER_NONE)
 		end.after = RAW_AFTER_CLOSED;
 	if (!end.error)
-		end.error = BPF_CORE_READ(sk, sk_err);
+		end.error = READ(ptr, sk, sk_err);
 	if (!end.error && old != TCP_FIN_WAIT2 && old != TCP_CLOSING && old != TCP_LAST_ACK)
 		return; /* tcp_disconnect(): told by handle_disconnect */
 	end.closer = state_closer(old);
@@ -120,7 +124,7 @@ static __always_inline void close_state(struct sock *sk, int old)
 
 /* A small socket takes over from this one, whose state becomes CLOSE right after: for TIME_WAIT, or for FIN_WAIT2 if
  * the program has closed it before the peer's FIN has come. */
-static __always_inline void handle_time_wait(struct inet_timewait_sock *tw, struct sock *sk)
+static __always_inline void handle_time_wait(struct inet_timewait_sock *tw, struct sock *sk, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
 	struct raw_event *closing = bpf_map_lookup_elem(&closes, &key);
@@ -129,24 +133,34 @@ static __always_inline void handle_time_wait(struct inet_timewait_sock *tw, stru
 
 	if (closing) {
 		closing->after = end.after;
-	} else if (!sock_flag(sk, SOCK_DEAD) && armed && sock_is_traced(sk) && !sock_is_mptcp_path(sk)) {
+	} else if (!sock_flag(sk, SOCK_DEAD, ptr) && armed && sock_is_traced(sk, ptr) && !sock_is_mptcp_path(sk, ptr)) {
 		end.time_ns = bpf_ktime_get_boot_ns();
 		bpf_map_update_elem(&ends, &key, &end, BPF_ANY);
 	}
-	release_move(sk, tw);
+	release_move(sk, tw, ptr);
+}
+
+/* Is it one of the changes of state that handle_state acts on? Most are not. */
+static __always_inline bool state_matters(int old, int new)
+{
+	if (new == TCP_CLOSE)
+		return old != TCP_CLOSE && old != TCP_LISTEN;
+	if (old == TCP_CLOSE)
+		return new == TCP_SYN_SENT || (new == TCP_LISTEN && config.want_release);
+	return new == TCP_ESTABLISHED;
 }
 
 /* A TCP socket changed its state; softirq or timer, so the running process means nothing here. */
-static __always_inline void handle_state(struct sock *sk, int old, int new, bool btf)
+static __always_inline void handle_state(struct sock *sk, int old, int new, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
 	struct attempt *at;
 	int error = 0;
 
-	if (btf && config.has_cookie_helper && old == TCP_SYN_RECV && new == TCP_ESTABLISHED)
+	if (ptr == PTR_HOOK && config.has_cookie_helper && old == TCP_SYN_RECV && new == TCP_ESTABLISHED)
 		bpf_get_socket_cookie(sk); /* so that accept() finds one */
 	if (new == TCP_CLOSE && state_is_connected(old)) {
-		close_state(sk, old);
+		close_state(sk, old, ptr);
 		return;
 	}
 	if (old == TCP_CLOSE && (new == TCP_SYN_SENT || new == TCP_LISTEN))
@@ -154,6 +168,8 @@ static __always_inline void handle_state(struct sock *sk, int old, int new, bool
 	/* SYN_SENT to SYN_RECV is a simultaneous open: no result yet */
 	if (!(old == TCP_CLOSE && new == TCP_SYN_SENT) &&
 	    ((old != TCP_SYN_SENT && old != TCP_SYN_RECV) || (new != TCP_ESTABLISHED && new != TCP_CLOSE)))
+		return;
+	if (old == TCP_SYN_RECV && !READ(ptr, sk, sk_socket)) /* not accepted yet: it never connected */
 		return;
 	at = bpf_map_lookup_elem(&attempts, &key);
 	if (!at)
@@ -163,54 +179,56 @@ static __always_inline void handle_state(struct sock *sk, int old, int new, bool
 	if (new == TCP_SYN_SENT || (at->in_call && new == TCP_CLOSE)) /* fails at once: handle_connect_exit tells */
 		return;
 	if (new == TCP_CLOSE)
-		error = BPF_CORE_READ(sk, sk_err);
+		error = READ(ptr, sk, sk_err);
 	if (new == TCP_CLOSE && !error)
 		error = at->error;
-	attempt_end(sk, at, error, new == TCP_CLOSE && !error ? RAW_F_ABORTED | RAW_F_FAILED : 0);
+	attempt_end(sk, at, error, new == TCP_CLOSE && !error ? RAW_F_ABORTED | RAW_F_FAILED : 0, ptr);
 }
 
 /* Has a TCP socket with a peer's address heard of that peer? After a reset the port is free already and the state says
  * nothing, but rcv_nxt does: tcp_connect_init() zeroes it, the first segment of the peer sets it. */
-static __always_inline bool sock_has_answer(struct sock *sk)
+static __always_inline bool sock_has_answer(struct sock *sk, enum pointer ptr)
 {
-	return BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_SYN_SENT ||
-	       BPF_CORE_READ((struct tcp_sock *)sk, rcv_nxt);
+	struct tcp_sock *tcp = sock_tcp(sk, ptr);
+
+	return READ(ptr, sk, __sk_common.skc_state) == TCP_SYN_SENT || (tcp && READ(ptr, tcp, rcv_nxt));
 }
 
 /* Has the socket a peer, or had it one? Of an MPTCP socket its first path knows, while it has one. */
-static __always_inline bool sock_was_connected(struct sock *sk)
+static __always_inline bool sock_was_connected(struct sock *sk, enum pointer ptr)
 {
-	__u16 protocol = BPF_CORE_READ(sk, sk_protocol);
+	__u16 protocol = READ(ptr, sk, sk_protocol);
 	struct sock *first = NULL;
 
-	if (!BPF_CORE_READ(sk, __sk_common.skc_dport))
+	if (!READ(ptr, sk, __sk_common.skc_dport))
 		return false;
 	if (protocol == IPPROTO_TCP)
-		return sock_has_answer(sk);
+		return sock_has_answer(sk, ptr);
 	if (protocol == IPPROTO_MPTCP && config.mptcp_first_offset)
 		bpf_probe_read_kernel(&first, sizeof(first), (void *)sk + config.mptcp_first_offset);
-	return !first || sock_has_answer(first);
+	return !first || sock_has_answer(first, PTR_PLAIN);
 }
 
 /* A socket is closed with its connect still open: given up; or the program that should have told was skipped. */
-static __always_inline void handle_open_attempt(struct sock *sk, struct attempt *at)
+static __always_inline void handle_open_attempt(struct sock *sk, struct attempt *at, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
 
-	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	__u8 state = READ(ptr, sk, __sk_common.skc_state);
 
 	if (!at->in_call && (state == TCP_SYN_SENT || state == TCP_SYN_RECV))
-		attempt_end(sk, at, 0, RAW_F_ABORTED | RAW_F_FAILED);
+		attempt_end(sk, at, 0, RAW_F_ABORTED | RAW_F_FAILED, ptr);
 	else if (!bpf_map_delete_elem(&attempts, &key) && armed)
 		COUNT(lost_state);
 }
 
 /* The end of a TCP connection as it stands when it is closed; `end` is NULL where it has not ended before. */
-static __always_inline void close_fill_end(struct raw_event *ev, struct sock *sk, const struct end *end)
+static __always_inline void close_fill_end(struct raw_event *ev, struct sock *sk, const struct end *end,
+					   enum pointer ptr)
 {
-	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	__u8 state = READ(ptr, sk, __sk_common.skc_state);
 
-	sock_fill_bytes(ev, sk);
+	sock_fill_bytes(ev, sk, ptr);
 	if (state != TCP_CLOSE) {
 		ev->closer = state_closer(state);
 	} else if (end) {
@@ -222,34 +240,34 @@ static __always_inline void close_fill_end(struct raw_event *ev, struct sock *sk
 }
 
 /* The error that broke a connection before it was closed, taken by the program or not; 0 = none did. */
-static __always_inline int close_error(struct sock *sk, const struct end *end)
+static __always_inline int close_error(struct sock *sk, const struct end *end, enum pointer ptr)
 {
-	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE)
+	if (READ(ptr, sk, __sk_common.skc_state) != TCP_CLOSE)
 		return 0;
-	return end && end->error ? (int)end->error : BPF_CORE_READ(sk, sk_err);
+	return end && end->error ? (int)end->error : READ(ptr, sk, sk_err);
 }
 
-static __always_inline void close_fill(struct raw_event *ev, struct sock *sk, bool was_connected)
+static __always_inline void close_fill(struct raw_event *ev, struct sock *sk, bool was_connected, enum pointer ptr)
 {
-	ev->local_port = sock_local_port(sk);
+	ev->local_port = sock_local_port(sk, ptr);
 	if (!was_connected) /* the peer of a connect that failed */
 		ev->remote_port = 0;
-	sock_fill_truth(ev, sk, BPF_CORE_READ(sk, __sk_common.skc_net.net));
+	sock_fill_truth(ev, sk, ptr);
 }
 
 /* A connection that the kernel goes on closing: what becomes of the port is told when it is known. */
-static __always_inline void close_later(struct sock *sk, bool btf)
+static __always_inline void close_later(struct sock *sk, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
 	struct raw_event ev;
 
-	if (!handler_wanted(sk, RAW_CLOSE, false))
+	if (!handler_wanted(sk, RAW_CLOSE, false, ptr))
 		return;
 	process_tell();
-	handler_fill(&ev, sk, RAW_CLOSE, 0, btf);
-	close_fill_end(&ev, sk, NULL);
-	close_fill(&ev, sk, true);
-	release_remember(sk, &ev);
+	handler_fill(&ev, sk, RAW_CLOSE, 0, ptr);
+	close_fill_end(&ev, sk, NULL, ptr);
+	close_fill(&ev, sk, true, ptr);
+	release_remember(sk, &ev, ptr);
 	if (!bpf_map_update_elem(&closes, &key, &ev, BPF_NOEXIST))
 		return;
 	if (bpf_map_update_elem(&closes, &key, &ev, BPF_EXIST)) /* full: told without what becomes of the port */
@@ -258,25 +276,25 @@ static __always_inline void close_later(struct sock *sk, bool btf)
 		COUNT(lost_state); /* of an older socket at this address, which was never told */
 }
 
-static __always_inline void close_now(struct sock *sk, bool was_connected, const struct end *end, bool btf)
+static __always_inline void close_now(struct sock *sk, bool was_connected, const struct end *end, enum pointer ptr)
 {
-	bool tcp = BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP;
-	int error = tcp && was_connected ? close_error(sk, end) : 0;
+	bool tcp = READ(ptr, sk, sk_protocol) == IPPROTO_TCP;
+	int error = tcp && was_connected ? close_error(sk, end, ptr) : 0;
 	struct raw_event ev;
 
-	if (!handler_wanted(sk, RAW_CLOSE, error))
+	if (!handler_wanted(sk, RAW_CLOSE, error, ptr))
 		return;
 	process_tell();
-	handler_fill(&ev, sk, RAW_CLOSE, error, btf);
-	if (tcp && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_SYN_SENT)
+	handler_fill(&ev, sk, RAW_CLOSE, error, ptr);
+	if (tcp && READ(ptr, sk, __sk_common.skc_state) == TCP_SYN_SENT)
 		ev.flags |= RAW_F_EGRESS;
 	else if (tcp && was_connected)
-		close_fill_end(&ev, sk, end);
-	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_MPTCP && ev.after == RAW_AFTER_NONE)
+		close_fill_end(&ev, sk, end, ptr);
+	if (READ(ptr, sk, sk_protocol) != IPPROTO_MPTCP && ev.after == RAW_AFTER_NONE)
 		ev.after = RAW_AFTER_CLOSED;
-	close_fill(&ev, sk, was_connected);
-	if (tcp && BPF_CORE_READ(sk, __sk_common.skc_num))
-		release_remember(sk, &ev);
+	close_fill(&ev, sk, was_connected, ptr);
+	if (tcp && READ(ptr, sk, __sk_common.skc_num))
+		release_remember(sk, &ev, ptr);
 	emit_copy(&ev);
 }
 
@@ -284,32 +302,32 @@ static __always_inline void close_now(struct sock *sk, bool was_connected, const
  * The last reference to a socket is gone, in the process that had it. A socket that holds no port now and never
  * was connected has nothing to tell: its failed connect() or bind() has been told.
  */
-static __always_inline void handle_release(struct sock *sk, bool btf)
+static __always_inline void handle_release(struct sock *sk, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
 	bool tcp, was_connected, noted;
 	struct attempt *at;
 	struct end end = {};
 
-	if (!sk || !sock_is_traced(sk))
+	if (!sk || !sock_is_traced(sk, ptr))
 		return;
-	tcp = BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP;
+	tcp = READ(ptr, sk, sk_protocol) == IPPROTO_TCP;
 	at = tcp ? bpf_map_lookup_elem(&attempts, &key) : NULL;
 	if (at)
-		handle_open_attempt(sk, at);
-	was_connected = sock_was_connected(sk);
-	if (tcp && state_is_connected(BPF_CORE_READ(sk, __sk_common.skc_state))) {
+		handle_open_attempt(sk, at, ptr);
+	was_connected = sock_was_connected(sk, ptr);
+	if (tcp && state_is_connected(READ(ptr, sk, __sk_common.skc_state))) {
 		bpf_map_delete_elem(&ends, &key);
-		close_later(sk, btf);
+		close_later(sk, ptr);
 		return;
 	}
 	noted = tcp && end_take(sk, &end);
-	if (was_connected || BPF_CORE_READ(sk, __sk_common.skc_num))
-		close_now(sk, was_connected, noted ? &end : NULL, btf);
+	if (was_connected || READ(ptr, sk, __sk_common.skc_num))
+		close_now(sk, was_connected, noted ? &end : NULL, ptr);
 }
 
 /* __tcp_close() returned, and no change to CLOSE has told it: the FIN's way is not over. */
-static __always_inline void handle_close_exit(struct sock *sk)
+static __always_inline void handle_close_exit(struct sock *sk, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
 	struct raw_event *closing = bpf_map_lookup_elem(&closes, &key);
@@ -317,43 +335,43 @@ static __always_inline void handle_close_exit(struct sock *sk)
 
 	if (!closing)
 		return;
-	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE)
+	if (READ(ptr, sk, __sk_common.skc_state) == TCP_CLOSE)
 		after = RAW_AFTER_CLOSED;
 	close_tell(sk, closing, after);
 }
 
 /* __tcp_close() disconnects with SO_LINGER 0. It has shut down both ways by then without sending a FIN, which a program
  * cannot: so it shows also where handle_release was skipped. */
-static __always_inline bool disconnect_by_close(struct sock *sk, __u8 state)
+static __always_inline bool disconnect_by_close(struct sock *sk, __u8 state, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
 
 	return bpf_map_lookup_elem(&closes, &key) ||
 	       ((state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT) &&
-		BPF_CORE_READ(sk, sk_shutdown) == SHUTDOWN_MASK);
+		READ(ptr, sk, sk_shutdown) == SHUTDOWN_MASK);
 }
 
 /*
  * tcp_disconnect(): a listener that is shut down, a connection that the program drops with connect(AF_UNSPEC), and
  * each connection that still waits for accept() when its listener ends. All in the process that did it.
  */
-static __always_inline void handle_disconnect(struct sock *sk, bool btf)
+static __always_inline void handle_disconnect(struct sock *sk, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
-	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	bool path = sock_mptcp_parent(sk), listening = state == TCP_LISTEN;
-	bool waiting = !BPF_CORE_READ(sk, sk_socket) && !sock_flag(sk, SOCK_DEAD) && !path;
+	__u8 state = READ(ptr, sk, __sk_common.skc_state);
+	bool path = sock_mptcp_parent(sk, ptr), listening = state == TCP_LISTEN;
+	bool waiting = !READ(ptr, sk, sk_socket) && !sock_flag(sk, SOCK_DEAD, ptr) && !path;
 	struct end end = {};
 	struct raw_event *ev;
 	bool noted;
 
 	if (state == TCP_CLOSE && !waiting) /* how its last connection ended is no matter of the next one's */
 		bpf_map_delete_elem(&ends, &key);
-	if (!sock_is_traced(sk) || (!waiting && !listening && !state_is_connected(state)) ||
-	    (!waiting && !listening && (path || disconnect_by_close(sk, state))))
+	if (!sock_is_traced(sk, ptr) || (!waiting && !listening && !state_is_connected(state)) ||
+	    (!waiting && !listening && (path || disconnect_by_close(sk, state, ptr))))
 		return; /* nothing ends; or only one path of an MPTCP connection; or handle_release tells */
 	noted = end_take(sk, &end);
-	ev = handler_begin(sk, RAW_CLOSE, state == TCP_CLOSE ? close_error(sk, noted ? &end : NULL) : 0, btf);
+	ev = handler_begin(sk, RAW_CLOSE, state == TCP_CLOSE ? close_error(sk, noted ? &end : NULL, ptr) : 0, ptr);
 	if (!ev)
 		return;
 	if (waiting)
@@ -361,22 +379,22 @@ static __always_inline void handle_disconnect(struct sock *sk, bool btf)
 	else
 		ev->flags |= listening ? RAW_F_SHUT_DOWN : RAW_F_DISCONNECTED;
 	if (!listening)
-		close_fill_end(ev, sk, noted ? &end : NULL);
+		close_fill_end(ev, sk, noted ? &end : NULL, ptr);
 	if (waiting)
 		ev->after = RAW_AFTER_CLOSED;
-	close_fill(ev, sk, !listening);
+	close_fill(ev, sk, !listening, ptr);
 	emit_submit(ev);
 }
 
 /* inet_put_port(): a TCP socket loses its port. Its close, if it is under way, comes first. */
-static __always_inline void handle_put_port(struct sock *sk)
+static __always_inline void handle_put_port(struct sock *sk, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
 	struct inet_bind_bucket *bucket = BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_bind_hash);
 	struct raw_event *closing, *known, ev;
 	struct attempt *at;
 
-	if (!bucket || !armed || !sock_is_traced(sk))
+	if (!bucket || !armed || !sock_is_traced(sk, ptr))
 		return;
 	closing = bpf_map_lookup_elem(&closes, &key);
 	if (closing)
@@ -386,11 +404,11 @@ static __always_inline void handle_put_port(struct sock *sk)
 	if (known) {
 		ev = *known;
 	} else if (at) {
-		release_of_attempt(&ev, at, sk);
-	} else if (config.follow_pid || config.under_cgroup || !prefilter_socket(sk)) {
+		release_of_attempt(&ev, at, sk, ptr);
+	} else if (config.follow_pid || config.under_cgroup || !prefilter_socket(sk, ptr)) {
 		return;
 	} else { /* the socket stays open, but its connection is over */
-		release_blank(&ev, sk);
+		release_blank(&ev, sk, ptr);
 	}
 	release_tell(key, &ev, bucket);
 }

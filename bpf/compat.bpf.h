@@ -6,6 +6,17 @@
 #ifndef COMPAT_BPF_H
 #define COMPAT_BPF_H
 
+/* How the memory behind a pointer may be read. */
+enum pointer {
+	PTR_PLAIN = 0, /* an address: by a helper */
+	PTR_WALKED, /* typed: directly, which costs a tenth. Found in an argument of a typed program */
+	PTR_HOOK, /* typed, an argument of a typed program (fentry, fexit, tp_btf): helpers take it too */
+};
+
+#define READ(ptr, from, field) ((ptr) ? (from)->field : BPF_CORE_READ(from, field))
+#define READ_BITS(ptr, from, field) \
+	((ptr) ? BPF_CORE_READ_BITFIELD(from, field) : BPF_CORE_READ_BITFIELD_PROBED(from, field))
+
 /* 6.8 packed net->ipv4.ip_local_ports.range into one word: low port in the low half, high port in the high half. */
 struct local_ports___word {
 	__u32 range;
@@ -29,33 +40,35 @@ struct inet_sock___pair {
 } __attribute__((preserve_access_index));
 
 /* The ephemeral range of a namespace, both ends included. */
-static __always_inline void compat_netns_range(struct net *net, __u16 *low, __u16 *high)
+static __always_inline void compat_netns_range(struct net *net, enum pointer ptr, __u16 *low, __u16 *high)
 {
-	void *ports = __builtin_preserve_access_index(&net->ipv4.ip_local_ports);
+	struct local_ports___word *word = (void *)__builtin_preserve_access_index(&net->ipv4.ip_local_ports);
+	struct local_ports___ints *ints = (void *)word;
 
 	if (bpf_core_field_exists(struct local_ports___word, range)) {
-		__u32 range = BPF_CORE_READ((struct local_ports___word *)ports, range);
+		__u32 range = READ(ptr, word, range);
 
 		*low = (__u16)range;
 		*high = (__u16)(range >> 16);
 	} else {
-		int range[2] = {};
-
-		BPF_CORE_READ_INTO(&range, (struct local_ports___ints *)ports, range);
-		*low = (__u16)range[0];
-		*high = (__u16)range[1];
+		*low = (__u16)READ(ptr, ints, range[0]);
+		*high = (__u16)READ(ptr, ints, range[1]);
 	}
 }
 
-/* The range set on the socket itself; 0 and 0 where none is, or where the kernel has no such option. */
-static __always_inline void compat_sock_range(struct sock *sk, __u16 *low, __u16 *high)
+/* The range set on the socket itself; 0 and 0 where none is, or where the kernel has no such option. `inet`: a struct
+ * inet_sock, or what begins with one. */
+static __always_inline void compat_sock_range(void *inet, enum pointer ptr, __u16 *low, __u16 *high)
 {
+	struct inet_sock___pair *pair = inet;
+	struct inet_sock___word *word = inet;
+
 	*low = *high = 0;
 	if (bpf_core_field_exists(struct inet_sock___pair, local_port_range.lo)) {
-		*low = BPF_CORE_READ((struct inet_sock___pair *)sk, local_port_range.lo);
-		*high = BPF_CORE_READ((struct inet_sock___pair *)sk, local_port_range.hi);
+		*low = READ(ptr, pair, local_port_range.lo);
+		*high = READ(ptr, pair, local_port_range.hi);
 	} else if (bpf_core_field_exists(struct inet_sock___word, local_port_range)) {
-		__u32 range = BPF_CORE_READ((struct inet_sock___word *)sk, local_port_range);
+		__u32 range = READ(ptr, word, local_port_range);
 
 		*low = (__u16)range;
 		*high = (__u16)(range >> 16);
@@ -86,25 +99,34 @@ struct inet_sock___flags {
 #define INET_FLAGS_BIND_ADDRESS_NO_PORT 18
 
 /* Bits of enum raw_option. */
-static __always_inline __u32 compat_options(struct sock *sk)
+static __always_inline __u32 compat_common_options(struct sock *sk, enum pointer ptr)
 {
 	struct sock_common___bits *common = (struct sock_common___bits *)sk; /* struct sock begins with it */
-	struct inet_sock___bits *inet = (struct inet_sock___bits *)sk;
 	__u32 options = 0;
 
-	options |= BPF_CORE_READ_BITFIELD_PROBED(common, skc_reuse) ? RAW_OPT_REUSEADDR : 0;
-	options |= BPF_CORE_READ_BITFIELD_PROBED(common, skc_reuseport) ? RAW_OPT_REUSEPORT : 0;
-	options |= BPF_CORE_READ_BITFIELD_PROBED(common, skc_ipv6only) ? RAW_OPT_V6ONLY : 0;
+	options |= READ_BITS(ptr, common, skc_reuse) ? RAW_OPT_REUSEADDR : 0;
+	options |= READ_BITS(ptr, common, skc_reuseport) ? RAW_OPT_REUSEPORT : 0;
+	options |= READ_BITS(ptr, common, skc_ipv6only) ? RAW_OPT_V6ONLY : 0;
+	return options;
+}
+
+/* More of them. `inet_sock`: a struct inet_sock, or what begins with one. */
+static __always_inline __u32 compat_inet_options(void *inet_sock, enum pointer ptr)
+{
+	struct inet_sock___flags *newer = inet_sock;
+	struct inet_sock___bits *inet = inet_sock;
+	__u32 options = 0;
+
 	if (bpf_core_field_exists(struct inet_sock___flags, inet_flags)) {
-		unsigned long flags = BPF_CORE_READ((struct inet_sock___flags *)sk, inet_flags);
+		unsigned long flags = READ(ptr, newer, inet_flags);
 
 		options |= flags & (1UL << INET_FLAGS_FREEBIND) ? RAW_OPT_FREEBIND : 0;
 		options |= flags & (1UL << INET_FLAGS_TRANSPARENT) ? RAW_OPT_TRANSPARENT : 0;
 		options |= flags & (1UL << INET_FLAGS_BIND_ADDRESS_NO_PORT) ? RAW_OPT_NO_PORT : 0;
 	} else if (bpf_core_field_exists(struct inet_sock___bits, freebind)) {
-		options |= BPF_CORE_READ_BITFIELD_PROBED(inet, freebind) ? RAW_OPT_FREEBIND : 0;
-		options |= BPF_CORE_READ_BITFIELD_PROBED(inet, transparent) ? RAW_OPT_TRANSPARENT : 0;
-		options |= BPF_CORE_READ_BITFIELD_PROBED(inet, bind_address_no_port) ? RAW_OPT_NO_PORT : 0;
+		options |= READ_BITS(ptr, inet, freebind) ? RAW_OPT_FREEBIND : 0;
+		options |= READ_BITS(ptr, inet, transparent) ? RAW_OPT_TRANSPARENT : 0;
+		options |= READ_BITS(ptr, inet, bind_address_no_port) ? RAW_OPT_NO_PORT : 0;
 	}
 	return options;
 }

@@ -21,45 +21,49 @@ struct {
 	__type(value, struct attempt);
 } attempts SEC(".maps");
 
-static __always_inline void attempt_fill(struct attempt *at, struct sock *sk, const struct request *req, bool btf)
+static __always_inline void attempt_fill(struct attempt *at, struct sock *sk, const struct request *req,
+					 enum pointer ptr)
 {
 	struct raw_event *ev = &at->ev;
 
 	at->search_from_ns = 0;
 	at->error = 0;
 	at->in_call = 1;
-	handler_fill(ev, sk, RAW_CONNECT, 0, btf);
+	handler_fill(ev, sk, RAW_CONNECT, 0, ptr);
 	ev->flags |= RAW_F_EGRESS;
-	sock_fill_options(ev, sk);
+	sock_fill_options(ev, sk, ptr);
 	sock_fill_remote(ev, req);
 	handler_ask_port(ev);
 }
 
 /* `v4`: in tcp_v4_connect(). tcp_v6_connect() hands v4-mapped addresses to it, which is the same attempt. */
-static __always_inline void handle_connect_enter(struct sock *sk, const struct request *req, bool v4, bool btf)
+static __always_inline void handle_connect_enter(struct sock *sk, const struct request *req, bool v4, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
-	struct attempt at, *before = bpf_map_lookup_elem(&attempts, &key);
+	struct attempt at, *before;
 
-	if (v4 && BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6) {
+	if (v4 && READ(ptr, sk, __sk_common.skc_family) == AF_INET6) {
+		before = bpf_map_lookup_elem(&attempts, &key);
 		if (before)
 			before->in_call = 2;
 		return;
 	}
-	if (before && armed) /* of an older socket at this address, whose end was lost */
-		COUNT(lost_state);
-	if (!armed || !sock_is_traced(sk) || sock_is_second_path(sk) || !handler_wanted(sk, RAW_CONNECT, true))
+	if (!armed || !sock_is_traced(sk, ptr) || sock_is_second_path(sk, ptr) ||
+	    !handler_wanted(sk, RAW_CONNECT, true, ptr))
 		return;
+	if (bpf_map_lookup_elem(&attempts, &key)) /* of an older socket at this address, whose end was lost */
+		COUNT(lost_state);
 	process_tell();
 	__builtin_memset(&at, 0, sizeof(at));
-	attempt_fill(&at, sk, req, btf);
+	attempt_fill(&at, sk, req, ptr);
 	if (bpf_map_update_elem(&attempts, &key, &at, BPF_ANY))
 		COUNT(lost_state);
 }
 
 /* Tells the result of an attempt and forgets it. Works on a copy: whoever deletes the entry tells, the other twin of
  * mode X finds none. (A reserved record that may have to be given back is more than the verifiers up to 6.1 follow.) */
-static __always_inline void attempt_end(struct sock *sk, struct attempt *at, int error, __u32 flags)
+static __always_inline void attempt_end(struct sock *sk, struct attempt *at, int error, __u32 flags,
+					enum pointer ptr)
 {
 	__u64 key = (__u64)sk, now = bpf_ktime_get_boot_ns();
 	struct raw_event ev = at->ev;
@@ -75,13 +79,13 @@ static __always_inline void attempt_end(struct sock *sk, struct attempt *at, int
 	ev.error = error;
 	ev.flags |= flags | (error ? RAW_F_FAILED : 0);
 	if (!ev.cookie && ev.socket_id == key)
-		ev.cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-	sock_fill_truth(&ev, sk, BPF_CORE_READ(sk, __sk_common.skc_net.net));
+		ev.cookie = READ(ptr, sk, __sk_common.skc_cookie.counter);
+	sock_fill_truth(&ev, sk, ptr);
 	emit_copy(&ev);
 }
 
 /* tcp_v4_connect() or tcp_v6_connect() returned: failed at once, or the SYN is out and the socket has its port. */
-static __always_inline void handle_connect_exit(struct sock *sk, int ret)
+static __always_inline void handle_connect_exit(struct sock *sk, int ret, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
 	struct attempt *at = bpf_map_lookup_elem(&attempts, &key);
@@ -94,10 +98,10 @@ static __always_inline void handle_connect_exit(struct sock *sk, int ret)
 	}
 	at->in_call = 0;
 	if (ret) {
-		attempt_end(sk, at, -ret, 0);
+		attempt_end(sk, at, -ret, 0, ptr);
 		return;
 	}
-	sock_fill_addresses(&at->ev, sk);
+	sock_fill_addresses(&at->ev, sk, ptr);
 }
 
 /* tcp_v*_connect() sets SYN_SENT right before inet_hash_connect(). In mode X the later of the twins counts. */
@@ -109,7 +113,7 @@ static __always_inline void attempt_syn_sent(struct attempt *at)
 }
 
 /* inet_hash_connect() or inet6_hash_connect() returned, with a port, or without: then the address goes next. */
-static __always_inline void handle_connect_search(struct sock *sk)
+static __always_inline void handle_connect_search(struct sock *sk, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
 	struct attempt *at = bpf_map_lookup_elem(&attempts, &key);
@@ -117,15 +121,15 @@ static __always_inline void handle_connect_search(struct sock *sk)
 	if (!at || !at->search_from_ns)
 		return;
 	search_fill(&at->ev, bpf_ktime_get_boot_ns() - at->search_from_ns);
-	sock_fill_addresses(&at->ev, sk);
+	sock_fill_addresses(&at->ev, sk, ptr);
 	at->search_from_ns = 0;
 }
 
 /* A cgroup/connect program refused: the protocol's connect was not called. */
-static __always_inline void handle_pre_connect(struct sock *sk, const struct request *req, int ret, bool btf)
+static __always_inline void handle_pre_connect(struct sock *sk, const struct request *req, int ret, enum pointer ptr)
 {
 	if (ret)
-		handle_connect_early(sk, req, ret, btf);
+		handle_connect_early(sk, req, ret, ptr);
 }
 
 #endif

@@ -35,6 +35,17 @@ struct {
 			__sync_fetch_and_add(&c_->field, 1);                   \
 	} while (0)
 
+/* One more event seen, and what became of it. */
+#define COUNT_SEEN(field)                                                      \
+	do {                                                                   \
+		__u32 zero_ = 0;                                               \
+		struct raw_counters *c_ = bpf_map_lookup_elem(&counters, &zero_); \
+		if (c_) {                                                      \
+			__sync_fetch_and_add(&c_->seen, 1);                    \
+			__sync_fetch_and_add(&c_->field, 1);                   \
+		}                                                              \
+	} while (0)
+
 /* The beginning of a record; the rest is 0. `ev` may hold anything. */
 static __always_inline void emit_init(struct raw_event *ev, __u8 kind)
 {
@@ -47,15 +58,13 @@ static __always_inline void emit_init(struct raw_event *ev, __u8 kind)
 /* An event that no one asked for. */
 static __always_inline void emit_filtered(void)
 {
-	COUNT(seen);
-	COUNT(filtered);
+	COUNT_SEEN(filtered);
 }
 
 /* An event for which the ring had no room. */
 static __always_inline void emit_lost(void)
 {
-	COUNT(seen);
-	COUNT(lost_ring);
+	COUNT_SEEN(lost_ring);
 }
 
 /*
@@ -75,19 +84,17 @@ static __always_inline __u64 emit_wakeup(void)
 /* A record that was reserved in the ring. */
 static __always_inline void emit_submit(struct raw_event *ev)
 {
-	COUNT(seen);
-	COUNT(submitted);
+	COUNT_SEEN(submitted);
 	bpf_ringbuf_submit(ev, emit_wakeup());
 }
 
 /* A record on the stack. */
 static __always_inline void emit_copy(struct raw_event *ev)
 {
-	COUNT(seen);
 	if (bpf_ringbuf_output(&ring, ev, sizeof(*ev), emit_wakeup()))
-		COUNT(lost_ring);
+		COUNT_SEEN(lost_ring);
 	else
-		COUNT(submitted);
+		COUNT_SEEN(submitted);
 }
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * What each hook of the tracing backend does, written once for both attach modes: bind, listen, accept, UDP connect,
  * denials. TCP connect is in connect.bpf.h, the end of connections and close() in close.bpf.h. Handlers get the
- * kernel's own objects; `btf` says that `sk` is a typed pointer (fentry, fexit, tp_btf), which helpers that give a
- * socket its cookie need. Return values of kernel functions are 0 or -errno unless said otherwise.
+ * kernel's own objects; `ptr` says how the memory of `sk` may be read. Return values of kernel functions are 0 or
+ * -errno unless said otherwise.
  */
 #ifndef HANDLER_BPF_H
 #define HANDLER_BPF_H
@@ -52,45 +52,36 @@ static __always_inline bool mark_take(enum mark mark)
 	return bpf_map_delete_elem(&marks, &key) == 0;
 }
 
-/* The cookie the socket has, or in typed programs of 5.12 and newer the one it gets now. */
-static __always_inline __u64 handler_cookie(struct sock *sk, bool btf)
-{
-	if (btf && config.has_cookie_helper)
-		return bpf_get_socket_cookie(sk);
-	return BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-}
-
 /* Does anyone want this event, of the running process? If not, it is counted. `failed`: it has, or may yet. */
-static __always_inline bool handler_wanted(struct sock *sk, __u8 kind, bool failed)
+static __always_inline bool handler_wanted(struct sock *sk, __u8 kind, bool failed, enum pointer ptr)
 {
 	if (!armed)
 		return false;
-	if (prefilter_kind(kind) && !(config.failed_only && !failed) && prefilter_process() && prefilter_socket(sk))
+	if (prefilter_kind(kind) && !(config.failed_only && !failed) && prefilter_process() &&
+	    prefilter_socket(sk, ptr))
 		return true;
 	emit_filtered();
 	return false;
 }
 
 /* Everything common, for an event of the running process. `ev` may hold anything. */
-static __always_inline void handler_fill(struct raw_event *ev, struct sock *sk, __u8 kind, int error, bool btf)
+static __always_inline void handler_fill(struct raw_event *ev, struct sock *sk, __u8 kind, int error, enum pointer ptr)
 {
 	emit_init(ev, kind);
 	ev->time_ns = bpf_ktime_get_boot_ns();
 	ev->error = error;
 	ev->flags = error ? RAW_F_FAILED : 0;
-	sock_fill(ev, sk);
-	if (ev->socket_id == (__u64)sk)
-		ev->cookie = handler_cookie(sk, btf);
+	sock_fill(ev, sk, ptr);
 	sock_fill_process(ev);
 }
 
 /* Room for an event about `sk` by the running process, with everything common filled in; NULL if none is wanted or
  * there is no room (both counted). */
-static __always_inline struct raw_event *handler_begin(struct sock *sk, __u8 kind, int error, bool btf)
+static __always_inline struct raw_event *handler_begin(struct sock *sk, __u8 kind, int error, enum pointer ptr)
 {
 	struct raw_event *ev;
 
-	if (!handler_wanted(sk, kind, error))
+	if (!handler_wanted(sk, kind, error, ptr))
 		return NULL;
 	process_tell();
 	ev = bpf_ringbuf_reserve(&ring, sizeof(*ev), 0);
@@ -98,13 +89,13 @@ static __always_inline struct raw_event *handler_begin(struct sock *sk, __u8 kin
 		emit_lost();
 		return NULL;
 	}
-	handler_fill(ev, sk, kind, error, btf);
+	handler_fill(ev, sk, kind, error, ptr);
 	return ev;
 }
 
-static __always_inline void handler_end(struct raw_event *ev, struct sock *sk)
+static __always_inline void handler_end(struct raw_event *ev, struct sock *sk, enum pointer ptr)
 {
-	sock_fill_truth(ev, sk, BPF_CORE_READ(sk, __sk_common.skc_net.net));
+	sock_fill_truth(ev, sk, ptr);
 	emit_submit(ev);
 }
 
@@ -118,144 +109,145 @@ static __always_inline void handler_request(struct raw_event *ev, const struct r
 
 /* bind(), after the kernel's __inet_bind() or __inet6_bind(); also a denial before it (RAW_F_DENIED). `req` NULL: the
  * address was too short to be read. */
-static __always_inline void handle_bind(struct sock *sk, const struct request *req, int ret, __u32 flags, bool btf)
+static __always_inline void handle_bind(struct sock *sk, const struct request *req, int ret, __u32 flags,
+					enum pointer ptr)
 {
 	struct raw_event *ev;
 	__u64 searched_ns;
 
 	searched_ns = req && !req->port ? search_take(sk) : 0;
-	if (!sock_is_traced(sk) || sock_is_second_path(sk))
+	if (!sock_is_traced(sk, ptr) || sock_is_second_path(sk, ptr))
 		return;
-	ev = handler_begin(sk, RAW_BIND, -ret, btf);
+	ev = handler_begin(sk, RAW_BIND, -ret, ptr);
 	if (!ev)
 		return;
 	if (req)
 		handler_request(ev, req);
 	search_fill(ev, searched_ns);
 	ev->flags |= flags;
-	sock_fill_options(ev, sk);
+	sock_fill_options(ev, sk, ptr);
 	ev->how = !req ? RAW_HOW_NONE : req->port ? RAW_HOW_EXPLICIT : RAW_HOW_BIND0;
 	if (ret) /* what the socket holds now is from before, or half undone */
 		ev->local_port = 0;
 	else if (!ev->local_port) /* IP_BIND_ADDRESS_NO_PORT: connect() will choose */
 		ev->how = RAW_HOW_NONE;
-	handler_end(ev, sk);
+	handler_end(ev, sk, ptr);
 }
 
 /* __inet_bind() returned. -EPERM there is a cgroup/post_bind program's, and inet_bind() will return it again. */
-static __always_inline void handle_inet_bind(struct sock *sk, const struct request *req, int ret, bool btf)
+static __always_inline void handle_inet_bind(struct sock *sk, const struct request *req, int ret, enum pointer ptr)
 {
 	if (ret == -EPERM)
 		mark_set(MARK_BIND_TOLD);
-	handle_bind(sk, req, ret, 0, btf);
+	handle_bind(sk, req, ret, 0, ptr);
 }
 
 /* inet_bind() or inet6_bind() returned: only what they refuse before __inet_bind() is news. */
 static __always_inline void handle_bind_early(struct sock *sk, const struct request *req, int addr_len, int ret,
-					      int addr_len_min, bool btf)
+					      int addr_len_min, enum pointer ptr)
 {
 	if (ret == -EPERM && !mark_take(MARK_BIND_TOLD))
-		handle_bind(sk, req, ret, RAW_F_DENIED, btf);
+		handle_bind(sk, req, ret, RAW_F_DENIED, ptr);
 	if (ret == -EINVAL && addr_len < addr_len_min)
-		handle_bind(sk, NULL, ret, 0, btf);
+		handle_bind(sk, NULL, ret, 0, ptr);
 }
 
 /* The kernel binds a UDP socket by itself: first send, or connect(). */
-static __always_inline void handle_autobind(struct sock *sk, int ret, bool btf)
+static __always_inline void handle_autobind(struct sock *sk, int ret, enum pointer ptr)
 {
 	struct raw_event *ev;
 	__u64 searched_ns;
 
-	if (!sock_is_traced(sk))
+	if (!sock_is_traced(sk, ptr))
 		return;
 	searched_ns = search_take(sk);
-	ev = handler_begin(sk, RAW_BIND, -ret, btf);
+	ev = handler_begin(sk, RAW_BIND, -ret, ptr);
 	if (!ev)
 		return;
 	search_fill(ev, searched_ns);
 	ev->flags |= RAW_F_REQUESTED;
 	ev->requested_family = ev->family;
 	ev->how = RAW_HOW_AUTOBIND;
-	sock_fill_options(ev, sk);
-	handler_end(ev, sk);
+	sock_fill_options(ev, sk, ptr);
+	handler_end(ev, sk, ptr);
 }
 
-static __always_inline void handle_listen_enter(struct sock *sk)
+static __always_inline void handle_listen_enter(struct sock *sk, enum pointer ptr)
 {
-	if (!BPF_CORE_READ(sk, __sk_common.skc_num))
+	if (!READ(ptr, sk, __sk_common.skc_num))
 		mark_set(MARK_LISTEN_UNBOUND);
 }
 
-static __always_inline void handle_listen_exit(struct sock *sk, int ret, bool btf)
+static __always_inline void handle_listen_exit(struct sock *sk, int ret, enum pointer ptr)
 {
 	bool autobind = mark_take(MARK_LISTEN_UNBOUND);
 	struct raw_event *ev;
 	__u64 searched_ns;
 
-	if (!sock_is_traced(sk))
+	if (!sock_is_traced(sk, ptr))
 		return;
 	searched_ns = autobind ? search_take(sk) : 0;
 	/* 5.10's get_port() fails with 1, which reaches the program as EADDRINUSE (inet_csk_listen_start()) */
-	ev = handler_begin(sk, RAW_LISTEN, ret > 0 ? EADDRINUSE : -ret, btf);
+	ev = handler_begin(sk, RAW_LISTEN, ret > 0 ? EADDRINUSE : -ret, ptr);
 	if (!ev)
 		return;
-	ev->backlog = BPF_CORE_READ(sk, sk_max_ack_backlog);
+	ev->backlog = READ(ptr, sk, sk_max_ack_backlog);
 	ev->flags |= RAW_F_BACKLOG;
-	sock_fill_options(ev, sk);
+	sock_fill_options(ev, sk, ptr);
 	if (autobind) {
 		search_fill(ev, searched_ns);
 		ev->how = RAW_HOW_AUTOBIND;
 		ev->flags |= RAW_F_REQUESTED;
 		ev->requested_family = ev->family;
 	}
-	handler_end(ev, sk);
+	handler_end(ev, sk, ptr);
 }
 
 /* accept() has a new socket, which belongs to the running process. */
-static __always_inline void handle_accept(struct sock *child, bool btf)
+static __always_inline void handle_accept(struct sock *child, enum pointer ptr)
 {
 	struct raw_event *ev;
 
-	if (!sock_is_traced(child))
+	if (!sock_is_traced(child, ptr))
 		return;
-	ev = handler_begin(child, RAW_ACCEPT, 0, btf);
+	ev = handler_begin(child, RAW_ACCEPT, 0, ptr);
 	if (!ev)
 		return;
-	if (!BPF_CORE_READ(child, __sk_common.skc_num) && ev->protocol == IPPROTO_TCP)
+	if (!READ(ptr, child, __sk_common.skc_num) && ev->protocol == IPPROTO_TCP)
 		ev->after = RAW_AFTER_CLOSED; /* reset in the queue: its port was given back, but it still says which */
-	ev->local_port = sock_local_port(child);
+	ev->local_port = sock_local_port(child, ptr);
 	ev->how = RAW_HOW_INHERITED;
 	ev->flags |= RAW_F_INGRESS;
-	handler_end(ev, child);
+	handler_end(ev, child, ptr);
 }
 
 /* accept() failed. Nothing waiting (EAGAIN) and interruptions are not news. */
-static __always_inline void handle_accept_failed(struct sock *listener, int err, bool btf)
+static __always_inline void handle_accept_failed(struct sock *listener, int err, enum pointer ptr)
 {
 	struct raw_event *ev;
 
-	if (!err || err == -EAGAIN || err == -EINTR || err <= -ERESTARTSYS || !sock_is_traced(listener))
+	if (!err || err == -EAGAIN || err == -EINTR || err <= -ERESTARTSYS || !sock_is_traced(listener, ptr))
 		return;
-	ev = handler_begin(listener, RAW_ACCEPT, -err, btf);
+	ev = handler_begin(listener, RAW_ACCEPT, -err, ptr);
 	if (ev)
-		handler_end(ev, listener);
+		handler_end(ev, listener, ptr);
 }
 
 /* UDP connect(): only notes the peer. connect(AF_UNSPEC) undoes it and assigns nothing. */
-static __always_inline void handle_udp_connect(struct sock *sk, const struct request *req, int ret, bool btf)
+static __always_inline void handle_udp_connect(struct sock *sk, const struct request *req, int ret, enum pointer ptr)
 {
 	struct raw_event *ev;
 
-	if (req->family == AF_UNSPEC || !sock_is_udp(sk) || !sock_is_traced(sk)) /* or too short: told as early */
-		return;
-	ev = handler_begin(sk, RAW_CONNECT, -ret, btf);
+	if (req->family == AF_UNSPEC || !sock_is_udp(sk, ptr) || !sock_is_traced(sk, ptr))
+		return; /* of AF_UNSPEC: or too short, told as early */
+	ev = handler_begin(sk, RAW_CONNECT, -ret, ptr);
 	if (!ev)
 		return;
 	ev->flags |= RAW_F_EGRESS;
-	sock_fill_options(ev, sk);
+	sock_fill_options(ev, sk, ptr);
 	if (ret) /* the socket keeps its old peer, if any: show the one that was asked for */
 		sock_fill_remote(ev, req);
-	handler_end(ev, sk);
+	handler_end(ev, sk, ptr);
 }
 
 /* connect() of a socket that has no port: the kernel picks one, or would have. */
@@ -270,42 +262,42 @@ static __always_inline void handler_ask_port(struct raw_event *ev)
 }
 
 /* connect() failed before a protocol saw it. `req` NULL: the address was too short to be read. */
-static __always_inline void handle_connect_early(struct sock *sk, const struct request *req, int ret, bool btf)
+static __always_inline void handle_connect_early(struct sock *sk, const struct request *req, int ret, enum pointer ptr)
 {
 	struct raw_event *ev;
 
-	if (!sk || !sock_is_traced(sk))
+	if (!sk || !sock_is_traced(sk, ptr))
 		return;
-	ev = handler_begin(sk, RAW_CONNECT, -ret, btf);
+	ev = handler_begin(sk, RAW_CONNECT, -ret, ptr);
 	if (!ev)
 		return;
 	ev->flags |= RAW_F_EGRESS | (ret == -EPERM || ret == -EACCES ? RAW_F_DENIED : 0);
-	sock_fill_options(ev, sk);
+	sock_fill_options(ev, sk, ptr);
 	if (req) {
 		handler_ask_port(ev);
 		sock_fill_remote(ev, req);
 	} else {
 		ev->flags |= RAW_F_NO_REMOTE;
 	}
-	handler_end(ev, sk);
+	handler_end(ev, sk, ptr);
 }
 
 /* security_socket_connect() returned. What it lets pass without an address that can be read fails in the next line:
  * __inet_stream_connect(), inet_dgram_connect(), mptcp_stream_connect(). */
 static __always_inline void handle_denied_connect(struct sock *sk, const struct request *req, int addr_len, int ret,
-						  bool btf)
+						  enum pointer ptr)
 {
 	if (ret)
-		handle_connect_early(sk, addr_len < SOCKADDR_MIN_SIZE ? NULL : req, ret, btf);
+		handle_connect_early(sk, addr_len < SOCKADDR_MIN_SIZE ? NULL : req, ret, ptr);
 	else if (addr_len < SOCKADDR_MIN_SIZE)
-		handle_connect_early(sk, NULL, -EINVAL, btf);
+		handle_connect_early(sk, NULL, -EINVAL, ptr);
 }
 
 /* An LSM refused bind() before the protocol saw it. */
-static __always_inline void handle_denied_bind(struct sock *sk, const struct request *req, int ret, bool btf)
+static __always_inline void handle_denied_bind(struct sock *sk, const struct request *req, int ret, enum pointer ptr)
 {
 	if (ret && sk)
-		handle_bind(sk, req, ret, RAW_F_DENIED, btf);
+		handle_bind(sk, req, ret, RAW_F_DENIED, ptr);
 }
 
 #endif

@@ -74,12 +74,16 @@ static __always_inline bool prefilter_process(void)
 }
 
 /* Does anyone want events of this socket? */
-static __always_inline bool prefilter_socket(struct sock *sk)
+static __always_inline bool prefilter_socket(struct sock *sk, enum pointer ptr)
 {
-	if (!prefilter_protocol(BPF_CORE_READ(sk, sk_protocol)))
+	struct net *net;
+
+	if (!prefilter_protocol(READ(ptr, sk, sk_protocol)))
 		return false;
-	return !config.netns_inum ||
-	       config.netns_inum == BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	if (!config.netns_inum)
+		return true;
+	net = READ(ptr, sk, __sk_common.skc_net.net);
+	return config.netns_inum == READ(ptr, net, ns.inum);
 }
 
 #endif

@@ -97,19 +97,27 @@ static __noinline int process_write(struct task_struct *task, __u32 pid, __u32 e
 	return 0;
 }
 
-/* The running process is about to have an event. */
-static __always_inline void process_tell(void)
+static __always_inline void process_tell_of(struct task_struct *task, enum pointer ptr)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *leader = READ(ptr, task, group_leader);
 	struct process_key key = {
 		.pid = bpf_get_current_pid_tgid() >> 32,
-		.exec_id = (__u32)BPF_CORE_READ(task, self_exec_id),
+		.exec_id = (__u32)READ(ptr, task, self_exec_id),
 	};
-	__u64 start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+	__u64 start_ns = READ(ptr, leader, start_boottime);
 	__u64 *told = bpf_map_lookup_elem(&processes, &key);
 
 	if (!told || *told != start_ns)
-		process_write(task, key.pid, key.exec_id, start_ns);
+		process_write((void *)bpf_get_current_task(), key.pid, key.exec_id, start_ns);
+}
+
+/* The running process is about to have an event. */
+static __always_inline void process_tell(void)
+{
+	if (config.has_task_btf)
+		process_tell_of(bpf_get_current_task_btf(), PTR_WALKED);
+	else
+		process_tell_of((void *)bpf_get_current_task(), PTR_PLAIN);
 }
 
 #endif

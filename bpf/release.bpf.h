@@ -16,7 +16,7 @@ struct {
 } holders SEC(".maps");
 
 /* A socket is being closed by the running process: `ev` is that event. */
-static __always_inline void release_remember(struct sock *sk, const struct raw_event *ev)
+static __always_inline void release_remember(struct sock *sk, const struct raw_event *ev, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
 	struct raw_event *held;
@@ -24,7 +24,7 @@ static __always_inline void release_remember(struct sock *sk, const struct raw_e
 	if (!config.want_release || !ev->local_port)
 		return;
 	held = bpf_map_lookup_elem(&holders, &key);
-	if ((held && !held->kind && BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_CLOSE) ||
+	if ((held && !held->kind && READ(ptr, sk, __sk_common.skc_state) == TCP_CLOSE) ||
 	    bpf_map_update_elem(&holders, &key, ev, BPF_ANY))
 		return; /* in TIME_WAIT since it was shut down both ways: the port is given back when that ends */
 	held = bpf_map_lookup_elem(&holders, &key);
@@ -46,32 +46,33 @@ static __always_inline void release_begin(struct sock *sk)
 }
 
 /* A socket whose process is not known here: user space may remember it. */
-static __always_inline void release_blank(struct raw_event *ev, struct sock *sk)
+static __always_inline void release_blank(struct raw_event *ev, struct sock *sk, enum pointer ptr)
 {
 	emit_init(ev, RAW_RELEASE);
-	sock_fill(ev, sk);
-	sock_fill_truth(ev, sk, BPF_CORE_READ(sk, __sk_common.skc_net.net));
+	sock_fill(ev, sk, ptr);
+	sock_fill_truth(ev, sk, ptr);
 }
 
 /* A connect that failed gives back the port it had got. */
-static __always_inline void release_of_attempt(struct raw_event *ev, const struct attempt *at, struct sock *sk)
+static __always_inline void release_of_attempt(struct raw_event *ev, const struct attempt *at, struct sock *sk,
+					       enum pointer ptr)
 {
 	*ev = at->ev;
 	ev->kind = RAW_RELEASE;
 	ev->flags = (ev->flags & ~(RAW_F_OPTIONS | RAW_F_FD | RAW_F_REQUESTED | RAW_F_SEARCH)) | RAW_F_EGRESS;
 	ev->time_ns = 0;
 	ev->how = RAW_HOW_NONE;
-	sock_fill_addresses(ev, sk);
-	sock_fill_truth(ev, sk, BPF_CORE_READ(sk, __sk_common.skc_net.net));
+	sock_fill_addresses(ev, sk, ptr);
+	sock_fill_truth(ev, sk, ptr);
 }
 
 /* TIME_WAIT takes over the port: inet_put_port() of the socket, which follows, gives nothing back. */
-static __always_inline void release_move(struct sock *sk, struct inet_timewait_sock *tw)
+static __always_inline void release_move(struct sock *sk, struct inet_timewait_sock *tw, enum pointer ptr)
 {
 	__u64 from = (__u64)sk, to = (__u64)tw;
 	struct raw_event *known, ev;
 
-	if (!config.want_release || !armed || !sock_is_traced(sk) || !prefilter_socket(sk))
+	if (!config.want_release || !armed || !sock_is_traced(sk, ptr) || !prefilter_socket(sk, ptr))
 		return;
 	known = bpf_map_lookup_elem(&holders, &from);
 	if (known && !known->kind && known->socket_id == to) /* by our twin of mode X */
@@ -79,7 +80,7 @@ static __always_inline void release_move(struct sock *sk, struct inet_timewait_s
 	if (known && known->kind) {
 		ev = *known;
 	} else { /* still open (shut down both ways), or closed before the start */
-		release_blank(&ev, sk);
+		release_blank(&ev, sk, ptr);
 	}
 	bpf_map_update_elem(&holders, &to, &ev, BPF_ANY);
 	ev.kind = 0;
@@ -116,13 +117,13 @@ static __always_inline void handle_time_wait_end(struct inet_timewait_sock *tw)
 }
 
 /* udp_lib_unhash(): always by the process that closes or disconnects. */
-static __always_inline void handle_udp_release(struct sock *sk, bool disconnects, bool btf)
+static __always_inline void handle_udp_release(struct sock *sk, bool disconnects, enum pointer ptr)
 {
 	struct raw_event *ev;
 
-	if (!sock_is_traced(sk) || !BPF_CORE_READ(sk, __sk_common.skc_num))
+	if (!sock_is_traced(sk, ptr) || !READ(ptr, sk, __sk_common.skc_num))
 		return;
-	ev = handler_begin(sk, RAW_RELEASE, 0, btf);
+	ev = handler_begin(sk, RAW_RELEASE, 0, ptr);
 	if (!ev)
 		return;
 	if (disconnects) {
@@ -131,15 +132,15 @@ static __always_inline void handle_udp_release(struct sock *sk, bool disconnects
 	}
 	if (ev->remote_port)
 		ev->flags |= RAW_F_EGRESS;
-	handler_end(ev, sk);
+	handler_end(ev, sk, ptr);
 }
 
 /* __udp_disconnect() gives back a port that was not asked for by number. Up to 6.x through udp_lib_unhash(); since 7.1,
  * without UDP-Lite, the compiler puts the best part of that function into this one. */
-static __always_inline void handle_udp_disconnect(struct sock *sk, bool btf)
+static __always_inline void handle_udp_disconnect(struct sock *sk, enum pointer ptr)
 {
-	if (!(BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & SOCK_BINDPORT_LOCK))
-		handle_udp_release(sk, true, btf);
+	if (!(READ_BITS(ptr, sk, sk_userlocks) & SOCK_BINDPORT_LOCK))
+		handle_udp_release(sk, true, ptr);
 }
 
 #endif

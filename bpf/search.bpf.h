@@ -23,12 +23,12 @@ struct {
 } searches SEC(".maps");
 
 /* `port`: that the program asked for; with any but 0 the kernel does not search. */
-static __always_inline void search_begin(struct sock *sk, __u16 port)
+static __always_inline void search_begin(struct sock *sk, __u16 port, enum pointer ptr)
 {
 	struct search search = { .sk = (__u64)sk };
 	__u64 thread = bpf_get_current_pid_tgid();
 
-	if (port || !armed || !sock_is_traced(sk) || !prefilter_process() || !prefilter_socket(sk))
+	if (port || !armed || !prefilter_process() || !sock_is_traced(sk, ptr) || !prefilter_socket(sk, ptr))
 		return;
 	search.from_ns = bpf_ktime_get_boot_ns();
 	bpf_map_update_elem(&searches, &thread, &search, BPF_ANY);

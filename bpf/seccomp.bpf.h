@@ -43,14 +43,14 @@ static __always_inline void seccomp_read_request(struct request *req, const void
 
 static __always_inline void seccomp_tell(struct sock *sk, const struct compat_call *call, int error)
 {
-	struct raw_event *ev = handler_begin(sk, call->kind, error, false);
+	struct raw_event *ev = handler_begin(sk, call->kind, error, PTR_PLAIN);
 	struct request req;
 
 	if (!ev)
 		return;
 	ev->flags |= RAW_F_SECCOMP;
 	if (call->kind != RAW_ACCEPT)
-		sock_fill_options(ev, sk);
+		sock_fill_options(ev, sk, PTR_PLAIN);
 	if (call->kind == RAW_BIND || call->kind == RAW_CONNECT)
 		seccomp_read_request(&req, call->addr, call->addr_len);
 	if (call->kind == RAW_BIND) {
@@ -62,7 +62,7 @@ static __always_inline void seccomp_tell(struct sock *sk, const struct compat_ca
 		handler_ask_port(ev);
 		sock_fill_remote(ev, &req);
 	}
-	handler_end(ev, sk);
+	handler_end(ev, sk, PTR_PLAIN);
 }
 
 /* __seccomp_filter() returned -1: the call is not run, and returns what the filter, or who watches it, says. 0 and more
@@ -76,7 +76,7 @@ static __always_inline void handle_seccomp(int ret)
 	if (ret != -1 || !armed || !compat_read_call(task, &call) || call.result >= 0 || call.result < -MAX_ERRNO)
 		return;
 	sk = seccomp_socket(task, call.fd);
-	if (sk && sock_is_traced(sk))
+	if (sk && sock_is_traced(sk, PTR_PLAIN))
 		seccomp_tell(sk, &call, (int)-call.result);
 }
 
@@ -94,10 +94,10 @@ static __always_inline void handle_landlock_denial(void)
 	if (!armed || !compat_read_fastopen(task, &call))
 		return;
 	sk = seccomp_socket(task, call.fd);
-	if (!sk || sock_is_udp(sk))
+	if (!sk || sock_is_udp(sk, PTR_PLAIN))
 		return;
 	seccomp_read_request(&req, call.addr, call.addr_len);
-	handle_connect_early(sk, &req, -EACCES, false);
+	handle_connect_early(sk, &req, -EACCES, PTR_PLAIN);
 }
 
 #endif

@@ -41,23 +41,28 @@
 struct request {
 	__u16 family;
 	__u16 port;
-	__u8 addr[16];
+	__u8 addr[16] __attribute__((aligned(8)));
 };
 
 static __always_inline void sock_read_request(struct request *req, const void *uaddr, int addr_len)
 {
-	__builtin_memset(req, 0, sizeof(*req));
-	if (addr_len < 2)
-		return;
-	bpf_probe_read_kernel(&req->family, sizeof(req->family), uaddr);
-	if (addr_len < 8)
-		return;
-	bpf_probe_read_kernel(&req->port, sizeof(req->port), uaddr + 2);
-	req->port = bpf_ntohs(req->port);
-	if (req->family != AF_INET6)
-		bpf_probe_read_kernel(req->addr, 4, uaddr + 4);
-	else if (addr_len >= SOCKADDR_IN6_SIZE)
-		bpf_probe_read_kernel(req->addr, 16, uaddr + 8);
+	struct {
+		__u16 family, port;
+		__u32 addr4;
+		__u64 addr6[2];
+	} in = {};
+	__u64 *addr = (__u64 *)req->addr;
+
+	if (addr_len >= SOCKADDR_IN6_SIZE)
+		bpf_probe_read_kernel(&in, SOCKADDR_IN6_SIZE, uaddr);
+	else if (addr_len >= 8)
+		bpf_probe_read_kernel(&in, 8, uaddr);
+	else if (addr_len >= 2)
+		bpf_probe_read_kernel(&in, 2, uaddr);
+	req->family = in.family;
+	req->port = bpf_ntohs(in.port);
+	addr[0] = in.family != AF_INET6 ? in.addr4 : in.addr6[0];
+	addr[1] = in.family != AF_INET6 ? 0 : in.addr6[1];
 }
 
 /* The remote address as it was asked for, in the family of the socket: IPv4 on an IPv6 socket is v4-mapped. */
@@ -74,11 +79,11 @@ static __always_inline void sock_fill_remote(struct raw_event *ev, const struct 
 }
 
 /* TCP (with MPTCP's outer socket) and UDP over IPv4 or IPv6; raw, ping and kernel control sockets are not. */
-static __always_inline bool sock_is_traced(struct sock *sk)
+static __always_inline bool sock_is_traced(struct sock *sk, enum pointer ptr)
 {
-	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	__u16 protocol = BPF_CORE_READ(sk, sk_protocol);
-	__u16 type = BPF_CORE_READ(sk, sk_type);
+	__u16 family = READ(ptr, sk, __sk_common.skc_family);
+	__u16 protocol = READ(ptr, sk, sk_protocol);
+	__u16 type = READ(ptr, sk, sk_type);
 
 	if (family != AF_INET && family != AF_INET6)
 		return false;
@@ -87,11 +92,19 @@ static __always_inline bool sock_is_traced(struct sock *sk)
 	return (protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE) && type == SOCK_DGRAM;
 }
 
-static __always_inline bool sock_is_udp(struct sock *sk)
+static __always_inline bool sock_is_udp(struct sock *sk, enum pointer ptr)
 {
-	__u16 protocol = BPF_CORE_READ(sk, sk_protocol);
+	__u16 protocol = READ(ptr, sk, sk_protocol);
 
 	return protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE;
+}
+
+/* The TCP socket that `sk` is; NULL if it is none. */
+static __always_inline struct tcp_sock *sock_tcp(struct sock *sk, enum pointer ptr)
+{
+	if (READ(ptr, sk, sk_protocol) != IPPROTO_TCP)
+		return NULL;
+	return ptr ? bpf_skc_to_tcp_sock(sk) : (struct tcp_sock *)sk;
 }
 
 static __always_inline bool sock_port_bit(const unsigned long *bitmap, __u16 port)
@@ -106,21 +119,25 @@ static __always_inline bool sock_port_bit(const unsigned long *bitmap, __u16 por
 }
 
 /* What the kernel of this namespace thinks of the event's ports, at this moment. */
-static __always_inline void sock_fill_truth(struct raw_event *ev, struct sock *sk, struct net *net)
+static __always_inline void sock_fill_truth(struct raw_event *ev, struct sock *sk, enum pointer ptr)
 {
-	__u16 low, high;
-	const unsigned long *reserved = BPF_CORE_READ(net, ipv4.sysctl_local_reserved_ports);
-	__u16 local = ev->local_port ? ev->local_port : ev->requested_port;
+	struct net *net = READ(ptr, sk, __sk_common.skc_net.net);
+	const unsigned long *reserved = READ(ptr, net, ipv4.sysctl_local_reserved_ports);
+	__u16 low, high, local = ev->local_port ? ev->local_port : ev->requested_port;
+	struct tcp_sock *tcp = ptr ? sock_tcp(sk, ptr) : NULL;
 
-	compat_netns_range(net, &ev->range_low, &ev->range_high);
-	compat_sock_range(sk, &low, &high);
+	compat_netns_range(net, ptr, &ev->range_low, &ev->range_high);
+	if (tcp)
+		compat_sock_range(tcp, ptr, &low, &high);
+	else
+		compat_sock_range(sk, PTR_PLAIN, &low, &high);
 	if (low || high) {
 		/* clamped as inet_sk_get_local_port_range() does (net/ipv4/inet_connection_sock.c) */
 		ev->sock_range_low = low > ev->range_low && low <= ev->range_high ? low : ev->range_low;
 		ev->sock_range_high = high && high < ev->range_high && high >= ev->range_low ? high :
 											       ev->range_high;
 	}
-	ev->unprivileged_start = (__u16)BPF_CORE_READ(net, ipv4.sysctl_ip_prot_sock);
+	ev->unprivileged_start = (__u16)READ(ptr, net, ipv4.sysctl_ip_prot_sock);
 	if (sock_port_bit(reserved, local))
 		ev->flags |= RAW_F_LOCAL_RESERVED;
 	if (sock_port_bit(reserved, ev->remote_port))
@@ -129,40 +146,55 @@ static __always_inline void sock_fill_truth(struct raw_event *ev, struct sock *s
 }
 
 /* Local port: once the kernel has taken a port back inet_num is 0, while inet_sport still says which it was. */
-static __always_inline __u16 sock_local_port(struct sock *sk)
+static __always_inline __u16 sock_local_port(struct sock *sk, enum pointer ptr)
 {
-	__u16 port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	__u16 port = READ(ptr, sk, __sk_common.skc_num);
 
 	return port ? port : bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
 }
 
-static __always_inline void sock_fill_addresses(struct raw_event *ev, struct sock *sk)
+/* 16 bytes, both ends aligned to 8. */
+static __always_inline void sock_read16(void *to, const void *from, enum pointer ptr)
 {
-	if (ev->family == AF_INET6) {
-		BPF_CORE_READ_INTO(&ev->local_addr, sk, __sk_common.skc_v6_rcv_saddr);
-		BPF_CORE_READ_INTO(&ev->remote_addr, sk, __sk_common.skc_v6_daddr);
+	if (ptr) {
+		((__u64 *)to)[0] = ((const __u64 *)from)[0];
+		((__u64 *)to)[1] = ((const __u64 *)from)[1];
 	} else {
-		BPF_CORE_READ_INTO((__be32 *)ev->local_addr, sk, __sk_common.skc_rcv_saddr);
-		BPF_CORE_READ_INTO((__be32 *)ev->remote_addr, sk, __sk_common.skc_daddr);
+		bpf_probe_read_kernel(to, 16, from);
 	}
-	ev->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
-	ev->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
 }
 
-static __always_inline bool sock_flag(struct sock *sk, int bit)
+static __always_inline void sock_fill_addresses(struct raw_event *ev, struct sock *sk, enum pointer ptr)
 {
-	return BPF_CORE_READ(sk, __sk_common.skc_flags) & (1UL << bit);
+	if (ev->family == AF_INET6) {
+		sock_read16(ev->local_addr, __builtin_preserve_access_index(&sk->__sk_common.skc_v6_rcv_saddr), ptr);
+		sock_read16(ev->remote_addr, __builtin_preserve_access_index(&sk->__sk_common.skc_v6_daddr), ptr);
+	} else {
+		*(__be32 *)ev->local_addr = READ(ptr, sk, __sk_common.skc_rcv_saddr);
+		*(__be32 *)ev->remote_addr = READ(ptr, sk, __sk_common.skc_daddr);
+	}
+	ev->local_port = READ(ptr, sk, __sk_common.skc_num);
+	ev->remote_port = bpf_ntohs(READ(ptr, sk, __sk_common.skc_dport));
+}
+
+static __always_inline bool sock_flag(struct sock *sk, int bit, enum pointer ptr)
+{
+	return READ(ptr, sk, __sk_common.skc_flags) & (1UL << bit);
 }
 
 /* Is it the TCP socket of one path of an MPTCP connection? */
-static __always_inline bool sock_is_mptcp_path(struct sock *sk)
+static __always_inline bool sock_is_mptcp_path(struct sock *sk, enum pointer ptr)
 {
+	struct inet_connection_sock *tcp;
 	struct tcp_ulp_ops *ops;
 	char name[8] = {};
 
-	if (!config.mptcp_conn_offset || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+	if (!config.mptcp_conn_offset)
 		return false;
-	ops = BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_ulp_ops);
+	tcp = (struct inet_connection_sock *)sock_tcp(sk, ptr);
+	if (!tcp)
+		return false;
+	ops = READ(ptr, tcp, icsk_ulp_ops);
 	if (!ops)
 		return false;
 	bpf_probe_read_kernel(name, sizeof(name) - 1, &ops->name);
@@ -170,11 +202,11 @@ static __always_inline bool sock_is_mptcp_path(struct sock *sk)
 }
 
 /* The MPTCP socket that programs see, where `sk` is one of its paths and still belongs to it; else NULL. */
-static __always_inline struct sock *sock_mptcp_parent(struct sock *sk)
+static __always_inline struct sock *sock_mptcp_parent(struct sock *sk, enum pointer ptr)
 {
 	struct sock *parent = NULL;
 
-	if (sock_is_mptcp_path(sk))
+	if (sock_is_mptcp_path(sk, ptr))
 		bpf_probe_read_kernel(&parent, sizeof(parent),
 				      BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_ulp_data) +
 					      config.mptcp_conn_offset);
@@ -182,39 +214,55 @@ static __always_inline struct sock *sock_mptcp_parent(struct sock *sk)
 }
 
 /* Another path of an MPTCP connection than its first: the kernel opened it, no program did. */
-static __always_inline bool sock_is_second_path(struct sock *sk)
+static __always_inline bool sock_is_second_path(struct sock *sk, enum pointer ptr)
 {
-	struct sock *parent = sock_mptcp_parent(sk), *first = NULL;
+	struct sock *parent = sock_mptcp_parent(sk, ptr), *first = NULL;
 
 	if (!parent || !config.mptcp_first_offset)
 		return false;
 	bpf_probe_read_kernel(&first, sizeof(first), (void *)parent + config.mptcp_first_offset);
-	return first != sk;
+	return (__u64)first != (__u64)sk;
+}
+
+/* The cookie the socket has, or where the program may ask for one (5.12) the one it gets now. */
+static __always_inline __u64 sock_cookie(struct sock *sk, enum pointer ptr)
+{
+	if (ptr == PTR_HOOK && config.has_cookie_helper)
+		return bpf_get_socket_cookie(sk);
+	return READ(ptr, sk, __sk_common.skc_cookie.counter);
 }
 
 /* Everything that the socket itself tells. ev has been zeroed. The events of an MPTCP connection happen to the TCP
  * sockets of its paths; they are told as those of the socket that the program has. */
-static __always_inline void sock_fill(struct raw_event *ev, struct sock *sk)
+static __always_inline void sock_fill(struct raw_event *ev, struct sock *sk, enum pointer ptr)
 {
-	struct net *net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
-	struct sock *parent = sock_mptcp_parent(sk);
+	struct net *net = READ(ptr, sk, __sk_common.skc_net.net);
+	struct sock *parent = sock_mptcp_parent(sk, ptr);
 
-	ev->socket_id = (__u64)(parent ? parent : sk);
-	ev->cookie = BPF_CORE_READ(parent ? parent : sk, __sk_common.skc_cookie.counter);
-	ev->family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	ev->protocol = parent ? IPPROTO_MPTCP : BPF_CORE_READ(sk, sk_protocol);
-	ev->netns_inum = BPF_CORE_READ(net, ns.inum);
-	sock_fill_addresses(ev, sk);
+	ev->family = READ(ptr, sk, __sk_common.skc_family);
+	if (parent) {
+		ev->socket_id = (__u64)parent;
+		ev->cookie = BPF_CORE_READ(parent, __sk_common.skc_cookie.counter);
+		ev->protocol = IPPROTO_MPTCP;
+	} else {
+		ev->socket_id = (__u64)sk;
+		ev->cookie = sock_cookie(sk, ptr);
+		ev->protocol = READ(ptr, sk, sk_protocol);
+	}
+	ev->netns_inum = READ(ptr, net, ns.inum);
+	sock_fill_addresses(ev, sk, ptr);
 }
 
 /* What the socket asked for, and by which descriptor the program named it. */
-static __always_inline void sock_fill_options(struct raw_event *ev, struct sock *sk)
+static __always_inline void sock_fill_options(struct raw_event *ev, struct sock *sk, enum pointer ptr)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
+	struct tcp_sock *tcp = ptr ? sock_tcp(sk, ptr) : NULL;
 
-	ev->options = compat_options(sk);
-	ev->mark = BPF_CORE_READ(sk, sk_mark);
-	ev->bound_ifindex = BPF_CORE_READ(sk, __sk_common.skc_bound_dev_if);
+	ev->options = compat_common_options(sk, ptr);
+	ev->options |= tcp ? compat_inet_options(tcp, ptr) : compat_inet_options(sk, PTR_PLAIN);
+	ev->mark = READ(ptr, sk, sk_mark);
+	ev->bound_ifindex = READ(ptr, sk, __sk_common.skc_bound_dev_if);
 	ev->flags |= RAW_F_OPTIONS;
 	if (BPF_CORE_READ(task, flags) & (PF_KTHREAD | PF_IO_WORKER))
 		return;
@@ -230,25 +278,28 @@ static __always_inline bool sock_has_sent_fin(__u8 state)
 
 /* Payload in both directions. Sent: all that the program wrote, so what is still queued counts, what was sent again
  * does not, and neither does a FIN that is queued. Received: the kernel counts the peer's FIN as a byte. */
-static __always_inline void sock_fill_bytes(struct raw_event *ev, struct sock *sk)
+static __always_inline void sock_fill_bytes(struct raw_event *ev, struct sock *sk, enum pointer ptr)
 {
-	struct tcp_sock *tp = (struct tcp_sock *)sk;
-	__u32 queued = BPF_CORE_READ(tp, write_seq) - BPF_CORE_READ(tp, snd_nxt);
+	struct tcp_sock *tp = sock_tcp(sk, ptr);
+	__u32 queued;
 
-	if (queued && sock_has_sent_fin(BPF_CORE_READ(sk, __sk_common.skc_state)))
+	if (!tp)
+		return;
+	queued = READ(ptr, tp, write_seq) - READ(ptr, tp, snd_nxt);
+	if (queued && sock_has_sent_fin(READ(ptr, sk, __sk_common.skc_state)))
 		queued--;
-	ev->bytes_sent = BPF_CORE_READ(tp, bytes_sent) - BPF_CORE_READ(tp, bytes_retrans) + queued;
-	ev->bytes_received = BPF_CORE_READ(tp, bytes_received);
-	if (ev->bytes_received && sock_flag(sk, SOCK_DONE))
+	ev->bytes_sent = READ(ptr, tp, bytes_sent) - READ(ptr, tp, bytes_retrans) + queued;
+	ev->bytes_received = READ(ptr, tp, bytes_received);
+	if (ev->bytes_received && sock_flag(sk, SOCK_DONE, ptr))
 		ev->bytes_received--;
 	ev->flags |= RAW_F_BYTES;
 }
 
 /* pid as the process itself sees it; 0 in the first pid namespace. */
-static __always_inline __u32 sock_read_vpid(struct task_struct *leader)
+static __always_inline __u32 sock_read_vpid(struct task_struct *leader, enum pointer ptr)
 {
-	struct pid *pid = BPF_CORE_READ(leader, thread_pid);
-	__u32 level = BPF_CORE_READ(pid, level);
+	struct pid *pid = READ(ptr, leader, thread_pid);
+	__u32 level = READ(ptr, pid, level);
 	struct upid *upid;
 
 	if (!level)
@@ -257,28 +308,37 @@ static __always_inline __u32 sock_read_vpid(struct task_struct *leader)
 	return BPF_CORE_READ(upid, nr);
 }
 
-/* The process that runs now. Only right where the kernel works for that process, not in softirq or timers. */
-static __always_inline void sock_fill_process(struct raw_event *ev)
+static __always_inline void sock_fill_task(struct raw_event *ev, struct task_struct *task, enum pointer ptr)
 {
-	struct task_struct *leader, *task = (void *)bpf_get_current_task();
-	__u64 id = bpf_get_current_pid_tgid();
-	__u32 flags = BPF_CORE_READ(task, flags);
+	struct task_struct *leader = READ(ptr, task, group_leader), *parent = READ(ptr, task, real_parent);
+	struct cred *cred = READ(ptr, task, cred);
+	__u32 flags = READ(ptr, task, flags);
 
-	leader = BPF_CORE_READ(task, group_leader);
-	ev->pid = id >> 32;
-	ev->tid = (__u32)id;
-	ev->uid = (__u32)bpf_get_current_uid_gid();
-	ev->cgroup_id = bpf_get_current_cgroup_id();
-	ev->parent_pid = BPF_CORE_READ(task, real_parent, tgid);
-	ev->process_start_ns = BPF_CORE_READ(leader, start_boottime);
-	ev->exec_id = (__u32)BPF_CORE_READ(task, self_exec_id);
-	ev->vpid = sock_read_vpid(leader);
-	BPF_CORE_READ_INTO(&ev->comm, leader, comm);
+	ev->uid = READ(ptr, cred, uid.val);
+	ev->parent_pid = READ(ptr, parent, tgid);
+	ev->process_start_ns = READ(ptr, leader, start_boottime);
+	ev->exec_id = (__u32)READ(ptr, task, self_exec_id);
+	ev->vpid = sock_read_vpid(leader, ptr);
+	sock_read16(ev->comm, __builtin_preserve_access_index(&leader->comm), ptr);
 	ev->flags |= RAW_F_LEADER_COMM | (flags & PF_KTHREAD ? RAW_F_KERNEL_THREAD : 0);
 	if (flags & PF_EXITING) {
 		ev->flags |= RAW_F_EXITING;
-		ev->exit_signal = BPF_CORE_READ(task, exit_code) & 0x7f;
+		ev->exit_signal = READ(ptr, task, exit_code) & 0x7f;
 	}
+}
+
+/* The process that runs now. Only right where the kernel works for that process, not in softirq or timers. */
+static __always_inline void sock_fill_process(struct raw_event *ev)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+
+	ev->pid = id >> 32;
+	ev->tid = (__u32)id;
+	ev->cgroup_id = bpf_get_current_cgroup_id();
+	if (config.has_task_btf)
+		sock_fill_task(ev, bpf_get_current_task_btf(), PTR_WALKED);
+	else
+		sock_fill_task(ev, (void *)bpf_get_current_task(), PTR_PLAIN);
 }
 
 #endif

@@ -32,8 +32,8 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Returns the argument or return value in slot n of a fentry/fexit context: for functions whose number of arguments
- * changed between kernels (the verifier would refuse a plain ctx[n] on one of them). */
+/* The argument in slot n of a fentry/fexit context, for what the verifiers do not let a program read: arguments that
+ * one kernel has and another has not, and pointers to numbers. */
 static __always_inline __u64 slot(const __u64 *ctx, int n)
 {
 	__u64 value = 0;
@@ -42,6 +42,22 @@ static __always_inline __u64 slot(const __u64 *ctx, int n)
 	return value;
 }
 
+/* What a function with n arguments returned. n is of config, so the verifier sees one of these reads and removes the
+ * others, which reach beyond some kernel's context; in C the compiler would make one read of them all. */
+static __always_inline __u64 returned(const __u64 *ctx, int n)
+{
+	__u64 value = 0;
+
+	if (n == 1)
+		asm volatile("%0 = *(u64 *)(%1 + 8)" : "=r"(value) : "r"(ctx));
+	else if (n == 2)
+		asm volatile("%0 = *(u64 *)(%1 + 16)" : "=r"(value) : "r"(ctx));
+	else if (n == 3)
+		asm volatile("%0 = *(u64 *)(%1 + 24)" : "=r"(value) : "r"(ctx));
+	else if (n == 4)
+		asm volatile("%0 = *(u64 *)(%1 + 32)" : "=r"(value) : "r"(ctx));
+	return value;
+}
 
 /* --- mode F -------------------------------------------------------------------------------------------------- */
 
@@ -51,7 +67,7 @@ int BPF_PROG(f_bind4, struct sock *sk, void *uaddr, int addr_len, __u32 flags, i
 	struct request req;
 
 	sock_read_request(&req, uaddr, addr_len);
-	handle_inet_bind(sk, &req, ret, true);
+	handle_inet_bind(sk, &req, ret, PTR_HOOK);
 	return 0;
 }
 
@@ -61,7 +77,7 @@ int BPF_PROG(f_bind6, struct sock *sk, void *uaddr, int addr_len, __u32 flags, i
 	struct request req;
 
 	sock_read_request(&req, uaddr, addr_len);
-	handle_inet_bind(sk, &req, ret, true);
+	handle_inet_bind(sk, &req, ret, PTR_HOOK);
 	return 0;
 }
 
@@ -73,7 +89,7 @@ int BPF_PROG(f_bind4_early, struct socket *sock, void *uaddr, int addr_len, int 
 	if (!ret)
 		return 0;
 	sock_read_request(&req, uaddr, addr_len);
-	handle_bind_early(sock->sk, &req, addr_len, ret, SOCKADDR_IN_SIZE, false);
+	handle_bind_early(sock->sk, &req, addr_len, ret, SOCKADDR_IN_SIZE, PTR_WALKED);
 	return 0;
 }
 
@@ -85,7 +101,7 @@ int BPF_PROG(f_bind6_early, struct socket *sock, void *uaddr, int addr_len, int 
 	if (!ret)
 		return 0;
 	sock_read_request(&req, uaddr, addr_len);
-	handle_bind_early(sock->sk, &req, addr_len, ret, SOCKADDR_IN6_SIZE, false);
+	handle_bind_early(sock->sk, &req, addr_len, ret, SOCKADDR_IN6_SIZE, PTR_WALKED);
 	return 0;
 }
 
@@ -98,7 +114,7 @@ int BPF_PROG(f_bind4_early_sk, struct sock *sk, void *uaddr, int addr_len, int r
 	if (!ret)
 		return 0;
 	sock_read_request(&req, uaddr, addr_len);
-	handle_bind_early(sk, &req, addr_len, ret, SOCKADDR_IN_SIZE, false);
+	handle_bind_early(sk, &req, addr_len, ret, SOCKADDR_IN_SIZE, PTR_WALKED);
 	return 0;
 }
 
@@ -110,28 +126,28 @@ int BPF_PROG(f_bind6_early_sk, struct sock *sk, void *uaddr, int addr_len, int r
 	if (!ret)
 		return 0;
 	sock_read_request(&req, uaddr, addr_len);
-	handle_bind_early(sk, &req, addr_len, ret, SOCKADDR_IN6_SIZE, false);
+	handle_bind_early(sk, &req, addr_len, ret, SOCKADDR_IN6_SIZE, PTR_WALKED);
 	return 0;
 }
 
 SEC("fexit/inet_autobind")
 int BPF_PROG(f_autobind, struct sock *sk, int ret)
 {
-	handle_autobind(sk, ret, true);
+	handle_autobind(sk, ret, PTR_HOOK);
 	return 0;
 }
 
 SEC("fentry/inet_csk_listen_start")
 int f_listen_enter(__u64 *ctx)
 {
-	handle_listen_enter((struct sock *)ctx[0]);
+	handle_listen_enter((struct sock *)ctx[0], PTR_HOOK);
 	return 0;
 }
 
 SEC("fexit/inet_csk_listen_start")
 int f_listen(__u64 *ctx)
 {
-	handle_listen_exit((struct sock *)ctx[0], (int)slot(ctx, config.listen_nargs), true);
+	handle_listen_exit((struct sock *)ctx[0], (int)returned(ctx, config.listen_nargs), PTR_HOOK);
 	return 0;
 }
 
@@ -141,14 +157,14 @@ int BPF_PROG(f_connect4_enter, struct sock *sk, void *uaddr, int addr_len)
 	struct request req;
 
 	sock_read_request(&req, uaddr, addr_len);
-	handle_connect_enter(sk, &req, true, true);
+	handle_connect_enter(sk, &req, true, PTR_HOOK);
 	return 0;
 }
 
 SEC("fexit/tcp_v4_connect")
 int BPF_PROG(f_connect4, struct sock *sk, void *uaddr, int addr_len, int ret)
 {
-	handle_connect_exit(sk, ret);
+	handle_connect_exit(sk, ret, PTR_HOOK);
 	return 0;
 }
 
@@ -158,35 +174,35 @@ int BPF_PROG(f_connect6_enter, struct sock *sk, void *uaddr, int addr_len)
 	struct request req;
 
 	sock_read_request(&req, uaddr, addr_len);
-	handle_connect_enter(sk, &req, false, true);
+	handle_connect_enter(sk, &req, false, PTR_HOOK);
 	return 0;
 }
 
 SEC("fexit/tcp_v6_connect")
 int BPF_PROG(f_connect6, struct sock *sk, void *uaddr, int addr_len, int ret)
 {
-	handle_connect_exit(sk, ret);
+	handle_connect_exit(sk, ret, PTR_HOOK);
 	return 0;
 }
 
 SEC("fexit/inet_hash_connect")
 int BPF_PROG(f_search4, void *row, struct sock *sk)
 {
-	handle_connect_search(sk);
+	handle_connect_search(sk, PTR_HOOK);
 	return 0;
 }
 
 SEC("fexit/inet6_hash_connect")
 int BPF_PROG(f_search6, void *row, struct sock *sk)
 {
-	handle_connect_search(sk);
+	handle_connect_search(sk, PTR_HOOK);
 	return 0;
 }
 
 SEC("fentry/inet_csk_get_port")
 int BPF_PROG(f_get_port_enter, struct sock *sk, unsigned short port)
 {
-	search_begin(sk, port);
+	search_begin(sk, port, PTR_HOOK);
 	return 0;
 }
 
@@ -201,7 +217,7 @@ int BPF_PROG(f_get_port, struct sock *sk, unsigned short port)
 SEC("fentry/udp_lib_get_port")
 int BPF_PROG(f_udp_get_port_enter, struct sock *sk, unsigned short port)
 {
-	search_begin(sk, port);
+	search_begin(sk, port, PTR_HOOK);
 	return 0;
 }
 
@@ -219,20 +235,20 @@ int BPF_PROG(f_udp_connect, struct socket *sock, void *uaddr, int addr_len, int 
 	struct request req;
 
 	sock_read_request(&req, uaddr, addr_len);
-	handle_udp_connect(sock->sk, &req, ret, false);
+	handle_udp_connect(sock->sk, &req, ret, PTR_WALKED);
 	return 0;
 }
 
 SEC("fexit/inet_csk_accept")
 int f_accept(__u64 *ctx)
 {
-	struct sock *child = (struct sock *)slot(ctx, config.accept_nargs);
+	struct sock *child = (struct sock *)returned(ctx, config.accept_nargs);
 
 	if (child && !config.accept_by_graft)
-		handle_accept(child, false);
+		handle_accept(child, PTR_PLAIN);
 	else if (!child)
 		handle_accept_failed((struct sock *)ctx[0],
-				     compat_accept_error(slot(ctx, config.accept_nargs == 2 ? 1 : 2)), false);
+				     compat_accept_error(slot(ctx, config.accept_nargs == 2 ? 1 : 2)), PTR_WALKED);
 	return 0;
 }
 
@@ -240,35 +256,35 @@ int f_accept(__u64 *ctx)
 SEC("fentry/security_sock_graft")
 int BPF_PROG(f_graft, struct sock *sk)
 {
-	handle_accept(sk, true);
+	handle_accept(sk, PTR_HOOK);
 	return 0;
 }
 
 SEC("fentry/inet_release")
 int BPF_PROG(f_release, struct socket *sock)
 {
-	handle_release(sock->sk, false);
+	handle_release(sock->sk, PTR_WALKED);
 	return 0;
 }
 
 SEC("fexit/__tcp_close")
 int BPF_PROG(f_close, struct sock *sk)
 {
-	handle_close_exit(sk);
+	handle_close_exit(sk, PTR_HOOK);
 	return 0;
 }
 
 SEC("fentry/tcp_disconnect")
 int BPF_PROG(f_disconnect, struct sock *sk)
 {
-	handle_disconnect(sk, true);
+	handle_disconnect(sk, PTR_HOOK);
 	return 0;
 }
 
 SEC("fentry/sock_def_error_report")
 int BPF_PROG(f_error_report, struct sock *sk)
 {
-	handle_error(sk, BPF_CORE_READ(sk, sk_err));
+	handle_error(sk, READ(PTR_HOOK, sk, sk_err), PTR_HOOK);
 	return 0;
 }
 
@@ -280,7 +296,7 @@ int BPF_PROG(f_denied_bind, struct socket *sock, void *uaddr, int addr_len, int 
 	if (!ret)
 		return 0;
 	sock_read_request(&req, uaddr, addr_len);
-	handle_denied_bind(sock->sk, &req, ret, false);
+	handle_denied_bind(sock->sk, &req, ret, PTR_WALKED);
 	return 0;
 }
 
@@ -292,7 +308,7 @@ int BPF_PROG(f_denied_connect, struct socket *sock, void *uaddr, int addr_len, i
 	if (!ret && addr_len >= SOCKADDR_MIN_SIZE)
 		return 0;
 	sock_read_request(&req, uaddr, addr_len);
-	handle_denied_connect(sock->sk, &req, addr_len, ret, false);
+	handle_denied_connect(sock->sk, &req, addr_len, ret, PTR_WALKED);
 	return 0;
 }
 
@@ -302,7 +318,7 @@ int BPF_PROG(f_pre_connect4, struct sock *sk, void *uaddr, int addr_len, int ret
 	struct request req;
 
 	sock_read_request(&req, uaddr, addr_len);
-	handle_pre_connect(sk, &req, ret, true);
+	handle_pre_connect(sk, &req, ret, PTR_HOOK);
 	return 0;
 }
 
@@ -312,7 +328,7 @@ int BPF_PROG(f_pre_connect6, struct sock *sk, void *uaddr, int addr_len, int ret
 	struct request req;
 
 	sock_read_request(&req, uaddr, addr_len);
-	handle_pre_connect(sk, &req, ret, true);
+	handle_pre_connect(sk, &req, ret, PTR_HOOK);
 	return 0;
 }
 
@@ -320,7 +336,7 @@ int BPF_PROG(f_pre_connect6, struct sock *sk, void *uaddr, int addr_len, int ret
 SEC("fexit/__seccomp_filter")
 int f_seccomp(__u64 *ctx)
 {
-	handle_seccomp((int)slot(ctx, config.seccomp_nargs));
+	handle_seccomp((int)returned(ctx, config.seccomp_nargs));
 	return 0;
 }
 
@@ -345,8 +361,8 @@ int BPF_PROG(f_landlock)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(t_state, struct sock *sk, int old, int new)
 {
-	if (BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP)
-		handle_state(sk, old, new, true);
+	if (state_matters(old, new) && READ(PTR_HOOK, sk, sk_protocol) == IPPROTO_TCP)
+		handle_state(sk, old, new, PTR_HOOK);
 	return 0;
 }
 
@@ -354,8 +370,8 @@ int BPF_PROG(t_state, struct sock *sk, int old, int new)
 SEC("tp/sock/inet_sock_set_state")
 int t_state_classic(struct trace_event_raw_inet_sock_set_state *ctx)
 {
-	if (ctx->protocol == IPPROTO_TCP)
-		handle_state((struct sock *)ctx->skaddr, ctx->oldstate, ctx->newstate, false);
+	if (state_matters(ctx->oldstate, ctx->newstate) && ctx->protocol == IPPROTO_TCP)
+		handle_state((struct sock *)ctx->skaddr, ctx->oldstate, ctx->newstate, PTR_PLAIN);
 	return 0;
 }
 
@@ -363,14 +379,14 @@ int t_state_classic(struct trace_event_raw_inet_sock_set_state *ctx)
 SEC("fentry/tcp_done_with_error")
 int BPF_PROG(t_error, struct sock *sk, int error)
 {
-	handle_error(sk, error);
+	handle_error(sk, error, PTR_HOOK);
 	return 0;
 }
 
 SEC("kprobe/tcp_done_with_error")
 int BPF_KPROBE(x_error, struct sock *sk, int error)
 {
-	handle_error(sk, error);
+	handle_error(sk, error, PTR_PLAIN);
 	return 0;
 }
 
@@ -378,14 +394,14 @@ int BPF_KPROBE(x_error, struct sock *sk, int error)
 SEC("fentry/inet_twsk_hashdance")
 int BPF_PROG(t_time_wait, struct inet_timewait_sock *tw, struct sock *sk)
 {
-	handle_time_wait(tw, sk);
+	handle_time_wait(tw, sk, PTR_HOOK);
 	return 0;
 }
 
 SEC("fentry/inet_twsk_hashdance_schedule")
 int BPF_PROG(t_time_wait2, struct inet_timewait_sock *tw, struct sock *sk)
 {
-	handle_time_wait(tw, sk);
+	handle_time_wait(tw, sk, PTR_HOOK);
 	return 0;
 }
 
@@ -393,14 +409,14 @@ int BPF_PROG(t_time_wait2, struct inet_timewait_sock *tw, struct sock *sk)
 SEC("kprobe/inet_twsk_hashdance")
 int BPF_KPROBE(x_time_wait, struct inet_timewait_sock *tw, struct sock *sk)
 {
-	handle_time_wait(tw, sk);
+	handle_time_wait(tw, sk, PTR_PLAIN);
 	return 0;
 }
 
 SEC("kprobe/inet_twsk_hashdance_schedule")
 int BPF_KPROBE(x_time_wait2, struct inet_timewait_sock *tw, struct sock *sk)
 {
-	handle_time_wait(tw, sk);
+	handle_time_wait(tw, sk, PTR_PLAIN);
 	return 0;
 }
 
@@ -408,7 +424,7 @@ int BPF_KPROBE(x_time_wait2, struct inet_timewait_sock *tw, struct sock *sk)
 SEC("fentry/inet_put_port")
 int BPF_PROG(t_put_port, struct sock *sk)
 {
-	handle_put_port(sk);
+	handle_put_port(sk, PTR_HOOK);
 	return 0;
 }
 
@@ -422,14 +438,14 @@ int BPF_PROG(t_time_wait_end, struct inet_timewait_sock *tw)
 SEC("fentry/udp_lib_unhash")
 int BPF_PROG(t_udp_release, struct sock *sk)
 {
-	handle_udp_release(sk, false, true);
+	handle_udp_release(sk, false, PTR_HOOK);
 	return 0;
 }
 
 SEC("fentry/__udp_disconnect")
 int BPF_PROG(t_udp_disconnect, struct sock *sk)
 {
-	handle_udp_disconnect(sk, true);
+	handle_udp_disconnect(sk, PTR_HOOK);
 	return 0;
 }
 
@@ -437,7 +453,7 @@ int BPF_PROG(t_udp_disconnect, struct sock *sk)
 SEC("kprobe/inet_put_port")
 int BPF_KPROBE(x_put_port, struct sock *sk)
 {
-	handle_put_port(sk);
+	handle_put_port(sk, PTR_PLAIN);
 	return 0;
 }
 
@@ -451,14 +467,14 @@ int BPF_KPROBE(x_time_wait_end, struct inet_timewait_sock *tw)
 SEC("kprobe/udp_lib_unhash")
 int BPF_KPROBE(x_udp_release, struct sock *sk)
 {
-	handle_udp_release(sk, false, false);
+	handle_udp_release(sk, false, PTR_PLAIN);
 	return 0;
 }
 
 SEC("kprobe/__udp_disconnect")
 int BPF_KPROBE(x_udp_disconnect, struct sock *sk)
 {
-	handle_udp_disconnect(sk, false);
+	handle_udp_disconnect(sk, PTR_PLAIN);
 	return 0;
 }
 
@@ -490,7 +506,7 @@ static __always_inline int call_enter(enum call_fn fn, struct sock *sk, const vo
 	struct call_key key = { bpf_get_current_pid_tgid(), fn };
 	struct call call = { .sk = (__u64)sk, .arg = arg, .addr_len = addr_len };
 
-	if (!armed || !sk || !sock_is_traced(sk))
+	if (!armed || !sk || !sock_is_traced(sk, PTR_PLAIN))
 		return 0;
 	if (uaddr)
 		sock_read_request(&call.req, uaddr, addr_len);
@@ -537,7 +553,7 @@ static __always_inline int x_bind_return(int ret)
 	struct call call;
 
 	if (call_leave(CALL_BIND, &call))
-		handle_inet_bind((struct sock *)call.sk, &call.req, ret, false);
+		handle_inet_bind((struct sock *)call.sk, &call.req, ret, PTR_PLAIN);
 	return 0;
 }
 
@@ -570,7 +586,7 @@ static __always_inline int x_bind_early_return(int ret, int addr_len_min)
 	struct call call;
 
 	if (call_leave(CALL_BIND_EARLY, &call) && ret)
-		handle_bind_early((struct sock *)call.sk, &call.req, call.addr_len, ret, addr_len_min, false);
+		handle_bind_early((struct sock *)call.sk, &call.req, call.addr_len, ret, addr_len_min, PTR_PLAIN);
 	return 0;
 }
 
@@ -622,14 +638,14 @@ int BPF_KRETPROBE(x_autobind, int ret)
 	struct call call;
 
 	if (call_leave(CALL_AUTOBIND, &call))
-		handle_autobind((struct sock *)call.sk, ret, false);
+		handle_autobind((struct sock *)call.sk, ret, PTR_PLAIN);
 	return 0;
 }
 
 SEC("kprobe/inet_csk_listen_start")
 int BPF_KPROBE(x_listen_enter, struct sock *sk)
 {
-	handle_listen_enter(sk);
+	handle_listen_enter(sk, PTR_PLAIN);
 	return call_enter(CALL_LISTEN, sk, NULL, 0, 0);
 }
 
@@ -639,7 +655,7 @@ int BPF_KRETPROBE(x_listen, int ret)
 	struct call call;
 
 	if (call_leave(CALL_LISTEN, &call))
-		handle_listen_exit((struct sock *)call.sk, ret, false);
+		handle_listen_exit((struct sock *)call.sk, ret, PTR_PLAIN);
 	return 0;
 }
 
@@ -649,7 +665,7 @@ int BPF_KPROBE(x_connect4_enter, struct sock *sk, void *uaddr, int addr_len)
 	struct request req;
 
 	sock_read_request(&req, uaddr, addr_len);
-	handle_connect_enter(sk, &req, true, false);
+	handle_connect_enter(sk, &req, true, PTR_PLAIN);
 	return call_enter(CALL_CONNECT4, sk, NULL, 0, 0);
 }
 
@@ -659,7 +675,7 @@ int BPF_KRETPROBE(x_connect4, int ret)
 	struct call call;
 
 	if (call_leave(CALL_CONNECT4, &call))
-		handle_connect_exit((struct sock *)call.sk, ret);
+		handle_connect_exit((struct sock *)call.sk, ret, PTR_PLAIN);
 	return 0;
 }
 
@@ -669,7 +685,7 @@ int BPF_KPROBE(x_connect6_enter, struct sock *sk, void *uaddr, int addr_len)
 	struct request req;
 
 	sock_read_request(&req, uaddr, addr_len);
-	handle_connect_enter(sk, &req, false, false);
+	handle_connect_enter(sk, &req, false, PTR_PLAIN);
 	return call_enter(CALL_CONNECT6, sk, NULL, 0, 0);
 }
 
@@ -679,7 +695,7 @@ int BPF_KRETPROBE(x_connect6, int ret)
 	struct call call;
 
 	if (call_leave(CALL_CONNECT6, &call))
-		handle_connect_exit((struct sock *)call.sk, ret);
+		handle_connect_exit((struct sock *)call.sk, ret, PTR_PLAIN);
 	return 0;
 }
 
@@ -690,7 +706,7 @@ static __always_inline int x_search_return(enum call_fn fn)
 	struct call *call = bpf_map_lookup_elem(&calls, &key);
 
 	if (call)
-		handle_connect_search((struct sock *)call->sk);
+		handle_connect_search((struct sock *)call->sk, PTR_PLAIN);
 	return 0;
 }
 
@@ -709,7 +725,7 @@ int BPF_KRETPROBE(x_search6)
 SEC("kprobe/inet_csk_get_port")
 int BPF_KPROBE(x_get_port_enter, struct sock *sk, unsigned short port)
 {
-	search_begin(sk, port);
+	search_begin(sk, port, PTR_PLAIN);
 	return 0;
 }
 
@@ -723,7 +739,7 @@ int BPF_KRETPROBE(x_get_port)
 SEC("kprobe/udp_lib_get_port")
 int BPF_KPROBE(x_udp_get_port_enter, struct sock *sk, unsigned short port)
 {
-	search_begin(sk, port);
+	search_begin(sk, port, PTR_PLAIN);
 	return 0;
 }
 
@@ -746,7 +762,7 @@ int BPF_KRETPROBE(x_udp_connect, int ret)
 	struct call call;
 
 	if (call_leave(CALL_UDP_CONNECT, &call))
-		handle_udp_connect((struct sock *)call.sk, &call.req, ret, false);
+		handle_udp_connect((struct sock *)call.sk, &call.req, ret, PTR_PLAIN);
 	return 0;
 }
 
@@ -755,7 +771,7 @@ int BPF_KRETPROBE(x_udp_connect, int ret)
 SEC("kprobe/security_sock_graft")
 int BPF_KPROBE(x_accept, struct sock *sk)
 {
-	handle_accept(sk, false);
+	handle_accept(sk, PTR_PLAIN);
 	return 0;
 }
 
@@ -772,14 +788,14 @@ int BPF_KRETPROBE(x_accept_failed, struct sock *child)
 	struct call call;
 
 	if (call_leave(CALL_ACCEPT, &call) && !child)
-		handle_accept_failed((struct sock *)call.sk, compat_accept_error(call.arg), false);
+		handle_accept_failed((struct sock *)call.sk, compat_accept_error(call.arg), PTR_PLAIN);
 	return 0;
 }
 
 SEC("kprobe/inet_release")
 int BPF_KPROBE(x_release, struct socket *sock)
 {
-	handle_release(sock_of(sock), false);
+	handle_release(sock_of(sock), PTR_PLAIN);
 	return 0;
 }
 
@@ -798,21 +814,21 @@ int BPF_KRETPROBE(x_close)
 	struct call call;
 
 	if (call_leave(CALL_CLOSE, &call))
-		handle_close_exit((struct sock *)call.sk);
+		handle_close_exit((struct sock *)call.sk, PTR_PLAIN);
 	return 0;
 }
 
 SEC("kprobe/tcp_disconnect")
 int BPF_KPROBE(x_disconnect, struct sock *sk)
 {
-	handle_disconnect(sk, false);
+	handle_disconnect(sk, PTR_PLAIN);
 	return 0;
 }
 
 SEC("kprobe/sock_def_error_report")
 int BPF_KPROBE(x_error_report, struct sock *sk)
 {
-	handle_error(sk, BPF_CORE_READ(sk, sk_err));
+	handle_error(sk, READ(PTR_PLAIN, sk, sk_err), PTR_PLAIN);
 	return 0;
 }
 
@@ -828,7 +844,7 @@ int BPF_KRETPROBE(x_denied_bind, int ret)
 	struct call call;
 
 	if (call_leave(CALL_DENIED_BIND, &call))
-		handle_denied_bind((struct sock *)call.sk, &call.req, ret, false);
+		handle_denied_bind((struct sock *)call.sk, &call.req, ret, PTR_PLAIN);
 	return 0;
 }
 
@@ -844,7 +860,7 @@ int BPF_KRETPROBE(x_denied_connect, int ret)
 	struct call call;
 
 	if (call_leave(CALL_DENIED_CONNECT, &call))
-		handle_denied_connect((struct sock *)call.sk, &call.req, call.addr_len, ret, false);
+		handle_denied_connect((struct sock *)call.sk, &call.req, call.addr_len, ret, PTR_PLAIN);
 	return 0;
 }
 
@@ -875,7 +891,7 @@ static __always_inline int x_pre_connect_return(int ret)
 	struct call call;
 
 	if (call_leave(CALL_PRE_CONNECT, &call))
-		handle_pre_connect((struct sock *)call.sk, &call.req, ret, false);
+		handle_pre_connect((struct sock *)call.sk, &call.req, ret, PTR_PLAIN);
 	return 0;
 }
 

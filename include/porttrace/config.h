@@ -50,6 +50,7 @@ struct bpf_config {
 	__u8 accept_by_graft; /* successful accepts are told at security_sock_graft() */
 	__u8 seccomp_nargs; /* arguments of __seccomp_filter(): 3, fewer on the newest */
 	__u8 has_task_regs; /* bpf_task_pt_regs(), 5.15 */
+	__u8 has_task_btf; /* bpf_get_current_task_btf(), 5.11 */
 	__u8 has_ops_process; /* cgroup backend: sockops programs may ask for the running process, 6.18 */
 	__u16 mptcp_first_offset; /* of first in struct mptcp_sock */
 	__u16 mptcp_conn_offset; /* of conn in struct mptcp_subflow_context; 0 = the kernel has no MPTCP */

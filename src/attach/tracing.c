@@ -270,6 +270,7 @@ static void tracing_configure(struct tracing_bpf *skel, const struct attach_opti
 	config->has_cookie_helper = tracing_has(btf, "bpf_get_socket_ptr_cookie");
 	config->accept_by_graft = tracing_has(btf, "security_sock_graft");
 	config->seccomp_nargs = tracing_nargs(btf, "__seccomp_filter");
+	config->has_task_btf = tracing_has(btf, "bpf_get_current_task_btf");
 	config->has_task_regs = tracing_has(btf, "bpf_task_pt_regs");
 	config->mptcp_first_offset = (__u16)tracing_offset(btf, "mptcp_sock", "first");
 	config->mptcp_conn_offset = (__u16)tracing_offset(btf, "mptcp_subflow_context", "conn");

@@ -225,6 +225,14 @@ struct thread_info {
 	unsigned long flags;
 };
 
+typedef struct {
+	__u32 val;
+} kuid_t;
+
+struct cred {
+	kuid_t uid;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	void *stack;
@@ -236,6 +244,7 @@ struct task_struct {
 	struct pid *thread_pid;
 	__u64 start_boottime;
 	__u64 self_exec_id;
+	struct cred *cred;
 	char comm[16];
 	struct mm_struct *mm;
 	struct files_struct *files;
