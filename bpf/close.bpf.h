@@ -346,6 +346,7 @@ static __always_inline void handle_disconnect(struct sock *sk, bool btf)
 	struct end end = {};
 	struct raw_event *ev;
 	bool noted;
+	int error;
 
 	if (state == TCP_CLOSE && !waiting) /* how its last connection ended is no matter of the next one's */
 		bpf_map_delete_elem(&ends, &key);
@@ -353,7 +354,8 @@ static __always_inline void handle_disconnect(struct sock *sk, bool btf)
 	    (!waiting && !listening && (path || disconnect_by_close(sk, state))))
 		return; /* nothing ends; or only one path of an MPTCP connection; or handle_release tells */
 	noted = end_take(sk, &end);
-	ev = handler_begin(sk, RAW_CLOSE, state == TCP_CLOSE ? close_error(sk, noted ? &end : NULL) : 0, btf);
+	error = state == TCP_CLOSE ? close_error(sk, noted ? &end : NULL) : 0;
+	ev = handler_begin_as(sk, RAW_CLOSE, error, waiting || error, btf);
 	if (!ev)
 		return;
 	if (waiting)
