@@ -87,8 +87,8 @@ static __always_inline bool emit_has_room(__u64 unread, __u64 size, bool failed)
 }
 
 /*
- * Is the reader to be woken by this event? Only in the short stretch where unread data crosses the mark: a wake-up costs
- * several times what the rest of an event does, and a reader that is behind is awake already.
+ * Is the reader to be woken by this event? Only in the short stretch where unread data crosses the mark: a wake-up
+ * costs several times what the rest of an event does, and a reader that is behind is awake already.
  */
 static __always_inline bool emit_crosses(__u64 unread)
 {

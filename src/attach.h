@@ -120,12 +120,12 @@ void attach_disarm(struct attach *at);
 /* To be called now and then: events that wait for something that is long in coming are put into the ring. */
 void attach_settle(struct attach *at);
 /*
- * A reader that is about to wait says so, then looks whether the ring is empty, and waits: the next event wakes it. When
- * it does not wait, or is awake again, it says that.
+ * A reader that is about to wait says so, then looks whether the ring is empty, and waits: the next event wakes it.
+ * When it does not wait, or is awake again, it says that.
  */
 void attach_sleep(struct attach *at, bool sleeps);
-/* From now on the kernel measures what each run of any BPF program takes, which costs itself: two readings of the clock.
- * Linux 5.8, CAP_SYS_ADMIN. 0 or -errno. */
+/* From now on the kernel measures what each run of any BPF program takes, which costs itself: two readings of the
+ * clock. Linux 5.8, CAP_SYS_ADMIN. 0 or -errno. */
 int attach_measure_runs(struct attach *at);
 int attach_read_loss(struct attach *at, struct attach_loss *ret);
 /* "fentry" or "kprobe" for the tracing backend, "" else. */

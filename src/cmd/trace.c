@@ -324,6 +324,7 @@ static int trace_open_pipeline(struct trace *tr)
 {
 	struct pipeline *p = &tr->pipeline;
 	struct enrich_options opts = { .numeric = tr->opts.numeric };
+	bool only_records = tr->opts.record && tr->opts.no_output;
 	int r = sockets_new(TRACE_MAX_SOCKETS, &p->sockets);
 
 	p->filter = &tr->filter;
@@ -356,8 +357,10 @@ static int trace_open_pipeline(struct trace *tr)
 		r = capture_open_ring(tr->attach.ring_fd, pipeline_record, p, &tr->capture);
 	tr->ledger.capture = tr->capture;
 	tr->cost.wanted = tr->opts.cost;
-	tr->count = (struct trace_count){ .attach = &tr->attach, .pipeline = p, .sinks = &tr->sinks,
-					  .record = tr->opts.record && tr->opts.no_output ? &tr->record : NULL,
+	tr->count = (struct trace_count){ .attach = &tr->attach,
+					  .pipeline = p,
+					  .sinks = &tr->sinks,
+					  .record = only_records ? &tr->record : NULL,
 					  .verbose = tr->opts.verbose };
 	return r;
 }
@@ -427,6 +430,7 @@ static void trace_tell_metrics(struct trace *tr, uint64_t now_ns)
 	if (attach_read_loss(&tr->attach, &loss) < 0)
 		return;
 	trace_sinks_stats(&tr->sinks, &st, sinks);
+	trace_count_kinds(&loss, &st);
 	if (now_ns)
 		trace_metrics_tell(tr->metrics, trace_count_lost(&tr->count, &loss), &st, now_ns);
 	else
@@ -450,8 +454,8 @@ static void trace_tell_service(struct trace *tr)
 	struct attach_loss loss;
 
 	if (attach_read_loss(&tr->attach, &loss) == 0)
-		trace_service_tell(&tr->service, tr->attach.ops->backend, attach_seen(&loss), trace_count_lost(&tr->count, &loss),
-				   tr->sinks.fanout);
+		trace_service_tell(&tr->service, tr->attach.ops->backend, attach_seen(&loss),
+				   trace_count_lost(&tr->count, &loss), tr->sinks.fanout);
 }
 
 static void trace_mind_service(struct trace *tr, uint64_t now_ns)

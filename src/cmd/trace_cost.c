@@ -48,9 +48,10 @@ static void trace_cost_tell_own(const struct trace_cost *cost, uint64_t events)
 	user_us -= cost->begin_user_us;
 	system_us -= cost->begin_system_us;
 	used_us = (double)(user_us + system_us);
-	fprintf(stderr, "porttrace: cost: %llu events in %.3f s, %.0f a second\n", (unsigned long long)events, seconds,
-		trace_cost_part((double)events, seconds));
-	fprintf(stderr, "porttrace: cost: reader %.3f s user, %.3f s system: %.2f us an event, %.2f %% of a processor\n",
+	fprintf(stderr, "porttrace: cost: %llu events in %.3f s, %.0f a second\n", (unsigned long long)events,
+		seconds, trace_cost_part((double)events, seconds));
+	fprintf(stderr, "porttrace: cost: reader %.3f s user, %.3f s system: %.2f us an event, %.2f %% of a processor"
+			"\n",
 		(double)user_us / 1e6, (double)system_us / 1e6, trace_cost_part(used_us, (double)events),
 		trace_cost_part(used_us / 1e4, seconds));
 }
@@ -77,8 +78,8 @@ static void trace_cost_tell_programs(const struct attach *at, uint64_t events)
 		runs += at->programs[i].runs;
 		run_ns += at->programs[i].run_ns;
 	}
-	fprintf(stderr, "porttrace: cost: kernel %.0f ns an event in %.2f runs of programs (the two readings of the clock "
-			"for each run are in it)\n",
+	fprintf(stderr, "porttrace: cost: kernel %.0f ns an event in %.2f runs of programs (two readings of the clock "
+			"a run are in it)\n",
 		trace_cost_part((double)run_ns, (double)events), trace_cost_part((double)runs, (double)events));
 }
 

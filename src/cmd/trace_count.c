@@ -31,9 +31,14 @@ int trace_count_stats(const struct trace_count *tc, struct stats *ret)
 	ret->seen = attach_seen(&loss);
 	ret->filtered = loss.counters.filtered + tc->pipeline->filtered;
 	ret->lost_kernel = attach_lost(&loss) + loss.leftover + tc->pipeline->damaged;
-	for (size_t i = 0; i < STATS_LOSSES; i++)
-		ret->lost_ring[i] = loss.counters.lost[i];
+	trace_count_kinds(&loss, ret);
 	return 0;
+}
+
+void trace_count_kinds(const struct attach_loss *loss, struct stats *ret)
+{
+	for (size_t i = 0; i < STATS_LOSSES; i++)
+		ret->lost_ring[i] = loss->counters.lost[i];
 }
 
 /* ---- the closing line ---- */

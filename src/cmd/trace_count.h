@@ -12,7 +12,7 @@
 struct trace_count {
 	struct attach *attach;
 	const struct pipeline *pipeline;
-	/* Of a run that shows nothing, the recording is what the closing line counts: else it is one more sink, and NULL */
+	/* Of a run that shows nothing, the recording is what the closing line counts; else NULL: it is one more sink */
 	const struct trace_record *record;
 	struct trace_sinks *sinks;
 	bool verbose;
@@ -24,6 +24,8 @@ uint64_t trace_count_lost(const struct trace_count *tc, const struct attach_loss
 bool trace_count_has_lost(const struct trace_count *tc);
 /* Fills in what the run has seen, given out and lost until now, but for what the sinks know. 0 or -errno. */
 int trace_count_stats(const struct trace_count *tc, struct stats *ret);
+/* Of these only what the ring had no room for, by kind. */
+void trace_count_kinds(const struct attach_loss *loss, struct stats *ret);
 /* On stderr: the closing line, and a line a sink. With `verbose` also the programs that the kernel skipped. */
 void trace_count_tell(const struct trace_count *tc);
 /* On stderr: the events that the ring had no room for, as "80 close, 2 connect failed". Nothing if there are none. */
