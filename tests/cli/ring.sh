@@ -74,10 +74,12 @@ verdict ring/idle
 # watch OPTION...: what the reader's waits came to, in $T/waits; an event comes while it is idle
 watch()
 {
-	start "$@" || return
-	sleep 1
-	strace -e trace=ppoll -o "$T/waits" -p "$tracer" 2>"$T/strace" &
-	until_true 5 grep -q attached "$T/strace"
+	# -D: the process is porttrace, and strace watches from beside
+	printf '#!/bin/sh\nexec strace -D -qq -e trace=ppoll -o %s %s "$@"\n' "$T/waits" "$porttrace" >"$T/watched"
+	chmod +x "$T/watched"
+	PORTTRACE=$T/watched
+	start "$@"
+	PORTTRACE=$porttrace
 	until_true 5 grep -q 'Timeout' "$T/waits" || wrong "the reader does not wait: $(tail -1 "$T/waits")"
 	expect "waits that an event ended" 0 "$(grep -c '= 1 ' "$T/waits")"
 	binds 1
@@ -86,7 +88,8 @@ watch()
 	expect "shown" 2 "$shown"
 }
 
-if has_program strace && strace -o /dev/null true 2>/dev/null; then
+porttrace=$PORTTRACE
+if has_program strace && strace -D -qq -o /dev/null true 2>/dev/null; then
 	watch
 	verdict ring/woken-by-the-first-event
 	watch --immediate
@@ -95,6 +98,45 @@ if has_program strace && strace -o /dev/null true 2>/dev/null; then
 else
 	skip ring/woken-by-the-first-event "needs strace"
 	skip ring/immediate "needs strace"
+fi
+
+# ---- pools, when the stream is not complete ----
+
+# Connections of another network namespace, while the reader is stopped and its ring of one page is full.
+exhausted=$(ls "$(dirname "$PORTTRACE")"/{,tests/}pressure-load 2>/dev/null | head -1)
+pools()
+{
+	local load
+	mkfifo "$T/stdin"
+	start --ringbuf 4K --metrics-file "$T/metrics" --metrics-every 300ms
+	kill -STOP "$tracer"
+	within unshare -n "$exhausted" "$1" <"$T/stdin" >"$T/held" &
+	exec 9>"$T/stdin"
+	until_true 20 grep -q READY "$T/held" || wrong "the load is not ready"
+	within "$stress" preempt 2 100 >"$T/load"
+	kill -CONT "$tracer"
+	load=$(sed -nE 's/.*"pid":([0-9]+),"netns.*/\1/p' "$T/held" | head -1)
+	netns=$(stat -Lc %i "/proc/$load/ns/net")
+	# one line a pool: source, destination, ports. By the kernel's own list, of the side that did connect
+	nsenter -t "$load" -n ss -Htan | awk '$5 !~ /\*$/ && $5 ~ /:808[0-9]$/ { sub(/:[0-9]+$/, "", $4); print $4, $5 }' |
+		sort | uniq -c | awk '{ print $2, $3, $1 }' >"$T/pools"
+	rm -f "$T/metrics"
+	until_true 10 grep -qs "pool_used_ports{netns=\"$netns\"" "$T/metrics"
+	sed -nE "s/^porttrace_pool_used_ports\{netns=\"$netns\",proto=\"tcp\",kind=\"connect\",src=\"([^\"]*)\",dst=\"([^\"]*)\"\} /\1 \2 /p" \
+		"$T/metrics" | sort >"$T/told"
+	exec 9>&-
+	finish
+	rm "$T/stdin"
+}
+
+if [ -n "$exhausted" ] && has_program ss && has_program nsenter && has_program unshare; then
+	pools T05
+	[ "$lost" -gt 1000 ] || wrong "only $lost events lost"
+	[ -s "$T/pools" ] || wrong "the kernel has no connections"
+	expect "pools" "$(cat "$T/pools")" "$(cat "$T/told")"
+	verdict ring/pools-after-loss
+else
+	skip ring/pools-after-loss "needs pressure-load, ss, nsenter and unshare"
 fi
 
 # ---- cost ----
