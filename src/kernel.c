@@ -380,7 +380,7 @@ static void kernel_look_stats(const struct kernel *k, int arg, struct kernel_fin
 		return;
 	}
 	kernel_say(f, KERNEL_OK, "off; porttrace --cost %s",
-		   kernel_can(k, CAP_SYS_ADMIN) ? "measures while it runs" : "tells all but this without CAP_SYS_ADMIN");
+		   kernel_can(k, CAP_SYS_ADMIN) ? "measures while it runs" : "cannot measure it without CAP_SYS_ADMIN");
 }
 
 static void kernel_look_preemption(const struct kernel *k, int arg, struct kernel_finding *f)
