@@ -364,6 +364,7 @@ static __always_inline void handle_disconnect(struct sock *sk, enum pointer ptr)
 	struct end end = {};
 	struct raw_event *ev;
 	bool noted;
+	int error;
 
 	if (state == TCP_CLOSE && !waiting) /* how its last connection ended is no matter of the next one's */
 		bpf_map_delete_elem(&ends, &key);
@@ -371,7 +372,8 @@ static __always_inline void handle_disconnect(struct sock *sk, enum pointer ptr)
 	    (!waiting && !listening && (path || disconnect_by_close(sk, state, ptr))))
 		return; /* nothing ends; or only one path of an MPTCP connection; or handle_release tells */
 	noted = end_take(sk, &end);
-	ev = handler_begin(sk, RAW_CLOSE, state == TCP_CLOSE ? close_error(sk, noted ? &end : NULL, ptr) : 0, ptr);
+	error = state == TCP_CLOSE ? close_error(sk, noted ? &end : NULL, ptr) : 0;
+	ev = handler_begin_as(sk, RAW_CLOSE, error, waiting || error, ptr);
 	if (!ev)
 		return;
 	if (waiting)

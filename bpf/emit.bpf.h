@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The ring buffer and its bookkeeping: reserve, submit, count. Every event that a hook sees is counted exactly
- * once as submitted, filtered or lost, so that seen = submitted + filtered + lost_ring always holds.
+ * once as submitted, filtered or lost: by these three it is known how many there were.
  */
 #ifndef EMIT_BPF_H
 #define EMIT_BPF_H
@@ -12,6 +12,10 @@ const volatile struct bpf_config config = {};
 /* Set by user space when everything is attached and cleared before it reads the last record, so that the counters and
  * the ring tell of the same events. */
 bool armed = false;
+
+/* The reader sleeps until it is woken: set by it, before it looks at the ring for the last time, and cleared by the
+ * first event after that, which wakes it. */
+volatile bool sleeping = false;
 
 /* Written by every hook, read by user space (capture/ring.c). The loader sets its size. */
 struct {
@@ -27,23 +31,18 @@ struct {
 	__type(value, struct raw_counters);
 } counters SEC(".maps");
 
+static __always_inline struct raw_counters *emit_counters(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&counters, &zero);
+}
+
 #define COUNT(field)                                                           \
 	do {                                                                   \
-		__u32 zero_ = 0;                                               \
-		struct raw_counters *c_ = bpf_map_lookup_elem(&counters, &zero_); \
+		struct raw_counters *c_ = emit_counters();                     \
 		if (c_)                                                        \
 			__sync_fetch_and_add(&c_->field, 1);                   \
-	} while (0)
-
-/* One more event seen, and what became of it. */
-#define COUNT_SEEN(field)                                                      \
-	do {                                                                   \
-		__u32 zero_ = 0;                                               \
-		struct raw_counters *c_ = bpf_map_lookup_elem(&counters, &zero_); \
-		if (c_) {                                                      \
-			__sync_fetch_and_add(&c_->seen, 1);                    \
-			__sync_fetch_and_add(&c_->field, 1);                   \
-		}                                                              \
 	} while (0)
 
 /* The beginning of a record; the rest is 0. `ev` may hold anything. */
@@ -58,43 +57,102 @@ static __always_inline void emit_init(struct raw_event *ev, __u8 kind)
 /* An event that no one asked for. */
 static __always_inline void emit_filtered(void)
 {
-	COUNT_SEEN(filtered);
+	COUNT(filtered);
 }
 
 /* An event for which the ring had no room. */
-static __always_inline void emit_lost(void)
+static __always_inline void emit_lost(__u8 kind, bool failed)
 {
-	COUNT_SEEN(lost_ring);
+	struct raw_counters *c = emit_counters();
+	__u32 place = raw_loss(kind, failed);
+
+	if (!c)
+		return;
+	__sync_fetch_and_add(&c->lost_ring, 1);
+	if (place < RAW_LOSSES)
+		__sync_fetch_and_add(&c->lost[place], 1);
+}
+
+/* Bytes in the ring that were not read yet. */
+static __always_inline __u64 emit_unread(void)
+{
+	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+}
+
+/* May a record of this size still be put into the ring? The last part of it is kept for what failed: a storm of
+ * successes does not push that out. */
+static __always_inline bool emit_has_room(__u64 unread, __u64 size, bool failed)
+{
+	return failed || unread + size <= config.room_bytes;
 }
 
 /*
- * Wakes the reader only in the short stretch where unread data crosses the mark: a wake-up costs several times
- * what the rest of an event does, and a reader that is behind is awake already.
+ * Is the reader to be woken by this event? Only in the short stretch where unread data crosses the mark: a wake-up
+ * costs several times what the rest of an event does, and a reader that is behind is awake already.
  */
-static __always_inline __u64 emit_wakeup(void)
+static __always_inline bool emit_crosses(__u64 unread)
 {
-	__u64 unread = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
 	__u64 mark = config.wakeup_bytes;
 
-	if (unread >= mark && unread < mark + 16 * sizeof(struct raw_event))
-		return BPF_RB_FORCE_WAKEUP;
-	return BPF_RB_NO_WAKEUP;
+	return unread >= mark && unread < mark + 16 * sizeof(struct raw_event);
+}
+
+/* By a record that is given up. Whoever clears the switch wakes the reader after it: one that has set it again in the
+ * meantime looks once too often, but never sleeps on. Without room the mark has been crossed: somebody wakes it. */
+static __noinline int emit_rouse(void)
+{
+	void *nothing = bpf_ringbuf_reserve(&ring, sizeof(__u64), 0);
+
+	if (!nothing)
+		return 0;
+	sleeping = false;
+	bpf_ringbuf_discard(nothing, BPF_RB_FORCE_WAKEUP);
+	return 0;
+}
+
+/* After a record was submitted, which orders memory: either we see the switch, or the reader sees the record. */
+static __always_inline void emit_rouse_sleeper(void)
+{
+	if (!config.immediate && sleeping)
+		emit_rouse();
+}
+
+/* Room in the ring for an event; or NULL, and it is counted. */
+static __always_inline struct raw_event *emit_reserve(__u8 kind, bool failed)
+{
+	__u64 unread = emit_unread();
+	struct raw_event *ev = NULL;
+
+	if (emit_has_room(unread, sizeof(*ev), failed))
+		ev = bpf_ringbuf_reserve(&ring, sizeof(*ev), 0);
+	if (!ev)
+		emit_lost(kind, failed);
+	else if (!config.immediate && emit_crosses(unread))
+		emit_rouse();
+	return ev;
 }
 
 /* A record that was reserved in the ring. */
 static __always_inline void emit_submit(struct raw_event *ev)
 {
-	COUNT_SEEN(submitted);
-	bpf_ringbuf_submit(ev, emit_wakeup());
+	COUNT(submitted);
+	bpf_ringbuf_submit(ev, config.immediate ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+	emit_rouse_sleeper();
 }
 
 /* A record on the stack. */
 static __always_inline void emit_copy(struct raw_event *ev)
 {
-	if (bpf_ringbuf_output(&ring, ev, sizeof(*ev), emit_wakeup()))
-		COUNT_SEEN(lost_ring);
-	else
-		COUNT_SEEN(submitted);
+	bool failed = ev->flags & RAW_F_FAILED;
+	__u64 unread = emit_unread();
+	__u64 how = config.immediate || emit_crosses(unread) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+
+	if (!emit_has_room(unread, sizeof(*ev), failed) || bpf_ringbuf_output(&ring, ev, sizeof(*ev), how)) {
+		emit_lost(ev->kind, failed);
+		return;
+	}
+	COUNT(submitted);
+	emit_rouse_sleeper();
 }
 
 #endif

@@ -76,21 +76,25 @@ static __always_inline void handler_fill(struct raw_event *ev, struct sock *sk, 
 }
 
 /* Room for an event about `sk` by the running process, with everything common filled in; NULL if none is wanted or
- * there is no room (both counted). */
-static __always_inline struct raw_event *handler_begin(struct sock *sk, __u8 kind, int error, enum pointer ptr)
+ * there is no room (both counted). `failed`: also without an error. */
+static __always_inline struct raw_event *handler_begin_as(struct sock *sk, __u8 kind, int error, bool failed,
+							   enum pointer ptr)
 {
 	struct raw_event *ev;
 
-	if (!handler_wanted(sk, kind, error, ptr))
+	if (!handler_wanted(sk, kind, failed, ptr))
 		return NULL;
 	process_tell();
-	ev = bpf_ringbuf_reserve(&ring, sizeof(*ev), 0);
-	if (!ev) {
-		emit_lost();
+	ev = emit_reserve(kind, failed);
+	if (!ev)
 		return NULL;
-	}
 	handler_fill(ev, sk, kind, error, ptr);
 	return ev;
+}
+
+static __always_inline struct raw_event *handler_begin(struct sock *sk, __u8 kind, int error, enum pointer ptr)
+{
+	return handler_begin_as(sk, kind, error, error != 0, ptr);
 }
 
 static __always_inline void handler_end(struct raw_event *ev, struct sock *sk, enum pointer ptr)

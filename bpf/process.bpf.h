@@ -79,6 +79,8 @@ static __noinline int process_write(struct task_struct *task, __u32 pid, __u32 e
 
 	if (!mm) /* a kernel thread, or a process on its very last way */
 		return 0;
+	if (!emit_has_room(emit_unread(), sizeof(*rec), false))
+		return 0;
 	rec = bpf_ringbuf_reserve(&ring, sizeof(*rec), 0);
 	if (!rec)
 		return 0;

@@ -8,11 +8,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "cleanup.h"
+#include "ring.h"
 
 #define ATTACH_SETTLE_NS 1000000000 /* what waits longer than this is told as it is */
 #define ATTACH_LAST_MS 100 /* the same at the end of the trace */
+
+#define ATTACH_ROOM_RECORDS 4 /* of what failed, at least */
 
 /* Best first. */
 static const struct attach_ops *const attach_backends[] = { &attach_tracing, &attach_cgroup };
@@ -38,13 +42,23 @@ static int attach_try(const struct attach_ops *ops, const struct attach_options 
 {
 	memset(at, 0, sizeof(*at));
 	at->ops = ops;
-	at->ring_fd = at->counters_fd = -1;
+	at->ring_fd = at->counters_fd = at->measure_fd = -1;
 	for (size_t i = 0; i < ATTACH_MAX_PROGRAMS; i++)
 		at->program_fds[i] = -1;
 	return ops->open(opts, at, err, err_size);
 }
 
-int attach_open(const struct attach_options *opts, struct attach *ret, char *err, size_t err_size)
+/* The reader is woken when an eighth is full; another eighth is kept for what failed. */
+static void attach_divide_ring(struct attach_options *opts)
+{
+	uint32_t bytes = opts->ring_bytes ? opts->ring_bytes : CONFIG_RING_BYTES;
+	uint32_t least = ATTACH_ROOM_RECORDS * (sizeof(struct raw_event) + RING_HEAD_BYTES);
+
+	opts->config.wakeup_bytes = bytes / 8;
+	opts->config.room_bytes = bytes - (bytes / 8 > least ? bytes / 8 : least);
+}
+
+static int attach_open_first(const struct attach_options *opts, struct attach *ret, char *err, size_t err_size)
 {
 	char not_first[512] = "";
 	int r = -EOPNOTSUPP;
@@ -74,11 +88,28 @@ int attach_open(const struct attach_options *opts, struct attach *ret, char *err
 	return r;
 }
 
+int attach_open(const struct attach_options *opts, struct attach *ret, char *err, size_t err_size)
+{
+	struct attach_options own = *opts;
+
+	attach_divide_ring(&own);
+	return attach_open_first(&own, ret, err, err_size);
+}
+
 void attach_close(struct attach *at)
 {
 	if (at->ops && at->state)
 		at->ops->close(at);
+	if (at->ops && at->measure_fd >= 0)
+		close(at->measure_fd);
+	at->measure_fd = -1;
 	at->state = NULL;
+}
+
+int attach_measure_runs(struct attach *at)
+{
+	at->measure_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	return at->measure_fd < 0 ? -errno : 0;
 }
 
 static int attach_sum_counters(int fd, struct raw_counters *ret)
@@ -96,11 +127,12 @@ static int attach_sum_counters(int fd, struct raw_counters *ret)
 		return -errno;
 	memset(ret, 0, sizeof(*ret));
 	for (int i = 0; i < cpus; i++) {
-		ret->seen += each[i].seen;
 		ret->submitted += each[i].submitted;
 		ret->filtered += each[i].filtered;
 		ret->lost_ring += each[i].lost_ring;
 		ret->lost_state += each[i].lost_state;
+		for (size_t k = 0; k < RAW_LOSSES; k++)
+			ret->lost[k] += each[i].lost[k];
 	}
 	return 0;
 }
@@ -120,6 +152,8 @@ int attach_read_loss(struct attach *at, struct attach_loss *ret)
 		if (!at->programs[i].attached || at->program_fds[i] < 0 ||
 		    bpf_obj_get_info_by_fd(at->program_fds[i], &info, &len))
 			continue;
+		at->programs[i].runs = info.run_cnt;
+		at->programs[i].run_ns = info.run_time_ns;
 		at->programs[i].missed = info.recursion_misses;
 		if (at->programs[i].carries)
 			loss.missed_runs += info.recursion_misses;
@@ -156,6 +190,12 @@ void attach_settle(struct attach *at)
 {
 	if (at->ops->settle)
 		at->ops->settle(at, ATTACH_SETTLE_NS);
+}
+
+void attach_sleep(struct attach *at, bool sleeps)
+{
+	__atomic_store_n(at->sleeping, sleeps, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST); /* the look at the ring comes after it */
 }
 
 const char *attach_mode_name(const struct attach *at)

@@ -29,7 +29,7 @@ struct attach_options {
 	const char *cgroup_path; /* only what happens in it; the cgroup backend attaches there. NULL = everywhere */
 	struct bpf_config config; /* the kernel's part of the filter; attach fills in what the kernel has */
 	FILE *log; /* libbpf's and the verifier's words, for bug reports; NULL = none; not owned */
-	uint32_t ring_bytes; /* power of two, multiple of the page size; 0 = default */
+	uint32_t ring_bytes; /* power of two, multiple of the page size; 0 = default. How it is used: see attach.c */
 };
 
 /* One program of a backend, as `doctor` shows it. */
@@ -39,6 +39,7 @@ struct attach_program {
 	const char *what; /* the events it brings, for people */
 	bool attached;
 	bool carries; /* a run that the kernel skips is a lost event */
+	uint64_t runs, run_ns; /* as of then too, since attach_measure_runs; 0 = not measured */
 	uint64_t missed; /* runs that the kernel skipped, as of the last attach_read_loss */
 	int error; /* negative errno if not attached and wanted; 0 = this kernel or mode does not need it */
 };
@@ -54,6 +55,12 @@ struct attach_loss {
 static inline uint64_t attach_lost(const struct attach_loss *loss)
 {
 	return loss->counters.lost_ring + loss->counters.lost_state + loss->missed_runs;
+}
+
+/* Events that the programs have met, whatever became of them. */
+static inline uint64_t attach_seen(const struct attach_loss *loss)
+{
+	return loss->counters.submitted + loss->counters.filtered + attach_lost(loss) + loss->leftover;
 }
 
 /* A table that the programs keep: how many entries it has now. */
@@ -91,6 +98,8 @@ struct attach {
 	void *state; /* the backend's own: skeleton and links */
 	int ring_fd, counters_fd; /* owned by state */
 	bool *armed; /* the programs' switch, in memory shared with them; owned by state */
+	volatile bool *sleeping; /* the reader's: see attach_sleep; as `armed` */
+	int measure_fd; /* while it is open the kernel measures each run; -1 = it does not for us */
 	uint64_t missed_before; /* recursion_misses at arming */
 	struct attach_program programs[ATTACH_MAX_PROGRAMS];
 	int program_fds[ATTACH_MAX_PROGRAMS]; /* owned by state; -1 = not loaded */
@@ -110,6 +119,14 @@ int attach_arm(struct attach *at);
 void attach_disarm(struct attach *at);
 /* To be called now and then: events that wait for something that is long in coming are put into the ring. */
 void attach_settle(struct attach *at);
+/*
+ * A reader that is about to wait says so, then looks whether the ring is empty, and waits: the next event wakes it.
+ * When it does not wait, or is awake again, it says that.
+ */
+void attach_sleep(struct attach *at, bool sleeps);
+/* From now on the kernel measures what each run of any BPF program takes, which costs itself: two readings of the
+ * clock. Linux 5.8, CAP_SYS_ADMIN. 0 or -errno. */
+int attach_measure_runs(struct attach *at);
 int attach_read_loss(struct attach *at, struct attach_loss *ret);
 /* "fentry" or "kprobe" for the tracing backend, "" else. */
 const char *attach_mode_name(const struct attach *at);

@@ -23,6 +23,12 @@ int capture_fd(const struct capture *cap);
 int capture_read(struct capture *cap);
 /* Whether more than three quarters of the ring are waiting to be read: there is no time to wait for anything. */
 bool capture_is_pressed(const struct capture *cap);
+/* Whether there is nothing to read. After attach_sleep: if so, the next event makes capture_fd readable. */
+bool capture_is_empty(const struct capture *cap);
+/* capture_fd was readable: until it is woken again it is no more, whatever the ring holds. */
+void capture_woken(struct capture *cap);
+/* The most that has waited to be read, and how large the ring is. Bytes. */
+uint64_t capture_most(const struct capture *cap, uint64_t *ret_size);
 void capture_close(struct capture *cap);
 
 struct snapshot;

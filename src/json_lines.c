@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "json_out.h"
+#include "json_stats.h"
 #include "owners.h"
 #include "pool_kind.h"
 #include "sides.h"
@@ -815,6 +816,7 @@ static void json_stats(struct buf *b, struct json_lines *js, const struct stats 
 	json_member_u64(b, &first, "lost_sink", st->lost_sink);
 	buf_lit(b, ",\"since\":");
 	json_time(b, &js->start_clock, st->since_ns);
+	json_stats_lost_ring(b, st);
 	json_stats_sinks(b, st);
 	buf_lit(b, "}}");
 }

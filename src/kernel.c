@@ -367,6 +367,22 @@ static void kernel_look_jit(const struct kernel *k, int arg, struct kernel_findi
 	kernel_say(f, KERNEL_OK, "%s", value[0] ? "on" : "not readable here");
 }
 
+/* What --cost switches on for as long as it runs. */
+static void kernel_look_stats(const struct kernel *k, int arg, struct kernel_finding *f)
+{
+	char value[16];
+
+	(void)arg;
+	kernel_read_line("/proc/sys/kernel/bpf_stats_enabled", value, sizeof(value));
+	if (value[0] == '1') {
+		kernel_say(f, KERNEL_LIMITED, "on: the kernel reads the clock twice for each run of any BPF program");
+		kernel_mend(f, "sudo sysctl kernel.bpf_stats_enabled=0; porttrace --cost does without");
+		return;
+	}
+	kernel_say(f, KERNEL_OK, "off; porttrace --cost %s",
+		   kernel_can(k, CAP_SYS_ADMIN) ? "measures while it runs" : "cannot measure it without CAP_SYS_ADMIN");
+}
+
 static void kernel_look_preemption(const struct kernel *k, int arg, struct kernel_finding *f)
 {
 	bool guessed = !kernel_may(k, CAP_BPF) && strstr(k->uts.version, "PREEMPT_DYNAMIC");
@@ -571,6 +587,7 @@ static const struct kernel_probe kernel_probes[] = {
 	{ "machine", "architecture", kernel_look_machine, 0 },
 	{ "btf", "kernel type information (BTF)", kernel_look_btf, 0 },
 	{ "jit", "BPF compiler", kernel_look_jit, 0 },
+	{ "bpf_stats", "cost of BPF programs", kernel_look_stats, 0 },
 	{ "memlock", "memory lock limit", kernel_look_memlock, 0 },
 	{ "unprivileged_bpf", "BPF without rights", kernel_look_unprivileged, 0 },
 	{ "lockdown", "lockdown", kernel_look_lockdown, 0 },

@@ -252,6 +252,17 @@ static void metrics_write_sink(struct metrics *m, const struct stats_sink *sink)
 	metrics_end(line, sink->waiting);
 }
 
+static void metrics_write_lost_ring(struct metrics *m, const uint64_t lost[STATS_LOSSES])
+{
+	for (size_t i = 0; i < STATS_LOSSES; i++) {
+		struct buf *line = metrics_line(&m->counted, METRICS_LOST_RING, "");
+
+		metrics_label(line, "event", event_kind_names[i / 2], 16);
+		metrics_label(line, "result", i % 2 ? "failure" : "success", 16);
+		metrics_end(line, lost[i]);
+	}
+}
+
 void metrics_update(struct metrics *m, const struct metrics_self *self)
 {
 	metrics_lines_clear(&m->counted);
@@ -266,6 +277,7 @@ void metrics_update(struct metrics *m, const struct metrics_self *self)
 	if (self->look_ns)
 		metrics_end_real(metrics_line(&m->counted, METRICS_LOOK, ""), (double)self->look_ns / 1e9);
 	metrics_end(metrics_line(&m->counted, METRICS_LOST, ""), self->events_lost);
+	metrics_write_lost_ring(m, self->lost_ring);
 	metrics_end(metrics_line(&m->counted, METRICS_DROPPED, ""), m->dropped);
 	for (size_t i = 0; i < self->sink_count; i++)
 		metrics_write_sink(m, &self->sinks[i]);

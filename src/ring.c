@@ -19,6 +19,7 @@ struct ring {
 	unsigned long at; /* where the next record begins */
 	unsigned long given; /* what was written to read_to; lags behind by less than `step` */
 	size_t step; /* bytes */
+	size_t most; /* bytes that waited */
 	bool reading;
 	int error; /* of what cannot be mended */
 };
@@ -112,6 +113,11 @@ size_t ring_waiting(const struct ring *ring)
 	return __atomic_load_n(ring->written_to, __ATOMIC_ACQUIRE) - __atomic_load_n(ring->read_to, __ATOMIC_RELAXED);
 }
 
+size_t ring_most(const struct ring *ring)
+{
+	return ring->most;
+}
+
 /* If somebody else has moved the position, what was not seen yet may be overwritten already. */
 static bool ring_is_shared(const struct ring *ring)
 {
@@ -189,6 +195,8 @@ int ring_read(struct ring *ring, ring_fn fn, void *arg)
 	ring->error = ring_check(ring, end);
 	if (ring->error)
 		return ring->error;
+	if (end - ring->at > ring->most)
+		ring->most = end - ring->at;
 	ring->reading = true;
 	r = ring_read_to(ring, end, fn, arg);
 	ring->reading = false;

@@ -43,6 +43,9 @@ int ring_read(struct ring *ring, ring_fn fn, void *arg);
 /* Bytes that wait; also while ring_read is under way, then up to RING_STEP too many. */
 size_t ring_waiting(const struct ring *ring);
 
+/* The most that has waited when ring_read began. Bytes. */
+size_t ring_most(const struct ring *ring);
+
 /* ring_read gives room back in such steps: the writers look at the read position with each record. Bytes. */
 #define RING_STEP (16 * 1024)
 /* So much of the data is mapped at once, unless a record is longer. Bytes. */

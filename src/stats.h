@@ -6,7 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "event.h"
+
 #define STATS_NAME_SIZE 128
+#define STATS_LOSSES (2 * EVENT_KIND_COUNT)
 
 /* One --sink, or the recording. taken = delivered + lost_queue + lost_sink + waiting */
 struct stats_sink {
@@ -23,6 +26,7 @@ struct stats {
 	uint64_t sequence; /* of this record, in the same count as the events' */
 	uint64_t seen, emitted, filtered;
 	uint64_t lost_kernel; /* before porttrace read them */
+	uint64_t lost_ring[STATS_LOSSES]; /* of these, for want of room: of each kind, successes and then failures */
 	uint64_t lost_queue, lost_sink; /* over all sinks */
 	const struct stats_sink *sinks; /* not owned */
 	size_t sink_count;

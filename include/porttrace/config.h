@@ -41,7 +41,9 @@ struct bpf_config {
 	__u8 want_tcp, want_udp; /* both 0 = both */
 	__u8 failed_only;
 	__u8 want_release; /* RAW_RELEASE is asked for (tracing backend) */
+	__u8 immediate; /* each event wakes the reader */
 	__u32 wakeup_bytes; /* unread bytes in the ring at which the reader is woken */
+	__u32 room_bytes; /* of the ring, for what did not fail; the rest is for what did */
 	/* What this kernel has, found out by the loader (see kernel.c): */
 	__u8 has_cookie_helper; /* bpf_get_socket_cookie in tracing programs, 5.12 */
 	__u8 accept_nargs; /* arguments of inet_csk_accept(): 4 to 6.9, 2 from 6.10 */

@@ -183,13 +183,22 @@ struct raw_process {
 
 _Static_assert(sizeof(struct raw_process) == 800, "raw_process has no hidden padding");
 
-/* Counters kept by the BPF programs, one set a CPU (per-CPU array with one element). */
+/* Places of struct raw_counters.lost: a kind's successes, then its failures. */
+#define RAW_LOSSES (2 * (RAW_KIND_COUNT - RAW_BIND))
+
+static inline __u32 raw_loss(__u32 kind, __u32 failed)
+{
+	return 2 * (kind - RAW_BIND) + (failed ? 1 : 0);
+}
+
+/* Counters kept by the BPF programs, one set a CPU (per-CPU array with one element). Each event that a hook has seen is
+ * in one of the first three. */
 struct raw_counters {
-	__u64 seen; /* events that the hooks saw: submitted + filtered + lost_ring */
 	__u64 submitted; /* put into the ring */
 	__u64 filtered; /* dropped in the kernel because no one asked for them */
 	__u64 lost_ring; /* no room in the ring */
 	__u64 lost_state; /* a result came whose beginning had been lost (map full, return probe missed) */
+	__u64 lost[RAW_LOSSES]; /* lost_ring by kind and result: see raw_loss() */
 };
 
 #endif

@@ -381,6 +381,7 @@ static int cgroup_open(const struct attach_options *opts, struct attach *at, cha
 		return r;
 	}
 	at->armed = &cg->skel->bss->armed;
+	at->sleeping = &cg->skel->bss->sleeping;
 	at->ring_fd = bpf_map__fd(cg->skel->maps.ring);
 	at->counters_fd = bpf_map__fd(cg->skel->maps.counters);
 	return 0;

@@ -507,6 +507,7 @@ static int tracing_open(const struct attach_options *opts, struct attach *at, ch
 		return r;
 	}
 	at->armed = &tr->skel->bss->armed;
+	at->sleeping = &tr->skel->bss->sleeping;
 	at->ring_fd = bpf_map__fd(tr->skel->maps.ring);
 	at->counters_fd = bpf_map__fd(tr->skel->maps.counters);
 	return 0;

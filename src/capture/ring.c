@@ -15,6 +15,7 @@ struct capture {
 	struct ring *ring;
 	/* The ring's own fd is readable whenever something is in it, an epoll of it only once we were woken. */
 	int epoll_fd;
+	size_t size; /* of the ring, bytes */
 	size_t pressed; /* bytes that wait are too many */
 	capture_fn fn;
 	void *arg;
@@ -22,7 +23,7 @@ struct capture {
 
 static int capture_open_epoll(int ring_fd)
 {
-	struct epoll_event wanted = { .events = EPOLLIN };
+	struct epoll_event wanted = { .events = EPOLLIN | EPOLLET };
 	_close_ int fd = epoll_create1(EPOLL_CLOEXEC);
 
 	if (fd < 0 || epoll_ctl(fd, EPOLL_CTL_ADD, ring_fd, &wanted))
@@ -37,6 +38,7 @@ static int capture_map(struct capture *cap, int ring_fd)
 
 	if (bpf_obj_get_info_by_fd(ring_fd, &info, &size))
 		return -errno;
+	cap->size = info.max_entries;
 	cap->pressed = info.max_entries / 4 * 3;
 	return ring_open(ring_fd, info.max_entries, &cap->ring);
 }
@@ -73,6 +75,24 @@ int capture_read(struct capture *cap)
 bool capture_is_pressed(const struct capture *cap)
 {
 	return ring_waiting(cap->ring) > cap->pressed;
+}
+
+bool capture_is_empty(const struct capture *cap)
+{
+	return !ring_waiting(cap->ring);
+}
+
+void capture_woken(struct capture *cap)
+{
+	struct epoll_event woken;
+
+	epoll_wait(cap->epoll_fd, &woken, 1, 0);
+}
+
+uint64_t capture_most(const struct capture *cap, uint64_t *ret_size)
+{
+	*ret_size = cap->size;
+	return ring_most(cap->ring);
 }
 
 void capture_close(struct capture *cap)

@@ -29,6 +29,8 @@
 #include "daemon_rights.h"
 #include "help.h"
 #include "trace.h"
+#include "trace_cost.h"
+#include "trace_count.h"
 #include "trace_ledger.h"
 #include "trace_metrics.h"
 #include "trace_record.h"
@@ -36,8 +38,9 @@
 #include "trace_sinks.h"
 #include "trace_verdict.h"
 
+/* After a batch more is waited for; after none the next event is to wake us, and the rest has time. */
 #define TRACE_POLL_BUSY_MS 20
-#define TRACE_POLL_IDLE_MS 100
+#define TRACE_POLL_IDLE_MS 300
 #define TRACE_WORDS_EVERY_NS (UINT64_C(10) * 1000000000) /* of the cause of a storm; its lines come each second */
 #define TRACE_SETTLE_MS 250
 #define TRACE_SINKS_PATIENCE_NS (UINT64_C(4) * 1000000000) /* after the end, for what the sinks still hold */
@@ -59,6 +62,8 @@ struct trace {
 	struct trace_service service;
 	struct history *history;
 	struct trace_record record;
+	struct trace_count count;
+	struct trace_cost cost;
 	struct child child;
 	char hostname[HOST_NAME_MAX + 1];
 	char id[JSON_LINES_RUN_SIZE]; /* tells this run from all others */
@@ -207,7 +212,7 @@ static int trace_attach(struct trace *tr, char *err, size_t err_size)
 	};
 
 	trace_kernel_filter(tr, &opts.config);
-	opts.config.wakeup_bytes = (opts.ring_bytes ? opts.ring_bytes : CONFIG_RING_BYTES) / 8;
+	opts.config.immediate = tr->opts.immediate;
 	return attach_open(&opts, &tr->attach, err, err_size);
 }
 
@@ -319,6 +324,7 @@ static int trace_open_pipeline(struct trace *tr)
 {
 	struct pipeline *p = &tr->pipeline;
 	struct enrich_options opts = { .numeric = tr->opts.numeric };
+	bool only_records = tr->opts.record && tr->opts.no_output;
 	int r = sockets_new(TRACE_MAX_SOCKETS, &p->sockets);
 
 	p->filter = &tr->filter;
@@ -350,6 +356,12 @@ static int trace_open_pipeline(struct trace *tr)
 	if (r == 0)
 		r = capture_open_ring(tr->attach.ring_fd, pipeline_record, p, &tr->capture);
 	tr->ledger.capture = tr->capture;
+	tr->cost.wanted = tr->opts.cost;
+	tr->count = (struct trace_count){ .attach = &tr->attach,
+					  .pipeline = p,
+					  .sinks = &tr->sinks,
+					  .record = only_records ? &tr->record : NULL,
+					  .verbose = tr->opts.verbose };
 	return r;
 }
 
@@ -398,65 +410,14 @@ static void trace_look(struct trace *tr, uint64_t now_ns)
 	tr->watch_ns = now_ns + watch->every_ns;
 }
 
-/* Of a run that shows nothing, the recording is what the closing line counts: else it is one more sink. */
-static bool trace_only_records(const struct trace *tr)
-{
-	return tr->opts.record && tr->opts.no_output;
-}
-
-/* Without what has begun and may still be told. */
-static uint64_t trace_lost(const struct trace *tr, const struct attach_loss *loss)
-{
-	return attach_lost(loss) + tr->pipeline.damaged + tr->pipeline.unwritten +
-	       (trace_only_records(tr) ? trace_record_lost(&tr->record) : 0);
-}
-
-static uint64_t trace_seen(const struct attach_loss *loss)
-{
-	return loss->counters.seen + loss->counters.lost_state + loss->leftover + loss->missed_runs;
-}
-
-/* Where: the parts of what the closing line calls lost. */
-static void trace_close_losses(const struct trace *tr, const struct attach_loss *loss)
-{
-	const struct pipeline *p = &tr->pipeline;
-	uint64_t left_out = trace_only_records(tr) ? trace_record_left_out(&tr->record) : 0;
-	uint64_t unwritten = p->unwritten + (trace_only_records(tr) ? trace_record_lost(&tr->record) - left_out : 0);
-
-	fprintf(stderr, " (ring full %llu, programs skipped by the kernel %llu, half seen %llu, damaged %llu, ",
-		(unsigned long long)loss->counters.lost_ring, (unsigned long long)loss->missed_runs,
-		(unsigned long long)(loss->counters.lost_state + loss->leftover), (unsigned long long)p->damaged);
-	if (left_out)
-		fprintf(stderr, "left out %llu, ", (unsigned long long)left_out);
-	fprintf(stderr, "unwritten %llu)", (unsigned long long)unwritten);
-}
-
+/* Also by --cost, and by -v in short. */
 static void trace_close_line(struct trace *tr)
 {
-	const struct pipeline *p = &tr->pipeline;
-	struct attach_loss loss;
-	bool recorded = trace_only_records(tr);
-	uint64_t lost, shown = recorded ? trace_record_events(&tr->record) : p->shown, filtered;
+	uint64_t size, most = capture_most(tr->capture, &size);
 
-	if (attach_read_loss(&tr->attach, &loss) < 0)
-		return;
-	lost = trace_lost(tr, &loss) + loss.leftover;
-	fprintf(stderr, "%llu events %s, %llu seen, %llu lost", (unsigned long long)shown,
-		recorded ? "recorded" : "shown", (unsigned long long)trace_seen(&loss), (unsigned long long)lost);
-	if (lost)
-		trace_close_losses(tr, &loss);
-	filtered = recorded ? pipeline_records(p) - p->damaged - shown - trace_record_lost(&tr->record) : p->filtered;
-	if (tr->opts.verbose)
-		fprintf(stderr, "; %llu filtered (kernel %llu, porttrace %llu)",
-			(unsigned long long)(loss.counters.filtered + filtered),
-			(unsigned long long)loss.counters.filtered, (unsigned long long)filtered);
-	fprintf(stderr, "\n");
-	trace_sinks_count(&tr->sinks);
-	for (size_t i = 0; tr->opts.verbose && i < tr->attach.program_count; i++)
-		if (tr->attach.programs[i].missed)
-			fprintf(stderr, "porttrace: the kernel skipped %s (%s) %llu times\n",
-				tr->attach.programs[i].name, tr->attach.programs[i].target,
-				(unsigned long long)tr->attach.programs[i].missed);
+	trace_count_tell(&tr->count);
+	if (tr->cost.wanted || tr->opts.verbose)
+		trace_cost_tell(&tr->cost, &tr->attach, most, size);
 }
 
 /* now_ns 0: for the last time. */
@@ -469,24 +430,21 @@ static void trace_tell_metrics(struct trace *tr, uint64_t now_ns)
 	if (attach_read_loss(&tr->attach, &loss) < 0)
 		return;
 	trace_sinks_stats(&tr->sinks, &st, sinks);
+	trace_count_kinds(&loss, &st);
 	if (now_ns)
-		trace_metrics_tell(tr->metrics, trace_lost(tr, &loss), &st, now_ns);
+		trace_metrics_tell(tr->metrics, trace_count_lost(&tr->count, &loss), &st, now_ns);
 	else
-		trace_metrics_end(tr->metrics, trace_lost(tr, &loss) + loss.leftover, &st);
+		trace_metrics_end(tr->metrics, trace_count_lost(&tr->count, &loss) + loss.leftover, &st);
 }
 
 /* A record about the run itself. */
 static void trace_tell_stats(struct trace *tr)
 {
 	struct stats_sink sinks[TRACE_SINKS_PLACES];
-	struct stats st = { .time_ns = clock_now_ns(CLOCK_REALTIME), .emitted = tr->pipeline.emitted };
-	struct attach_loss loss;
+	struct stats st = { .time_ns = clock_now_ns(CLOCK_REALTIME) };
 
-	if (attach_read_loss(&tr->attach, &loss) < 0)
+	if (trace_count_stats(&tr->count, &st) < 0)
 		return;
-	st.seen = trace_seen(&loss);
-	st.filtered = loss.counters.filtered + tr->pipeline.filtered;
-	st.lost_kernel = attach_lost(&loss) + loss.leftover + tr->pipeline.damaged;
 	trace_sinks_stats(&tr->sinks, &st, sinks);
 	pipeline_stats(&tr->pipeline, &st);
 }
@@ -496,8 +454,8 @@ static void trace_tell_service(struct trace *tr)
 	struct attach_loss loss;
 
 	if (attach_read_loss(&tr->attach, &loss) == 0)
-		trace_service_tell(&tr->service, tr->attach.ops->backend, trace_seen(&loss), trace_lost(tr, &loss),
-				   tr->sinks.fanout);
+		trace_service_tell(&tr->service, tr->attach.ops->backend, attach_seen(&loss),
+				   trace_count_lost(&tr->count, &loss), tr->sinks.fanout);
 }
 
 static void trace_mind_service(struct trace *tr, uint64_t now_ns)
@@ -557,14 +515,25 @@ static int trace_batch(struct trace *tr)
 	return n;
 }
 
-static int trace_wait_ms(const struct trace *tr, int records)
+static int trace_wait_ms(const struct trace *tr, bool idle)
 {
-	int ms = records > 0 ? TRACE_POLL_BUSY_MS : TRACE_POLL_IDLE_MS;
-	uint64_t now = clock_now_ns(CLOCK_MONOTONIC);
+	int ms = idle ? TRACE_POLL_IDLE_MS : TRACE_POLL_BUSY_MS;
+	uint64_t now = clock_now_ns(CLOCK_MONOTONIC), due_ns = tr->end_ns;
 
-	if (tr->end_ns && tr->end_ns < now + (uint64_t)ms * 1000000)
-		ms = tr->end_ns > now ? (int)((tr->end_ns - now) / 1000000) + 1 : 0;
+	if (tr->opts.watch && (!due_ns || tr->watch_ns < due_ns))
+		due_ns = tr->watch_ns;
+	if (due_ns && due_ns < now + (uint64_t)ms * 1000000)
+		ms = due_ns > now ? (int)((due_ns - now) / 1000000) + 1 : 0;
 	return ms;
+}
+
+/* Nothing came: the next event is to wake us. If one has come meanwhile, it may not have. */
+static bool trace_falls_asleep(struct trace *tr, int records)
+{
+	if (records > 0 || tr->opts.immediate)
+		return tr->opts.immediate;
+	attach_sleep(&tr->attach, true);
+	return capture_is_empty(tr->capture);
 }
 
 /* Waits for the ring, a signal, the time, or the reader of the output to go away. */
@@ -574,11 +543,16 @@ static void trace_wait(struct trace *tr, int records, const sigset_t *unblocked)
 		{ .fd = capture_fd(tr->capture), .events = POLLIN },
 		{ .fd = STDOUT_FILENO, .events = 0 },
 	};
-	int ms = trace_wait_ms(tr, records);
+	int ms = trace_wait_ms(tr, trace_falls_asleep(tr, records));
 	struct timespec timeout = { ms / 1000, (ms % 1000) * 1000000L };
 
-	if (ppoll(fds, 2, &timeout, unblocked) > 0 && (fds[1].revents & POLLERR))
-		tr->pipeline.output_error = -EPIPE;
+	if (ppoll(fds, 2, &timeout, unblocked) > 0) {
+		if (fds[0].revents)
+			capture_woken(tr->capture);
+		if (fds[1].revents & POLLERR)
+			tr->pipeline.output_error = -EPIPE;
+	}
+	attach_sleep(&tr->attach, false);
 }
 
 /* Signals are blocked between the test for them and the wait, but not while events are written. */
@@ -687,6 +661,7 @@ static int trace_start(struct trace *tr)
 
 	if (r < 0)
 		return trace_fail(tr, r, "cannot read the programs' counters");
+	trace_cost_begin(&tr->cost, &tr->attach);
 	if (trace_tracks(tr)) /* without it nothing is known of what was there before: less, but not wrong */
 		r = trace_ledger_start(&tr->ledger);
 	if (r < 0 && tr->opts.verbose)
@@ -730,15 +705,6 @@ static void trace_tell_history(struct trace *tr)
 			stats.error ? ": " : "", stats.error ? strerror(-stats.error) : "");
 }
 
-/* In the kernel, on the way, or by a sink. */
-static bool trace_has_lost_any(struct trace *tr)
-{
-	struct attach_loss loss;
-
-	return attach_read_loss(&tr->attach, &loss) < 0 || trace_lost(tr, &loss) + loss.leftover ||
-	       trace_sinks_lost(&tr->sinks);
-}
-
 /* What the sinks have left of the time is the recording's: a moment at least. */
 static void trace_end_record(struct trace *tr)
 {
@@ -749,7 +715,7 @@ static void trace_end_record(struct trace *tr)
 
 	if (tr->record.recorder && attach_read_loss(&tr->attach, &loss) == 0) {
 		end.lost = attach_lost(&loss) + loss.leftover + tr->pipeline.damaged + trace_record_lost(&tr->record);
-		end.seen = trace_seen(&loss);
+		end.seen = attach_seen(&loss);
 	}
 	trace_record_end(&tr->record, &end, deadline_ns > least_ns ? deadline_ns : least_ns,
 			 !tr->opts.quiet && !tr->opts.no_output);
@@ -776,7 +742,7 @@ static int trace_finish(struct trace *tr)
 		return EXIT_STATUS_FAILED;
 	if (tr->opts.audit_every_ns)
 		return trace_end_audit(tr);
-	if (tr->opts.fail_on_loss && trace_has_lost_any(tr))
+	if (tr->opts.fail_on_loss && trace_count_has_lost(&tr->count))
 		return EXIT_STATUS_LOSS;
 	return tr->child.ended ? tr->child.status : EXIT_STATUS_OK;
 }

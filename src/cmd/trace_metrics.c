@@ -134,6 +134,7 @@ static void trace_metrics_look(struct trace_metrics *tm, uint64_t now_ns)
 static void trace_metrics_count(struct trace_metrics *tm, uint64_t lost, const struct stats *sinks)
 {
 	tm->self.events_lost = lost > tm->self.events_lost ? lost : tm->self.events_lost;
+	memcpy(tm->self.lost_ring, sinks->lost_ring, sizeof(tm->self.lost_ring));
 	tm->self.sinks = sinks->sinks;
 	tm->self.sink_count = sinks->sink_count;
 }

@@ -67,6 +67,8 @@ struct trace_options {
 	enum trace_backend backend;
 	enum trace_attach_mode attach_mode;
 	uint32_t ringbuf_bytes; /* a power of two; 0 = default */
+	bool immediate; /* each event wakes the reader */
+	bool cost; /* tell what porttrace itself costs */
 	bool quiet, verbose, help, version;
 };
 

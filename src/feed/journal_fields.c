@@ -413,6 +413,22 @@ static void journal_stats_sink(struct buf *b, const struct stats_sink *sink)
 	buf_char(b, '\n');
 }
 
+/* One field a kind: "80 close, 2 failed" */
+static void journal_stats_lost_ring(struct buf *b, const struct stats *st)
+{
+	for (size_t i = 0; i < STATS_LOSSES; i += 2) {
+		if (!st->lost_ring[i] && !st->lost_ring[i + 1])
+			continue;
+		buf_lit(b, "PORTTRACE_STATS_LOST_RING=");
+		buf_u64(b, st->lost_ring[i] + st->lost_ring[i + 1]);
+		buf_char(b, ' ');
+		buf_str(b, event_kind_names[i / 2]);
+		buf_lit(b, ", ");
+		buf_u64(b, st->lost_ring[i + 1]);
+		buf_lit(b, " failed\n");
+	}
+}
+
 static void journal_stats_fields(struct buf *b, const struct stats *st)
 {
 	journal_time(b, "TIMESTAMP", st->time_ns);
@@ -425,6 +441,7 @@ static void journal_stats_fields(struct buf *b, const struct stats *st)
 	journal_number(b, "PORTTRACE_STATS_LOST_KERNEL", st->lost_kernel);
 	journal_number(b, "PORTTRACE_STATS_LOST_QUEUE", st->lost_queue);
 	journal_number(b, "PORTTRACE_STATS_LOST_SINK", st->lost_sink);
+	journal_stats_lost_ring(b, st);
 	journal_time(b, "PORTTRACE_STATS_SINCE", st->since_ns);
 	for (size_t i = 0; i < st->sink_count; i++)
 		journal_stats_sink(b, &st->sinks[i]);

@@ -448,6 +448,29 @@ static void otlp_sinks(struct buf *b, bool *first, const struct stats *st, size_
 	buf_lit(b, "]}}}");
 }
 
+static void otlp_lost_ring(struct buf *b, bool *first, const struct stats *st)
+{
+	bool any = false, inner;
+
+	for (size_t i = 0; i < STATS_LOSSES; i += 2) {
+		if (!st->lost_ring[i] && !st->lost_ring[i + 1])
+			continue;
+		if (any)
+			buf_char(b, ',');
+		else
+			otlp_key(b, first, "porttrace.stats.lost_ring");
+		buf_str(b, any ? "" : "arrayValue\":{\"values\":[");
+		buf_lit(b, "{\"kvlistValue\":{\"values\":[");
+		inner = any = true;
+		otlp_text(b, &inner, "action", event_kind_names[i / 2], 16);
+		otlp_int(b, &inner, "success", st->lost_ring[i]);
+		otlp_int(b, &inner, "failure", st->lost_ring[i + 1]);
+		buf_lit(b, "]}}");
+	}
+	if (any)
+		buf_lit(b, "]}}}");
+}
+
 static void otlp_stats(struct buf *b, const struct stats *st, size_t sinks)
 {
 	bool first = true;
@@ -468,6 +491,7 @@ static void otlp_stats(struct buf *b, const struct stats *st, size_t sinks)
 	otlp_int(b, &first, "porttrace.stats.lost_queue", st->lost_queue);
 	otlp_int(b, &first, "porttrace.stats.lost_sink", st->lost_sink);
 	otlp_int(b, &first, "porttrace.stats.since_unix_nano", st->since_ns);
+	otlp_lost_ring(b, &first, st);
 	otlp_sinks(b, &first, st, sinks);
 	buf_lit(b, "]}");
 }

@@ -42,7 +42,7 @@ if wait_ready; then
 	binds 1
 	until_true 5 head_ended || wrong "two events and the header did not reach head"
 	head_result
-	expect "strange lines on stderr" "" "$(grep -vE '^porttrace: .*(backend|ready|tables at the end)|events shown' "$T/err")"
+	expect "strange lines on stderr" "" "$(grep -vE '^porttrace: .*(backend|ready|tables at the end|cost: )|events shown' "$T/err")"
 	balanced
 fi
 verdict trace/head

@@ -216,10 +216,14 @@ static void test_dialects(void **state)
 
 	(void)state;
 	self.events_lost = 3;
+	self.lost_ring[2 * EVENT_CLOSE] = 2;
+	self.lost_ring[2 * EVENT_CONNECT + 1] = 1;
 	self.look_ns = 1500000;
 	assert_true(has("# TYPE porttrace_events_lost_total counter\nporttrace_events_lost_total 3"));
 	assert_true(has("# UNIT porttrace_reconcile_seconds seconds\nporttrace_reconcile_seconds 0.0015"));
 	all = written(METRICS_OPENMETRICS);
+	assert_non_null(strstr(all, "porttrace_events_lost_ring_total{event=\"close\",result=\"success\"} 2\n"));
+	assert_non_null(strstr(all, "porttrace_events_lost_ring_total{event=\"connect\",result=\"failure\"} 1\n"));
 	assert_non_null(strstr(all, "# TYPE porttrace_events_lost counter\nporttrace_events_lost_total 3\n"));
 	assert_string_equal(all + strlen(all) - 7, "\n# EOF\n");
 	self.sinks = &sink;
