@@ -48,7 +48,8 @@ static __always_inline void handle_connect_enter(struct sock *sk, const struct r
 	}
 	if (before && armed) /* of an older socket at this address, whose end was lost */
 		COUNT(lost_state);
-	if (!armed || !sock_is_traced(sk) || sock_is_second_path(sk) || !handler_wanted(sk, RAW_CONNECT, true))
+	if (!armed || !sock_is_traced(sk) || sock_is_second_path(sk) || !handler_wants_peer(sk, req) ||
+	    !handler_wanted(sk, RAW_CONNECT, true))
 		return;
 	process_tell();
 	__builtin_memset(&at, 0, sizeof(at));
@@ -66,7 +67,7 @@ static __always_inline void attempt_end(struct sock *sk, struct attempt *at, int
 
 	if (bpf_map_delete_elem(&attempts, &key) || !armed)
 		return;
-	if (config.failed_only && !error && !(flags & RAW_F_ABORTED)) {
+	if ((config.failed_only && !error && !(flags & RAW_F_ABORTED)) || !select_event(&ev)) {
 		emit_filtered();
 		return;
 	}

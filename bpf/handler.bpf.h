@@ -65,7 +65,17 @@ static __always_inline bool handler_wanted(struct sock *sk, __u8 kind, bool fail
 {
 	if (!armed)
 		return false;
-	if (prefilter_kind(kind) && !(config.failed_only && !failed) && prefilter_process() && prefilter_socket(sk))
+	if (prefilter_kind(kind) && !(config.failed_only && !failed) && prefilter_process() && prefilter_socket(sk) &&
+	    prefilter_ends(sk, kind, failed))
+		return true;
+	emit_filtered();
+	return false;
+}
+
+/* The same of the peer of a connect(), ahead of it. */
+static __always_inline bool handler_wants_peer(struct sock *sk, const struct request *req)
+{
+	if (!armed || prefilter_peer(sk, req))
 		return true;
 	emit_filtered();
 	return false;
@@ -248,6 +258,8 @@ static __always_inline void handle_udp_connect(struct sock *sk, const struct req
 
 	if (req->family == AF_UNSPEC || !sock_is_udp(sk) || !sock_is_traced(sk)) /* or too short: told as early */
 		return;
+	if (!handler_wants_peer(sk, req))
+		return;
 	ev = handler_begin(sk, RAW_CONNECT, -ret, btf);
 	if (!ev)
 		return;
@@ -274,7 +286,7 @@ static __always_inline void handle_connect_early(struct sock *sk, const struct r
 {
 	struct raw_event *ev;
 
-	if (!sk || !sock_is_traced(sk))
+	if (!sk || !sock_is_traced(sk) || (req && !handler_wants_peer(sk, req)))
 		return;
 	ev = handler_begin(sk, RAW_CONNECT, -ret, btf);
 	if (!ev)
