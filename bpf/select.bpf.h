@@ -110,7 +110,7 @@ static __always_inline bool select_addresses(const struct select_ends *e)
 
 static __always_inline bool select_is_class(__u16 port)
 {
-	return port && (config.classes >> (port < 1024 ? 1 : port < 49152 ? 2 : 3) & 1);
+	return config.classes >> (port < 1024 ? 1 : port < 49152 ? 2 : 3) & 1;
 }
 
 /* Which side is the service's, the ledger may have to say: so either will do. */
@@ -120,7 +120,9 @@ static __always_inline bool select_class(const struct select_ends *e)
 		return true;
 	if (e->kind >= RAW_CLOSE && !e->local_port)
 		return true;
-	return (e->has_local && select_is_class(e->local_port)) || (e->has_remote && select_is_class(e->remote_port));
+	/* connect() may ask for port 0; a local port of 0 is none */
+	return (e->has_local && e->local_port && select_is_class(e->local_port)) ||
+	       (e->has_remote && select_is_class(e->remote_port));
 }
 
 static __always_inline bool select_is_version(const __u64 addr[2])
