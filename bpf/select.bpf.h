@@ -67,7 +67,8 @@ static __always_inline bool select_ports(const struct select_ends *e)
 
 static __always_inline bool select_is_in(const volatile struct config_cidr *cidr, const __u64 addr[2])
 {
-	/* a short IPv6 prefix of zeros would take in what only IPv4 is written as: filter.c will say no */
+	if (select_is_ipv4(addr) && (__u32)cidr->mask[1] != 0xffffffff) /* an IPv6 range such as ::/0 */
+		return false;
 	return (addr[0] & cidr->mask[0]) == cidr->addr[0] && (addr[1] & cidr->mask[1]) == cidr->addr[1];
 }
 
