@@ -34,7 +34,7 @@ enum call_fn {
 /* Which end of a socket a selection is about. */
 enum config_side { CONFIG_EITHER, CONFIG_LOCAL, CONFIG_REMOTE, CONFIG_SIDES };
 
-/* A range of addresses, network order: IPv6, or IPv4 as ::ffff:a.b.c.d. The address holds no bit that the mask has not. */
+/* A range of addresses, network order: IPv6, or IPv4 as ::ffff:a.b.c.d. No bit of the address is outside the mask. */
 struct config_cidr {
 	__u64 addr[2];
 	__u64 mask[2];

@@ -16,8 +16,8 @@
 #include "probe.skel.h"
 #include "tracing.skel.h"
 
-/* RENAMED: a kernel that lacks the function has it under another row's name. RELEASES, SECCOMP, FOLLOWS: where asked for.
- * SEARCH_*: only where the events are wanted that say how long the kernel looked for a port. */
+/* RENAMED: a kernel that lacks the function has it under another row's name. RELEASES, SECCOMP, FOLLOWS: only where
+ * asked for. SEARCH_*: only where the events are wanted that say how long the kernel looked for a port. */
 enum {
 	MODE_F = 1 << 0,
 	MODE_X = 1 << 1,

@@ -80,7 +80,8 @@ static void filter_bad_user(const char *item, char *why)
 	if (nearest)
 		snprintf(why, CLI_ERR_SIZE, "'%.60s' is no user: did you mean '%s'?", item, nearest);
 	else
-		snprintf(why, CLI_ERR_SIZE, "'%.60s' is no user: expected names or numbers such as www-data,1000", item);
+		snprintf(why, CLI_ERR_SIZE, "'%.60s' is no user: expected names or numbers such as www-data,1000",
+			 item);
 }
 
 static int filter_read_user(const char *item, uint32_t *ret, char *why)

@@ -238,8 +238,9 @@ static int replay_select_here(const struct replay *rp, struct trace_options *o, 
 		return 0;
 	history_boot_id(boot);
 	if (strcmp(boot, recording_header(rp->reader)->boot_id) != 0) {
-		snprintf(err, RECORDING_ERR_SIZE, "option '--%s': can only be found on the machine that recorded, until "
-			 "it boots again", o->cgroup ? "cgroup" : "netns");
+		snprintf(err, RECORDING_ERR_SIZE,
+			 "option '--%s': can only be found on the machine that recorded, until it boots again",
+			 o->cgroup ? "cgroup" : "netns");
 		return -ENOENT;
 	}
 	if (o->cgroup)

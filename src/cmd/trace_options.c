@@ -269,7 +269,8 @@ int trace_options_check(const struct trace_options *opts, char *err)
 {
 	if (!opts->filter.follow_children || opts->filter.pid_count || opts->help || opts->version)
 		return 0;
-	snprintf(err, CLI_ERR_SIZE, "option '--follow' goes with -p PID (a COMMAND's children are followed without it)");
+	snprintf(err, CLI_ERR_SIZE,
+		 "option '--follow' goes with -p PID (a COMMAND's children are followed without it)");
 	return -EINVAL;
 }
 

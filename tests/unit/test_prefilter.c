@@ -96,7 +96,8 @@ static void made_event(const struct raw_event *raw, struct event *ev)
 
 static void some_ports(struct port_set *set)
 {
-	static const char *const texts[] = { "80", "443,8080", "1-1023", "32768-60999", "0", "1024-65535", "65535", "1" };
+	static const char *const texts[] = { "80", "443,8080", "1-1023", "32768-60999",
+					     "0",  "1024-65535", "65535",  "1" };
 	const char *bad;
 
 	if (!dice(4))
