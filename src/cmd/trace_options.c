@@ -185,7 +185,7 @@ static const struct cli_option trace_rows[] = {
 		"processes of this cgroup and of all below it",
 		"a cgroup v2 directory such as /sys/fs/cgroup/system.slice"),
 	CLI_ARG(SELECT, 0, "container", "ID[,..]", filter_set_containers, TRACE_AT(filter),
-		"processes of these containers: an id, or how it begins", "container ids such as 3f9a0c72d1b4"),
+		"processes of these containers: ids, or how they\nbegin", "container ids such as 3f9a0c72d1b4"),
 	CLI_ARG(SELECT, 0, "netns", "PID|PATH", cli_set_text, TRACE_AT(netns),
 		"sockets of this network namespace",
 		"a process id or a path such as /run/netns/blue"),
