@@ -173,7 +173,7 @@ $(BUILD)/tests/bench-%: tests/bench/%.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -O2 -g -static -Wall -Wextra -o $@ $<
 
-HISTORY_PARTS := $(wildcard src/history/*.c) src/buf.c src/proc.c
+HISTORY_PARTS := $(wildcard src/history/*.c) src/buf.c src/event.c src/proc.c
 
 $(BUILD)/tests/history-make: tests/history/generate.c $(HISTORY_PARTS) $(wildcard src/history/*.h) src/history.h
 	$(call say,TEST,$@)

@@ -19,6 +19,7 @@
 #include "porttrace/raw_event.h"
 
 #include "emit.bpf.h"
+#include "select.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -116,22 +117,77 @@ static __always_inline void ops_set_process(struct state *st)
 		state_set_process(st);
 }
 
-static __always_inline bool wanted(const struct state *st, __u8 kind, bool failed)
-{
-	bool udp = st->protocol != IPPROTO_TCP, listed = !config.pid_count;
+/* --container: see prefilter.bpf.h. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CONFIG_MAX_OTHER_CGROUPS);
+	__type(key, __u64); /* cgroup v2 id */
+	__type(value, __u8); /* not used */
+} other_cgroups SEC(".maps");
 
-	if (config.kinds && !(config.kinds & (1 << kind)))
-		return false;
-	if (config.failed_only && !failed)
-		return false;
-	if ((config.want_tcp || config.want_udp) && !(udp ? config.want_udp : config.want_tcp))
-		return false;
+static __always_inline bool wanted_pid(__u32 pid)
+{
+	bool listed = !config.pid_count || config.follow; /* whose child it is, user space finds out */
+
 	for (__u32 i = 0; i < CONFIG_MAX_PIDS; i++) {
 		if (i >= config.pid_count)
 			break;
-		listed |= config.pids[i] == st->pid;
+		listed |= config.pids[i] == pid;
 	}
 	return listed;
+}
+
+static __always_inline bool wanted_uid(__u32 uid)
+{
+	bool listed = !config.uid_count;
+
+	for (__u32 i = 0; i < CONFIG_MAX_UIDS; i++) {
+		if (i >= config.uid_count)
+			break;
+		listed |= config.uids[i] == uid;
+	}
+	return listed;
+}
+
+/* What is known here is the name of the thread; the event will have that of the leader. */
+static __always_inline bool wanted_comm(const struct state *st)
+{
+	bool listed = !config.comm_count || st->tid != st->pid;
+	__u64 comm[2];
+
+	__builtin_memcpy(comm, st->comm, sizeof(comm));
+	for (__u32 i = 0; i < CONFIG_MAX_COMMS; i++) {
+		if (i >= config.comm_count)
+			break;
+		listed |= config.comms[i][0] == comm[0] && config.comms[i][1] == comm[1];
+	}
+	return listed;
+}
+
+/* Without a process, user space may know the socket's owner. */
+static __always_inline bool wanted_process(const struct state *st)
+{
+	__u64 cgroup_id = st->cgroup_id;
+
+	if (!st->pid)
+		return true;
+	return wanted_pid(st->pid) && wanted_uid(st->uid) && wanted_comm(st) &&
+	       !(config.other_cgroups && bpf_map_lookup_elem(&other_cgroups, &cgroup_id));
+}
+
+static __always_inline bool wanted(const struct state *st, const struct raw_event *ev)
+{
+	bool udp = st->protocol != IPPROTO_TCP;
+
+	if (config.kinds && !(config.kinds & (1 << ev->kind)))
+		return false;
+	if (config.failed_only && !(ev->flags & (RAW_F_FAILED | RAW_F_UNKNOWN)))
+		return false;
+	if ((config.want_tcp || config.want_udp) && !(udp ? config.want_udp : config.want_tcp))
+		return false;
+	if (config.netns_cookie && st->netns_cookie && config.netns_cookie != st->netns_cookie)
+		return false;
+	return wanted_process(st) && select_event(ev);
 }
 
 static __always_inline void event_fill(struct raw_event *ev, const struct state *st, __u64 cookie, __u8 kind,
@@ -175,7 +231,7 @@ static __always_inline void event_send(struct raw_event *ev, const struct state 
 {
 	if (!armed)
 		return;
-	if (wanted(st, ev->kind, ev->flags & (RAW_F_FAILED | RAW_F_UNKNOWN)))
+	if (wanted(st, ev))
 		emit_copy(ev);
 	else
 		emit_filtered();

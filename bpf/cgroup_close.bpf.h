@@ -300,7 +300,7 @@ static __always_inline void close_fill_tcp(struct raw_event *ev, const struct st
 /* Leaves the close to the end of the connection. False: that would not come, or there is no room. */
 static __always_inline bool close_wait(struct bpf_sock *ctx, struct state *st, __u64 cookie, struct raw_event *ev)
 {
-	if (!st->watched || !armed || !state_is_connected(FIELD(ctx->state)) || !wanted(st, RAW_CLOSE, false))
+	if (!st->watched || !armed || !state_is_connected(FIELD(ctx->state)) || !wanted(st, ev))
 		return false;
 	if (bpf_map_update_elem(&closing, &cookie, ev, BPF_NOEXIST))
 		return false;

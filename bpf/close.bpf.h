@@ -407,7 +407,7 @@ static __always_inline void handle_put_port(struct sock *sk, enum pointer ptr)
 		ev = *known;
 	} else if (at) {
 		release_of_attempt(&ev, at, sk, ptr);
-	} else if (config.follow_pid || config.under_cgroup || !prefilter_socket(sk, ptr)) {
+	} else if (config.follow_pid || config.follow || config.under_cgroup || !prefilter_socket(sk, ptr)) {
 		return;
 	} else { /* the socket stays open, but its connection is over */
 		release_blank(&ev, sk, ptr);

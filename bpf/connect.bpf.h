@@ -48,7 +48,7 @@ static __always_inline void handle_connect_enter(struct sock *sk, const struct r
 			before->in_call = 2;
 		return;
 	}
-	if (!armed || !sock_is_traced(sk, ptr) || sock_is_second_path(sk, ptr) ||
+	if (!armed || !sock_is_traced(sk, ptr) || sock_is_second_path(sk, ptr) || !handler_wants_peer(sk, req, ptr) ||
 	    !handler_wanted(sk, RAW_CONNECT, true, ptr))
 		return;
 	if (bpf_map_lookup_elem(&attempts, &key)) /* of an older socket at this address, whose end was lost */
@@ -70,7 +70,7 @@ static __always_inline void attempt_end(struct sock *sk, struct attempt *at, int
 
 	if (bpf_map_delete_elem(&attempts, &key) || !armed)
 		return;
-	if (config.failed_only && !error && !(flags & RAW_F_ABORTED)) {
+	if ((config.failed_only && !error && !(flags & RAW_F_ABORTED)) || !select_event(&ev)) {
 		emit_filtered();
 		return;
 	}

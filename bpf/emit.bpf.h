@@ -9,6 +9,9 @@
 /* Read by the running kernel's verifier as constants: set by the loader before load. */
 const volatile struct bpf_config config = {};
 
+/* -P, -L, -D: filled in by the loader. */
+struct config_ports port_sets = {};
+
 /* Set by user space when everything is attached and cleared before it reads the last record, so that the counters and
  * the ring tell of the same events. */
 bool armed = false;

@@ -58,7 +58,16 @@ static __always_inline bool handler_wanted(struct sock *sk, __u8 kind, bool fail
 	if (!armed)
 		return false;
 	if (prefilter_kind(kind) && !(config.failed_only && !failed) && prefilter_process() &&
-	    prefilter_socket(sk, ptr))
+	    prefilter_socket(sk, ptr) && prefilter_ends(sk, kind, failed, ptr))
+		return true;
+	emit_filtered();
+	return false;
+}
+
+/* The same of the peer of a connect(), ahead of it. */
+static __always_inline bool handler_wants_peer(struct sock *sk, const struct request *req, enum pointer ptr)
+{
+	if (!armed || prefilter_peer(sk, req, ptr))
 		return true;
 	emit_filtered();
 	return false;
@@ -244,6 +253,8 @@ static __always_inline void handle_udp_connect(struct sock *sk, const struct req
 
 	if (req->family == AF_UNSPEC || !sock_is_udp(sk, ptr) || !sock_is_traced(sk, ptr))
 		return; /* of AF_UNSPEC: or too short, told as early */
+	if (!handler_wants_peer(sk, req, ptr))
+		return;
 	ev = handler_begin(sk, RAW_CONNECT, -ret, ptr);
 	if (!ev)
 		return;
@@ -270,7 +281,7 @@ static __always_inline void handle_connect_early(struct sock *sk, const struct r
 {
 	struct raw_event *ev;
 
-	if (!sk || !sock_is_traced(sk, ptr))
+	if (!sk || !sock_is_traced(sk, ptr) || (req && !handler_wants_peer(sk, req, ptr)))
 		return;
 	ev = handler_begin(sk, RAW_CONNECT, -ret, ptr);
 	if (!ev)

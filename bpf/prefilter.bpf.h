@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Early drop of what no one asked for. Only tests that are cheaper than a record; filter.c in user space
- * evaluates the whole filter. A test whose setting is 0 is removed by the verifier (config is read-only).
+ * evaluates the whole filter, and what it would show passes here. A test whose setting is 0 is removed by the
+ * verifier (config is read-only). What the ends of a socket tell is in select.bpf.h.
  */
 #ifndef PREFILTER_BPF_H
 #define PREFILTER_BPF_H
+
+#include "select.bpf.h"
 
 /* Longest chain of parents that is walked; a process deeper than that below the command is not followed. */
 #define PREFILTER_MAX_DEPTH 64
@@ -63,14 +66,189 @@ static __always_inline bool prefilter_follow(void)
 	return false;
 }
 
+/* --follow: the processes of pids[] and all that descend from them, also where those between have ended. Filled by
+ * prefilter_fork, and by prefilter_follow_pids with who was there before; LRU: a process that ends leaves its entry,
+ * and one that fell out is found by its parents. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, CONFIG_MAX_FOLLOWED); /* the loader's: 1 without --follow */
+	__type(key, __u32); /* thread group id */
+	__type(value, __u64); /* start of its leader, for the number may come again */
+} followed SEC(".maps");
+
+static __always_inline bool prefilter_is_followed(struct task_struct *task, __u32 tgid)
+{
+	__u64 *start_ns = bpf_map_lookup_elem(&followed, &tgid);
+
+	return start_ns && *start_ns == BPF_CORE_READ(task, group_leader, start_boottime);
+}
+
+static __always_inline void prefilter_note(struct task_struct *task, __u32 tgid)
+{
+	__u64 start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+
+	bpf_map_update_elem(&followed, &tgid, &start_ns, BPF_ANY);
+}
+
+/* The parents are asked only for processes that were there before. */
+static __always_inline bool prefilter_follow_pids(void)
+{
+	struct task_struct *self = (void *)bpf_get_current_task(), *task = self;
+	__u32 own = bpf_get_current_pid_tgid() >> 32, tgid = own;
+
+	for (int i = 0; i < PREFILTER_MAX_DEPTH && tgid > 1; i++) {
+		if (prefilter_is_followed(task, tgid) || prefilter_pid(tgid)) {
+			if (i)
+				prefilter_note(self, own);
+			return true;
+		}
+		task = BPF_CORE_READ(task, real_parent);
+		tgid = BPF_CORE_READ(task, tgid);
+	}
+	return prefilter_pid(own);
+}
+
+/* A new process. Its parent is in pids[] or noted, or else asked for when it has an event. */
+static __always_inline void prefilter_fork(struct task_struct *parent, struct task_struct *child)
+{
+	__u32 from = BPF_CORE_READ(parent, tgid), to = BPF_CORE_READ(child, tgid);
+
+	if (from != to && (prefilter_pid(from) || prefilter_is_followed(parent, from)))
+		prefilter_note(child, to);
+}
+
+static __always_inline bool prefilter_uid(__u32 uid)
+{
+	for (__u32 i = 0; i < CONFIG_MAX_UIDS; i++) {
+		if (i >= config.uid_count)
+			return false;
+		if (config.uids[i] == uid)
+			return true;
+	}
+	return false;
+}
+
+static __always_inline bool prefilter_comm(const __u64 comm[2])
+{
+	for (__u32 i = 0; i < CONFIG_MAX_COMMS; i++) {
+		if (i >= config.comm_count)
+			return false;
+		if (config.comms[i][0] == comm[0] && config.comms[i][1] == comm[1])
+			return true;
+	}
+	return false;
+}
+
+/* The name of the leader, as in the event. Behind its end may stand what is left of a longer one. */
+static __always_inline bool prefilter_leader_comm(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	__u64 comm[2] = {};
+
+	bpf_probe_read_kernel_str(comm, sizeof(comm), &BPF_CORE_READ(task, group_leader)->comm);
+	return prefilter_comm(comm);
+}
+
+/* --container: cgroups that are of none that was asked for. Those that come later are left to user space. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CONFIG_MAX_OTHER_CGROUPS); /* the loader's: as many as there are */
+	__type(key, __u64); /* cgroup v2 id */
+	__type(value, __u8); /* not used */
+} other_cgroups SEC(".maps");
+
+static __always_inline bool prefilter_cgroup(__u64 id)
+{
+	return !bpf_map_lookup_elem(&other_cgroups, &id);
+}
+
+/* What user space may take for an event of the socket's owner (sockets_lend). */
+static __always_inline bool prefilter_is_kernel_thread(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	return BPF_CORE_READ(task, flags) & PF_KTHREAD;
+}
+
+/* The tests that user space makes again. */
+static __always_inline bool prefilter_who(void)
+{
+	if (config.pid_count && !config.follow && !prefilter_pid(bpf_get_current_pid_tgid() >> 32))
+		return false;
+	if (config.uid_count && !prefilter_uid((__u32)bpf_get_current_uid_gid()))
+		return false;
+	if (config.comm_count && !prefilter_leader_comm())
+		return false;
+	return !config.other_cgroups || prefilter_cgroup(bpf_get_current_cgroup_id());
+}
+
 /* Does anyone want events of the running process? */
 static __always_inline bool prefilter_process(void)
 {
-	if (config.pid_count && !prefilter_pid(bpf_get_current_pid_tgid() >> 32))
+	bool asks = config.pid_count || config.uid_count || config.comm_count || config.other_cgroups;
+
+	if (asks && !prefilter_who() && !prefilter_is_kernel_thread())
 		return false;
 	if (config.under_cgroup && bpf_current_task_under_cgroup(&cgroups, 0) != 1)
 		return false;
+	if (config.follow && !prefilter_follow_pids())
+		return false;
 	return !config.follow_pid || prefilter_follow();
+}
+
+static __always_inline void prefilter_read_address(__u64 to[2], struct sock *sk, __u16 family, bool local,
+						   enum pointer ptr)
+{
+	__u32 ipv4;
+
+	if (family == AF_INET6 && local) {
+		bpf_probe_read_kernel(to, 16, &sk->__sk_common.skc_v6_rcv_saddr);
+	} else if (family == AF_INET6) {
+		bpf_probe_read_kernel(to, 16, &sk->__sk_common.skc_v6_daddr);
+	} else {
+		ipv4 = local ? READ(ptr, sk, __sk_common.skc_rcv_saddr) : READ(ptr, sk, __sk_common.skc_daddr);
+		select_set_ipv4(to, ipv4);
+	}
+}
+
+/* Does anyone want an event of a socket with these ends? A bind that failed is judged by what it asked for: later. A
+ * TCP connect by prefilter_peer, and again when its port is known (select_event). */
+static __always_inline bool prefilter_ends(struct sock *sk, __u8 kind, bool failed, enum pointer ptr)
+{
+	struct select_ends e = { .kind = kind, .has_local = 1 };
+	__u16 family;
+
+	if (!config.selects_ends || kind == RAW_CONNECT || (failed && kind == RAW_BIND))
+		return true;
+	family = READ(ptr, sk, __sk_common.skc_family);
+	e.local_port = sock_local_port(sk, ptr);
+	e.remote_port = bpf_ntohs(READ(ptr, sk, __sk_common.skc_dport));
+	e.has_remote = kind == RAW_ACCEPT ? !failed : e.remote_port != 0;
+	if (config.cidr_sides || config.want_ipv4 || config.want_ipv6) {
+		prefilter_read_address(e.local, sk, family, true, ptr);
+		prefilter_read_address(e.remote, sk, family, false, ptr);
+	}
+	return select_wants(&e);
+}
+
+/* Does anyone want a connect to `req`? Its own end is not known yet. */
+static __always_inline bool prefilter_peer(struct sock *sk, const struct request *req, enum pointer ptr)
+{
+	struct select_ends e = { .kind = RAW_CONNECT, .has_remote = 1 };
+	__u16 family;
+
+	if (!config.selects_ends)
+		return true;
+	family = READ(ptr, sk, __sk_common.skc_family);
+	e.remote_port = req->port;
+	/* as sock_fill_remote() */
+	if (family == AF_INET)
+		select_set_ipv4(e.remote, req->family == AF_INET ? *(const __u32 *)req->addr : 0);
+	else if (req->family == AF_INET)
+		select_set_ipv4(e.remote, *(const __u32 *)req->addr);
+	else if (req->family == AF_INET6)
+		select_copy(e.remote, req->addr, AF_INET6);
+	return select_wants(&e);
 }
 
 /* Does anyone want events of this socket? */

@@ -420,6 +420,14 @@ int BPF_KPROBE(x_time_wait2, struct inet_timewait_sock *tw, struct sock *sk)
 	return 0;
 }
 
+/* Only with --follow. */
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(t_fork, struct task_struct *parent, struct task_struct *child)
+{
+	prefilter_fork(parent, child);
+	return 0;
+}
+
 /* Only with -e release. */
 SEC("fentry/inet_put_port")
 int BPF_PROG(t_put_port, struct sock *sk)

@@ -96,6 +96,16 @@ int attach_open(const struct attach_options *opts, struct attach *ret, char *err
 	return attach_open_first(&own, ret, err, err_size);
 }
 
+int attach_fill_other_cgroups(const struct attach_options *opts, int map_fd)
+{
+	uint8_t unused = 0;
+
+	for (size_t i = 0; i < opts->other_cgroup_count; i++)
+		if (bpf_map_update_elem(map_fd, &opts->other_cgroups[i], &unused, BPF_ANY))
+			return -errno;
+	return 0;
+}
+
 void attach_close(struct attach *at)
 {
 	if (at->ops && at->state)

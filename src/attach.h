@@ -27,7 +27,11 @@ struct attach_options {
 	enum attach_mode mode;
 	bool seccomp; /* also calls that a seccomp filter refuses (tracing backend) */
 	const char *cgroup_path; /* only what happens in it; the cgroup backend attaches there. NULL = everywhere */
+	bool cgroup_is_place; /* cgroup_path is where the cgroup backend attaches, and selects nothing in the other */
 	struct bpf_config config; /* the kernel's part of the filter; attach fills in what the kernel has */
+	const struct config_ports *ports; /* its sets of ports; NULL = none. Not owned */
+	const uint64_t *other_cgroups; /* ids of cgroups whose processes nobody wants; not owned */
+	size_t other_cgroup_count;
 	FILE *log; /* libbpf's and the verifier's words, for bug reports; NULL = none; not owned */
 	uint32_t ring_bytes; /* power of two, multiple of the page size; 0 = default. How it is used: see attach.c */
 };
@@ -89,7 +93,10 @@ struct attach_ops {
 
 extern const struct attach_ops attach_tracing, attach_cgroup;
 
-#define ATTACH_MAX_PROGRAMS 96
+/* For backends: fills the map of opts->other_cgroups after the load. 0 or -errno. */
+int attach_fill_other_cgroups(const struct attach_options *opts, int map_fd);
+
+#define ATTACH_MAX_PROGRAMS 112
 
 struct attach {
 	const struct attach_ops *ops; /* the backend in use */

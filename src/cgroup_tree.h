@@ -12,6 +12,9 @@
  * kernfs since 5.5). 0 or -errno. The caller frees *ret.
  */
 int cgroup_tree_ids(const char *path, uint64_t **ret, size_t *ret_count);
+/* The same of those alone for which `wants` says so of their path below `path` ("" or "/a/b"), at most `max`. */
+int cgroup_tree_choose(const char *path, bool (*wants)(void *arg, const char *below), void *arg, size_t max,
+		       uint64_t **ret, size_t *ret_count);
 /* Is this one of them? */
 bool cgroup_tree_has(const uint64_t *ids, size_t count, uint64_t id);
 

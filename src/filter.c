@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <errno.h>
 #include <string.h>
+#include "cgroup_tree.h"
 #include "filter.h"
+#include "follow.h"
 #include "service.h"
 
 void filter_init(struct filter *f)
@@ -36,6 +38,23 @@ static bool filter_match_ports(const struct filter *f, const struct event *ev)
 	       filter_has_port(&f->either, &ev->remote);
 }
 
+static bool filter_has_address(const struct address_set *set, const struct endpoint *end)
+{
+	for (size_t i = 0; i < set->count; i++)
+		if (cidr_has(&set->list[i], end))
+			return true;
+	return false;
+}
+
+static bool filter_match_addresses(const struct filter *f, const struct event *ev)
+{
+	if (f->local_addr.count && !filter_has_address(&f->local_addr, &ev->local))
+		return false;
+	if (f->remote_addr.count && !filter_has_address(&f->remote_addr, &ev->remote))
+		return false;
+	return !f->addr.count || filter_has_address(&f->addr, &ev->local) || filter_has_address(&f->addr, &ev->remote);
+}
+
 /* The cgroup backend knows the cookie; the inode only if the process was still there to be looked at. */
 static bool filter_match_netns(const struct filter *f, const struct event *ev)
 {
@@ -46,15 +65,50 @@ static bool filter_match_netns(const struct filter *f, const struct event *ev)
 	return f->netns_inum == ev->netns_inum;
 }
 
+static bool filter_match_pid(const struct filter *f, const struct event *ev)
+{
+	if (!f->pid_count || f->follow_done)
+		return true;
+	for (size_t i = 0; i < f->pid_count; i++)
+		if (f->pids[i] == ev->pid)
+			return true;
+	return f->follow && follow_has(f->follow, ev);
+}
+
+static bool filter_match_uid(const struct filter *f, const struct event *ev)
+{
+	for (size_t i = 0; i < f->uid_count; i++)
+		if (ev->has_uid && f->uids[i] == ev->uid)
+			return true;
+	return f->uid_count == 0;
+}
+
+static bool filter_match_comm(const struct filter *f, const struct event *ev)
+{
+	for (size_t i = 0; i < f->comm_count; i++)
+		if (strncmp(f->comms[i], ev->name, sizeof(ev->name)) == 0)
+			return true;
+	return f->comm_count == 0;
+}
+
+bool filter_has_container(const struct filter *f, const char *id)
+{
+	for (size_t i = 0; i < f->container_count; i++)
+		if (strncmp(f->containers[i], id, strlen(f->containers[i])) == 0)
+			return true;
+	return f->container_count == 0;
+}
+
+static bool filter_match_cgroup(const struct filter *f, const struct event *ev)
+{
+	return !f->cgroups || cgroup_tree_has(f->cgroups, f->cgroup_count, ev->cgroup_id);
+}
+
 static bool filter_match_process(const struct filter *f, const struct event *ev)
 {
-	bool pid_ok = f->pid_count == 0, comm_ok = f->comm_count == 0;
-
-	for (size_t i = 0; i < f->pid_count && !pid_ok; i++)
-		pid_ok = f->pids[i] == ev->pid;
-	for (size_t i = 0; i < f->comm_count && !comm_ok; i++)
-		comm_ok = strncmp(f->comms[i], ev->name, sizeof(ev->name)) == 0;
-	return pid_ok && comm_ok && filter_match_netns(f, ev);
+	return filter_match_pid(f, ev) && filter_match_uid(f, ev) && filter_match_comm(f, ev) &&
+	       filter_has_container(f, event_who(ev)->container_id) && filter_match_cgroup(f, ev) &&
+	       filter_match_netns(f, ev);
 }
 
 static bool filter_match_class(const struct filter *f, const struct event *ev)
@@ -80,7 +134,7 @@ bool filter_match(const struct filter *f, const struct event *ev)
 	if (f->failed_only && ev->outcome == OUTCOME_SUCCESS)
 		return false;
 	return filter_match_socket(f, ev) && filter_match_process(f, ev) &&
-	       filter_match_ports(f, ev) && filter_match_class(f, ev);
+	       filter_match_ports(f, ev) && filter_match_addresses(f, ev) && filter_match_class(f, ev);
 }
 
 static void port_set_add(struct port_set *set, uint16_t low, uint16_t high)

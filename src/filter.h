@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* 5. filter: decides which events are shown. Pure. What the kernel can decide too stands in porttrace/config.h. */
+/* 5. filter: decides which events are shown. Pure, but for `follow`. What the kernel decides too: prefilter.h. */
 #ifndef PORTTRACE_FILTER_H
 #define PORTTRACE_FILTER_H
 
 #include <stddef.h>
+#include "cidr.h"
 #include "event.h"
 
 /* A set of ports: one bit each. */
@@ -14,6 +15,17 @@ struct port_set {
 
 #define FILTER_MAX_PIDS 64
 #define FILTER_MAX_COMMS 16
+#define FILTER_MAX_UIDS 64
+#define FILTER_MAX_CONTAINERS 16
+#define FILTER_MAX_CIDRS 16
+
+/* Ranges of addresses; none = all addresses, unknown ones too. */
+struct address_set {
+	struct cidr list[FILTER_MAX_CIDRS];
+	size_t count;
+};
+
+struct follow;
 
 /* What the user asked for. filter_init gives one that shows everything. */
 struct filter {
@@ -26,13 +38,25 @@ struct filter {
 	size_t pid_count;
 	char comms[FILTER_MAX_COMMS][16]; /* -c: exact names of the process */
 	size_t comm_count;
+	uint32_t uids[FILTER_MAX_UIDS];
+	size_t uid_count;
+	char containers[FILTER_MAX_CONTAINERS][EVENT_ID_SIZE]; /* ids, or how they begin */
+	size_t container_count;
+	bool follow_children; /* --follow: descendants of pids[] too */
+	bool follow_done; /* the kernel lets only events of pids[] and descendants through */
+	struct follow *follow; /* else who descends from them; NULL = nobody. Not owned */
+	const uint64_t *cgroups; /* sorted ids, see cgroup_tree.h; NULL = all. Not owned */
+	size_t cgroup_count;
 	uint32_t netns_inum; /* 0 = any */
 	uint64_t netns_cookie; /* of the same namespace, for events that know no inode; 0 = unknown */
 	struct port_set either, local, remote; /* -P (either side), -L, -D; a requested port counts as local */
+	struct address_set addr, local_addr, remote_addr; /* --addr (either side), --laddr, --daddr */
 };
 
 void filter_init(struct filter *f);
 bool filter_match(const struct filter *f, const struct event *ev);
+/* Of --container: is it one of these? "" is none. */
+bool filter_has_container(const struct filter *f, const char *id);
 /* Can any close be shown, or what follows from one? */
 static inline bool filter_wants_close(const struct filter *f)
 {

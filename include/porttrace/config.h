@@ -11,6 +11,11 @@
 #endif
 
 #define CONFIG_MAX_PIDS 64
+#define CONFIG_MAX_COMMS 16
+#define CONFIG_MAX_UIDS 64
+#define CONFIG_MAX_CIDRS 16 /* for each of enum config_side */
+#define CONFIG_MAX_OTHER_CGROUPS 16384
+#define CONFIG_MAX_FOLLOWED 65536
 #define CONFIG_MAX_HOLDERS 131072 /* ports that outlive the close of their socket, with -e release */
 #define CONFIG_MAX_PROCESSES 4096 /* whose program is remembered, on both sides of the ring */
 #define CONFIG_RING_BYTES (8 * 1024 * 1024) /* unless --ringbuf says otherwise */
@@ -26,9 +31,24 @@ enum call_fn {
 #define CALL_IS_EVENT(fn)                                                                                    \
 	((fn) == CALL_BIND || (fn) == CALL_AUTOBIND || (fn) == CALL_LISTEN || (fn) == CALL_UDP_CONNECT)
 
+/* Which end of a socket a selection is about. */
+enum config_side { CONFIG_EITHER, CONFIG_LOCAL, CONFIG_REMOTE, CONFIG_SIDES };
+
+/* A range of addresses, network order: IPv6, or IPv4 as ::ffff:a.b.c.d. No bit of the address is outside the mask. */
+struct config_cidr {
+	__u64 addr[2];
+	__u64 mask[2];
+};
+
+/* Sets of ports, one bit each: port % 64 of word port / 64. In .bss: only looked at where config.port_sides says so. */
+struct config_ports {
+	__u64 bits[CONFIG_SIDES][65536 / 64];
+};
+
 /*
- * The part of the filter that the kernel decides. A field that is 0 selects everything. But for under_cgroup and
- * follow_pid, user space evaluates the same selection again (filter.c), so a backend may leave it out.
+ * The part of the filter that the kernel decides (src/prefilter.c). A field that is 0 selects everything. But for
+ * under_cgroup, follow_pid and follow, user space evaluates the same selection again (filter.c), so a backend may
+ * leave it out, and pass what it cannot judge.
  */
 struct bpf_config {
 	__u32 kinds; /* bit (1 << enum raw_kind): wanted events */
@@ -38,6 +58,20 @@ struct bpf_config {
 	__u32 self_pid; /* ancestors are looked for up to this process: porttrace itself, a child subreaper */
 	__u32 pid_count; /* entries used in pids[] */
 	__u32 pids[CONFIG_MAX_PIDS]; /* thread group ids */
+	__u32 uid_count;
+	__u32 uids[CONFIG_MAX_UIDS];
+	__u32 comm_count;
+	__u64 comms[CONFIG_MAX_COMMS][2]; /* names of thread group leaders, zeros behind the NUL */
+	__u64 netns_cookie; /* cgroup backend: of the namespace netns_inum; 0 = not known */
+	__u8 follow; /* also descendants of pids[] (tracing backend) */
+	__u8 other_cgroups; /* the map of that name holds cgroups whose processes nobody wants */
+	__u8 selects_ends; /* any of the next five */
+	__u8 port_sides, cidr_sides; /* bit (1 << enum config_side): a set, a list is given */
+	__u8 classes; /* bit 1 well-known, 2 registered, 3 dynamic: the port of the service */
+	__u8 want_ipv4, want_ipv6; /* both 0 = both */
+	__u8 keeps_lives; /* a close may be shown, for which user space remembers what came before on its socket */
+	__u32 cidr_count[CONFIG_SIDES];
+	struct config_cidr cidrs[CONFIG_SIDES][CONFIG_MAX_CIDRS];
 	__u8 want_tcp, want_udp; /* both 0 = both */
 	__u8 failed_only;
 	__u8 want_release; /* RAW_RELEASE is asked for (tracing backend) */

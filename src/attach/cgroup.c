@@ -312,6 +312,7 @@ static bool cgroup_has_ops_process(void)
 
 static int cgroup_load(struct cgroup *cg, const struct attach_options *opts, char *err, size_t err_size)
 {
+	struct bpf_config *config;
 	int r;
 
 	cg->skel = cgroup_bpf__open();
@@ -320,11 +321,18 @@ static int cgroup_load(struct cgroup *cg, const struct attach_options *opts, cha
 		snprintf(err, err_size, "cannot open the cgroup programs: %s", strerror(-r));
 		return r;
 	}
-	*(struct bpf_config *)&cg->skel->rodata->config = opts->config;
-	((struct bpf_config *)&cg->skel->rodata->config)->has_ops_process = cgroup_has_ops_process();
+	config = (struct bpf_config *)&cg->skel->rodata->config;
+	*config = opts->config;
+	config->has_ops_process = cgroup_has_ops_process();
+	config->other_cgroups = opts->other_cgroup_count > 0;
+	if (opts->ports)
+		cg->skel->bss->port_sets = *opts->ports;
+	bpf_map__set_max_entries(cg->skel->maps.other_cgroups, (__u32)opts->other_cgroup_count + 1);
 	if (opts->ring_bytes)
 		bpf_map__set_max_entries(cg->skel->maps.ring, opts->ring_bytes);
 	r = cgroup_bpf__load(cg->skel);
+	if (r == 0)
+		r = attach_fill_other_cgroups(opts, bpf_map__fd(cg->skel->maps.other_cgroups));
 	if (r < 0)
 		snprintf(err, err_size,
 			 "the kernel refuses cgroup programs (%s): needs root, or CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON",

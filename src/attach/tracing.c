@@ -16,8 +16,8 @@
 #include "probe.skel.h"
 #include "tracing.skel.h"
 
-/* RENAMED: a kernel that lacks the function has it under another row's name. RELEASES, SECCOMP: only where asked for.
- * SEARCH_*: only where the events are wanted that say how long the kernel looked for a port. */
+/* RENAMED: a kernel that lacks the function has it under another row's name. RELEASES, SECCOMP, FOLLOWS: only where
+ * asked for. SEARCH_*: only where the events are wanted that say how long the kernel looked for a port. */
 enum {
 	MODE_F = 1 << 0,
 	MODE_X = 1 << 1,
@@ -26,6 +26,7 @@ enum {
 	SECCOMP = 1 << 4,
 	SEARCH_CONNECT = 1 << 5,
 	SEARCH_BIND = 1 << 6,
+	FOLLOWS = 1 << 7,
 };
 enum { OPTIONAL, REQUIRED };
 enum { QUIET, CARRIES };
@@ -44,6 +45,7 @@ static const struct tracing_row tracing_rows[] = {
 	/* cheap to attach first, so that little is missed at the start */
 	{ "t_state", NULL, "connect results (TCP)", MODE_F | MODE_X, REQUIRED, QUIET, NULL },
 	{ "t_state_classic", NULL, "connect results (TCP)", MODE_X, REQUIRED, QUIET, NULL },
+	{ "t_fork", NULL, "children (--follow)", MODE_F | MODE_X | FOLLOWS, OPTIONAL, QUIET, NULL },
 	{ "f_close", "__tcp_close", "what a close leaves of the port", MODE_F, REQUIRED, QUIET, NULL },
 	{ "t_time_wait", "inet_twsk_hashdance", "TIME_WAIT", MODE_F | MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
 	{ "t_time_wait2", "inet_twsk_hashdance_schedule", "TIME_WAIT", MODE_F | MODE_X | RENAMED, OPTIONAL,
@@ -274,7 +276,13 @@ static void tracing_configure(struct tracing_bpf *skel, const struct attach_opti
 	config->has_task_regs = tracing_has(btf, "bpf_task_pt_regs");
 	config->mptcp_first_offset = (__u16)tracing_offset(btf, "mptcp_sock", "first");
 	config->mptcp_conn_offset = (__u16)tracing_offset(btf, "mptcp_subflow_context", "conn");
-	config->under_cgroup = opts->cgroup_path != NULL;
+	config->under_cgroup = opts->cgroup_path != NULL && !opts->cgroup_is_place;
+	config->other_cgroups = opts->other_cgroup_count > 0;
+	if (opts->ports)
+		skel->bss->port_sets = *opts->ports;
+	bpf_map__set_max_entries(skel->maps.other_cgroups, (__u32)opts->other_cgroup_count + 1);
+	if (!config->follow)
+		bpf_map__set_max_entries(skel->maps.followed, 1);
 	if (!config->want_release)
 		bpf_map__set_max_entries(skel->maps.holders, 1);
 	if (opts->ring_bytes)
@@ -299,7 +307,7 @@ static bool tracing_wants(const struct tracing_row *row, const struct attach_opt
 
 	if (!(row->modes & mode_bit) || (row->unless && tracing_has(btf, row->unless)))
 		return false;
-	if (!tracing_wants_search(row, &opts->config))
+	if (!tracing_wants_search(row, &opts->config) || ((row->modes & FOLLOWS) && !opts->config.follow))
 		return false;
 	return (opts->config.want_release || !(row->modes & RELEASES)) && (opts->seccomp || !(row->modes & SECCOMP));
 }
@@ -317,7 +325,8 @@ static int tracing_select(struct tracing *tr, const struct attach_options *opts,
 
 		at->programs[i] = (struct attach_program){
 			.name = row->program,
-			.target = row->target ? row->target : "inet_sock_set_state",
+			.target = row->target ? row->target : row->modes & FOLLOWS ? "sched_process_fork" :
+										 "inet_sock_set_state",
 			.what = row->what,
 			.carries = row->carries == CARRIES,
 			.error = wanted && !here ? -ENOENT : 0,
@@ -472,6 +481,11 @@ static int tracing_load(struct tracing *tr, const struct attach_options *opts, s
 	r = tracing_bpf__load(tr->skel);
 	if (r < 0) {
 		tracing_explain(r, err, err_size);
+		return r;
+	}
+	r = attach_fill_other_cgroups(opts, bpf_map__fd(tr->skel->maps.other_cgroups));
+	if (r < 0) {
+		snprintf(err, err_size, "cannot tell the programs which cgroups are left out: %s", strerror(-r));
 		return r;
 	}
 	return opts->cgroup_path ? tracing_set_cgroup(tr, opts->cgroup_path, err, err_size) : 0;

@@ -9,6 +9,11 @@
 /* Of a struct filter: process ids, process names. */
 int filter_set_pids(void *field, const char *text, char *why);
 int filter_set_comms(void *field, const char *text, char *why);
+/* Users by name or number; containers. */
+int filter_set_uids(void *field, const char *text, char *why);
+int filter_set_containers(void *field, const char *text, char *why);
+/* Of a struct address_set. */
+int filter_set_addresses(void *field, const char *text, char *why);
 /* Of its uint32_t classes, and of a struct port_set. */
 int filter_set_classes(void *field, const char *text, char *why);
 int filter_set_ports(void *field, const char *text, char *why);

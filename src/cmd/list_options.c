@@ -106,6 +106,7 @@ static int list_set_listeners(void *field, const char *text, char *why)
 #define SELECT "Select (each kind of option narrows further):"
 #define SHOW "Show:"
 #define OTHER "Other:"
+#define CIDRS "addresses and ranges such as 10.0.0.0/8,fe80::/10,::1"
 #define PORTS "ports such as 80,8000-8099,https"
 
 static const struct cli_option list_rows[] = {
@@ -114,10 +115,18 @@ static const struct cli_option list_rows[] = {
 	CLI_ARG(SELECT, 'c', "comm", "NAME[,..]", filter_set_comms, LIST_AT(filter),
 		"of processes of this name (its first 15 bytes count)",
 		"process names such as nginx or nginx,redis-server"),
+	CLI_ARG(SELECT, 'u', "uid", "USER[,..]", filter_set_uids, LIST_AT(filter), "sockets of these users",
+		"users such as www-data,1000"),
 	CLI_ARG(SELECT, 'P', "port", "PORTS", filter_set_ports, LIST_AT(filter.either),
 		"port on either side: 443,8000-8099,https", PORTS),
 	CLI_ARG(SELECT, 'L', "lport", "PORTS", filter_set_ports, LIST_AT(filter.local), "local port", PORTS),
 	CLI_ARG(SELECT, 'D', "dport", "PORTS", filter_set_ports, LIST_AT(filter.remote), "remote port", PORTS),
+	CLI_ARG(SELECT, 'a', "addr", "CIDR[,..]", filter_set_addresses, LIST_AT(filter.addr),
+		"address on either side: 10.0.0.0/8,fe80::/10,::1", CIDRS),
+	CLI_ARG(SELECT, 0, "laddr", "CIDR[,..]", filter_set_addresses, LIST_AT(filter.local_addr), "local address",
+		CIDRS),
+	CLI_ARG(SELECT, 0, "daddr", "CIDR[,..]", filter_set_addresses, LIST_AT(filter.remote_addr), "remote address",
+		CIDRS),
 	CLI_ARG(SELECT, 's', "state", "STATE[,..]", list_set_states, LIST_AT(states),
 		"listen, established, time-wait, close-wait, bound,\nconnected (UDP), syn-sent, syn-recv, fin-wait-1,\n"
 		"fin-wait-2, last-ack, closing",
@@ -134,6 +143,8 @@ static const struct cli_option list_rows[] = {
 	CLI_ARG(SELECT, 0, "cgroup", "PATH", cli_set_text, LIST_AT(cgroup),
 		"sockets made in this cgroup or below; what is in\nTIME_WAIT is of none",
 		"a cgroup v2 directory such as /sys/fs/cgroup/system.slice"),
+	CLI_ARG(SELECT, 0, "container", "ID[,..]", filter_set_containers, LIST_AT(filter),
+		"of processes of these containers: an id, or how it\nbegins", "container ids such as 3f9a0c72d1b4"),
 	CLI_ARG(SELECT, 0, "netns", "PID|PATH", cli_set_text, LIST_AT(netns), "sockets of this network namespace",
 		"a process id or a path such as /run/netns/blue"),
 

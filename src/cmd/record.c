@@ -29,7 +29,7 @@ static const struct cli_command record_help = {
 	.operands = CLI_OPERANDS,
 	.options = record_own,
 	.option_count = RECORD_OWN_COUNT,
-	.epilog = "And the options of porttrace (porttrace --help). What the kernel selects is recorded: -p,\n"
+	.epilog = "And the options of porttrace (porttrace --help). What is recorded: -p, --follow,\n"
 		  "--tcp, --udp, --netns, --cgroup, COMMAND. The others of that kind narrow what --json\n"
 		  "shows. It ends after -d TIME or --count N, with COMMAND, or by Ctrl-C.\n\n"
 		  "Examples:\n"
@@ -72,6 +72,8 @@ static int record_parse(struct trace_options *opts, int argc, char **argv, char 
 		snprintf(err, CLI_ERR_SIZE, "no command behind '--'");
 		return -1;
 	}
+	if (trace_options_check(opts, err) < 0)
+		return -1;
 	opts->command = command;
 	opts->record = argv[1];
 	opts->no_output = !opts->json;

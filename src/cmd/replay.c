@@ -10,9 +10,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../cleanup.h"
 #include "../cli.h"
 #include "../clock.h"
 #include "../cmd.h"
+#include "../follow.h"
+#include "../history.h"
+#include "filter_resolve.h"
 #include "help.h"
 #include "trace_rows.h"
 #include "trace_sinks.h"
@@ -24,7 +28,8 @@ struct replay_options {
 };
 
 static const char *const replay_names[] = {
-	"pid",	"comm",	  "port",  "lport",   "dport", "event",	    "ipv4", "ipv6",  "tcp",   "udp",	 "failed",
+	"pid",	"follow", "comm", "uid", "addr", "laddr", "daddr", "container", "cgroup", "netns",
+	"port",  "lport",   "dport", "event",	    "ipv4", "ipv6",  "tcp",   "udp",	 "failed",
 	"class", "json", "numeric", "wide", "no-header", "utc",	    "color", "count", "quiet", "verbose", "help",
 	"sink",	"queue",  "on-full",
 };
@@ -56,9 +61,10 @@ static const struct cli_command replay_help = {
 	.operands = CLI_OPERANDS,
 	.options = replay_own,
 	.option_count = REPLAY_OWN_COUNT,
-	.epilog = "And of the options of porttrace (porttrace --help) those that select and show: -p -c -P -L\n"
-		  "-D -e -4 -6 --tcp --udp -x --class, -j -n -w -H --utc --color, --count -q -v,\n"
-		  "--sink --queue --on-full.\n\n"
+	.epilog = "And of the options of porttrace (porttrace --help) those that select and show: -p --follow\n"
+		  "-c -u -P -L -D -a --laddr --daddr -e -4 -6 --tcp --udp -x --class --container, -j -n -w -H\n"
+		  "--utc --color, --count -q -v, --sink --queue --on-full. On the machine that recorded, until it\n"
+		  "boots again: --cgroup, --netns.\n\n"
 		  "Examples:\n"
 		  "  porttrace replay web.ptr -x          what failed, and why\n"
 		  "  porttrace replay web.ptr --json      all events, as JSON Lines\n"
@@ -222,13 +228,48 @@ static int replay_finish(const struct replay *rp, const struct replay_options *o
 	return rp->error ? EXIT_STATUS_FAILED : EXIT_STATUS_OK;
 }
 
-static int replay_run(const struct replay_options *opts, const char *path)
+/* Ids of cgroups and namespaces mean something while the machine runs on. 0, or -errno with a sentence. */
+static int replay_select_here(const struct replay *rp, struct trace_options *o, uint64_t **ret_cgroups, char *err)
 {
+	char boot[HISTORY_BOOT_ID_SIZE];
+	int r = 0;
+
+	if (!o->cgroup && !o->netns)
+		return 0;
+	history_boot_id(boot);
+	if (strcmp(boot, recording_header(rp->reader)->boot_id) != 0) {
+		snprintf(err, RECORDING_ERR_SIZE,
+			 "option '--%s': can only be found on the machine that recorded, until it boots again",
+			 o->cgroup ? "cgroup" : "netns");
+		return -ENOENT;
+	}
+	if (o->cgroup)
+		r = filter_resolve_cgroup(o->cgroup, &o->filter, ret_cgroups, err);
+	return r < 0 || !o->netns ? r : filter_resolve_netns(o->netns, &o->filter, err);
+}
+
+/* 0, or -errno with a sentence. */
+static int replay_select(const struct replay *rp, struct trace_options *o, uint64_t **ret_cgroups, char *err)
+{
+	int r = 0;
+
+	if (o->filter.follow_children)
+		r = follow_new(o->filter.pids, o->filter.pid_count, NULL, &o->filter.follow);
+	if (r < 0)
+		snprintf(err, RECORDING_ERR_SIZE, "cannot start: %s", strerrordesc_np(-r));
+	return r < 0 ? r : replay_select_here(rp, o, ret_cgroups, err);
+}
+
+static int replay_run(struct replay_options *opts, const char *path)
+{
+	_free_ uint64_t *cgroups = NULL;
 	struct replay rp = { 0 };
 	struct trace_sinks sinks = { 0 };
 	char err[RECORDING_ERR_SIZE] = "";
 	int r = replay_open(&rp, path, opts->trace.numeric, err), status = EXIT_STATUS_FAILED;
 
+	if (r == 0)
+		r = replay_select(&rp, &opts->trace, &cgroups, err);
 	if (r < 0)
 		fprintf(stderr, "porttrace: %s\n", err);
 	else
@@ -249,6 +290,7 @@ static int replay_run(const struct replay_options *opts, const char *path)
 		rp.pipeline.sink->close(rp.pipeline.sink_state);
 	storm_free(rp.pipeline.storm);
 	replay_close(&rp);
+	follow_free(opts->trace.filter.follow);
 	return status;
 }
 
@@ -292,6 +334,10 @@ static int replay_main(int argc, char **argv)
 		return help_print(&replay_help);
 	if (n > 1)
 		return replay_unknown(argv[2]);
+	if (trace_options_check(&opts.trace, err) < 0) {
+		fprintf(stderr, "porttrace: %s\nTry 'porttrace replay --help'.\n", err);
+		return EXIT_STATUS_USAGE;
+	}
 	if (!opts.trace.filter.kinds)
 		opts.trace.filter.kinds = (1u << EVENT_RELEASE) - 1; /* as in a live run */
 	return replay_run(&opts, argv[1]);

@@ -5,14 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,12 +20,14 @@
 #include "../child.h"
 #include "../clock.h"
 #include "../cleanup.h"
+#include "../follow.h"
 #include "../json_lines.h"
-#include "../netns.h"
 #include "../pipeline.h"
+#include "../prefilter.h"
 #include "../rights.h"
 #include "../version.h"
 #include "daemon_rights.h"
+#include "filter_resolve.h"
 #include "help.h"
 #include "trace.h"
 #include "trace_cost.h"
@@ -52,6 +53,9 @@
 struct trace {
 	struct trace_options opts;
 	struct filter filter;
+	struct config_ports ports; /* the kernel's part of the filter */
+	uint64_t *other_cgroups, *cgroups; /* owned: --container, --cgroup */
+	struct follow *follow; /* owned; NULL = none, or the kernel does it */
 	struct attach attach;
 	struct capture *capture;
 	struct pipeline pipeline;
@@ -133,38 +137,12 @@ static void trace_catch_signals(bool command)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-/* --netns -> inode and cookie of the namespace. */
-static int trace_resolve_netns(const char *text, struct filter *filter, char *err)
-{
-	char path[PATH_MAX];
-	int r = netns_resolve(text, &filter->netns_inum, path, sizeof(path));
-
-	if (r < 0) {
-		snprintf(err, CLI_ERR_SIZE, "option '--netns': %.120s: %s", text,
-			 r == -EINVAL ? "not a network namespace" : strerror(-r));
-		return r;
-	}
-	filter->netns_cookie = netns_cookie_at(path);
-	return 0;
-}
-
 /* The tracing programs see process ids of the first pid namespace; ours are others in a container. */
 static bool trace_ids_are_local(void)
 {
 	struct stat st;
 
 	return !stat("/proc/self/ns/pid", &st) && st.st_ino != 0xEFFFFFFCU; /* PROC_PID_INIT_INO, linux/proc_ns.h */
-}
-
-static int trace_check_cgroup(const char *path, char *err)
-{
-	struct statfs fs;
-	int r = statfs(path, &fs) ? -errno : fs.f_type == CGROUP2_SUPER_MAGIC ? 0 : -ENOTDIR;
-
-	if (r < 0)
-		snprintf(err, CLI_ERR_SIZE, "option '--cgroup': %.120s: %s", path,
-			 r == -ENOTDIR ? "not a cgroup v2 directory" : strerror(-r));
-	return r;
 }
 
 /* The ledger is looked at by itself: it has to be whole, whatever is shown. */
@@ -178,23 +156,46 @@ static bool trace_tracks(const struct trace *tr)
 	return trace_keeps(tr) || filter_wants_close(&tr->filter);
 }
 
-/* What the kernel can leave out. A close needs what came before it on its socket: its role and the time it lived. */
-static void trace_kernel_filter(const struct trace *tr, struct bpf_config *config)
+/* What the kernel can leave out. */
+static void trace_kernel_filter(struct trace *tr, struct attach_options *opts)
 {
-	const struct filter *f = &tr->filter;
+	struct prefilter_needs needs = { .all = trace_keeps(tr), .lives = trace_tracks(tr) };
+	struct bpf_config *config = &opts->config;
 
-	for (int kind = 0; kind < EVENT_KIND_COUNT && !trace_tracks(tr); kind++)
-		if (f->kinds & (1u << kind))
-			config->kinds |= 1u << (kind + RAW_BIND);
-	config->want_release = trace_keeps(tr) || (f->kinds >> EVENT_RELEASE & 1);
-	config->netns_inum = f->netns_inum;
-	config->want_tcp = f->tcp;
-	config->want_udp = f->udp;
-	config->failed_only = f->failed_only && !trace_keeps(tr);
+	config->want_release = trace_keeps(tr) || (tr->filter.kinds >> EVENT_RELEASE & 1);
 	config->self_pid = (uint32_t)getpid();
 	config->follow_pid = (uint32_t)tr->child.pid;
-	for (size_t i = 0; i < f->pid_count && i < CONFIG_MAX_PIDS; i++)
-		config->pids[config->pid_count++] = f->pids[i];
+	opts->cgroup_is_place = tr->opts.no_prefilter;
+	if (tr->opts.no_prefilter)
+		return;
+	prefilter_fill(&tr->filter, &needs, config, &tr->ports);
+	opts->ports = &tr->ports;
+	if (!needs.all)
+		filter_other_cgroups(&tr->filter, CONFIG_MAX_OTHER_CGROUPS, &tr->other_cgroups,
+				     &opts->other_cgroup_count);
+	opts->other_cgroups = tr->other_cgroups;
+}
+
+/* And what user space has to find out instead. 0, or the exit status with a message told. */
+static int trace_user_filter(struct trace *tr)
+{
+	bool tracing = tr->attach.ops->backend == BACKEND_TRACING;
+	struct filter *f = &tr->filter;
+	char err[CLI_ERR_SIZE];
+	int r = 0;
+
+	f->follow_done = f->follow_children && tracing && !tr->opts.no_prefilter;
+	if (f->follow_children && !f->follow_done)
+		r = follow_new(f->pids, f->pid_count, "/proc", &tr->follow);
+	f->follow = tr->follow;
+	if (r < 0)
+		return EXIT_STATUS_FAILED;
+	if (tracing && tr->opts.no_prefilter && tr->opts.cgroup &&
+	    filter_resolve_cgroup(tr->opts.cgroup, f, &tr->cgroups, err) < 0) {
+		fprintf(stderr, "porttrace: %s\n", err);
+		return EXIT_STATUS_FAILED;
+	}
+	return EXIT_STATUS_OK;
 }
 
 static int trace_attach(struct trace *tr, char *err, size_t err_size)
@@ -211,7 +212,7 @@ static int trace_attach(struct trace *tr, char *err, size_t err_size)
 		.log = tr->opts.verbose ? stderr : NULL,
 	};
 
-	trace_kernel_filter(tr, &opts.config);
+	trace_kernel_filter(tr, &opts);
 	opts.config.immediate = tr->opts.immediate;
 	return attach_open(&opts, &tr->attach, err, err_size);
 }
@@ -383,6 +384,9 @@ static void trace_close(struct trace *tr)
 	attach_close(&tr->attach);
 	trace_service_close(&tr->service);
 	child_done(&tr->child);
+	follow_free(tr->follow);
+	free(tr->other_cgroups);
+	free(tr->cgroups);
 }
 
 /* Is there a reason to end? */
@@ -762,6 +766,9 @@ static int trace_run(struct trace *tr)
 				"command be followed: run porttrace on the host, or with --cgroup\n");
 		return EXIT_STATUS_NO_KERNEL_SUPPORT;
 	}
+	r = trace_user_filter(tr);
+	if (r != EXIT_STATUS_OK)
+		return r;
 	r = trace_open_pipeline(tr);
 	if (r < 0)
 		return trace_fail(tr, r, strerror(-r));
@@ -835,8 +842,8 @@ int trace_execute(const struct trace_options *opts)
 	if (fcntl(STDOUT_FILENO, F_GETFD) < 0) /* before a map or a link gets its number */
 		return trace_fail_output(-errno);
 	trace_set_filter(&tr);
-	if ((tr.opts.netns && trace_resolve_netns(tr.opts.netns, &tr.filter, err) < 0) ||
-	    (tr.opts.cgroup && trace_check_cgroup(tr.opts.cgroup, err) < 0)) {
+	if ((tr.opts.netns && filter_resolve_netns(tr.opts.netns, &tr.filter, err) < 0) ||
+	    (tr.opts.cgroup && filter_check_cgroup(tr.opts.cgroup, err) < 0)) {
 		fprintf(stderr, "porttrace: %s\n", err);
 		return EXIT_STATUS_FAILED;
 	}

@@ -140,20 +140,31 @@ int trace_set_on_full(void *field, const char *text, char *why)
 #define FEED "Feed:"
 #define STOP "Stop:"
 #define OTHER "Other:"
+#define CIDRS "addresses and ranges such as 10.0.0.0/8,fe80::/10,::1"
 #define PORTS "ports such as 80,8000-8099,https"
 
 static const struct cli_option trace_rows[] = {
 	CLI_ARG(SELECT, 'p', "pid", "PID[,..]", filter_set_pids, TRACE_AT(filter), "these processes",
 		"process ids such as 4312 or 4312,977"),
+	CLI_FLAG(SELECT, 0, "follow", cli_set_true, TRACE_AT(filter.follow_children),
+		 "with -p: their children and further descendants too"),
 	CLI_ARG(SELECT, 'c', "comm", "NAME[,..]", filter_set_comms, TRACE_AT(filter),
 		"processes of this name (its first 15 bytes count)",
 		"process names such as nginx or nginx,redis-server"),
+	CLI_ARG(SELECT, 'u', "uid", "USER[,..]", filter_set_uids, TRACE_AT(filter), "processes of these users",
+		"users such as www-data,1000"),
 	CLI_ARG(SELECT, 'P', "port", "PORTS", filter_set_ports, TRACE_AT(filter.either),
 		"port on either side: 443,8000-8099,https", PORTS),
 	CLI_ARG(SELECT, 'L', "lport", "PORTS", filter_set_ports, TRACE_AT(filter.local),
 		"local port, also one asked for in vain", PORTS),
 	CLI_ARG(SELECT, 'D', "dport", "PORTS", filter_set_ports, TRACE_AT(filter.remote),
 		"remote port", PORTS),
+	CLI_ARG(SELECT, 'a', "addr", "CIDR[,..]", filter_set_addresses, TRACE_AT(filter.addr),
+		"address on either side: 10.0.0.0/8,fe80::/10,::1", CIDRS),
+	CLI_ARG(SELECT, 0, "laddr", "CIDR[,..]", filter_set_addresses, TRACE_AT(filter.local_addr),
+		"local address", CIDRS),
+	CLI_ARG(SELECT, 0, "daddr", "CIDR[,..]", filter_set_addresses, TRACE_AT(filter.remote_addr),
+		"remote address", CIDRS),
 	CLI_ARG(SELECT, 'e', "event", "EVENT[,..]", trace_set_kinds, TRACE_AT(filter.kinds),
 		"bind, listen, connect, accept, close (default: all\nof these), release",
 		"events such as bind,listen"),
@@ -171,8 +182,10 @@ static const struct cli_option trace_rows[] = {
 	CLI_FLAG(SELECT, 0, "seccomp", cli_set_true, TRACE_AT(seccomp),
 		 "also calls that a seccomp filter refuses (costs\nevery system call of processes with a filter)"),
 	CLI_ARG(SELECT, 0, "cgroup", "PATH", cli_set_text, TRACE_AT(cgroup),
-		"processes of this cgroup",
+		"processes of this cgroup and of all below it",
 		"a cgroup v2 directory such as /sys/fs/cgroup/system.slice"),
+	CLI_ARG(SELECT, 0, "container", "ID[,..]", filter_set_containers, TRACE_AT(filter),
+		"processes of these containers: ids, or how they\nbegin", "container ids such as 3f9a0c72d1b4"),
 	CLI_ARG(SELECT, 0, "netns", "PID|PATH", cli_set_text, TRACE_AT(netns),
 		"sockets of this network namespace",
 		"a process id or a path such as /run/netns/blue"),
@@ -211,6 +224,8 @@ static const struct cli_option trace_rows[] = {
 		 "show each event at once, not up to 20 ms later\n(costs several times more)"),
 	CLI_FLAG(OTHER, 0, "cost", cli_set_true, TRACE_AT(cost),
 		 "tell at the end what porttrace itself has cost"),
+	CLI_FLAG(OTHER, 0, "no-prefilter", cli_set_true, TRACE_AT(no_prefilter),
+		 "select in porttrace alone, not in the kernel (to\ncompare)"),
 	CLI_FLAG(OTHER, 'q', "quiet", cli_set_true, TRACE_AT(quiet), "no closing line, no remarks"),
 	CLI_FLAG(OTHER, 'v', "verbose", cli_set_true, TRACE_AT(verbose),
 		 "tell what is attached, and how"),
@@ -254,6 +269,15 @@ void trace_options_init(struct trace_options *opts)
 	opts->header = true;
 }
 
+int trace_options_check(const struct trace_options *opts, char *err)
+{
+	if (!opts->filter.follow_children || opts->filter.pid_count || opts->help || opts->version)
+		return 0;
+	snprintf(err, CLI_ERR_SIZE,
+		 "option '--follow' goes with -p PID (a COMMAND's children are followed without it)");
+	return -EINVAL;
+}
+
 int trace_options_parse(struct trace_options *opts, int argc, char **argv, char *err)
 {
 	int operands;
@@ -262,7 +286,7 @@ int trace_options_parse(struct trace_options *opts, int argc, char **argv, char 
 	operands = cli_parse(&trace_command, opts, argc, argv, err);
 	if (operands > 0)
 		opts->command = argv + 1;
-	return operands < 0 ? operands : 0;
+	return operands < 0 ? operands : trace_options_check(opts, err);
 }
 
 bool trace_options_color(const struct trace_options *opts, int fd)

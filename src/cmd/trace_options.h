@@ -69,6 +69,7 @@ struct trace_options {
 	uint32_t ringbuf_bytes; /* a power of two; 0 = default */
 	bool immediate; /* each event wakes the reader */
 	bool cost; /* tell what porttrace itself costs */
+	bool no_prefilter; /* the whole filter in user space */
 	bool quiet, verbose, help, version;
 };
 
@@ -82,6 +83,8 @@ extern const struct cli_command trace_command;
  */
 int trace_options_parse(struct trace_options *opts, int argc, char **argv, char *err);
 
+/* Options that need another. 0, or -EINVAL with a sentence in `err`. */
+int trace_options_check(const struct trace_options *opts, char *err);
 /* The defaults: everything, as a table. */
 void trace_options_init(struct trace_options *opts);
 /* Cli setters: --backend, --attach-mode. */

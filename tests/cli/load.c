@@ -4,6 +4,11 @@
  *
  *   cli-load talk [NAME]      the conversation below (tests/cli/talk.txt has its events), as process NAME, in a network
  *                             namespace of its own. Prints READY, then waits for a line on stdin.
+ *   cli-load crowd NAME UID   for tests of selections: as process NAME, in a network namespace of its own, the
+ *                             conversation and more: other addresses, IPv4 over IPv6, ports that the kernel picks, a
+ *                             child as user UID with a child of its own, one that was there before, and one whose
+ *                             parent has ended. Prints READY, works after a line on stdin, prints DONE, and all end
+ *                             with stdin
  *   cli-load binds N          binds and closes N UDP sockets: 2 N events
  *   cli-load hold NAME PORT   listens on all addresses, as process NAME. Prints READY and its process id, then
  *                             waits to be killed
@@ -165,6 +170,161 @@ static int talk_main(const char *name)
 	return 0;
 }
 
+static struct address at(int family, const char *ip, int port)
+{
+	struct address a = loopback(family, port);
+
+	if (inet_pton(family, ip, family == AF_INET ? (void *)&a.v4.sin_addr : (void *)&a.v6.sin6_addr) != 1)
+		exit(1);
+	return a;
+}
+
+/* Connects to `to`; where nobody listens it fails. */
+static void call(int fd, const struct address *to)
+{
+	if (connect(fd, &to->any, to->len) && errno != ECONNREFUSED) {
+		perror("connect");
+		exit(1);
+	}
+	close(fd);
+}
+
+/* One connection from a port that the kernel picks. */
+static void crowd_visit(int listener, const struct address *to)
+{
+	int client = CHECK(socket(to->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0)), server;
+	struct address peer = { .len = sizeof(peer.v6) };
+
+	CHECK(connect(client, &to->any, to->len));
+	server = CHECK(accept(listener, &peer.any, &peer.len));
+	close(client);
+	close(server);
+}
+
+/* IPv4 over an IPv6 socket, another address, both sides' ports picked, none asked for until connect. */
+static void crowd_addresses(void)
+{
+	struct address any6 = at(AF_INET6, "::", 9090), mapped = at(AF_INET6, "::ffff:127.0.0.9", 9090);
+	struct address far = at(AF_INET, "127.1.2.3", 0), name = { .len = sizeof(name.v4) };
+	int listener = CHECK(socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0)), one = 1;
+	int far_listener = CHECK(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), fd;
+
+	CHECK(bind(listener, &any6.any, any6.len));
+	CHECK(listen(listener, 8));
+	crowd_visit(listener, &mapped);
+	CHECK(bind(far_listener, &far.any, far.len));
+	CHECK(listen(far_listener, 8));
+	CHECK(getsockname(far_listener, &name.any, &name.len));
+	crowd_visit(far_listener, &name);
+	fd = CHECK(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	CHECK(setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one)));
+	far.v4.sin_port = 0;
+	CHECK(bind(fd, &far.any, far.len));
+	call(fd, &name);
+	mapped.v6.sin6_port = htons(443); /* refused: who listens there takes IPv6 alone, or has gone */
+	call(CHECK(socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0)), &mapped);
+	fd = CHECK(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+	name.v4.sin_port = htons(53);
+	CHECK(sendto(fd, "x", 1, 0, &name.any, name.len));
+	close(fd);
+	close(listener);
+	close(far_listener);
+}
+
+static void crowd_wait(void)
+{
+	char c;
+
+	while (read(STDIN_FILENO, &c, 1) > 0)
+		;
+}
+
+/* A process of its own with a few events; what follows is done by `then` before it waits for the end. */
+static void crowd_child(const char *name, int port, int uid, void (*then)(void))
+{
+	int ready[2];
+	char c;
+
+	CHECK(pipe(ready));
+	if (CHECK(fork()) == 0) {
+		CHECK(prctl(PR_SET_NAME, name));
+		if (uid)
+			CHECK(setuid((uid_t)uid));
+		close(bound(AF_INET, SOCK_STREAM, port));
+		fail_connect(port + 1, 6379);
+		if (then)
+			then();
+		CHECK(write(ready[1], "x", 1));
+		close(ready[0]);
+		close(ready[1]);
+		crowd_wait();
+		_exit(0);
+	}
+	CHECK(read(ready[0], &c, 1));
+	close(ready[0]);
+	close(ready[1]);
+}
+
+static void crowd_grandchild(void)
+{
+	crowd_child("pt-grandchild", 50120, 0, NULL);
+}
+
+/* Its parent, which has no event, ends before it begins. */
+static void crowd_orphan(void)
+{
+	int ready[2], go[2];
+	char c;
+
+	CHECK(pipe(ready));
+	CHECK(pipe(go));
+	if (CHECK(fork()) == 0) {
+		if (CHECK(fork()) == 0) {
+			CHECK(prctl(PR_SET_NAME, "pt-orphan"));
+			CHECK(read(go[0], &c, 1));
+			close(bound(AF_INET, SOCK_STREAM, 50130));
+			CHECK(write(ready[1], "x", 1));
+			_exit(0);
+		}
+		_exit(0);
+	}
+	CHECK(wait(NULL));
+	CHECK(write(go[1], "x", 1));
+	CHECK(read(ready[0], &c, 1));
+}
+
+static int crowd_main(const char *name, int uid)
+{
+	int early[2], told[2];
+	char c;
+
+	CHECK(prctl(PR_SET_NAME, name));
+	new_network();
+	CHECK(pipe(early));
+	CHECK(pipe(told));
+	if (CHECK(fork()) == 0) {
+		CHECK(prctl(PR_SET_NAME, "pt-early"));
+		CHECK(read(early[0], &c, 1));
+		close(bound(AF_INET, SOCK_STREAM, 50100));
+		CHECK(write(told[1], "x", 1));
+		crowd_wait();
+		_exit(0);
+	}
+	printf("READY %d\n", (int)getpid());
+	fflush(stdout);
+	CHECK(read(STDIN_FILENO, &c, 1));
+	talk();
+	crowd_addresses();
+	CHECK(write(early[1], "x", 1));
+	CHECK(read(told[0], &c, 1));
+	crowd_child("pt-child", 50110, uid, crowd_grandchild);
+	crowd_orphan();
+	printf("DONE\n");
+	fflush(stdout);
+	crowd_wait();
+	return 0;
+}
+
 static int exec_main(char **argv)
 {
 	signal(SIGINT, SIG_DFL);
@@ -304,6 +464,8 @@ int main(int argc, char **argv)
 {
 	if (argc >= 2 && !strcmp(argv[1], "talk"))
 		return talk_main(argc > 2 ? argv[2] : "cli-load");
+	if (argc == 4 && !strcmp(argv[1], "crowd"))
+		return crowd_main(argv[2], atoi(argv[3]));
 	if (argc == 3 && !strcmp(argv[1], "binds")) {
 		for (int i = atoi(argv[2]); i > 0; i--)
 			close(bound(AF_INET, SOCK_DGRAM, 0));

@@ -65,8 +65,9 @@ static void maker_ends(struct raw_event *raw, uint32_t local, uint16_t local_por
 /* As the enrichers of a live run would have filled it in. */
 static void maker_tell(struct maker *m, const struct raw_event *raw)
 {
-	struct event ev;
 	unsigned int process = raw->pid - 1000;
+	struct event_who who = { 0 };
+	struct event ev;
 
 	if (m->batch++ % 1000 == 0) {
 		m->decode.boot_offset_ns = (int64_t)(START_NS + m->batch % 7);
@@ -75,11 +76,12 @@ static void maker_tell(struct maker *m, const struct raw_event *raw)
 	if (!m->left || decode_event(&m->decode, raw, sizeof(*raw), &ev) < 0)
 		return;
 	m->left--;
-	snprintf(ev.executable, sizeof(ev.executable), "/usr/sbin/%s", ev.name);
-	snprintf(ev.command_line, sizeof(ev.command_line), "%s: worker process %u of the site", ev.name, process);
-	snprintf(ev.user, sizeof(ev.user), "www-data");
-	snprintf(ev.container_id, sizeof(ev.container_id), "%064x", process + 0xabc000);
-	snprintf(ev.container_runtime, sizeof(ev.container_runtime), "docker");
+	ev.who = &who;
+	snprintf(who.executable, sizeof(who.executable), "/usr/sbin/%s", ev.name);
+	snprintf(who.command_line, sizeof(who.command_line), "%s: worker process %u of the site", ev.name, process);
+	snprintf(who.user, sizeof(who.user), "www-data");
+	snprintf(who.container_id, sizeof(who.container_id), "%064x", process + 0xabc000);
+	snprintf(who.container_runtime, sizeof(who.container_runtime), "docker");
 	if (ev.local.port == 443)
 		ev.local_facts.service = "https";
 	if (ev.remote.port == 443)

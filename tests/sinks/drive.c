@@ -91,11 +91,11 @@ static struct event drive_full(void)
 	ev.verdict = &verdict;
 	strcpy(ev.creator_name, "parent");
 	strcpy(ev.reason, "no free local port for this destination");
-	strcpy(ev.command_line, "api --port=0 \"a b\"");
-	strcpy(ev.container_id, "53225e24386f30ac68a58cd57c1689590875e4904f9449d0c19835f68da0c0b6");
-	strcpy(ev.container_runtime, "containerd");
-	strcpy(ev.pod_uid, "0f2c9a5e-7d0b-4a6e-9b5e-1d2f3a4b5c6d");
-	strcpy(ev.unit, "api.service");
+	strcpy(events_who(&ev)->command_line, "api --port=0 \"a b\"");
+	strcpy(events_who(&ev)->container_id, "53225e24386f30ac68a58cd57c1689590875e4904f9449d0c19835f68da0c0b6");
+	strcpy(events_who(&ev)->container_runtime, "containerd");
+	strcpy(events_who(&ev)->pod_uid, "0f2c9a5e-7d0b-4a6e-9b5e-1d2f3a4b5c6d");
+	strcpy(events_who(&ev)->unit, "api.service");
 	return ev;
 }
 
@@ -105,8 +105,8 @@ static struct event drive_hostile(void)
 	struct event ev = events_close();
 
 	memcpy(ev.name, "\"}\\\n\x01\xff\xfe\x7f\xc3\xa9\x1b[0m", 15);
-	strcpy(ev.executable, "/tmp/\xed\xa0\x80\",\"x\":\"y");
-	memset(ev.command_line, 2, sizeof(ev.command_line) - 1);
+	strcpy(events_who(&ev)->executable, "/tmp/\xed\xa0\x80\",\"x\":\"y");
+	memset(events_who(&ev)->command_line, 2, sizeof(events_who(&ev)->command_line) - 1);
 	ev.ip_version = 6;
 	ev.local = events_endpoint("2001:db8::1", 443);
 	ev.remote = events_endpoint("2001:db8::2", 40000);

@@ -37,7 +37,8 @@ static const char *const events_names[8] = {
 	"api", "a\nb=c", "\x1b[31mred", "\"q\\", "\xff\xfe\x80", "\xe2\x80\xae", "=", "\n",
 };
 
-static struct event events_make(uint64_t sequence)
+/* The event points to `who`. */
+static struct event events_make(uint64_t sequence, struct event_who *who)
 {
 	static const enum event_kind kinds[8] = { EVENT_CONNECT, EVENT_BIND,   EVENT_LISTEN, EVENT_CONNECT,
 						  EVENT_ACCEPT,  EVENT_CLOSE, EVENT_CLOSE,  EVENT_RELEASE };
@@ -50,8 +51,10 @@ static struct event events_make(uint64_t sequence)
 	ev.remote = (struct endpoint){ .ip_version = 4, .has_port = true, .port = 5432 };
 	inet_pton(AF_INET, "10.0.3.9", ev.remote.addr);
 	strcpy(ev.name, events_names[i]);
-	memset(ev.executable, "/\n\x1b\xff"[sequence / 8 % 4], sizeof(ev.executable) - 1);
-	snprintf(ev.container_id, sizeof(ev.container_id), "%s%s", events_names[i], events_names[(i + 1) % 8]);
+	*who = (struct event_who){ 0 };
+	ev.who = who;
+	memset(who->executable, "/\n\x1b\xff"[sequence / 8 % 4], sizeof(who->executable) - 1);
+	snprintf(who->container_id, sizeof(who->container_id), "%s%s", events_names[i], events_names[(i + 1) % 8]);
 	if (i == 0) {
 		ev.outcome = OUTCOME_FAILURE;
 		ev.error = EADDRNOTAVAIL;
@@ -74,7 +77,8 @@ static void events_send(struct events *e, uint64_t n, uint64_t rate)
 
 	e->at_ease = !rate;
 	for (uint64_t i = 0; i < n; i++) {
-		struct event ev = events_make(++e->sequence);
+		struct event_who who;
+		struct event ev = events_make(++e->sequence, &who);
 
 		fanout_event(e->fanout, &ev);
 		if (i % EVENTS_BATCH != EVENTS_BATCH - 1 && i + 1 < n)

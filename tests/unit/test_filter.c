@@ -161,6 +161,90 @@ static void test_cgroup_and_netns(void **unused)
 	assert_false(filter_match(&f, &ev));
 }
 
+static void test_user_container_and_cgroup(void **unused)
+{
+	const struct event_who in_container = { .container_id = "3f9a0c72d1b4" }, in_other = { .container_id = "3f9" };
+	const uint64_t cgroups[] = { 70, 77, 80 };
+	struct event ev = sample();
+	struct filter f;
+
+	(void)unused;
+	filter_init(&f);
+	f.uids[f.uid_count++] = 0;
+	assert_false(filter_match(&f, &ev)); /* not known is not root */
+	ev.has_uid = true;
+	assert_true(filter_match(&f, &ev));
+	ev.uid = 33;
+	assert_false(filter_match(&f, &ev));
+	f.uids[f.uid_count++] = 33;
+	assert_true(filter_match(&f, &ev));
+	strcpy(f.containers[f.container_count++], "3f9a");
+	assert_false(filter_match(&f, &ev));
+	ev.who = &in_container;
+	assert_true(filter_match(&f, &ev));
+	ev.who = &in_other;
+	assert_false(filter_match(&f, &ev));
+	filter_init(&f);
+	f.cgroups = cgroups;
+	f.cgroup_count = 3;
+	assert_true(filter_match(&f, &ev));
+	ev.cgroup_id = 78;
+	assert_false(filter_match(&f, &ev));
+}
+
+static void add_range(struct address_set *set, const char *text)
+{
+	assert_int_equal(cidr_parse(text, &set->list[set->count++]), 0);
+}
+
+static void test_addresses(void **unused)
+{
+	struct event ev = sample();
+	struct filter f;
+
+	(void)unused;
+	filter_init(&f);
+	add_range(&f.addr, "10.0.0.8/31");
+	assert_true(filter_match(&f, &ev)); /* the remote one */
+	add_range(&f.local_addr, "10.0.0.8/31");
+	assert_false(filter_match(&f, &ev));
+	add_range(&f.local_addr, "10.0.0.5");
+	assert_true(filter_match(&f, &ev));
+	add_range(&f.remote_addr, "::/0");
+	assert_false(filter_match(&f, &ev));
+	ev.remote.ip_version = 0; /* not known */
+	filter_init(&f);
+	add_range(&f.remote_addr, "0.0.0.0/0");
+	assert_false(filter_match(&f, &ev));
+}
+
+static void test_ranges(void **unused)
+{
+	static const char *const bad[] = { "",	      "/8",	  "10.0.0/8", "10.0.0.0/",   "10.0.0.0/x", "::1/129",
+					   "1.2.3.4/33", "10.0.0.0/-1", ":::",	      "1.2.3.4.5", " 1.2.3.4" };
+	struct endpoint end = { .addr = { 10, 0, 0, 5 }, .ip_version = 4 };
+	struct cidr cidr = { .bits = 99 };
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_true(cidr_parse(bad[i], &cidr) < 0);
+	assert_int_equal(cidr.bits, 99); /* untouched */
+	assert_int_equal(cidr_parse("::ffff:10.0.0.0/104", &cidr), 0);
+	assert_int_equal(cidr.ip_version, 4);
+	assert_int_equal(cidr.bits, 8);
+	assert_true(cidr_has(&cidr, &end));
+	assert_int_equal(cidr_parse("10.0.0.7/29", &cidr), 0); /* bits behind the prefix do not count */
+	assert_true(cidr_has(&cidr, &end));
+	assert_int_equal(cidr_parse("10.0.0.7/30", &cidr), 0);
+	assert_true(cidr_has(&cidr, &end));
+	assert_int_equal(cidr_parse("10.0.0.7/31", &cidr), 0);
+	assert_false(cidr_has(&cidr, &end));
+	assert_int_equal(cidr_parse("0.0.0.0/0", &cidr), 0);
+	assert_true(cidr_has(&cidr, &end));
+	end.ip_version = 6;
+	assert_false(cidr_has(&cidr, &end));
+}
+
 static void test_class_is_of_the_service_side(void **unused)
 {
 	struct event ev = sample();
@@ -358,6 +442,9 @@ int main(void)
 		cmocka_unit_test(test_process),
 		cmocka_unit_test(test_comm_of_full_length),
 		cmocka_unit_test(test_cgroup_and_netns),
+		cmocka_unit_test(test_user_container_and_cgroup),
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_class_is_of_the_service_side),
 		cmocka_unit_test(test_ports_by_side),
 		cmocka_unit_test(test_requested_port_is_local),

@@ -55,6 +55,13 @@ cli()
 	done >"/results/$1/log" 2>&1
 }
 
+# Filters: in the kernel, in porttrace, in a replay.
+filters()
+{
+	mkdir -p "/results/$1"
+	PORTTRACE=/test/porttrace PORTTRACE_TEST_BACKEND=tracing timeout 900 bash /test/cli/select.sh >"/results/$1/log" 2>&1
+}
+
 # The daemon: rights, sinks, metrics, history, signals.
 daemon()
 {
