@@ -251,15 +251,17 @@ check-vm: test-programs
 soak: test-programs
 	$(Q)for k in $(SOAK_KERNELS); do tests/kernels/run $$k --soak || exit 1; done
 
-# What porttrace costs, beside its peers: figures, no verdicts. The first part, in virtual machines, takes an hour or two
-# and writes tests/bench/results.md; BENCH="tracing loss" measures some of its groups.
+# What porttrace costs, beside its peers: figures, no verdicts. All is in tests/bench/results.md in the end. Most of it is
+# measured in virtual machines, an hour or two; BENCH="tracing loss" takes some of their groups, BENCH=none none of them.
 bench: $(BUILD)/porttrace $(BENCH_PROGRAMS) $(BUILD)/tests/replay-make $(BUILD)/tests/replay-copy \
 	$(BUILD)/tests/cli-load $(if $(filter rdkafka,$(OPTIONAL)),$(BUILD)/tests/sinks-kafka)
-	$(Q)tests/bench/cost $(BENCH)
-	$(Q)tests/bench/replay
 	$(need-root)
+	$(Q)tests/bench/replay
+	$(Q)tests/bench/native
+	$(Q)tests/bench/scale
 	$(Q)tests/bench/pressure 28232 200000
 	$(Q)tests/bench/memory
+	$(Q)tests/bench/cost $(if $(filter none,$(BENCH)),--report,$(BENCH))
 
 # In a few minutes: that the bench runs, and that porttrace costs no more than tests/bench/bounds says.
 bench-quick: $(BUILD)/porttrace $(BENCH_PROGRAMS)

@@ -9,9 +9,10 @@
  * for until the machine stands still; then each load runs, and it is waited again until all that the tool still has to
  * do is done. -b: what the kernel counted for each BPF program, by bpftool, is written to the file PROGRAMS.
  * Prints for each load what the load printed and: tail, the machine's running time (ns) after the load, without what
- * it does when nothing happens; idle, that in ns a second; lines, which the tool has written by then; rss and hwm
- * (KiB). At the end "exit=STATUS lines=N", N after the tool has ended by SIGINT.
+ * it does when nothing happens; idle, that in ns a second; lines, which the tool has written by then; rss, hwm,
+ * pss and maps (KiB). At the end "exit=STATUS lines=N", N after the tool has ended by SIGINT.
  */
+#include <dirent.h>
 #include <err.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -39,20 +40,24 @@ struct tool {
 	int wraps;
 };
 
-/* How long tasks have run on the first processor, in ns: the seventh number of its line. */
+/*
+ * How long the processor has not been idle, in ns since some time: tasks, and what the kernel does beside them. A load
+ * leaves much of that behind: the sockets it has closed are freed half a tick to some ticks later, many at once, from
+ * idle too. Idle is what the kernel counts, to the ns, for its first processor, which is the one that asks.
+ */
 static uint64_t measure_ran(void)
 {
-	FILE *f = fopen("/proc/schedstat", "r");
+	FILE *f = fopen("/proc/timer_list", "r");
 	char line[512];
-	unsigned long ran = 0;
+	unsigned long idle = 0;
 
 	if (!f)
-		err(1, "/proc/schedstat");
+		err(1, "/proc/timer_list");
 	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "cpu0 %*u %*u %*u %*u %*u %*u %lu", &ran) == 1)
+		if (sscanf(line, " .idle_sleeptime : %lu", &idle) == 1)
 			break;
 	fclose(f);
-	return ran;
+	return clock_now_ns(CLOCK_MONOTONIC) - idle;
 }
 
 static void measure_window(void)
@@ -111,20 +116,56 @@ static uint64_t measure_lines(const char *path)
 	return n;
 }
 
-static unsigned long measure_memory(pid_t pid, const char *field)
+/* The number that a file of /proc tells behind FIELD, in the first line that begins with it; 0: none. */
+static unsigned long measure_field(const char *path, const char *field)
 {
-	char path[64], line[256];
-	unsigned long kib = 0;
-	FILE *f;
+	FILE *f = fopen(path, "r");
+	char line[256];
+	unsigned long n = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	f = pid ? fopen(path, "r") : NULL;
-	while (f && fgets(line, sizeof(line), f))
+	while (f && !n && fgets(line, sizeof(line), f))
 		if (!strncmp(line, field, strlen(field)))
-			kib = strtoul(line + strlen(field), NULL, 10);
+			n = strtoul(line + strlen(field), NULL, 10);
 	if (f)
 		fclose(f);
-	return kib;
+	return n;
+}
+
+static unsigned long measure_memory(pid_t pid, const char *field)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	return pid ? measure_field(path, field) : 0;
+}
+
+/* Pss of the tool, in KiB: with what it has mapped of a ring or of perf's buffers, which are not resident memory. */
+static unsigned long measure_pss(pid_t pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
+	return pid ? measure_field(path, "Pss:") : 0;
+}
+
+/* KiB of the maps that the tool has open, as the kernel counts them: before 6.3 rings are not in it. */
+static unsigned long measure_maps(pid_t pid)
+{
+	char path[64], file[400];
+	unsigned long bytes = 0;
+	struct dirent *e;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo", pid);
+	d = pid ? opendir(path) : NULL;
+	while (d && (e = readdir(d))) {
+		snprintf(file, sizeof(file), "%s/%s", path, e->d_name);
+		if (measure_field(file, "map_type:"))
+			bytes += measure_field(file, "memlock:");
+	}
+	if (d)
+		closedir(d);
+	return bytes / 1024;
 }
 
 static void measure_redirect(const char *path, int fd)
@@ -201,8 +242,9 @@ static void measure_one(const struct tool *t, char **words, uint64_t idle)
 	uint64_t tail = measure_tail(idle);
 
 	waitpid(pid, NULL, 0);
-	printf("%s tail=%lu idle=%lu lines=%lu rss=%lu hwm=%lu\n", line, tail, idle, measure_lines(t->out),
+	printf("%s tail=%lu idle=%lu lines=%lu rss=%lu hwm=%lu ", line, tail, idle, measure_lines(t->out),
 	       measure_memory(t->pid, "VmRSS:"), measure_memory(t->pid, "VmHWM:"));
+	printf("pss=%lu maps=%lu\n", measure_pss(t->pid), measure_maps(t->pid));
 	fflush(stdout);
 }
 

@@ -21,8 +21,9 @@ sockets looks at.
 """
 
 
-def cycles(load):
-    return int(load.split()[2])
+def cycles(run):
+    """Counted cycles, of all the times that the load came in a row."""
+    return int(run["load"].split()[2]) * run.get("of", 1)
 
 
 def short(load):
@@ -31,7 +32,7 @@ def short(load):
 
 def total(run):
     """Instructions a cycle: while the load ran, and what was left to do after it."""
-    return (run["ns"] + run["tail"]) / cycles(run["load"])
+    return (run["ns"] + run["tail"]) / cycles(run)
 
 
 def bare(result):
@@ -71,7 +72,7 @@ def costs(result):
     for run in result["runs"]:
         if run["load"] in alone and run["name"] not in ("bare", "warm-up") and "ns" in run:
             found[run["name"], run["load"]] = {"added": total(run) - alone[run["load"]], "run": run,
-                                               "tax": (run["ns"] - quick[run["load"]]) / cycles(run["load"])}
+                                               "tax": (run["ns"] - quick[run["load"]]) / cycles(run)}
     give_recordings_their_lines(result, found)
     return found
 
@@ -96,6 +97,10 @@ def lines_a_cycle(run):
 def table(head, rows):
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows]) + "\n\n"
+
+
+README_TOOLS = ("porttrace: table", "porttrace: JSON", "libbpf-tools tcptracer", "libbpf-tools tcplife", "bpftrace tcpaccept.bt",
+                "bcc tcptracer", "strace -f --seccomp-bpf", "perf trace", "conntrack -E")
 
 
 # ---- the tables ----
@@ -140,8 +145,56 @@ def memory_section(results):
     for result in filter(bare, results):
         for name in dict.fromkeys(r["name"] for r in result["runs"] if r.get("rss") and r["load"].startswith("connect 4")):
             run = next(r for r in result["runs"] if r["name"] == name and r.get("rss"))
-            rows.append([name, f"{run['rss']:,}", f"{run['hwm']:,}"])
-    return "## Memory after the first load, KiB\n\n" + table(["", "resident", "peak"], rows) if rows else ""
+            rows.append([name, *(f"{run[k]:,}" if k in run else "not measured" for k in ("rss", "hwm", "pss", "maps"))])
+    if not rows:
+        return ""
+    return ("## Memory after the first load, KiB\n\n" + table(["", "resident", "peak", "Pss, with the mapped ring", "BPF maps"], rows)
+            + "Maps as the kernel counts them; 6.1 does not count rings.\n\n")
+
+
+def size_section(results):
+    found = {what: size for result in results for what, size in result.get("sizes", {}).items()}
+    rows = [[what, f"{kib / 1024:,.1f}", n] for what, (kib, n) in sorted(found.items(), key=lambda i: i[1][0])]
+    if not rows:
+        return ""
+    return ("## Installed size, MiB: with all that it needs beside what each Debian system has\n\n" + table(["", "MiB", "packages"], rows)
+            + "Of porttrace the stripped binary, and the packages of its libraries. bcc needs the kernel's headers too.\n\n")
+
+
+def overview_rows(results, tools):
+    """One row a tool: of each boot what it is for."""
+    starts = {r["name"]: r for result in results if result["group"] == "start" for r in result["runs"] if "first" in r}
+    lost = {(row[0], row[1]): row for result in results if result["group"].startswith("loss") for row in loss_rows(result, tools)}
+    for result in filter(bare, results):
+        found = costs(result)
+        ours = next((c for (name, load), c in found.items() if name == "porttrace: table" and load.startswith("connect 4")), None)
+        for (name, load), cost in found.items():
+            if load.startswith("connect 4"):
+                yield [f"{name}, boot \"{result['group']}\"", f"{cost['added']:,.0f}", *per_line(cost, ours), *lost_cells(lost, name),
+                       *(f"{starts[name][w] / 1000:,.0f}" if w in starts.get(name, ()) else "-" for w in ("first", "accept")),
+                       f"{cost['run'].get('hwm', 0):,}"]
+
+
+def per_line(cost, ours):
+    """Instructions a line, and how many times that of porttrace's table in the same boot."""
+    lines = [lines_a_cycle(c["run"]) if c else 0 for c in (cost, ours)]
+    if lines[0] < 0.05:
+        return ["-", "-"]
+    each = cost["added"] / lines[0]
+    return [f"{each:,.0f}", f"{each / (ours['added'] / lines[1]):.1f}" if lines[1] > 0.05 else "-"]
+
+
+def lost_cells(lost, name):
+    return [f"{lost[name, p][4]} ({lost[name, p][6]})" if (name, p) in lost else "-" for p in ("2", "8", "32")]
+
+
+def overview_section(results, tools):
+    rows = list(overview_rows(results, tools))
+    if not rows:
+        return ""
+    head = ["connect + accept + close, IPv4", "added instructions a cycle", "a line", "times porttrace's table", "not shown at P = 2 (in silence)", "P = 8",
+            "P = 32", "first line, ms", "all kinds, ms", "peak memory, KiB"]
+    return "## Overview\n\n" + table(head, rows) + "Each column from its part below, where it is explained.\n\n"
 
 
 def lost_reported(lines):
@@ -247,9 +300,21 @@ def about(results):
     return table(["boot", "date", "kernel", "porttrace", "emulator", "peers"], rows)
 
 
-def text(results, tools, groups):
-    """The whole file, and whether no boot is void."""
+def readme(results, tools):
+    """The small table of README: some rows and columns of the overview."""
+    rows, taken = [], set()
+    for row in overview_rows(results, tools):
+        name = row[0].split(", boot ")[0]
+        if name in README_TOOLS and name not in taken:
+            taken.add(name)
+            rows.append([name, row[1], row[2], row[6], row[8], row[9]])
+    return table(["connect + accept + close, IPv4", "added instructions a cycle", "a line", "not shown by 32 processes' load (in silence)",
+                  "all kinds seen, ms", "peak memory, KiB"], sorted(rows, key=lambda r: README_TOOLS.index(r[0])))
+
+
+def text(results, tools, groups, fragments=()):
+    """The whole file, and whether no boot is void. fragments: what was measured without a virtual machine."""
     cost, good = cost_section(results)
-    parts = [HEAD, about(results), cost, loss_section(results, tools), program_section(results), start_section(results), memory_section(results),
-             missing_section(results, tools, groups)]
+    parts = [HEAD, about(results), overview_section(results, tools), cost, loss_section(results, tools), program_section(results), start_section(results), memory_section(results),
+             size_section(results), *fragments, missing_section(results, tools, groups)]
     return "".join(parts), good
