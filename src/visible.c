@@ -33,6 +33,12 @@ size_t visible_text(struct buf *b, const char *text, size_t max)
 	uint32_t c;
 
 	for (size_t at = 0; at < n; at += len) {
+		for (len = 0; at + len < n && s[at + len] >= 0x20 && s[at + len] < 0x7f;)
+			len++;
+		if (len) { /* mostly all of it */
+			buf_bytes(b, text + at, len);
+			continue;
+		}
 		len = utf8_decode(s + at, n - at, &c);
 		if (len && visible_char(c)) {
 			buf_bytes(b, text + at, len);

@@ -44,6 +44,12 @@ static void table_text(struct table_line *line, const char *text, size_t max)
 	line->invisible += visible_text(line->b, text, max);
 }
 
+/* One of our own. */
+static void table_word(struct table_line *line, const char *word)
+{
+	buf_str(line->b, word[0] ? word : "-");
+}
+
 static void table_number(struct table_line *line, uint64_t v)
 {
 	if (v)
@@ -150,7 +156,7 @@ static void table_cell_remote(struct table_line *line, const struct event *ev)
 
 static void table_cell_class(struct table_line *line, const struct event *ev)
 {
-	table_text(line, port_class_names[table_service_side(ev)->class], 16);
+	table_word(line, port_class_names[table_service_side(ev)->class]);
 }
 
 static void table_cell_service(struct table_line *line, const struct event *ev)
@@ -162,7 +168,7 @@ static void table_cell_service(struct table_line *line, const struct event *ev)
 
 static void table_cell_how(struct table_line *line, const struct event *ev)
 {
-	table_text(line, event_how_names[ev->how], 16);
+	table_word(line, event_how_names[ev->how]);
 }
 
 static void table_cell_result(struct table_line *line, const struct event *ev)
