@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../../src/buf.h"
@@ -38,6 +39,32 @@ static void test_appends(void **state)
 	buf_bytes(&b, NULL, 0);
 	assert_int_equal(b.len, 6);
 	assert_memory_equal(b.data, "ab-c\0d", 6);
+}
+
+/* Addresses with all runs of zeros, and any others, against inet_ntop(3). */
+static void test_all_ipv6(void **state)
+{
+	unsigned int seed = 1;
+
+	(void)state;
+	for (unsigned int i = 0; i < 50000; i++) {
+		struct buf b = test_buf(INET6_ADDRSTRLEN);
+		char want[INET6_ADDRSTRLEN];
+		uint8_t addr[16] = { 0 };
+
+		for (int group = 0; group < 8; group++) {
+			unsigned int any = (unsigned int)rand_r(&seed), word = any >> (any % 16) & 0xffff;
+
+			if (!(i >> group & 1))
+				continue;
+			word = group == 5 && i % 3 == 0 ? 0xffff : word;
+			addr[2 * group] = (uint8_t)(word >> 8);
+			addr[2 * group + 1] = (uint8_t)word;
+		}
+		buf_ip(&b, addr, 6);
+		assert_non_null(inet_ntop(AF_INET6, addr, want, sizeof(want)));
+		test_is(&b, want);
+	}
 }
 
 /* All below 10^5, and around the powers of ten, against printf(3). */
@@ -187,6 +214,7 @@ int main(void)
 		cmocka_unit_test(test_appends),
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_all_digits),
+		cmocka_unit_test(test_all_ipv6),
 		cmocka_unit_test(test_padded_numbers),
 		cmocka_unit_test(test_pad),
 		cmocka_unit_test(test_addresses),
