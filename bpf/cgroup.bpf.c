@@ -19,7 +19,6 @@
 #include "porttrace/raw_event.h"
 
 #include "emit.bpf.h"
-#include "select.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -31,6 +30,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define IPPROTO_UDP 17
 #define IPPROTO_UDPLITE 136
 #define ECONNREFUSED 111
+
+#include "select.bpf.h"
 
 /* Context fields must be read by loads of their own size: clang joins neighbours, the verifier refuses that. */
 #define FIELD(f) (*(volatile __u32 *)&(f))

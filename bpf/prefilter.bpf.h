@@ -242,12 +242,10 @@ static __always_inline bool prefilter_peer(struct sock *sk, const struct request
 	family = READ(ptr, sk, __sk_common.skc_family);
 	e.remote_port = req->port;
 	/* as sock_fill_remote() */
-	if (family == AF_INET)
-		select_set_ipv4(e.remote, req->family == AF_INET ? *(const __u32 *)req->addr : 0);
-	else if (req->family == AF_INET)
-		select_set_ipv4(e.remote, *(const __u32 *)req->addr);
-	else if (req->family == AF_INET6)
-		select_copy(e.remote, req->addr, AF_INET6);
+	if (req->family == AF_INET || req->family == family)
+		select_copy(e.remote, req->addr, req->family == AF_INET6);
+	else if (family == AF_INET)
+		select_set_ipv4(e.remote, 0);
 	return select_wants(&e);
 }
 

@@ -146,7 +146,7 @@ static bool passes_early(const struct raw_event *raw)
 
 	if (!config.selects_ends || (raw->flags & RAW_F_NO_REMOTE))
 		return true;
-	select_copy(e.remote, raw->remote_addr, raw->family);
+	select_copy(e.remote, raw->remote_addr, raw->family == AF_INET6);
 	return select_wants(&e);
 }
 
