@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "apart.h"
 #include "cleanup.h"
 #include "ring.h"
 
@@ -37,6 +38,12 @@ static int attach_print(enum libbpf_print_level level, const char *format, va_li
 	return attach_log && level != LIBBPF_DEBUG ? vfprintf(attach_log, format, args) : 0;
 }
 
+/* Where the kernel has no such events, libbpf makes kprobes which outlast the process that made them. */
+static bool attach_can_be_apart(const struct attach_ops *ops)
+{
+	return ops->give && !access("/sys/bus/event_source/devices/kprobe/type", F_OK);
+}
+
 static int attach_try(const struct attach_ops *ops, const struct attach_options *opts, struct attach *at, char *err,
 		      size_t err_size)
 {
@@ -45,6 +52,12 @@ static int attach_try(const struct attach_ops *ops, const struct attach_options 
 	at->ring_fd = at->counters_fd = at->measure_fd = -1;
 	for (size_t i = 0; i < ATTACH_MAX_PROGRAMS; i++)
 		at->program_fds[i] = -1;
+	if (attach_can_be_apart(ops)) {
+		int r = apart_open(ops, opts, at, err, err_size);
+
+		if (r != -ECHILD)
+			return r;
+	}
 	return ops->open(opts, at, err, err_size);
 }
 

@@ -32,7 +32,7 @@ struct attach_options {
 	const struct config_ports *ports; /* its sets of ports; NULL = none. Not owned */
 	const uint64_t *other_cgroups; /* ids of cgroups whose processes nobody wants; not owned */
 	size_t other_cgroup_count;
-	FILE *log; /* libbpf's and the verifier's words, for bug reports; NULL = none; not owned */
+	FILE *log; /* a file: libbpf's and the verifier's words, for bug reports; NULL = none; not owned */
 	uint32_t ring_bytes; /* power of two, multiple of the page size; 0 = default. How it is used: see attach.c */
 };
 
@@ -76,11 +76,18 @@ struct attach_table {
 
 struct attach;
 
+#define ATTACH_MAX_FDS 253 /* SCM_MAX_FD, linux/net/scm.h: as many as go into one message */
+
 /* What each backend implements; one const object a file in attach/. */
 struct attach_ops {
 	enum event_backend backend;
 	/* On failure -errno and a sentence in err. */
 	int (*open)(const struct attach_options *opts, struct attach *at, char *err, size_t err_size);
+	/* A backend with these is opened in a process of its own (apart.h), which gives away its descriptors (-1 =
+	 * none), in which all is that it has put into the kernel. Of the other process, `take` makes them the state;
+	 * if it fails, they are still the caller's. NULL = opened in place. */
+	void (*give)(const struct attach *at, int ret[ATTACH_MAX_FDS]);
+	int (*take)(struct attach *at, const int fds[ATTACH_MAX_FDS]);
 	void (*close)(struct attach *at);
 	/* Has the programs tell what they have held back for `older_ns` or longer, as it is now. NULL = they do not. */
 	void (*settle)(struct attach *at, uint64_t older_ns);

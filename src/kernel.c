@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -93,14 +94,25 @@ static void kernel_mend_rights(const struct kernel *k, struct kernel_finding *f)
 
 /* ---- trials ---- */
 
-/* The line of libbpf's log that names the program, else the first. */
-static void kernel_keep_log(struct kernel_trial *trial, const char *text)
+static FILE *kernel_new_log(void)
 {
-	const char *line = strstr(text, "libbpf: prog '");
+	int fd = memfd_create("porttrace-log", MFD_CLOEXEC);
 
-	if (!line)
-		line = text;
-	snprintf(trial->log, sizeof(trial->log), "%.*s", (int)strcspn(line, "\n"), line);
+	return fd < 0 ? NULL : fdopen(fd, "w+");
+}
+
+/* The line of libbpf's log that names the program, else the first. */
+static void kernel_keep_log(struct kernel_trial *trial, FILE *log)
+{
+	char line[sizeof(trial->log)], *program = NULL;
+
+	rewind(log);
+	while (!program && fgets(line, sizeof(line), log)) {
+		program = strstr(line, "libbpf: prog '");
+		line[strcspn(line, "\n")] = '\0';
+		if (program || !trial->log[0])
+			snprintf(trial->log, sizeof(trial->log), "%s", program ? program : line);
+	}
 }
 
 static void kernel_try(struct kernel_trial *trial, const char *cgroup_path)
@@ -109,10 +121,9 @@ static void kernel_try(struct kernel_trial *trial, const char *cgroup_path)
 				       .mode = trial->mode,
 				       .cgroup_path = cgroup_path };
 	_free_ struct attach *at = calloc(1, sizeof(*at));
-	_free_ char *log = NULL;
-	size_t log_size = 0;
+	_fclose_ FILE *log = kernel_new_log();
 
-	opts.log = open_memstream(&log, &log_size);
+	opts.log = log;
 	if (!at || !opts.log) {
 		trial->error = -ENOMEM;
 		return;
@@ -122,8 +133,7 @@ static void kernel_try(struct kernel_trial *trial, const char *cgroup_path)
 	memcpy(trial->programs, at->programs, sizeof(trial->programs));
 	attach_close(at);
 	libbpf_set_print(NULL); /* it knows the log that ends here */
-	fclose(opts.log);
-	if (trial->error < 0 && log)
+	if (trial->error < 0)
 		kernel_keep_log(trial, log);
 }
 

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/utsname.h>
 
 #include "cleanup.h"
@@ -172,10 +173,36 @@ static const struct tracing_row tracing_rows[] = {
 #define TRACING_ROW_COUNT (sizeof(tracing_rows) / sizeof(tracing_rows[0]))
 _Static_assert(TRACING_ROW_COUNT <= ATTACH_MAX_PROGRAMS, "attach.programs[] has room for all");
 
-/* What the backend owns. */
+/* The maps that are looked at later. */
+enum {
+	MAP_ATTEMPTS,
+	MAP_CLOSES,
+	MAP_ENDS,
+	MAP_HOLDERS,
+	MAP_CALLS,
+	MAP_MARKS,
+	MAP_SEARCHES,
+	MAP_TABLES,
+	MAP_RING = MAP_TABLES,
+	MAP_COUNTERS,
+	MAP_BSS,
+	MAP_COUNT,
+};
+_Static_assert((int)MAP_TABLES <= ATTACH_MAX_TABLES, "room for all");
+
+/* Programs, links, maps. */
+#define TRACING_FDS (2 * TRACING_ROW_COUNT + MAP_COUNT)
+_Static_assert(TRACING_FDS <= ATTACH_MAX_FDS, "all can be handed over");
+
+/* What the backend owns: in the process that has loaded the programs `skel` and `links`, which own the rest; in one
+ * that has taken them over `taken` and `bss`. */
 struct tracing {
 	struct tracing_bpf *skel;
 	struct bpf_link *links[TRACING_ROW_COUNT];
+	bool is_taken;
+	int taken[TRACING_FDS];
+	int maps[MAP_COUNT];
+	struct tracing_bpf__bss *bss; /* shared with the programs */
 };
 
 /* -1 where the kernel has no such switch, or on failure. */
@@ -215,11 +242,11 @@ static int tracing_read_preempt_file(void)
 int attach_detect_mode(enum attach_mode *ret_mode, const char **ret_preempt_name)
 {
 	const char *const *names = tracing_preempt_names;
-	int mode = tracing_read_preempt_mode();
+	int mode = tracing_read_preempt_file(); /* libbpf reads all symbols of the kernel for the other way */
 	struct utsname uts;
 
 	if (mode < 0)
-		mode = tracing_read_preempt_file();
+		mode = tracing_read_preempt_mode();
 	if (mode >= 0 && mode < 4) {
 		*ret_preempt_name = names[mode];
 		*ret_mode = mode >= 2 ? ATTACH_MODE_X : ATTACH_MODE_F;
@@ -378,10 +405,9 @@ static int tracing_attach_all(struct tracing *tr, struct attach *at, char *err, 
 }
 
 /* How many entries of a map `counts` takes; NULL = all. */
-static uint64_t tracing_count(const struct bpf_map *map, bool (*counts)(const void *key))
+static uint64_t tracing_count(int fd, bool (*counts)(const void *key))
 {
 	union { uint64_t words[2]; char bytes[16]; } key, last;
-	int fd = bpf_map__fd(map);
 	bool first = true;
 	uint64_t n = 0;
 
@@ -402,19 +428,13 @@ static bool tracing_call_is_event(const void *key)
 
 static size_t tracing_tables(const struct attach *at, struct attach_table *ret)
 {
-	const struct tracing_bpf *skel = ((const struct tracing *)at->state)->skel;
-	struct { const char *name; const struct bpf_map *map; } tables[] = {
-		{ "attempts", skel->maps.attempts }, { "closes", skel->maps.closes },
-		{ "ends", skel->maps.ends },	     { "holders", skel->maps.holders },
-		{ "calls", skel->maps.calls },	     { "marks", skel->maps.marks },
-		{ "searches", skel->maps.searches },
-	};
-	size_t n = sizeof(tables) / sizeof(tables[0]);
+	static const char *const names[MAP_TABLES] = { "attempts", "closes", "ends",	"holders",
+						       "calls",	   "marks",  "searches" };
+	const struct tracing *tr = at->state;
 
-	_Static_assert(sizeof(tables) / sizeof(tables[0]) <= ATTACH_MAX_TABLES, "room for all");
-	for (size_t i = 0; i < n; i++)
-		ret[i] = (struct attach_table){ tables[i].name, tracing_count(tables[i].map, NULL) };
-	return n;
+	for (size_t i = 0; i < MAP_TABLES; i++)
+		ret[i] = (struct attach_table){ names[i], tracing_count(tr->maps[i], NULL) };
+	return MAP_TABLES;
 }
 
 /* Calls that never returned to us, of those whose return is an event, and closes that were not told. */
@@ -422,7 +442,7 @@ static uint64_t tracing_leftover(const struct attach *at)
 {
 	const struct tracing *tr = at->state;
 
-	return tracing_count(tr->skel->maps.calls, tracing_call_is_event) + tracing_count(tr->skel->maps.closes, NULL);
+	return tracing_count(tr->maps[MAP_CALLS], tracing_call_is_event) + tracing_count(tr->maps[MAP_CLOSES], NULL);
 }
 
 static void tracing_close(struct attach *at)
@@ -433,6 +453,10 @@ static void tracing_close(struct attach *at)
 		return;
 	for (size_t i = 0; i < TRACING_ROW_COUNT; i++)
 		bpf_link__destroy(tr->links[i]);
+	for (size_t i = 0; tr->is_taken && i < TRACING_FDS; i++)
+		cleanup_close(&tr->taken[i]);
+	if (tr->is_taken)
+		munmap(tr->bss, sizeof(*tr->bss));
 	tracing_bpf__destroy(tr->skel);
 	free(tr);
 	at->state = NULL;
@@ -491,6 +515,29 @@ static int tracing_load(struct tracing *tr, const struct attach_options *opts, s
 	return opts->cgroup_path ? tracing_set_cgroup(tr, opts->cgroup_path, err, err_size) : 0;
 }
 
+static void tracing_adopt(struct tracing *tr)
+{
+	const struct bpf_map *maps[MAP_COUNT] = {
+		[MAP_ATTEMPTS] = tr->skel->maps.attempts, [MAP_CLOSES] = tr->skel->maps.closes,
+		[MAP_ENDS] = tr->skel->maps.ends,	  [MAP_HOLDERS] = tr->skel->maps.holders,
+		[MAP_CALLS] = tr->skel->maps.calls,	  [MAP_MARKS] = tr->skel->maps.marks,
+		[MAP_SEARCHES] = tr->skel->maps.searches, [MAP_RING] = tr->skel->maps.ring,
+		[MAP_COUNTERS] = tr->skel->maps.counters, [MAP_BSS] = tr->skel->maps.bss,
+	};
+
+	for (size_t i = 0; i < MAP_COUNT; i++)
+		tr->maps[i] = bpf_map__fd(maps[i]);
+	tr->bss = tr->skel->bss;
+}
+
+static void tracing_tell(const struct tracing *tr, struct attach *at)
+{
+	at->armed = &tr->bss->armed;
+	at->sleeping = &tr->bss->sleeping;
+	at->ring_fd = tr->maps[MAP_RING];
+	at->counters_fd = tr->maps[MAP_COUNTERS];
+}
+
 static int tracing_open(const struct attach_options *opts, struct attach *at, char *err, size_t err_size)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
@@ -520,16 +567,52 @@ static int tracing_open(const struct attach_options *opts, struct attach *at, ch
 		tracing_close(at);
 		return r;
 	}
-	at->armed = &tr->skel->bss->armed;
-	at->sleeping = &tr->skel->bss->sleeping;
-	at->ring_fd = bpf_map__fd(tr->skel->maps.ring);
-	at->counters_fd = bpf_map__fd(tr->skel->maps.counters);
+	tracing_adopt(tr);
+	tracing_tell(tr, at);
+	return 0;
+}
+
+static void tracing_give(const struct attach *at, int ret[ATTACH_MAX_FDS])
+{
+	const struct tracing *tr = at->state;
+
+	for (size_t i = 0; i < TRACING_ROW_COUNT; i++) {
+		*ret++ = at->program_fds[i];
+		*ret++ = tr->links[i] ? bpf_link__fd(tr->links[i]) : -1;
+	}
+	memcpy(ret, tr->maps, sizeof(tr->maps));
+}
+
+static int tracing_take(struct attach *at, const int fds[ATTACH_MAX_FDS])
+{
+	const int *maps = fds + 2 * TRACING_ROW_COUNT;
+	struct tracing *tr = calloc(1, sizeof(*tr));
+	void *bss;
+
+	if (!tr)
+		return -ENOMEM;
+	bss = mmap(NULL, sizeof(*tr->bss), PROT_READ | PROT_WRITE, MAP_SHARED, maps[MAP_BSS], 0);
+	if (bss == MAP_FAILED) {
+		int r = -errno;
+
+		free(tr);
+		return r;
+	}
+	*tr = (struct tracing){ .is_taken = true, .bss = bss };
+	memcpy(tr->taken, fds, sizeof(tr->taken));
+	memcpy(tr->maps, maps, sizeof(tr->maps));
+	for (size_t i = 0; i < TRACING_ROW_COUNT; i++)
+		at->program_fds[i] = fds[2 * i];
+	tracing_tell(tr, at);
+	at->state = tr;
 	return 0;
 }
 
 const struct attach_ops attach_tracing = {
 	.backend = BACKEND_TRACING,
 	.open = tracing_open,
+	.give = tracing_give,
+	.take = tracing_take,
 	.close = tracing_close,
 	.leftover = tracing_leftover,
 	.tables = tracing_tables,

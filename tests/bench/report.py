@@ -256,7 +256,7 @@ def program_section(results):
 
 
 def start_section(results):
-    words = ("first", "bind", "connect", "accept")
+    words = ("first", "bind", "listen", "connect", "accept", "close")
     rows = []
     for result in results:
         for run in result["runs"]:
@@ -266,7 +266,7 @@ def start_section(results):
         return ""
     return ("## Start: from exec() until a line can be read on a terminal, in ms of the machine's clock\n\n"
             + table(["", "first line", *(f"first \"{w}\"" for w in words[1:])], rows)
-            + "A program binds, connects and accepts each millisecond. A tool that does not write those words has only a first line.\n\n")
+            + "A program binds, listens, connects, accepts and closes each millisecond. A tool that does not write those words has only a first line.\n\n")
 
 
 def missing_section(results, tools, groups):

@@ -2,9 +2,10 @@
 /*
  * How long after its start a tool tells of events: start TOOL ARG...
  *
- * The tool writes to a terminal. Each millisecond this program binds, connects and accepts, and looks which lines of
- * the terminal name it. Prints "start first=N bind=N connect=N accept=N" in microseconds after the start: when the
- * first line of it could be read, and when the first with each of these words; what a tool never shows is left out.
+ * The tool writes to a terminal. Each millisecond this program binds, listens, connects, accepts and closes, and looks
+ * which lines of the terminal name it. Prints "start first=N bind=N listen=N connect=N accept=N close=N" in
+ * microseconds after the start: when the first line of it could be read, and when the first with each of these words;
+ * what a tool never shows is left out.
  */
 #include <err.h>
 #include <fcntl.h>
@@ -27,9 +28,9 @@
 
 #define START_NAME "startprobe"
 
-enum { KINDS = 4, PATIENCE_US = 60000000, AFTER_FIRST_US = 3000000 };
+enum { KINDS = 6, PATIENCE_US = 60000000, AFTER_FIRST_US = 3000000 };
 
-static const char *const start_words[KINDS] = { START_NAME, "bind", "connect", "accept" };
+static const char *const start_words[KINDS] = { START_NAME, "bind", "listen", "connect", "accept", "close" };
 
 struct start {
 	int terminal;
@@ -62,6 +63,10 @@ static void start_probe(struct start *s)
 	struct sockaddr_in a;
 	int fd = start_bound(&a), accepted;
 
+	if (listen(fd, 1))
+		err(1, "listen");
+	close(fd);
+	fd = start_bound(&a);
 	if (connect(fd, (void *)&s->to, sizeof(s->to)))
 		err(1, "connect");
 	accepted = accept(s->listener, NULL, NULL);
