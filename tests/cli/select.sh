@@ -5,6 +5,7 @@
 # in the replay of a recording of everything. All look at the same load (cli-load crowd, twice).
 #
 #   SELECT_QUICK=1    without the second way: half the tracers, where each takes seconds to start
+#   SELECT_SHORT=1    one filter of each way to decide, and no more
 
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -158,6 +159,19 @@ begin()
 names=() crowd=()
 box_kernel='+' # hybrid hosts: only /proc tells
 ! grep -q '^[1-9]' /proc/self/cgroup && [ "$backend" = tracing ] && box_kernel=''
+
+if [ -n "${SELECT_SHORT:-}" ]; then
+	begin
+	want pid-follow -p "${crowd[1]}" --follow -c pt-first,pt-early,pt-child,pt-grandchild
+	want comm-long-uid -c pt-second-with-a-long-name -u 12345,nobody
+	want container"$box_kernel" --container "${hex}0"
+	want port-range -P 50000-50111
+	want class-two --class well-known,registered -e connect,bind
+	want addr-list -a 127.0.0.9,::1
+	want many --tcp -4 -D 1-20000 -a 127.0.0.0/8 -u root -c pt-first -e connect,close
+	round
+	exit $failed
+fi
 
 begin
 want pid -p "${crowd[1]}"
