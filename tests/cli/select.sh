@@ -163,7 +163,8 @@ box_kernel='+' # hybrid hosts: only /proc tells
 if [ -n "${SELECT_SHORT:-}" ]; then
 	begin
 	want pid-follow -p "${crowd[1]}" --follow -c pt-first,pt-early,pt-child,pt-grandchild
-	want comm-long-uid -c pt-second-with-a-long-name -u 12345,nobody
+	want comm-long -c pt-second-with-a-long-name
+	want uid -u 12345,nobody
 	want container"$box_kernel" --container "${hex}0"
 	want port-range -P 50000-50111
 	want class-two --class well-known,registered -e connect,bind

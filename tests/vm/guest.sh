@@ -60,7 +60,7 @@ filters()
 {
 	mkdir -p "/results/$1"
 	[[ $1 != *-short ]] || export SELECT_SHORT=1
-	PORTTRACE=/test/porttrace PORTTRACE_TEST_BACKEND=tracing SELECT_QUICK=1 timeout 400 \
+	PORTTRACE=/test/porttrace PORTTRACE_TEST_BACKEND=tracing SELECT_QUICK=1 timeout 900 \
 		bash /test/cli/select.sh >"/results/$1/log" 2>&1
 }
 
