@@ -70,9 +70,15 @@ static __always_inline void process_read_args(struct raw_process *rec, struct mm
 		rec->args_size = size;
 }
 
-/* Writes one record. No event: a lack of room is no loss, the process is told with its next one. */
-static __noinline int process_write(struct task_struct *task, __u32 pid, __u32 exec_id, __u64 start_ns)
+int process_write(__u32 pid, __u32 exec_id, __u64 start_ns);
+
+/*
+ * Writes the record of the running process. No event: a lack of room is no loss, it is told with its next one. Not
+ * static, so that the verifier looks at it once, and not at each call in each state that a caller may be in.
+ */
+__noinline int process_write(__u32 pid, __u32 exec_id, __u64 start_ns)
 {
+	struct task_struct *task = (void *)bpf_get_current_task();
 	struct process_key key = { pid, exec_id };
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
 	struct raw_process *rec;
@@ -110,7 +116,7 @@ static __always_inline void process_tell_of(struct task_struct *task, enum point
 	__u64 *told = bpf_map_lookup_elem(&processes, &key);
 
 	if (!told || *told != start_ns)
-		process_write((void *)bpf_get_current_task(), key.pid, key.exec_id, start_ns);
+		process_write(key.pid, key.exec_id, start_ns);
 }
 
 /* The running process is about to have an event. */
