@@ -150,7 +150,7 @@ static __always_inline bool select_wants(const struct select_ends *e)
 	return select_version(e) && select_ports(e) && select_addresses(e) && select_class(e);
 }
 
-/* Where `addr` begins, in a struct on the stack, need be no place for a number: the verifiers refuse to load one there. */
+/* Where `addr` begins, in a struct on the stack, need be no place for a number: verifiers refuse to load one there. */
 static __always_inline void select_copy(__u64 to[2], const __u8 addr[16], bool ipv6)
 {
 	__u32 ipv4;

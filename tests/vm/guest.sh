@@ -59,7 +59,7 @@ cli()
 filters()
 {
 	mkdir -p "/results/$1"
-	[[ $1 != *-short ]] || export SELECT_SHORT=1
+	case $1 in *-short) export SELECT_SHORT=1 ;; esac
 	PORTTRACE=/test/porttrace PORTTRACE_TEST_BACKEND=tracing SELECT_QUICK=1 timeout 900 \
 		bash /test/cli/select.sh >"/results/$1/log" 2>&1
 }
