@@ -180,8 +180,8 @@ runs()
 {
 	local status=0
 
-	# a second is up: Ctrl-C, after which porttrace ends with 0
-	PATH=$tmp/bin:$PATH timeout --preserve-status -k 5 -s INT 1 bash -c "exec $1" || status=$?
+	# two seconds are up: Ctrl-C, after which porttrace ends with 0
+	PATH=$tmp/bin:$PATH timeout --preserve-status -k 5 -s INT 2 bash -c "exec $1" || status=$?
 	echo "exit status $status"
 	case $1 in
 	*' -- '*) ((status > 4 && status < 125)) || ((status == 0)) ;;
