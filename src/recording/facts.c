@@ -11,19 +11,25 @@ static void facts_put_field(struct buf *b, const char *text, size_t size)
 
 /* ---- processes ---- */
 
+#define FACTS_TEXT(field) { offsetof(struct event_who, field), sizeof(((struct event_who *)0)->field) }
+
+/* In their order in the file. */
+static const struct {
+	size_t at, size;
+} facts_texts[] = {
+	FACTS_TEXT(executable),	      FACTS_TEXT(command_line), FACTS_TEXT(user), FACTS_TEXT(container_id),
+	FACTS_TEXT(container_runtime), FACTS_TEXT(pod_uid),	 FACTS_TEXT(unit),
+};
+#define FACTS_TEXT_COUNT (sizeof(facts_texts) / sizeof(facts_texts[0]))
+
 void facts_put_process(struct buf *b, const struct facts_process *p)
 {
 	format_put_u64(b, p->start_real_ns);
 	format_put_u64(b, p->parent_pid);
 	format_put_u64(b, p->name_is_leader);
 	facts_put_field(b, p->name, sizeof(p->name));
-	facts_put_field(b, p->who.executable, sizeof(p->who.executable));
-	facts_put_field(b, p->who.command_line, sizeof(p->who.command_line));
-	facts_put_field(b, p->who.user, sizeof(p->who.user));
-	facts_put_field(b, p->who.container_id, sizeof(p->who.container_id));
-	facts_put_field(b, p->who.container_runtime, sizeof(p->who.container_runtime));
-	facts_put_field(b, p->who.pod_uid, sizeof(p->who.pod_uid));
-	facts_put_field(b, p->who.unit, sizeof(p->who.unit));
+	for (size_t i = 0; i < FACTS_TEXT_COUNT; i++)
+		facts_put_field(b, (const char *)&p->who + facts_texts[i].at, facts_texts[i].size);
 }
 
 void facts_get_process(struct format_in *in, struct facts_process *ret)
@@ -32,13 +38,8 @@ void facts_get_process(struct format_in *in, struct facts_process *ret)
 	ret->parent_pid = (uint32_t)format_get_u64(in);
 	ret->name_is_leader = format_get_u64(in) != 0;
 	format_get_text(in, ret->name, sizeof(ret->name));
-	format_get_text(in, ret->who.executable, sizeof(ret->who.executable));
-	format_get_text(in, ret->who.command_line, sizeof(ret->who.command_line));
-	format_get_text(in, ret->who.user, sizeof(ret->who.user));
-	format_get_text(in, ret->who.container_id, sizeof(ret->who.container_id));
-	format_get_text(in, ret->who.container_runtime, sizeof(ret->who.container_runtime));
-	format_get_text(in, ret->who.pod_uid, sizeof(ret->who.pod_uid));
-	format_get_text(in, ret->who.unit, sizeof(ret->who.unit));
+	for (size_t i = 0; i < FACTS_TEXT_COUNT; i++)
+		format_get_text(in, (char *)&ret->who + facts_texts[i].at, facts_texts[i].size);
 }
 
 /* ---- namespaces ---- */
