@@ -41,7 +41,7 @@ static int attach_print(enum libbpf_print_level level, const char *format, va_li
 /* Where the kernel has no such events, libbpf makes kprobes which outlast the process that made them. */
 static bool attach_can_be_apart(const struct attach_ops *ops)
 {
-	return ops->give && !access("/sys/bus/event_source/devices/kprobe/type", F_OK);
+	return ops->backend != BACKEND_TRACING || !access("/sys/bus/event_source/devices/kprobe/type", F_OK);
 }
 
 static int attach_try(const struct attach_ops *ops, const struct attach_options *opts, struct attach *at, char *err,

@@ -83,9 +83,9 @@ struct attach_ops {
 	enum event_backend backend;
 	/* On failure -errno and a sentence in err. */
 	int (*open)(const struct attach_options *opts, struct attach *at, char *err, size_t err_size);
-	/* A backend with these is opened in a process of its own (apart.h), which gives away its descriptors (-1 =
+	/* Opened in a process of its own (apart.h) where that is possible, the backend gives away its descriptors (-1 =
 	 * none), in which all is that it has put into the kernel. Of the other process, `take` makes them the state;
-	 * if it fails, they are still the caller's. NULL = opened in place. */
+	 * if it fails, they are still the caller's. */
 	void (*give)(const struct attach *at, int ret[ATTACH_MAX_FDS]);
 	int (*take)(struct attach *at, const int fds[ATTACH_MAX_FDS]);
 	void (*close)(struct attach *at);
@@ -118,6 +118,7 @@ struct attach {
 	struct attach_program programs[ATTACH_MAX_PROGRAMS];
 	int program_fds[ATTACH_MAX_PROGRAMS]; /* owned by state; -1 = not loaded */
 	size_t program_count;
+	char own_cgroup[32]; /* made for the traced command, removed at the end; "" = none; cgroup only */
 	char not_first[512]; /* why a better backend is not in use; "" = the best is */
 };
 

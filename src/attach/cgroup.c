@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -43,11 +44,28 @@ static const struct cgroup_row cgroup_rows[] = {
 #define CGROUP_ROW_COUNT (sizeof(cgroup_rows) / sizeof(cgroup_rows[0]))
 _Static_assert(CGROUP_ROW_COUNT <= ATTACH_MAX_PROGRAMS, "attach.programs[] has room for all");
 
+/* What is kept of the skeleton, beside each row's program and link. */
+enum {
+	FD_REST, /* the program that tells of closes which wait */
+	FD_RING,
+	FD_COUNTERS,
+	FD_CLOSING,
+	FD_BSS,
+	FD_PARENT, /* with a traced command: directory in which its own cgroup was made */
+	FD_COUNT,
+};
+
+struct cgroup_fds { /* -1 = none */
+	int programs[CGROUP_ROW_COUNT];
+	int links[CGROUP_ROW_COUNT];
+	int others[FD_COUNT];
+};
+#define CGROUP_FDS (sizeof(struct cgroup_fds) / sizeof(int))
+_Static_assert(CGROUP_FDS <= ATTACH_MAX_FDS, "all can be handed over");
+
 struct cgroup {
-	struct cgroup_bpf *skel;
-	struct bpf_link *links[CGROUP_ROW_COUNT];
-	int parent; /* with a traced command: directory in which its own cgroup was made; else -1 */
-	char own[32]; /* name of that cgroup; "" = none */
+	struct cgroup_fds fds; /* owned */
+	struct cgroup_bpf__bss *bss; /* shared with the programs */
 };
 
 /* A mount of the hierarchy that no path leads to (fsmount, 5.2). */
@@ -152,17 +170,17 @@ static int cgroup_open_own(int root)
 
 /* Makes a cgroup for the traced command and its children and puts the command there: sockets belong to the cgroup
  * they are created in, so the hooks see just theirs. Returns its directory or -errno. */
-static int cgroup_make_own(struct cgroup *cg, int below, pid_t command)
+static int cgroup_make_own(struct cgroup *cg, struct attach *at, int below, pid_t command)
 {
 	_close_ int dir = -1;
 
-	snprintf(cg->own, sizeof(cg->own), "porttrace-%d", (int)getpid());
-	if (mkdirat(below, cg->own, 0755) < 0) {
-		cg->own[0] = '\0';
+	snprintf(at->own_cgroup, sizeof(at->own_cgroup), "porttrace-%d", (int)command);
+	if (mkdirat(below, at->own_cgroup, 0755) < 0) {
+		at->own_cgroup[0] = '\0';
 		return -errno;
 	}
-	cg->parent = openat(below, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	dir = openat(below, cg->own, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cg->fds.others[FD_PARENT] = openat(below, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = openat(below, at->own_cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return -errno;
 	_close_ int procs = openat(dir, "cgroup.procs", O_WRONLY | O_CLOEXEC);
@@ -172,31 +190,29 @@ static int cgroup_make_own(struct cgroup *cg, int below, pid_t command)
 	return TAKE_FD(dir);
 }
 
-static void cgroup_remove_own(struct cgroup *cg)
+static void cgroup_remove_own(struct attach *at, int parent)
 {
 	_close_ int dir = -1;
 
-	if (!cg->own[0])
+	if (!at->own_cgroup[0])
 		return;
-	dir = openat(cg->parent, cg->own, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = openat(parent, at->own_cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir >= 0)
-		cgroup_move_all(dir, cg->parent); /* processes that outlive the trace */
-	unlinkat(cg->parent, cg->own, AT_REMOVEDIR);
-	cleanup_close(&cg->parent);
+		cgroup_move_all(dir, parent); /* processes that outlive the trace */
+	unlinkat(parent, at->own_cgroup, AT_REMOVEDIR);
+	at->own_cgroup[0] = '\0';
 }
 
 static int cgroup_attach_all(struct cgroup *cg, struct attach *at, int dir, char *err, size_t err_size)
 {
 	for (size_t i = 0; i < CGROUP_ROW_COUNT; i++) {
 		const struct cgroup_row *row = &cgroup_rows[i];
-		struct bpf_program *prog = bpf_object__find_program_by_name(cg->skel->obj, row->program);
 
 		at->programs[i].name = row->program;
 		at->programs[i].target = row->target;
 		at->programs[i].what = row->what;
-		at->program_fds[i] = bpf_program__fd(prog);
-		cg->links[i] = bpf_program__attach_cgroup(prog, dir);
-		if (!cg->links[i]) {
+		cg->fds.links[i] = bpf_link_create(cg->fds.programs[i], dir, row->type, NULL);
+		if (cg->fds.links[i] < 0) {
 			int r = -errno;
 
 			snprintf(err, err_size, "cannot attach to the cgroup's %s hook: %s", row->target, strerror(-r));
@@ -240,18 +256,17 @@ static void cgroup_settle(struct attach *at, uint64_t older_ns)
 {
 	struct cgroup *cg = at->state;
 	char packet[64] = { 0 };
-	int fd = bpf_program__fd(cg->skel->progs.c_rest);
 	uint64_t keys[CGROUP_BATCH];
 	size_t n, told;
 
 	do {
-		n = cgroup_waiting(bpf_map__fd(cg->skel->maps.closing), older_ns, keys);
+		n = cgroup_waiting(cg->fds.others[FD_CLOSING], older_ns, keys);
 		told = 0;
 		for (size_t i = 0; i < n; i++) {
 			LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = packet, .data_size_in = sizeof(packet));
 
-			*(volatile __u64 *)&cg->skel->bss->rest_cookie = keys[i];
-			told += !bpf_prog_test_run_opts(fd, &run);
+			*(volatile __u64 *)&cg->bss->rest_cookie = keys[i];
+			told += !bpf_prog_test_run_opts(cg->fds.others[FD_REST], &run);
 		}
 	} while (told == CGROUP_BATCH);
 }
@@ -259,7 +274,7 @@ static void cgroup_settle(struct attach *at, uint64_t older_ns)
 static uint64_t cgroup_leftover(const struct attach *at)
 {
 	const struct cgroup *cg = at->state;
-	int fd = bpf_map__fd(cg->skel->maps.closing);
+	int fd = cg->fds.others[FD_CLOSING];
 	uint64_t count = 0, key, *before = NULL;
 
 	for (; !bpf_map_get_next_key(fd, before, &key); before = &key)
@@ -273,16 +288,58 @@ static size_t cgroup_tables(const struct attach *at, struct attach_table *ret)
 	return 1;
 }
 
+static void cgroup_tell(const struct cgroup *cg, struct attach *at)
+{
+	at->armed = &cg->bss->armed;
+	at->sleeping = &cg->bss->sleeping;
+	at->ring_fd = cg->fds.others[FD_RING];
+	at->counters_fd = cg->fds.others[FD_COUNTERS];
+	memcpy(at->program_fds, cg->fds.programs, sizeof(cg->fds.programs));
+}
+
+static void cgroup_give(const struct attach *at, int ret[ATTACH_MAX_FDS])
+{
+	const struct cgroup *cg = at->state;
+
+	memcpy(ret, &cg->fds, sizeof(cg->fds));
+}
+
+static int cgroup_map_bss(struct cgroup *cg)
+{
+	cg->bss = mmap(NULL, sizeof(*cg->bss), PROT_READ | PROT_WRITE, MAP_SHARED, cg->fds.others[FD_BSS], 0);
+	if (cg->bss != MAP_FAILED)
+		return 0;
+	cg->bss = NULL;
+	return -errno;
+}
+
+static int cgroup_take(struct attach *at, const int fds[ATTACH_MAX_FDS])
+{
+	_free_ struct cgroup *cg = calloc(1, sizeof(*cg));
+	int r;
+
+	if (!cg)
+		return -ENOMEM;
+	memcpy(&cg->fds, fds, sizeof(cg->fds));
+	r = cgroup_map_bss(cg);
+	if (r < 0)
+		return r;
+	cgroup_tell(cg, at);
+	at->state = TAKE_PTR(cg);
+	return 0;
+}
+
 static void cgroup_close(struct attach *at)
 {
 	struct cgroup *cg = at->state;
+	int *fds = (int *)&cg->fds;
 
-	if (!cg)
-		return;
-	for (size_t i = 0; i < CGROUP_ROW_COUNT; i++)
-		bpf_link__destroy(cg->links[i]);
-	cgroup_bpf__destroy(cg->skel);
-	cgroup_remove_own(cg);
+	for (size_t i = 0; i < CGROUP_FDS - 1; i++)
+		cleanup_close(&fds[i]);
+	if (cg->bss)
+		munmap(cg->bss, sizeof(*cg->bss));
+	cgroup_remove_own(at, cg->fds.others[FD_PARENT]);
+	cleanup_close(&cg->fds.others[FD_PARENT]);
 	free(cg);
 	at->state = NULL;
 }
@@ -310,29 +367,65 @@ static bool cgroup_has_ops_process(void)
 	return fd >= 0;
 }
 
-static int cgroup_load(struct cgroup *cg, const struct attach_options *opts, char *err, size_t err_size)
+static void cgroup_configure(struct cgroup_bpf *skel, const struct attach_options *opts)
 {
-	struct bpf_config *config;
-	int r;
+	struct bpf_config *config = (struct bpf_config *)&skel->rodata->config;
 
-	cg->skel = cgroup_bpf__open();
-	if (!cg->skel) {
-		r = -errno;
-		snprintf(err, err_size, "cannot open the cgroup programs: %s", strerror(-r));
-		return r;
-	}
-	config = (struct bpf_config *)&cg->skel->rodata->config;
 	*config = opts->config;
 	config->has_ops_process = cgroup_has_ops_process();
 	config->other_cgroups = opts->other_cgroup_count > 0;
 	if (opts->ports)
-		cg->skel->bss->port_sets = *opts->ports;
-	bpf_map__set_max_entries(cg->skel->maps.other_cgroups, (__u32)opts->other_cgroup_count + 1);
+		skel->bss->port_sets = *opts->ports;
+	bpf_map__set_max_entries(skel->maps.other_cgroups, (__u32)opts->other_cgroup_count + 1);
 	if (opts->ring_bytes)
-		bpf_map__set_max_entries(cg->skel->maps.ring, opts->ring_bytes);
-	r = cgroup_bpf__load(cg->skel);
+		bpf_map__set_max_entries(skel->maps.ring, opts->ring_bytes);
+}
+
+static int cgroup_keep_fd(int fd, int *ret)
+{
+	*ret = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	return *ret < 0 ? -errno : 0;
+}
+
+/* The skeleton holds copies of all programs, and is not kept. */
+static int cgroup_keep(struct cgroup *cg, const struct cgroup_bpf *skel)
+{
+	int *others = cg->fds.others, r = 0;
+
+	for (size_t i = 0; i < CGROUP_ROW_COUNT && r == 0; i++) {
+		struct bpf_program *prog = bpf_object__find_program_by_name(skel->obj, cgroup_rows[i].program);
+
+		r = cgroup_keep_fd(bpf_program__fd(prog), &cg->fds.programs[i]);
+	}
+	r = r < 0 ? r : cgroup_keep_fd(bpf_program__fd(skel->progs.c_rest), &others[FD_REST]);
+	r = r < 0 ? r : cgroup_keep_fd(bpf_map__fd(skel->maps.ring), &others[FD_RING]);
+	r = r < 0 ? r : cgroup_keep_fd(bpf_map__fd(skel->maps.counters), &others[FD_COUNTERS]);
+	r = r < 0 ? r : cgroup_keep_fd(bpf_map__fd(skel->maps.closing), &others[FD_CLOSING]);
+	r = r < 0 ? r : cgroup_keep_fd(bpf_map__fd(skel->maps.bss), &others[FD_BSS]);
+	return r < 0 ? r : cgroup_map_bss(cg);
+}
+
+static void cgroup_destroy(struct cgroup_bpf **skel)
+{
+	cgroup_bpf__destroy(*skel);
+}
+
+static int cgroup_load(struct cgroup *cg, const struct attach_options *opts, char *err, size_t err_size)
+{
+	_cleanup_(cgroup_destroy) struct cgroup_bpf *skel = cgroup_bpf__open();
+	int r;
+
+	if (!skel) {
+		r = -errno;
+		snprintf(err, err_size, "cannot open the cgroup programs: %s", strerror(-r));
+		return r;
+	}
+	cgroup_configure(skel, opts);
+	r = cgroup_bpf__load(skel);
 	if (r == 0)
-		r = attach_fill_other_cgroups(opts, bpf_map__fd(cg->skel->maps.other_cgroups));
+		r = attach_fill_other_cgroups(opts, bpf_map__fd(skel->maps.other_cgroups));
+	if (r == 0)
+		r = cgroup_keep(cg, skel);
 	if (r < 0)
 		snprintf(err, err_size,
 			 "the kernel refuses cgroup programs (%s): needs root, or CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON",
@@ -341,22 +434,22 @@ static int cgroup_load(struct cgroup *cg, const struct attach_options *opts, cha
 }
 
 /* Where to attach: --cgroup, or the root; with a command a new cgroup of its own there, or below ours. */
-static int cgroup_open_target(struct cgroup *cg, const struct attach_options *opts)
+static int cgroup_open_target(struct cgroup *cg, struct attach *at, const struct attach_options *opts)
 {
 	_close_ int given = attach_cgroup_open_dir(opts->cgroup_path), self = -1;
 
 	if (given < 0 || !opts->config.follow_pid)
 		return given < 0 ? given : TAKE_FD(given);
 	if (opts->cgroup_path)
-		return cgroup_make_own(cg, given, (pid_t)opts->config.follow_pid);
+		return cgroup_make_own(cg, at, given, (pid_t)opts->config.follow_pid);
 	self = cgroup_open_own(given);
-	return self < 0 ? self : cgroup_make_own(cg, self, (pid_t)opts->config.follow_pid);
+	return self < 0 ? self : cgroup_make_own(cg, at, self, (pid_t)opts->config.follow_pid);
 }
 
 static int cgroup_start(struct cgroup *cg, const struct attach_options *opts, struct attach *at, char *err,
 			size_t err_size)
 {
-	_close_ int dir = cgroup_open_target(cg, opts);
+	_close_ int dir = cgroup_open_target(cg, at, opts);
 	int r;
 
 	if (dir < 0) {
@@ -381,23 +474,22 @@ static int cgroup_open(const struct attach_options *opts, struct attach *at, cha
 
 	if (!cg)
 		return -ENOMEM;
-	cg->parent = -1;
+	memset(&cg->fds, -1, sizeof(cg->fds));
 	at->state = cg;
 	r = cgroup_start(cg, opts, at, err, err_size);
 	if (r < 0) {
 		cgroup_close(at);
 		return r;
 	}
-	at->armed = &cg->skel->bss->armed;
-	at->sleeping = &cg->skel->bss->sleeping;
-	at->ring_fd = bpf_map__fd(cg->skel->maps.ring);
-	at->counters_fd = bpf_map__fd(cg->skel->maps.counters);
+	cgroup_tell(cg, at);
 	return 0;
 }
 
 const struct attach_ops attach_cgroup = {
 	.backend = BACKEND_CGROUP,
 	.open = cgroup_open,
+	.give = cgroup_give,
+	.take = cgroup_take,
 	.close = cgroup_close,
 	.settle = cgroup_settle,
 	.leftover = cgroup_leftover,
