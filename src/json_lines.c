@@ -23,26 +23,59 @@
 /* What is given up, step by step, when escapes make a line too long. */
 enum json_detail { JSON_IDENTITY_ONLY, JSON_NO_EXECUTABLE, JSON_NO_COMMAND_LINE, JSON_FULL };
 
-enum json_piece_kind {
-	JSON_PIECE_EVENT, JSON_PIECE_NETWORK, JSON_PIECE_OUTCOME, JSON_PIECE_PORTS, JSON_PIECE_STATE
-};
+/* ---- what is remembered of earlier lines ---- */
 
-/* Appends the piece with these facts, if it is remembered; else it has to be written, and given to json_keep. */
-static struct json_lines_piece *json_recall(struct json_lines *js, struct buf *b, enum json_piece_kind kind,
-					    uint64_t facts, const void *words, const void *more)
+static uint64_t json_port_bits(const struct port_facts *facts)
 {
-	uint64_t hash = (facts ^ (uintptr_t)words ^ (uintptr_t)more << 20) * 0x9e3779b97f4a7c15ull;
-	struct json_lines_piece *piece = &js->pieces[kind][hash >> 58];
+	return (uint64_t)facts->class << 3 | (uint64_t)facts->ephemeral << 2 | (uint64_t)facts->reserved << 1 |
+	       facts->privileged;
+}
 
-	if (piece->len && piece->facts == facts && piece->words == words && piece->more == more) {
-		buf_bytes(b, piece->text, piece->len);
-		return NULL;
-	}
-	piece->facts = facts;
-	piece->words = words;
-	piece->more = more;
-	piece->len = 0;
-	return piece;
+/* All that decides the words of a line; texts by their addresses. */
+static void json_facts(const struct event *ev, uint64_t facts[JSON_LINES_FACTS])
+{
+	uint64_t flags = (uint64_t)ev->has_requested << 5 | (uint64_t)ev->exiting << 4 |
+			 (uint64_t)(ev->socket_state != NULL) << 3 | (uint64_t)(ev->verdict != NULL) << 2 |
+			 (uint64_t)(ev->remote.ip_version != 0) << 1 | ev->remote.has_port;
+
+	_Static_assert(JSON_LINES_WORDS_SIZE == 28, "the words of an event have a byte each");
+	memcpy(facts, ev, 24);
+	facts[3] = 0;
+	memcpy(&facts[3], (const char *)ev + 24, 4);
+	facts[3] |= (uint64_t)(uint32_t)ev->error << 32;
+	facts[4] = json_port_bits(&ev->local_facts) | json_port_bits(&ev->remote_facts) << 8 | flags << 16 |
+		   (uint64_t)ev->exit_signal << 32;
+	facts[5] = (uintptr_t)ev->local_facts.service;
+	facts[6] = (uintptr_t)ev->remote_facts.service;
+}
+
+/* That of the event; or one of which nothing is written yet. */
+static struct json_lines_shape *json_shape_of(struct json_lines *js, const struct event *ev)
+{
+	uint64_t facts[JSON_LINES_FACTS], hash = 0, other = 0;
+	struct json_lines_shape *shape;
+
+	json_facts(ev, facts);
+	for (int i = 0; i < JSON_LINES_FACTS; i++)
+		hash = (hash ^ facts[i]) * 0x9e3779b97f4a7c15ull;
+	shape = &js->shapes[hash >> 56];
+	for (int i = 0; i < JSON_LINES_FACTS; i++)
+		other |= facts[i] ^ shape->facts[i];
+	if (!other)
+		return shape;
+	memcpy(shape->facts, facts, sizeof(facts));
+	for (int i = 0; i < JSON_PIECE_COUNT; i++)
+		shape->pieces[i].len = 0;
+	return shape;
+}
+
+/* Appends the piece if it was written before; else it has to be written, and given to json_keep. */
+static inline bool json_recall(struct buf *b, const struct json_lines_piece *piece)
+{
+	if (!piece->len)
+		return false;
+	buf_bytes(b, piece->text, piece->len);
+	return true;
 }
 
 static void json_keep(struct json_lines_piece *piece, const struct buf *b, size_t from)
@@ -139,13 +172,11 @@ static void json_event_state(struct buf *b, const struct event *ev)
 	buf_char(b, '}');
 }
 
-static void json_event_head(struct buf *b, struct json_lines *js, const struct event *ev)
+static void json_event_head(struct buf *b, const struct event *ev, struct json_lines_piece *piece)
 {
-	uint64_t facts = (uint64_t)ev->kind << 16 | (uint64_t)ev->outcome << 8 | sides_has_peer(ev);
-	struct json_lines_piece *piece = json_recall(js, b, JSON_PIECE_EVENT, facts, NULL, NULL);
 	size_t from = b->len;
 
-	if (!piece)
+	if (json_recall(b, piece))
 		return;
 	buf_lit(b, JSON_ECS ",\"event\":{\"kind\":\"event\",\"module\":\"porttrace\",\"dataset\":"
 		   "\"porttrace.socket\","
@@ -159,12 +190,12 @@ static void json_event_head(struct buf *b, struct json_lines *js, const struct e
 	json_keep(piece, b, from);
 }
 
-static void json_event(struct buf *b, struct json_lines *js, const struct event *ev, enum json_detail detail)
+static void json_event(struct buf *b, const struct event *ev, struct json_lines_piece *piece, enum json_detail detail)
 {
 	const char *reason = ev->reason[0] || !ev->aborted ? ev->reason : "given up by the program";
 	bool first = false;
 
-	json_event_head(b, js, ev);
+	json_event_head(b, ev, piece);
 	buf_u64(b, ev->sequence);
 	if (ev->duration_ns)
 		json_member_u64(b, &first, "duration", ev->duration_ns);
@@ -192,14 +223,14 @@ static void json_error(struct buf *b, const struct event *ev)
 	buf_char(b, '}');
 }
 
-static void json_network(struct buf *b, struct json_lines *js, const struct event *ev, const char *direction)
+/* The error, if there is one, and the network. */
+static void json_network(struct buf *b, const struct event *ev, const char *direction, struct json_lines_piece *piece)
 {
-	uint64_t facts = (uint64_t)ev->protocol << 16 | (uint64_t)ev->proto << 8 | ev->ip_version;
-	struct json_lines_piece *piece = json_recall(js, b, JSON_PIECE_NETWORK, facts, direction, NULL);
 	size_t from = b->len;
 
-	if (!piece)
+	if (json_recall(b, piece))
 		return;
+	json_error(b, ev);
 	buf_lit(b, ",\"network\":{\"transport\":\"");
 	buf_str(b, event_proto_names[ev->proto]);
 	if (ev->ip_version == 4)
@@ -346,6 +377,7 @@ static void json_whole_who(struct buf *b, struct json_lines *js, const struct ev
 	memcpy(who->text, b->data + before, who->len);
 }
 
+/* Up to the inside of it, if a port was asked for. */
 static void json_assignment(struct buf *b, const struct event *ev)
 {
 	bool first = true;
@@ -354,11 +386,10 @@ static void json_assignment(struct buf *b, const struct event *ev)
 		return;
 	buf_lit(b, ",\"assignment\":{");
 	json_member_word(b, &first, "how", event_how_names[ev->how]);
-	if (ev->has_requested) {
+	if (ev->has_requested)
 		json_key(b, &first, "requested");
-		json_endpoint(b, &ev->requested, true, UINT64_MAX);
-	}
-	buf_char(b, '}');
+	else
+		buf_char(b, '}');
 }
 
 static void json_verdict(struct buf *b, bool *first, const struct event_verdict *v)
@@ -438,12 +469,6 @@ static void json_choice(struct buf *b, const struct event *ev)
 	buf_char(b, '}');
 }
 
-static uint64_t json_port_bits(const struct port_facts *facts)
-{
-	return (uint64_t)facts->class << 3 | (uint64_t)facts->ephemeral << 2 | (uint64_t)facts->reserved << 1 |
-	       facts->privileged;
-}
-
 static void json_port(struct buf *b, const char *key, const struct port_facts *facts)
 {
 	bool first = true;
@@ -461,20 +486,15 @@ static void json_port(struct buf *b, const char *key, const struct port_facts *f
 }
 
 /* What the numbers of the ports mean. */
-static void json_ports(struct buf *b, struct json_lines *js, const struct sides *sides)
+static void json_ports(struct buf *b, const struct sides *sides, struct json_lines_piece *piece)
 {
-	static const struct port_facts none;
-	const struct port_facts *source = sides->source_facts ? sides->source_facts : &none;
-	const struct port_facts *destination = sides->destination_facts;
-	struct json_lines_piece *piece =
-		json_recall(js, b, JSON_PIECE_PORTS, json_port_bits(source) << 8 | json_port_bits(destination),
-			    source->service, destination->service);
 	size_t from = b->len;
 
-	if (!piece)
+	if (json_recall(b, piece))
 		return;
-	json_port(b, ",\"source\":{", source);
-	json_port(b, ",\"destination\":{", destination);
+	if (sides->source_facts)
+		json_port(b, ",\"source\":{", sides->source_facts);
+	json_port(b, ",\"destination\":{", sides->destination_facts);
 	json_keep(piece, b, from);
 }
 
@@ -504,27 +524,18 @@ static void json_write_state(struct buf *b, bool *first, const struct event *ev)
 	json_member_word(b, first, "state", close_state_names[ev->close_state]);
 }
 
-/* Remembered, but with numbers among it. */
-static void json_state(struct buf *b, struct json_lines *js, bool *first, const struct event *ev)
+/* Remembered, but with numbers among it, or without anything before it. */
+static void json_state(struct buf *b, const struct event *ev, bool *first, struct json_lines_piece *piece)
 {
-	uint64_t options = (uint64_t)ev->is_ipv6 << 6 | (uint64_t)ev->v6only << 5 | (uint64_t)ev->reuseaddr << 4 |
-			   (uint64_t)ev->reuseport << 3 | (uint64_t)ev->no_port << 2 | (uint64_t)ev->freebind << 1 |
-			   ev->transparent;
-	uint64_t facts = (ev->has_options ? options | 1 << 7 : 0) | (uint64_t)ev->mptcp << 8 | (uint64_t)*first << 9 |
-			 (uint64_t)ev->closer << 16 | (uint64_t)ev->close_state << 24;
-	struct json_lines_piece *piece;
+	bool numbers = ev->bound_ifindex || ev->mark;
 	size_t from = b->len;
 
-	if (ev->bound_ifindex || ev->mark) {
+	if (numbers || *first)
 		json_write_state(b, first, ev);
-		return;
-	}
-	piece = json_recall(js, b, JSON_PIECE_STATE, facts, NULL, NULL);
-	if (piece) {
+	else if (!json_recall(b, piece)) {
 		json_write_state(b, first, ev);
 		json_keep(piece, b, from);
 	}
-	*first = *first && b->len == from;
 }
 
 /* The three that most have, in one go. False if there is not surely room, or one is not known. */
@@ -554,7 +565,7 @@ static void json_socket_some(struct buf *b, bool *first, const struct event *ev)
 }
 
 /* The members that there are, or nothing. */
-static void json_socket(struct buf *b, struct json_lines *js, const struct event *ev)
+static void json_socket(struct buf *b, const struct event *ev, struct json_lines_piece *state)
 {
 	size_t before = b->len, empty;
 	bool first;
@@ -568,7 +579,7 @@ static void json_socket(struct buf *b, struct json_lines *js, const struct event
 		json_member_u64(b, &first, "backlog", ev->backlog);
 	if (ev->has_queue)
 		json_member_u64(b, &first, "queue", ev->queue);
-	json_state(b, js, &first, ev);
+	json_state(b, ev, &first, state);
 	if (ev->socket_state)
 		json_member_text(b, &first, "state", ev->socket_state, 16);
 	if (ev->has_expires)
@@ -680,7 +691,7 @@ static void json_holder(struct buf *b, const struct event *ev, enum json_detail 
 	buf_char(b, '}');
 }
 
-/* What the call came to, and how the port was assigned: up to the inside of the pool. */
+/* What the call came to, and how the port was assigned: up to the port that was asked for, or inside of the pool. */
 static void json_write_outcome(struct buf *b, const struct event *ev)
 {
 	bool first = false;
@@ -703,41 +714,35 @@ static void json_write_outcome(struct buf *b, const struct event *ev)
 		buf_str(b, ev->port_free ? "true}" : "false}");
 	}
 	json_assignment(b, ev);
+	if (!ev->has_requested)
+		json_pool_begin(b, ev);
+}
+
+static void json_outcome(struct buf *b, const struct event *ev, struct json_lines_piece *piece)
+{
+	size_t from = b->len;
+
+	if (!json_recall(b, piece)) {
+		json_write_outcome(b, ev);
+		json_keep(piece, b, from);
+	}
+	if (!ev->has_requested)
+		return;
+	json_endpoint(b, &ev->requested, true, UINT64_MAX);
+	buf_char(b, '}');
 	json_pool_begin(b, ev);
 }
 
-/* Remembered, but for the few whose words are not those of few facts. */
-static void json_outcome(struct buf *b, struct json_lines *js, const struct event *ev)
-{
-	uint64_t flags = (uint64_t)ev->late << 5 | (uint64_t)ev->owner_exited << 4 |
-			 (uint64_t)ev->has_port_free << 3 | (uint64_t)ev->port_free << 2 |
-			 (uint64_t)(ev->socket_state != NULL) << 1 | (ev->verdict != NULL);
-	uint64_t facts = flags << 40 | (uint64_t)ev->cause << 32 | (uint64_t)ev->confidence << 28 |
-			 (uint64_t)ev->backend << 24 | (uint64_t)ev->how << 16 | (uint64_t)ev->half << 8 | ev->pool;
-	struct json_lines_piece *piece;
-	size_t from = b->len;
-
-	if (ev->exiting || ev->has_requested) {
-		json_write_outcome(b, ev);
-		return;
-	}
-	piece = json_recall(js, b, JSON_PIECE_OUTCOME, facts, NULL, NULL);
-	if (!piece)
-		return;
-	json_write_outcome(b, ev);
-	json_keep(piece, b, from);
-}
-
-static void json_porttrace(struct buf *b, struct json_lines *js, const struct event *ev, const struct sides *sides,
-			   enum json_detail detail)
+static void json_porttrace(struct buf *b, const struct event *ev, const struct sides *sides,
+			   struct json_lines_piece pieces[JSON_PIECE_COUNT], enum json_detail detail)
 {
 	bool first = false;
 
-	json_outcome(b, js, ev);
+	json_outcome(b, ev, &pieces[JSON_PIECE_OUTCOME]);
 	json_pool_end(b, ev);
 	json_choice(b, ev);
-	json_ports(b, js, sides);
-	json_socket(b, js, ev);
+	json_ports(b, sides, &pieces[JSON_PIECE_PORTS]);
+	json_socket(b, ev, &pieces[JSON_PIECE_STATE]);
 	json_owners(b, ev);
 	json_creator(b, ev);
 	json_holder(b, ev, detail);
@@ -749,6 +754,7 @@ static void json_porttrace(struct buf *b, struct json_lines *js, const struct ev
 static void json_line(struct buf *b, struct json_lines *js, const struct event *ev,
 		      enum json_detail detail)
 {
+	struct json_lines_piece *pieces = json_shape_of(js, ev)->pieces;
 	struct sides sides = sides_of(ev);
 
 	buf_lit(b, "{\"@timestamp\":");
@@ -756,15 +762,14 @@ static void json_line(struct buf *b, struct json_lines *js, const struct event *
 	if (ev->socket_state)
 		json_event_state(b, ev);
 	else
-		json_event(b, js, ev, detail);
-	json_error(b, ev);
-	json_network(b, js, ev, sides.direction);
+		json_event(b, ev, &pieces[JSON_PIECE_EVENT], detail);
+	json_network(b, ev, sides.direction, &pieces[JSON_PIECE_NETWORK]);
 	json_endpoints(b, ev, &sides);
 	if (detail == JSON_FULL)
 		json_whole_who(b, js, ev);
 	else
 		json_write_who(b, js, ev, detail);
-	json_porttrace(b, js, ev, &sides, detail);
+	json_porttrace(b, ev, &sides, pieces, detail);
 	buf_lit(b, "}\n");
 }
 
@@ -846,12 +851,11 @@ size_t json_lines_max(const struct event *ev)
 
 bool json_lines_event(struct json_lines *js, const struct event *ev, struct buf *out)
 {
-	size_t before = out->len;
+	const struct buf before = *out;
 	bool fits = false;
 
 	for (int detail = JSON_FULL; !fits && detail >= JSON_IDENTITY_ONLY; detail--) {
-		out->len = before;
-		out->overflow = false;
+		*out = before;
 		json_line(out, js, ev, (enum json_detail)detail);
 		fits = !out->overflow;
 	}
@@ -874,14 +878,13 @@ static void json_stats_line(struct buf *out, struct json_lines *js, const struct
 
 bool json_lines_stats(struct json_lines *js, const struct stats *st, struct buf *out)
 {
+	const struct buf before = *out;
 	struct stats sum = *st;
-	size_t before = out->len;
 
 	json_stats_line(out, js, st);
 	if (!out->overflow)
 		return true;
-	out->len = before; /* many sinks, with long names */
-	out->overflow = false;
+	*out = before; /* many sinks, with long names */
 	sum.sink_count = 0;
 	json_stats_line(out, js, &sum);
 	return !out->overflow;
