@@ -112,6 +112,7 @@ static void json_clock_set(struct json_lines_clock *clock, uint64_t second)
 	uint64_t in_day = second % 86400;
 
 	clock->second = second;
+	buf_char(&b, '"');
 	json_date(&b, second / 86400);
 	buf_char(&b, 'T');
 	buf_u64_padded(&b, in_day / 3600, 2);
@@ -119,22 +120,20 @@ static void json_clock_set(struct json_lines_clock *clock, uint64_t second)
 	buf_u64_padded(&b, in_day / 60 % 60, 2);
 	buf_char(&b, ':');
 	buf_u64_padded(&b, in_day % 60, 2);
+	buf_char(&b, '.');
 }
 
 static void json_time(struct buf *b, struct json_lines_clock *clock, uint64_t ns)
 {
-	char *to;
+	uint64_t second = ns / 1000000000;
+	char *to = buf_room(b, sizeof(clock->text) + 9 + 2);
 
-	if (clock->second != ns / 1000000000)
-		json_clock_set(clock, ns / 1000000000);
-	to = buf_room(b, 1 + sizeof(clock->text) + 1 + 9 + 2);
+	if (clock->second != second)
+		json_clock_set(clock, second);
 	if (!to)
 		return;
-	*to++ = '"';
 	memcpy(to, clock->text, sizeof(clock->text));
-	to += sizeof(clock->text);
-	*to++ = '.';
-	to = buf_put_nano(to, (uint32_t)(ns % 1000000000));
+	to = buf_put_nano(to + sizeof(clock->text), (uint32_t)(ns - second * 1000000000));
 	memcpy(to, "Z\"", 2);
 }
 
@@ -538,17 +537,26 @@ static void json_state(struct buf *b, const struct event *ev, bool *first, struc
 	}
 }
 
+static void json_netns_set(struct json_lines_netns *netns, uint32_t inum)
+{
+	memcpy(netns->text, ",\"netns\":", 9);
+	netns->len = (size_t)(buf_put_u64(netns->text + 9, inum) - netns->text);
+	netns->inum = inum;
+}
+
 /* The three that most have, in one go. False if there is not surely room, or one is not known. */
-static bool json_socket_numbers(struct buf *b, const struct event *ev)
+static bool json_socket_numbers(struct buf *b, struct json_lines_netns *netns, const struct event *ev)
 {
 	char *to = buf_ahead(b, 128);
 
 	if (!to || !ev->cookie || ev->cookie >= JSON_INTEGER_END || !ev->netns_inum || !ev->has_fd)
 		return false;
+	if (netns->inum != ev->netns_inum)
+		json_netns_set(netns, ev->netns_inum);
 	memcpy(to, "\"cookie\":", 9);
 	to = buf_put_u64(to + 9, ev->cookie);
-	memcpy(to, ",\"netns\":", 9);
-	to = buf_put_u64(to + 9, ev->netns_inum);
+	memcpy(to, netns->text, sizeof(netns->text));
+	to += netns->len;
 	memcpy(to, ",\"fd\":", 6);
 	buf_took(b, buf_put_u64(to + 6, (uint64_t)ev->fd));
 	return true;
@@ -565,14 +573,14 @@ static void json_socket_some(struct buf *b, bool *first, const struct event *ev)
 }
 
 /* The members that there are, or nothing. */
-static void json_socket(struct buf *b, const struct event *ev, struct json_lines_piece *state)
+static void json_socket(struct buf *b, struct json_lines *js, const struct event *ev, struct json_lines_piece *state)
 {
 	size_t before = b->len, empty;
 	bool first;
 
 	buf_lit(b, ",\"socket\":{");
 	empty = b->len;
-	first = !json_socket_numbers(b, ev);
+	first = !json_socket_numbers(b, &js->netns, ev);
 	if (first)
 		json_socket_some(b, &first, ev);
 	if (ev->kind == EVENT_LISTEN && ev->has_backlog)
@@ -668,8 +676,6 @@ static void json_holder(struct buf *b, const struct event *ev, enum json_detail 
 	const struct holder *holder = &ev->holder;
 	bool first = false;
 
-	if (!ev->has_holder)
-		return;
 	buf_lit(b, ",\"holder\":{\"kind\":\"");
 	buf_str(b, holder_kind_names[holder->kind]);
 	buf_char(b, '"');
@@ -733,7 +739,7 @@ static void json_outcome(struct buf *b, const struct event *ev, struct json_line
 	json_pool_begin(b, ev);
 }
 
-static void json_porttrace(struct buf *b, const struct event *ev, const struct sides *sides,
+static void json_porttrace(struct buf *b, struct json_lines *js, const struct event *ev, const struct sides *sides,
 			   struct json_lines_piece pieces[JSON_PIECE_COUNT], enum json_detail detail)
 {
 	bool first = false;
@@ -742,10 +748,11 @@ static void json_porttrace(struct buf *b, const struct event *ev, const struct s
 	json_pool_end(b, ev);
 	json_choice(b, ev);
 	json_ports(b, sides, &pieces[JSON_PIECE_PORTS]);
-	json_socket(b, ev, &pieces[JSON_PIECE_STATE]);
+	json_socket(b, js, ev, &pieces[JSON_PIECE_STATE]);
 	json_owners(b, ev);
 	json_creator(b, ev);
-	json_holder(b, ev, detail);
+	if (ev->has_holder)
+		json_holder(b, ev, detail);
 	if (detail > JSON_IDENTITY_ONLY)
 		json_member_text(b, &first, "unit", event_who(ev)->unit, sizeof(event_who(ev)->unit));
 	buf_char(b, '}');
@@ -769,7 +776,7 @@ static void json_line(struct buf *b, struct json_lines *js, const struct event *
 		json_whole_who(b, js, ev);
 	else
 		json_write_who(b, js, ev, detail);
-	json_porttrace(b, ev, &sides, pieces, detail);
+	json_porttrace(b, js, ev, &sides, pieces, detail);
 	buf_lit(b, "}\n");
 }
 

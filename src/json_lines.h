@@ -16,10 +16,17 @@
 #define JSON_LINES_RUN_SIZE 33
 #define JSON_LINES_BOOT_SIZE 37
 
-/* "2026-11-22T08:45:53" of the second it was last asked for. */
+/* "2026-11-22T08:45:53." of the second it was last asked for, behind a quote. */
 struct json_lines_clock {
 	uint64_t second;
-	char text[19];
+	char text[21];
+};
+
+/* ,"netns":4026531840 of the namespace it was last asked for. */
+struct json_lines_netns {
+	uint32_t inum;
+	size_t len;
+	char text[32];
 };
 
 /* The fields of an event that tell who did it, but for ev->who; they stand together. */
@@ -58,6 +65,7 @@ struct json_lines_shape {
 
 struct json_lines {
 	struct json_lines_clock clock, start_clock;
+	struct json_lines_netns netns;
 	char hostname[JSON_LINES_HOSTNAME_SIZE];
 	char run[JSON_LINES_RUN_SIZE];
 	char boot[JSON_LINES_BOOT_SIZE];
