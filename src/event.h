@@ -130,11 +130,11 @@ static inline bool event_is_same_endpoint(const struct endpoint *a, const struct
 
 /* What a port number means, for one endpoint; filled in by enrich/port.c and enrich/service.c. */
 struct port_facts {
-	enum port_class class;
-	const char *service; /* NULL = none; owned by the service table, lives as long as the process */
+	enum port_class class : 8;
 	bool ephemeral; /* inside the effective range of that socket and namespace at that moment */
 	bool reserved; /* in ip_local_reserved_ports */
 	bool privileged; /* below ip_unprivileged_port_start */
+	const char *service; /* NULL = none; owned by the service table, lives as long as the process */
 };
 
 #define EVENT_NAME_SIZE 16
@@ -212,6 +212,10 @@ struct event {
 	bool port_free; /* no other socket of this namespace has the port */
 	bool owner_exited; /* list only: pid and name are of a process that has ended, as the history tells */
 	uint16_t protocol; /* IPPROTO_*, as the kernel has it */
+	bool has_requested;
+	bool exiting; /* closed by the end of the process */
+	bool has_search; /* search_ns is known */
+	bool has_bytes; /* bytes_* are known: close only */
 
 	uint64_t sequence; /* given by the sink stage, from 1, without holes */
 	uint64_t time_ns; /* CLOCK_REALTIME, since the epoch */
@@ -224,11 +228,9 @@ struct event {
 	struct endpoint local; /* on success the assigned one, on failure what is known of it */
 	struct endpoint remote;
 	struct port_facts local_facts, remote_facts;
-	bool has_requested;
-	struct endpoint requested; /* the local endpoint that was asked for */
+	struct endpoint requested; /* the local endpoint that was asked for; valid with has_requested */
 
-	bool has_search;
-	uint64_t search_ns; /* how long it looked, also in vain; valid with has_search */
+	uint64_t search_ns; /* how long the kernel looked for a port, also in vain; valid with has_search */
 	bool wall; /* the first event that shows the pool's first half full: wall.c */
 
 	uint64_t socket_id; /* same for all events of one socket while it lives; never printed */
@@ -249,9 +251,7 @@ struct event {
 	bool gave_back;
 
 	/* close only */
-	bool has_bytes;
 	uint64_t bytes_sent, bytes_received; /* payload that the program wrote / that arrived for it */
-	bool exiting; /* closed by the end of the process */
 	int exit_signal; /* that ended the process; 0 = it exited */
 
 	bool has_truth; /* range_*, unprivileged_start and the raw reserved bits are known */

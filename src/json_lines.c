@@ -27,26 +27,25 @@ enum json_detail { JSON_IDENTITY_ONLY, JSON_NO_EXECUTABLE, JSON_NO_COMMAND_LINE,
 
 static uint64_t json_port_bits(const struct port_facts *facts)
 {
-	return (uint64_t)facts->class << 3 | (uint64_t)facts->ephemeral << 2 | (uint64_t)facts->reserved << 1 |
-	       facts->privileged;
+	uint32_t bits;
+
+	_Static_assert(offsetof(struct port_facts, privileged) == 3, "all but the service has a byte each");
+	memcpy(&bits, facts, sizeof(bits));
+	return bits;
 }
 
 /* All that decides the words of a line; texts by their addresses. */
 static void json_facts(const struct event *ev, uint64_t facts[JSON_LINES_FACTS])
 {
-	uint64_t flags = (uint64_t)ev->has_requested << 5 | (uint64_t)ev->exiting << 4 |
-			 (uint64_t)(ev->socket_state != NULL) << 3 | (uint64_t)(ev->verdict != NULL) << 2 |
-			 (uint64_t)(ev->remote.ip_version != 0) << 1 | ev->remote.has_port;
+	uint64_t flags = (uint64_t)(ev->socket_state != NULL) << 10 | (uint64_t)(ev->verdict != NULL) << 9 |
+			 (uint64_t)ev->remote.has_port << 8 | ev->remote.ip_version;
 
-	_Static_assert(JSON_LINES_WORDS_SIZE == 28, "the words of an event have a byte each");
-	memcpy(facts, ev, 24);
-	facts[3] = 0;
-	memcpy(&facts[3], (const char *)ev + 24, 4);
-	facts[3] |= (uint64_t)(uint32_t)ev->error << 32;
-	facts[4] = json_port_bits(&ev->local_facts) | json_port_bits(&ev->remote_facts) << 8 | flags << 16 |
-		   (uint64_t)ev->exit_signal << 32;
-	facts[5] = (uintptr_t)ev->local_facts.service;
-	facts[6] = (uintptr_t)ev->remote_facts.service;
+	_Static_assert(JSON_LINES_WORDS_SIZE == 32, "the words of an event have a byte each");
+	memcpy(facts, ev, JSON_LINES_WORDS_SIZE);
+	facts[4] = flags << 48 | (uint64_t)(uint8_t)ev->exit_signal << 32 | (uint32_t)ev->error;
+	facts[5] = json_port_bits(&ev->local_facts) | json_port_bits(&ev->remote_facts) << 32;
+	facts[6] = (uintptr_t)ev->local_facts.service;
+	facts[7] = (uintptr_t)ev->remote_facts.service;
 }
 
 /* That of the event; or one of which nothing is written yet. */
@@ -856,17 +855,22 @@ size_t json_lines_max(const struct event *ev)
 	return JSON_LINES_MAX + ev->owner_count * JSON_OWNER_MAX;
 }
 
+/* As much of it as there is room for. */
+static bool json_lines_shorter(struct json_lines *js, const struct event *ev, const struct buf *before, struct buf *out)
+{
+	for (int detail = JSON_FULL - 1; out->overflow && detail >= JSON_IDENTITY_ONLY; detail--) {
+		*out = *before;
+		json_line(out, js, ev, (enum json_detail)detail);
+	}
+	return !out->overflow;
+}
+
 bool json_lines_event(struct json_lines *js, const struct event *ev, struct buf *out)
 {
 	const struct buf before = *out;
-	bool fits = false;
 
-	for (int detail = JSON_FULL; !fits && detail >= JSON_IDENTITY_ONLY; detail--) {
-		*out = before;
-		json_line(out, js, ev, (enum json_detail)detail);
-		fits = !out->overflow;
-	}
-	return fits;
+	json_line(out, js, ev, JSON_FULL);
+	return !out->overflow || json_lines_shorter(js, ev, &before, out);
 }
 
 static void json_stats_line(struct buf *out, struct json_lines *js, const struct stats *st)

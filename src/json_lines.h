@@ -43,8 +43,8 @@ struct json_lines_who {
 };
 
 /* The fields of an event that are told in words; they stand together, and first. */
-#define JSON_LINES_WORDS_SIZE (offsetof(struct event, protocol) + sizeof(uint16_t))
-#define JSON_LINES_FACTS 7
+#define JSON_LINES_WORDS_SIZE (offsetof(struct event, has_bytes) + sizeof(bool))
+#define JSON_LINES_FACTS 8
 #define JSON_LINES_SHAPE_SLOTS 256 /* a byte of a hash */
 
 /* A part of a line in which are no numbers, as it was written last time. */
