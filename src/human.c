@@ -97,9 +97,7 @@ void human_bytes(struct buf *b, uint64_t bytes)
 	for (; bytes >= 1000000; i++)
 		bytes /= 1000;
 	buf_u64(b, bytes / 1000);
-	buf_char(b, '.');
-	buf_char(b, (char)('0' + bytes % 1000 / 100));
-	buf_char(b, units[i]);
+	buf_bytes(b, (char[]){ '.', (char)('0' + bytes % 1000 / 100), units[i] }, 3);
 }
 
 void human_process(struct buf *b, const char *name, size_t size, uint32_t pid, bool exited)

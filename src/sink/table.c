@@ -34,8 +34,8 @@ struct table {
 	struct output out;
 	bool wide, color, utc;
 	bool time_known;
-	uint64_t time_second; /* what time_text says */
-	char time_text[8];    /* "12:03:41" */
+	uint64_t time_ms; /* what time_text says */
+	char time_text[12]; /* "12:03:41.250" */
 	struct table_cells who[TABLE_CELLS_SLOTS]; /* EVENT to PROCESS */
 	struct table_cells what[TABLE_CELLS_SLOTS]; /* CLASS to HOW */
 };
@@ -103,34 +103,39 @@ static void table_local(struct table_line *line, const struct event *ev)
 
 /* ---- columns ---- */
 
-static void table_time_set(struct table *t, uint64_t second)
+static void table_time_set(struct table *t, uint64_t ms)
 {
 	struct buf b = { .data = t->time_text, .size = sizeof(t->time_text) };
-	time_t when = (time_t)second;
+	time_t when = (time_t)(ms / 1000);
 	struct tm tm = { 0 };
 
-	if (t->utc)
-		gmtime_r(&when, &tm);
-	else
-		localtime_r(&when, &tm);
-	buf_u64_padded(&b, (uint64_t)tm.tm_hour, 2);
-	buf_char(&b, ':');
-	buf_u64_padded(&b, (uint64_t)tm.tm_min, 2);
-	buf_char(&b, ':');
-	buf_u64_padded(&b, (uint64_t)tm.tm_sec, 2);
-	t->time_second = second;
+	if (t->time_known && t->time_ms / 1000 == ms / 1000) {
+		b.len = 9;
+	} else {
+		if (t->utc)
+			gmtime_r(&when, &tm);
+		else
+			localtime_r(&when, &tm);
+		buf_u64_padded(&b, (uint64_t)tm.tm_hour, 2);
+		buf_char(&b, ':');
+		buf_u64_padded(&b, (uint64_t)tm.tm_min, 2);
+		buf_char(&b, ':');
+		buf_u64_padded(&b, (uint64_t)tm.tm_sec, 2);
+		buf_char(&b, '.');
+	}
+	buf_u64_padded(&b, ms % 1000, 3);
+	t->time_ms = ms;
 	t->time_known = true;
 }
 
 static void table_cell_time(struct table_line *line, const struct event *ev)
 {
 	struct table *t = line->t;
+	uint64_t ms = ev->time_ns / 1000000;
 
-	if (!t->time_known || t->time_second != ev->time_ns / 1000000000)
-		table_time_set(t, ev->time_ns / 1000000000);
+	if (!t->time_known || t->time_ms != ms)
+		table_time_set(t, ms);
 	buf_bytes(line->b, t->time_text, sizeof(t->time_text));
-	buf_char(line->b, '.');
-	buf_u64_padded(line->b, ev->time_ns / 1000000 % 1000, 3);
 }
 
 static const struct port_facts *table_service_side(const struct event *ev)
@@ -209,24 +214,29 @@ static const struct table_column {
 	{ "RESULT", 0, 0, table_cell_result },
 };
 #define TABLE_COLUMN_COUNT (sizeof(table_columns) / sizeof(table_columns[0]))
-enum { TABLE_EVENT = 1, TABLE_LOCAL = 5, TABLE_CLASS = 7, TABLE_RESULT = 10 }; /* places in it */
+/* Places in it. */
+enum { TABLE_TIME, TABLE_EVENT, TABLE_LOCAL = 5, TABLE_REMOTE, TABLE_CLASS, TABLE_RESULT = TABLE_COLUMN_COUNT - 1 };
 
-/* The cells from one to before another, of an event; or with NULL of the header. */
+/* A cell of an event, or with NULL of the header, and the spaces behind it. Inline: most columns are known here. */
+static inline void table_column_write(struct table_line *line, size_t column, const struct event *ev)
+{
+	const struct table_column *col = &table_columns[column];
+
+	if (ev)
+		col->cell(line, ev);
+	else
+		buf_str(line->b, col->name);
+	if (column == TABLE_RESULT)
+		return;
+	line->end += (line->t->wide ? col->wide_width : col->width) + 1;
+	buf_char(line->b, ' ');
+	buf_pad(line->b, line->from, line->end + line->invisible);
+}
+
 static void table_columns_write(struct table_line *line, size_t column, size_t end, const struct event *ev)
 {
-	for (; column < end; column++) {
-		const struct table_column *col = &table_columns[column];
-
-		if (ev)
-			col->cell(line, ev);
-		else
-			buf_str(line->b, col->name);
-		line->end += (line->t->wide ? col->wide_width : col->width) + 1;
-		if (column + 1 == TABLE_COLUMN_COUNT)
-			return;
-		buf_char(line->b, ' ');
-		buf_pad(line->b, line->from, line->end + line->invisible);
-	}
+	for (; column < end; column++)
+		table_column_write(line, column, ev);
 }
 
 static bool table_is_in_step(const struct table_line *line)
@@ -280,11 +290,12 @@ static void table_line(struct buf *b, struct table *t, const struct event *ev)
 {
 	struct table_line line = { .t = t, .b = b, .from = b->len };
 
-	table_columns_write(&line, 0, TABLE_EVENT, ev);
+	table_column_write(&line, TABLE_TIME, ev);
 	table_who(&line, ev);
-	table_columns_write(&line, TABLE_LOCAL, TABLE_CLASS, ev);
+	table_column_write(&line, TABLE_LOCAL, ev);
+	table_column_write(&line, TABLE_REMOTE, ev);
 	table_what(&line, ev);
-	table_columns_write(&line, TABLE_RESULT, TABLE_COLUMN_COUNT, ev);
+	table_column_write(&line, TABLE_RESULT, ev);
 }
 
 static void table_header_line(struct buf *b, struct table *t)
