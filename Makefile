@@ -80,7 +80,7 @@ $(BUILD)/%.o: %.c | $(SKELETONS)
 # the register of the frame pointer a seventh of the rate of make bench.
 WAY := buf ring event_pack json_out decode enrich enrich/recorded enrich/port sockets pipeline pool_kind filter wall \
 	json_lines sides sink/json sink/output \
-	sink/table recording/raw recording/read capture/recording replay
+	sink/table result human visible recording/raw recording/read capture/recording replay
 MOVES := unrolled_loop:256:noalign,libcall:-1:noalign
 MOVES := -mmemset-strategy=$(MOVES) -mmemcpy-strategy=$(MOVES)
 FAST := $(shell $(CC) $(MOVES) -c -x c /dev/null -o /dev/null 2>/dev/null && echo '$(MOVES)')

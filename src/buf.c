@@ -3,11 +3,6 @@
 
 #include <arpa/inet.h>
 
-void buf_str(struct buf *b, const char *s)
-{
-	buf_bytes(b, s, strlen(s));
-}
-
 static const char buf_pairs[200] = "0001020304050607080910111213141516171819"
 				   "2021222324252627282930313233343536373839"
 				   "4041424344454647484950515253545556575859"
@@ -26,74 +21,79 @@ void buf_u64_padded(struct buf *b, uint64_t v, int digits)
 		*to = (char)('0' + v % 10);
 }
 
-/*
- * The eight digits of a number below 10^8 as bytes 0 to 9, the first in the lowest: all at once, as most of the time of
- * a line goes into its numbers, and a branch for each digit is guessed wrong too often. Both supported machines are
- * little-endian. 10486 / 2^20 and 103 / 2^10 are good for division by 100 and 10 of numbers below 10^4 and 10^2.
- */
-static inline uint64_t buf_digits(uint32_t v)
+/* Two digits, of a number below 100. */
+static inline uint32_t buf_pair(uint32_t v)
 {
-	uint64_t fours = v / 10000 | (uint64_t)(v % 10000) << 32;
-	uint64_t high = fours * 10486 >> 20 & 0x7f0000007full, twos = high | (fours - high * 100) << 16;
+	uint16_t pair;
 
-	high = twos * 103 >> 10 & 0x000f000f000f000full;
-	return high | (twos - high * 10) << 8;
+	memcpy(&pair, buf_pairs + 2 * v, sizeof(pair));
+	return pair;
 }
 
-#define BUF_ZEROS 0x3030303030303030ull /* "00000000" */
-
-/* Below 10^8. */
-char *buf_put_small(char *to, uint32_t v)
+/* The digits of a number below 10000, the first in the lowest byte: both supported machines are little-endian. */
+static inline uint32_t buf_digits(uint32_t v)
 {
-	uint64_t digits = buf_digits(v);
-	unsigned int zeros = (unsigned int)__builtin_ctzll(digits | 1ull << 56) / 8; /* in front; but "0" is a digit */
-
-	digits = (digits | BUF_ZEROS) >> zeros * 8;
-	memcpy(to, &digits, sizeof(digits));
-	return to + 8 - zeros;
+	return buf_pair(v / 100) | buf_pair(v % 100) << 16;
 }
 
-static char *buf_put_eight(char *to, uint32_t v)
+static inline char *buf_put_four(char *to, uint32_t v)
 {
-	uint64_t digits = buf_digits(v) | BUF_ZEROS;
+	uint32_t digits = buf_digits(v);
 
 	memcpy(to, &digits, sizeof(digits));
-	return to + 8;
+	return to + 4;
+}
+
+/* Below 10000, without zeros in front. No branches: most of the time of a line goes into its numbers, and how long they
+ * are is guessed wrong too often. */
+static inline char *buf_put_first(char *to, uint32_t v)
+{
+	uint32_t digits = buf_digits(v);
+	unsigned int zeros = (unsigned int)__builtin_ctz((digits & 0x0f0f0f0f) | 1u << 24) / 8; /* but "0" is a digit */
+
+	digits >>= zeros * 8;
+	memcpy(to, &digits, sizeof(digits));
+	return to + 4 - zeros;
+}
+
+char *buf_put_u64(char *to, uint64_t v)
+{
+	if (v < 10000)
+		return buf_put_first(to, (uint32_t)v);
+	if (v < 100000000)
+		return buf_put_four(buf_put_first(to, (uint32_t)v / 10000), (uint32_t)v % 10000);
+	return buf_put_four(buf_put_u64(to, v / 10000), (uint32_t)(v % 10000));
 }
 
 char *buf_put_nano(char *to, uint32_t v)
 {
 	*to = (char)('0' + v / 100000000);
-	return buf_put_eight(to + 1, v % 100000000);
+	v %= 100000000;
+	return buf_put_four(buf_put_four(to + 1, v / 10000), v % 10000);
 }
 
-char *buf_put_u64(char *to, uint64_t v)
+void buf_u64_tight(struct buf *b, uint64_t v)
 {
-	if (v < 100000000)
-		return buf_put_small(to, (uint32_t)v);
-	return buf_put_eight(buf_put_u64(to, v / 100000000), (uint32_t)(v % 100000000));
+	char text[BUF_U64_MAX];
+
+	buf_bytes(b, text, (size_t)(buf_put_u64(text, v) - text));
 }
 
-void buf_u64(struct buf *b, uint64_t v)
+#define BUF_SPACES "                                " /* 32 */
+
+/* Mostly few: then always as many, which is a few moves, and only those that are wanted count. */
+void buf_spaces(struct buf *b, size_t n)
 {
-	char text[BUF_U64_MAX], *to = buf_ahead(b, BUF_U64_MAX);
+	char *to = n < sizeof(BUF_SPACES) ? buf_ahead(b, sizeof(BUF_SPACES) - 1) : NULL;
 
-	if (to)
-		buf_took(b, buf_put_u64(to, v));
-	else
-		buf_bytes(b, text, (size_t)(buf_put_u64(text, v) - text));
-}
-
-void buf_pad(struct buf *b, size_t from, size_t column)
-{
-	size_t have = b->len - from;
-	char *to;
-
-	if (have >= column)
+	if (to) {
+		memcpy(to, BUF_SPACES, sizeof(BUF_SPACES) - 1);
+		buf_took(b, to + n);
 		return;
-	to = buf_room(b, column - have);
+	}
+	to = buf_room(b, n);
 	if (to)
-		memset(to, ' ', column - have);
+		memset(to, ' ', n);
 }
 
 /* The text of an octet, and how long it is. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * An append-only byte buffer of fixed room, for the writers on the hot path. Never allocates after
- * buf_init; an append that does not fit sets `overflow` and writes nothing more, so that a caller
- * checks once at the end.
+ * buf_init; an append that does not fit sets `overflow` and ends the room, so that nothing more is written and a caller
+ * checks once at the end. Who wants to begin again keeps a copy of the struct from before.
  */
 #ifndef PORTTRACE_BUF_H
 #define PORTTRACE_BUF_H
@@ -21,8 +21,9 @@ struct buf {
 /* The place for `n` more bytes, or NULL if they do not fit (or an earlier append did not). */
 static inline char *buf_room(struct buf *b, size_t n)
 {
-	if (b->overflow || n > b->size - b->len) {
+	if (n > b->size - b->len) {
 		b->overflow = true;
+		b->size = b->len;
 		return NULL;
 	}
 	b->len += n;
@@ -50,7 +51,7 @@ static inline void buf_char(struct buf *b, char c)
  * were, by the first that is free again. */
 static inline char *buf_ahead(struct buf *b, size_t n)
 {
-	return b->overflow || n > b->size - b->len ? NULL : b->data + b->len;
+	return n > b->size - b->len ? NULL : b->data + b->len;
 }
 
 static inline void buf_took(struct buf *b, const char *end)
@@ -59,24 +60,43 @@ static inline void buf_took(struct buf *b, const char *end)
 }
 
 #define BUF_U64_MAX 20 /* bytes of the greatest number */
-#define BUF_SMALL_MAX 8
 #define BUF_IPV4_MAX 16
 
 /*
- * These write at `to`, and return what is behind: any number; one below 10^8; an IPv4 address. There has to be room for
- * as many bytes as above, as the place behind may be written too.
+ * These write at `to`, and return what is behind: a number, an IPv4 address. There has to be room for as many bytes as
+ * above, as the place behind may be written too.
  */
 char *buf_put_u64(char *to, uint64_t v);
-char *buf_put_small(char *to, uint32_t v);
 char *buf_put_ipv4(char *to, const uint8_t *addr);
 char *buf_put_nano(char *to, uint32_t v); /* exactly 9 digits */
 
-void buf_str(struct buf *b, const char *s);
-/* A number in decimal; with `padded`, exactly `digits` digits, with leading zeros. */
-void buf_u64(struct buf *b, uint64_t v);
+/* Inline: the length of a literal is known. */
+static inline void buf_str(struct buf *b, const char *s)
+{
+	buf_bytes(b, s, strlen(s));
+}
+
+/* A number in decimal; with `padded`, exactly `digits` digits, with leading zeros; with `tight`, where there may be room
+ * for no more. */
+void buf_u64_tight(struct buf *b, uint64_t v);
+static inline void buf_u64(struct buf *b, uint64_t v)
+{
+	char *to = buf_ahead(b, BUF_U64_MAX);
+
+	if (to)
+		buf_took(b, buf_put_u64(to, v));
+	else
+		buf_u64_tight(b, v);
+}
 void buf_u64_padded(struct buf *b, uint64_t v, int digits);
+/* `n` spaces. */
+void buf_spaces(struct buf *b, size_t n);
 /* Spaces until `column` bytes after `from` stand. */
-void buf_pad(struct buf *b, size_t from, size_t column);
+static inline void buf_pad(struct buf *b, size_t from, size_t column)
+{
+	if (b->len - from < column)
+		buf_spaces(b, column - (b->len - from));
+}
 /* An IPv4 (ip_version 4) or IPv6 address, as inet_ntop(3) writes it; nothing for another version.
  */
 void buf_ip(struct buf *b, const uint8_t addr[16], uint8_t ip_version);

@@ -27,6 +27,7 @@ struct enrich {
 	size_t count;
 	bool looks; /* what is not known is looked up */
 	void *states[ENRICHER_COUNT];
+	size_t fills[ENRICHER_COUNT], fill_count; /* places of those that have one */
 	struct cache *memories; /* struct enrich_memory by pid, uid and the rest */
 	uint64_t who_count; /* numbers given away */
 	struct event_who who; /* of an event whose process is not kept in mind */
@@ -49,8 +50,11 @@ int enrich_open(const struct enrich_options *opts, struct enrich **ret)
 	en->count = en->looks ? ENRICHER_COUNT : sizeof(enrich_replayed) / sizeof(enrich_replayed[0]);
 	en->memories = cache_new(ENRICH_MEMORY_ENTRIES, sizeof(struct enrich_memory));
 	err = en->memories ? 0 : -ENOMEM;
-	for (size_t i = 0; i < en->count && err == 0; i++)
+	for (size_t i = 0; i < en->count && err == 0; i++) {
 		err = en->enrichers[i]->open(opts, &en->states[i]);
+		if (en->enrichers[i]->fill)
+			en->fills[en->fill_count++] = i;
+	}
 	if (err == 0)
 		*ret = TAKE_PTR(en);
 	return err;
@@ -139,9 +143,11 @@ void enrich_event(struct enrich *en, struct event *ev)
 {
 	if (en->looks)
 		enrich_who(en, ev);
-	for (size_t i = 0; i < en->count; i++)
-		if (en->enrichers[i]->fill)
-			en->enrichers[i]->fill(en->states[i], ev);
+	for (size_t k = 0; k < en->fill_count; k++) {
+		size_t i = en->fills[k];
+
+		en->enrichers[i]->fill(en->states[i], ev);
+	}
 	if (ev->has_holder && en->looks)
 		enrich_describe_holder(en, &ev->holder);
 }

@@ -130,11 +130,11 @@ static inline bool event_is_same_endpoint(const struct endpoint *a, const struct
 
 /* What a port number means, for one endpoint; filled in by enrich/port.c and enrich/service.c. */
 struct port_facts {
-	enum port_class class;
-	const char *service; /* NULL = none; owned by the service table, lives as long as the process */
+	enum port_class class : 8;
 	bool ephemeral; /* inside the effective range of that socket and namespace at that moment */
 	bool reserved; /* in ip_local_reserved_ports */
 	bool privileged; /* below ip_unprivileged_port_start */
+	const char *service; /* NULL = none; owned by the service table, lives as long as the process */
 };
 
 #define EVENT_NAME_SIZE 16
@@ -188,37 +188,49 @@ struct event_verdict {
 };
 
 struct event {
-	enum event_kind kind;
-	enum event_outcome outcome;
-	enum event_backend backend;
+	/* What is told in words: see JSON_LINES_WORDS_SIZE. A byte each, and none between them. */
+	enum event_kind kind : 8;
+	enum event_outcome outcome : 8;
+	enum event_backend backend : 8;
+	enum event_proto proto : 8;
+	enum event_role role : 8;
+	enum event_how how : 8;
+	enum event_cause cause : 8;
+	enum event_confidence confidence : 8; /* that pid and name are of the process that did it */
+	/* where the kernel looked for a port that it picked: pool_kind.c; its half says where the local port lies */
+	enum event_pool pool : 8;
+	enum event_half half : 8;
+	enum event_closer closer : 8; /* close only, as the next */
+	enum close_state close_state : 8;
+	uint8_t ip_version; /* 4 or 6, after un-mapping */
+	bool is_ipv6; /* an AF_INET6 socket, whatever it talks */
+	bool mptcp;
+	bool late; /* told later than it happened */
+	bool has_options; /* the six below are known */
+	bool reuseaddr, reuseport, v6only, freebind, transparent, no_port;
+	bool has_port_free; /* release only */
+	bool port_free; /* no other socket of this namespace has the port */
+	bool owner_exited; /* list only: pid and name are of a process that has ended, as the history tells */
+	uint16_t protocol; /* IPPROTO_*, as the kernel has it */
+	bool has_requested;
+	bool exiting; /* closed by the end of the process */
+	bool has_search; /* search_ns is known */
+	bool has_bytes; /* bytes_* are known: close only */
+
 	uint64_t sequence; /* given by the sink stage, from 1, without holes */
 	uint64_t time_ns; /* CLOCK_REALTIME, since the epoch */
 	uint64_t observed_ns; /* the same, when it was given to the queue of the sinks; 0 = just now */
 	uint64_t duration_ns; /* connect: latency; close: life of the socket; 0 = unknown */
-	bool late; /* told later than it happened */
 
 	int error; /* positive errno; 0 = none, or not seen */
 	bool aborted; /* connect given up by the program */
-	enum event_cause cause;
 
-	enum event_proto proto;
-	uint8_t ip_version; /* 4 or 6, after un-mapping */
-	bool mptcp;
-	bool is_ipv6; /* an AF_INET6 socket, whatever it talks */
-	uint16_t protocol; /* IPPROTO_*, as the kernel has it */
-	enum event_role role;
 	struct endpoint local; /* on success the assigned one, on failure what is known of it */
 	struct endpoint remote;
 	struct port_facts local_facts, remote_facts;
-	enum event_how how;
-	bool has_requested;
-	struct endpoint requested; /* the local endpoint that was asked for */
+	struct endpoint requested; /* the local endpoint that was asked for; valid with has_requested */
 
-	/* where the kernel looked for a port that it picked: pool_kind.c; its half says where the local port lies */
-	enum event_pool pool;
-	enum event_half half;
-	bool has_search;
-	uint64_t search_ns; /* how long it looked, also in vain; valid with has_search */
+	uint64_t search_ns; /* how long the kernel looked for a port, also in vain; valid with has_search */
 	bool wall; /* the first event that shows the pool's first half full: wall.c */
 
 	uint64_t socket_id; /* same for all events of one socket while it lives; never printed */
@@ -227,8 +239,6 @@ struct event {
 	uint32_t netns_inum; /* 0 = unknown */
 	bool has_backlog;
 	uint32_t backlog; /* listen only, valid with has_backlog */
-	bool has_options; /* the six below are known */
-	bool reuseaddr, reuseport, v6only, freebind, transparent, no_port;
 	uint32_t mark; /* SO_MARK; 0 = none */
 	uint32_t bound_ifindex; /* SO_BINDTODEVICE; 0 = none */
 	bool has_fd;
@@ -241,14 +251,8 @@ struct event {
 	bool gave_back;
 
 	/* close only */
-	enum event_closer closer;
-	enum close_state close_state;
-	bool has_bytes;
 	uint64_t bytes_sent, bytes_received; /* payload that the program wrote / that arrived for it */
-	bool exiting; /* closed by the end of the process */
 	int exit_signal; /* that ended the process; 0 = it exited */
-	bool has_port_free; /* release only */
-	bool port_free; /* no other socket of this namespace has the port */
 
 	bool has_truth; /* range_*, unprivileged_start and the raw reserved bits are known */
 	uint16_t range_low, range_high; /* ephemeral range of the namespace, both ends included */
@@ -259,7 +263,6 @@ struct event {
 	uint32_t pid, tid, parent_pid; /* 0 = unknown */
 	uint32_t vpid; /* pid in the process's own pid namespace; 0 = the same */
 	uint32_t exec_id; /* counts execve() calls; 0 = unknown */
-	enum event_confidence confidence; /* that pid and name are of the process that did it */
 	bool has_uid;
 	uint32_t uid;
 	uint64_t cgroup_id; /* 0 = unknown */
@@ -290,7 +293,6 @@ struct event {
 	const char *socket_state; /* "listen", "time-wait"; NULL = this is no such record */
 	const struct owner *owners; /* all who have it open (owners.h), `pid` among them; not owned */
 	size_t owner_count;
-	bool owner_exited; /* pid and name are of a process that has ended, as the history tells */
 	bool serves_remote; /* no listener has its local port: the service is on the other side */
 	bool has_queue;
 	uint32_t queue; /* of a listener: connections waiting for accept(); else bytes to read */

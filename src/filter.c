@@ -113,10 +113,12 @@ static bool filter_match_process(const struct filter *f, const struct event *ev)
 
 static bool filter_match_class(const struct filter *f, const struct event *ev)
 {
-	const struct port_facts *facts =
-		event_service_is_remote(ev) ? &ev->remote_facts : &ev->local_facts;
+	const struct port_facts *facts;
 
-	return f->classes == 0 || (f->classes >> facts->class & 1);
+	if (!f->classes)
+		return true;
+	facts = event_service_is_remote(ev) ? &ev->remote_facts : &ev->local_facts;
+	return f->classes >> facts->class & 1;
 }
 
 static bool filter_match_socket(const struct filter *f, const struct event *ev)

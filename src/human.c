@@ -12,8 +12,25 @@ void human_ip(struct buf *b, const struct endpoint *ep)
 		buf_char(b, ']');
 }
 
+/* IPv4 with a port, which most have, in one go. False if there is not surely room. */
+static bool human_ipv4(struct buf *b, const struct endpoint *ep, const struct port_facts *facts)
+{
+	char *to = buf_ahead(b, 64);
+
+	if (!to)
+		return false;
+	to = buf_put_ipv4(to, ep->addr);
+	*to++ = ':';
+	to = buf_put_u64(to, ep->port);
+	memcpy(to, " e", 2);
+	buf_took(b, facts->ephemeral ? to + 2 : to);
+	return true;
+}
+
 void human_endpoint(struct buf *b, const struct endpoint *ep, const struct port_facts *facts)
 {
+	if (ep->ip_version == 4 && ep->has_port && human_ipv4(b, ep, facts))
+		return;
 	if (!ep->ip_version && !ep->has_port) {
 		buf_char(b, '-');
 		return;
@@ -32,30 +49,40 @@ void human_endpoint(struct buf *b, const struct endpoint *ep, const struct port_
 		buf_lit(b, " e");
 }
 
+#define HUMAN_SECOND_NS UINT64_C(1000000000)
+#define HUMAN_MINUTE_NS (60 * HUMAN_SECOND_NS)
+#define HUMAN_HOUR_NS (60 * HUMAN_MINUTE_NS)
+#define HUMAN_DAY_NS (24 * HUMAN_HOUR_NS)
+
+static void human_whole(struct buf *b, uint64_t whole, const char *unit)
+{
+	buf_u64(b, whole);
+	buf_str(b, unit);
+}
+
+static void human_parts(struct buf *b, uint64_t whole, const char *unit, uint64_t rest, int digits, const char *rest_unit)
+{
+	human_whole(b, whole, unit);
+	buf_u64_padded(b, rest, digits);
+	buf_str(b, rest_unit);
+}
+
 void human_duration(struct buf *b, uint64_t ns)
 {
-	static const struct {
-		uint64_t end_ns, unit_ns, rest_ns;
-		const char *unit, *rest;
-		int rest_digits;
-	} steps[] = {
-		{ 1000, 1, 0, "ns", "", 0 },
-		{ 1000000, 1000, 0, "us", "", 0 },
-		{ 1000000000, 1000000, 100000, ".", "ms", 1 },
-		{ 60000000000, 1000000000, 100000000, ".", "s", 1 },
-		{ 3600000000000, 60000000000, 1000000000, "m", "s", 2 },
-		{ 86400000000000, 3600000000000, 60000000000, "h", "m", 2 },
-		{ UINT64_MAX, 86400000000000, 3600000000000, "d", "h", 2 },
-	};
-	size_t i = 0;
-
-	while (i + 1 < sizeof(steps) / sizeof(steps[0]) && ns >= steps[i].end_ns)
-		i++;
-	buf_u64(b, ns / steps[i].unit_ns);
-	buf_str(b, steps[i].unit);
-	if (steps[i].rest_ns)
-		buf_u64_padded(b, ns % steps[i].unit_ns / steps[i].rest_ns, steps[i].rest_digits);
-	buf_str(b, steps[i].rest);
+	if (ns < 1000)
+		human_whole(b, ns, "ns");
+	else if (ns < 1000000)
+		human_whole(b, ns / 1000, "us");
+	else if (ns < HUMAN_SECOND_NS)
+		human_parts(b, ns / 1000000, ".", ns % 1000000 / 100000, 1, "ms");
+	else if (ns < HUMAN_MINUTE_NS)
+		human_parts(b, ns / HUMAN_SECOND_NS, ".", ns % HUMAN_SECOND_NS / 100000000, 1, "s");
+	else if (ns < HUMAN_HOUR_NS)
+		human_parts(b, ns / HUMAN_MINUTE_NS, "m", ns % HUMAN_MINUTE_NS / HUMAN_SECOND_NS, 2, "s");
+	else if (ns < HUMAN_DAY_NS)
+		human_parts(b, ns / HUMAN_HOUR_NS, "h", ns % HUMAN_HOUR_NS / HUMAN_MINUTE_NS, 2, "m");
+	else
+		human_parts(b, ns / HUMAN_DAY_NS, "d", ns % HUMAN_DAY_NS / HUMAN_HOUR_NS, 2, "h");
 }
 
 void human_bytes(struct buf *b, uint64_t bytes)
@@ -70,9 +97,7 @@ void human_bytes(struct buf *b, uint64_t bytes)
 	for (; bytes >= 1000000; i++)
 		bytes /= 1000;
 	buf_u64(b, bytes / 1000);
-	buf_char(b, '.');
-	buf_u64(b, bytes % 1000 / 100);
-	buf_char(b, units[i]);
+	buf_bytes(b, (char[]){ '.', (char)('0' + bytes % 1000 / 100), units[i] }, 3);
 }
 
 void human_process(struct buf *b, const char *name, size_t size, uint32_t pid, bool exited)

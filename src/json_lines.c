@@ -23,26 +23,58 @@
 /* What is given up, step by step, when escapes make a line too long. */
 enum json_detail { JSON_IDENTITY_ONLY, JSON_NO_EXECUTABLE, JSON_NO_COMMAND_LINE, JSON_FULL };
 
-enum json_piece_kind {
-	JSON_PIECE_EVENT, JSON_PIECE_NETWORK, JSON_PIECE_OUTCOME, JSON_PIECE_PORTS, JSON_PIECE_STATE
-};
+/* ---- what is remembered of earlier lines ---- */
 
-/* Appends the piece with these facts, if it is remembered; else it has to be written, and given to json_keep. */
-static struct json_lines_piece *json_recall(struct json_lines *js, struct buf *b, enum json_piece_kind kind,
-					    uint64_t facts, const void *words, const void *more)
+static uint64_t json_port_bits(const struct port_facts *facts)
 {
-	uint64_t hash = (facts ^ (uintptr_t)words ^ (uintptr_t)more << 20) * 0x9e3779b97f4a7c15ull;
-	struct json_lines_piece *piece = &js->pieces[kind][hash >> 58];
+	uint32_t bits;
 
-	if (piece->len && piece->facts == facts && piece->words == words && piece->more == more) {
-		buf_bytes(b, piece->text, piece->len);
-		return NULL;
-	}
-	piece->facts = facts;
-	piece->words = words;
-	piece->more = more;
-	piece->len = 0;
-	return piece;
+	_Static_assert(offsetof(struct port_facts, privileged) == 3, "all but the service has a byte each");
+	memcpy(&bits, facts, sizeof(bits));
+	return bits;
+}
+
+/* All that decides the words of a line; texts by their addresses. */
+static void json_facts(const struct event *ev, uint64_t facts[JSON_LINES_FACTS])
+{
+	uint64_t flags = (uint64_t)(ev->socket_state != NULL) << 10 | (uint64_t)(ev->verdict != NULL) << 9 |
+			 (uint64_t)ev->remote.has_port << 8 | ev->remote.ip_version;
+
+	_Static_assert(JSON_LINES_WORDS_SIZE == 32, "the words of an event have a byte each");
+	memcpy(facts, ev, JSON_LINES_WORDS_SIZE);
+	facts[4] = flags << 48 | (uint64_t)(uint8_t)ev->exit_signal << 32 | (uint32_t)ev->error;
+	facts[5] = json_port_bits(&ev->local_facts) | json_port_bits(&ev->remote_facts) << 32;
+	facts[6] = (uintptr_t)ev->local_facts.service;
+	facts[7] = (uintptr_t)ev->remote_facts.service;
+}
+
+/* That of the event; or one of which nothing is written yet. */
+static struct json_lines_shape *json_shape_of(struct json_lines *js, const struct event *ev)
+{
+	uint64_t facts[JSON_LINES_FACTS], hash = 0, other = 0;
+	struct json_lines_shape *shape;
+
+	json_facts(ev, facts);
+	for (int i = 0; i < JSON_LINES_FACTS; i++)
+		hash = (hash ^ facts[i]) * 0x9e3779b97f4a7c15ull;
+	shape = &js->shapes[hash >> 56];
+	for (int i = 0; i < JSON_LINES_FACTS; i++)
+		other |= facts[i] ^ shape->facts[i];
+	if (!other)
+		return shape;
+	memcpy(shape->facts, facts, sizeof(facts));
+	for (int i = 0; i < JSON_PIECE_COUNT; i++)
+		shape->pieces[i].len = 0;
+	return shape;
+}
+
+/* Appends the piece if it was written before; else it has to be written, and given to json_keep. */
+static inline bool json_recall(struct buf *b, const struct json_lines_piece *piece)
+{
+	if (!piece->len)
+		return false;
+	buf_bytes(b, piece->text, piece->len);
+	return true;
 }
 
 static void json_keep(struct json_lines_piece *piece, const struct buf *b, size_t from)
@@ -79,6 +111,7 @@ static void json_clock_set(struct json_lines_clock *clock, uint64_t second)
 	uint64_t in_day = second % 86400;
 
 	clock->second = second;
+	buf_char(&b, '"');
 	json_date(&b, second / 86400);
 	buf_char(&b, 'T');
 	buf_u64_padded(&b, in_day / 3600, 2);
@@ -86,22 +119,20 @@ static void json_clock_set(struct json_lines_clock *clock, uint64_t second)
 	buf_u64_padded(&b, in_day / 60 % 60, 2);
 	buf_char(&b, ':');
 	buf_u64_padded(&b, in_day % 60, 2);
+	buf_char(&b, '.');
 }
 
 static void json_time(struct buf *b, struct json_lines_clock *clock, uint64_t ns)
 {
-	char *to;
+	uint64_t second = ns / 1000000000;
+	char *to = buf_room(b, sizeof(clock->text) + 9 + 2);
 
-	if (clock->second != ns / 1000000000)
-		json_clock_set(clock, ns / 1000000000);
-	to = buf_room(b, 1 + sizeof(clock->text) + 1 + 9 + 2);
+	if (clock->second != second)
+		json_clock_set(clock, second);
 	if (!to)
 		return;
-	*to++ = '"';
 	memcpy(to, clock->text, sizeof(clock->text));
-	to += sizeof(clock->text);
-	*to++ = '.';
-	to = buf_put_nano(to, (uint32_t)(ns % 1000000000));
+	to = buf_put_nano(to + sizeof(clock->text), (uint32_t)(ns - second * 1000000000));
 	memcpy(to, "Z\"", 2);
 }
 
@@ -139,13 +170,11 @@ static void json_event_state(struct buf *b, const struct event *ev)
 	buf_char(b, '}');
 }
 
-static void json_event_head(struct buf *b, struct json_lines *js, const struct event *ev)
+static void json_event_head(struct buf *b, const struct event *ev, struct json_lines_piece *piece)
 {
-	uint64_t facts = (uint64_t)ev->kind << 16 | (uint64_t)ev->outcome << 8 | sides_has_peer(ev);
-	struct json_lines_piece *piece = json_recall(js, b, JSON_PIECE_EVENT, facts, NULL, NULL);
 	size_t from = b->len;
 
-	if (!piece)
+	if (json_recall(b, piece))
 		return;
 	buf_lit(b, JSON_ECS ",\"event\":{\"kind\":\"event\",\"module\":\"porttrace\",\"dataset\":"
 		   "\"porttrace.socket\","
@@ -159,12 +188,12 @@ static void json_event_head(struct buf *b, struct json_lines *js, const struct e
 	json_keep(piece, b, from);
 }
 
-static void json_event(struct buf *b, struct json_lines *js, const struct event *ev, enum json_detail detail)
+static void json_event(struct buf *b, const struct event *ev, struct json_lines_piece *piece, enum json_detail detail)
 {
 	const char *reason = ev->reason[0] || !ev->aborted ? ev->reason : "given up by the program";
 	bool first = false;
 
-	json_event_head(b, js, ev);
+	json_event_head(b, ev, piece);
 	buf_u64(b, ev->sequence);
 	if (ev->duration_ns)
 		json_member_u64(b, &first, "duration", ev->duration_ns);
@@ -192,14 +221,14 @@ static void json_error(struct buf *b, const struct event *ev)
 	buf_char(b, '}');
 }
 
-static void json_network(struct buf *b, struct json_lines *js, const struct event *ev, const char *direction)
+/* The error, if there is one, and the network. */
+static void json_network(struct buf *b, const struct event *ev, const char *direction, struct json_lines_piece *piece)
 {
-	uint64_t facts = (uint64_t)ev->protocol << 16 | (uint64_t)ev->proto << 8 | ev->ip_version;
-	struct json_lines_piece *piece = json_recall(js, b, JSON_PIECE_NETWORK, facts, direction, NULL);
 	size_t from = b->len;
 
-	if (!piece)
+	if (json_recall(b, piece))
 		return;
+	json_error(b, ev);
 	buf_lit(b, ",\"network\":{\"transport\":\"");
 	buf_str(b, event_proto_names[ev->proto]);
 	if (ev->ip_version == 4)
@@ -346,6 +375,7 @@ static void json_whole_who(struct buf *b, struct json_lines *js, const struct ev
 	memcpy(who->text, b->data + before, who->len);
 }
 
+/* Up to the inside of it, if a port was asked for. */
 static void json_assignment(struct buf *b, const struct event *ev)
 {
 	bool first = true;
@@ -354,11 +384,10 @@ static void json_assignment(struct buf *b, const struct event *ev)
 		return;
 	buf_lit(b, ",\"assignment\":{");
 	json_member_word(b, &first, "how", event_how_names[ev->how]);
-	if (ev->has_requested) {
+	if (ev->has_requested)
 		json_key(b, &first, "requested");
-		json_endpoint(b, &ev->requested, true, UINT64_MAX);
-	}
-	buf_char(b, '}');
+	else
+		buf_char(b, '}');
 }
 
 static void json_verdict(struct buf *b, bool *first, const struct event_verdict *v)
@@ -438,12 +467,6 @@ static void json_choice(struct buf *b, const struct event *ev)
 	buf_char(b, '}');
 }
 
-static uint64_t json_port_bits(const struct port_facts *facts)
-{
-	return (uint64_t)facts->class << 3 | (uint64_t)facts->ephemeral << 2 | (uint64_t)facts->reserved << 1 |
-	       facts->privileged;
-}
-
 static void json_port(struct buf *b, const char *key, const struct port_facts *facts)
 {
 	bool first = true;
@@ -461,20 +484,15 @@ static void json_port(struct buf *b, const char *key, const struct port_facts *f
 }
 
 /* What the numbers of the ports mean. */
-static void json_ports(struct buf *b, struct json_lines *js, const struct sides *sides)
+static void json_ports(struct buf *b, const struct sides *sides, struct json_lines_piece *piece)
 {
-	static const struct port_facts none;
-	const struct port_facts *source = sides->source_facts ? sides->source_facts : &none;
-	const struct port_facts *destination = sides->destination_facts;
-	struct json_lines_piece *piece =
-		json_recall(js, b, JSON_PIECE_PORTS, json_port_bits(source) << 8 | json_port_bits(destination),
-			    source->service, destination->service);
 	size_t from = b->len;
 
-	if (!piece)
+	if (json_recall(b, piece))
 		return;
-	json_port(b, ",\"source\":{", source);
-	json_port(b, ",\"destination\":{", destination);
+	if (sides->source_facts)
+		json_port(b, ",\"source\":{", sides->source_facts);
+	json_port(b, ",\"destination\":{", sides->destination_facts);
 	json_keep(piece, b, from);
 }
 
@@ -504,40 +522,40 @@ static void json_write_state(struct buf *b, bool *first, const struct event *ev)
 	json_member_word(b, first, "state", close_state_names[ev->close_state]);
 }
 
-/* Remembered, but with numbers among it. */
-static void json_state(struct buf *b, struct json_lines *js, bool *first, const struct event *ev)
+/* Remembered, but with numbers among it, or without anything before it. */
+static void json_state(struct buf *b, const struct event *ev, bool *first, struct json_lines_piece *piece)
 {
-	uint64_t options = (uint64_t)ev->is_ipv6 << 6 | (uint64_t)ev->v6only << 5 | (uint64_t)ev->reuseaddr << 4 |
-			   (uint64_t)ev->reuseport << 3 | (uint64_t)ev->no_port << 2 | (uint64_t)ev->freebind << 1 |
-			   ev->transparent;
-	uint64_t facts = (ev->has_options ? options | 1 << 7 : 0) | (uint64_t)ev->mptcp << 8 | (uint64_t)*first << 9 |
-			 (uint64_t)ev->closer << 16 | (uint64_t)ev->close_state << 24;
-	struct json_lines_piece *piece;
+	bool numbers = ev->bound_ifindex || ev->mark;
 	size_t from = b->len;
 
-	if (ev->bound_ifindex || ev->mark) {
+	if (numbers || *first)
 		json_write_state(b, first, ev);
-		return;
-	}
-	piece = json_recall(js, b, JSON_PIECE_STATE, facts, NULL, NULL);
-	if (piece) {
+	else if (!json_recall(b, piece)) {
 		json_write_state(b, first, ev);
 		json_keep(piece, b, from);
 	}
-	*first = *first && b->len == from;
+}
+
+static void json_netns_set(struct json_lines_netns *netns, uint32_t inum)
+{
+	memcpy(netns->text, ",\"netns\":", 9);
+	netns->len = (size_t)(buf_put_u64(netns->text + 9, inum) - netns->text);
+	netns->inum = inum;
 }
 
 /* The three that most have, in one go. False if there is not surely room, or one is not known. */
-static bool json_socket_numbers(struct buf *b, const struct event *ev)
+static bool json_socket_numbers(struct buf *b, struct json_lines_netns *netns, const struct event *ev)
 {
 	char *to = buf_ahead(b, 128);
 
 	if (!to || !ev->cookie || ev->cookie >= JSON_INTEGER_END || !ev->netns_inum || !ev->has_fd)
 		return false;
+	if (netns->inum != ev->netns_inum)
+		json_netns_set(netns, ev->netns_inum);
 	memcpy(to, "\"cookie\":", 9);
 	to = buf_put_u64(to + 9, ev->cookie);
-	memcpy(to, ",\"netns\":", 9);
-	to = buf_put_u64(to + 9, ev->netns_inum);
+	memcpy(to, netns->text, sizeof(netns->text));
+	to += netns->len;
 	memcpy(to, ",\"fd\":", 6);
 	buf_took(b, buf_put_u64(to + 6, (uint64_t)ev->fd));
 	return true;
@@ -554,21 +572,21 @@ static void json_socket_some(struct buf *b, bool *first, const struct event *ev)
 }
 
 /* The members that there are, or nothing. */
-static void json_socket(struct buf *b, struct json_lines *js, const struct event *ev)
+static void json_socket(struct buf *b, struct json_lines *js, const struct event *ev, struct json_lines_piece *state)
 {
 	size_t before = b->len, empty;
 	bool first;
 
 	buf_lit(b, ",\"socket\":{");
 	empty = b->len;
-	first = !json_socket_numbers(b, ev);
+	first = !json_socket_numbers(b, &js->netns, ev);
 	if (first)
 		json_socket_some(b, &first, ev);
 	if (ev->kind == EVENT_LISTEN && ev->has_backlog)
 		json_member_u64(b, &first, "backlog", ev->backlog);
 	if (ev->has_queue)
 		json_member_u64(b, &first, "queue", ev->queue);
-	json_state(b, js, &first, ev);
+	json_state(b, ev, &first, state);
 	if (ev->socket_state)
 		json_member_text(b, &first, "state", ev->socket_state, 16);
 	if (ev->has_expires)
@@ -657,8 +675,6 @@ static void json_holder(struct buf *b, const struct event *ev, enum json_detail 
 	const struct holder *holder = &ev->holder;
 	bool first = false;
 
-	if (!ev->has_holder)
-		return;
 	buf_lit(b, ",\"holder\":{\"kind\":\"");
 	buf_str(b, holder_kind_names[holder->kind]);
 	buf_char(b, '"');
@@ -680,7 +696,7 @@ static void json_holder(struct buf *b, const struct event *ev, enum json_detail 
 	buf_char(b, '}');
 }
 
-/* What the call came to, and how the port was assigned: up to the inside of the pool. */
+/* What the call came to, and how the port was assigned: up to the port that was asked for, or inside of the pool. */
 static void json_write_outcome(struct buf *b, const struct event *ev)
 {
 	bool first = false;
@@ -703,44 +719,39 @@ static void json_write_outcome(struct buf *b, const struct event *ev)
 		buf_str(b, ev->port_free ? "true}" : "false}");
 	}
 	json_assignment(b, ev);
+	if (!ev->has_requested)
+		json_pool_begin(b, ev);
+}
+
+static void json_outcome(struct buf *b, const struct event *ev, struct json_lines_piece *piece)
+{
+	size_t from = b->len;
+
+	if (!json_recall(b, piece)) {
+		json_write_outcome(b, ev);
+		json_keep(piece, b, from);
+	}
+	if (!ev->has_requested)
+		return;
+	json_endpoint(b, &ev->requested, true, UINT64_MAX);
+	buf_char(b, '}');
 	json_pool_begin(b, ev);
 }
 
-/* Remembered, but for the few whose words are not those of few facts. */
-static void json_outcome(struct buf *b, struct json_lines *js, const struct event *ev)
-{
-	uint64_t flags = (uint64_t)ev->late << 5 | (uint64_t)ev->owner_exited << 4 |
-			 (uint64_t)ev->has_port_free << 3 | (uint64_t)ev->port_free << 2 |
-			 (uint64_t)(ev->socket_state != NULL) << 1 | (ev->verdict != NULL);
-	uint64_t facts = flags << 40 | (uint64_t)ev->cause << 32 | (uint64_t)ev->confidence << 28 |
-			 (uint64_t)ev->backend << 24 | (uint64_t)ev->how << 16 | (uint64_t)ev->half << 8 | ev->pool;
-	struct json_lines_piece *piece;
-	size_t from = b->len;
-
-	if (ev->exiting || ev->has_requested) {
-		json_write_outcome(b, ev);
-		return;
-	}
-	piece = json_recall(js, b, JSON_PIECE_OUTCOME, facts, NULL, NULL);
-	if (!piece)
-		return;
-	json_write_outcome(b, ev);
-	json_keep(piece, b, from);
-}
-
 static void json_porttrace(struct buf *b, struct json_lines *js, const struct event *ev, const struct sides *sides,
-			   enum json_detail detail)
+			   struct json_lines_piece pieces[JSON_PIECE_COUNT], enum json_detail detail)
 {
 	bool first = false;
 
-	json_outcome(b, js, ev);
+	json_outcome(b, ev, &pieces[JSON_PIECE_OUTCOME]);
 	json_pool_end(b, ev);
 	json_choice(b, ev);
-	json_ports(b, js, sides);
-	json_socket(b, js, ev);
+	json_ports(b, sides, &pieces[JSON_PIECE_PORTS]);
+	json_socket(b, js, ev, &pieces[JSON_PIECE_STATE]);
 	json_owners(b, ev);
 	json_creator(b, ev);
-	json_holder(b, ev, detail);
+	if (ev->has_holder)
+		json_holder(b, ev, detail);
 	if (detail > JSON_IDENTITY_ONLY)
 		json_member_text(b, &first, "unit", event_who(ev)->unit, sizeof(event_who(ev)->unit));
 	buf_char(b, '}');
@@ -749,6 +760,7 @@ static void json_porttrace(struct buf *b, struct json_lines *js, const struct ev
 static void json_line(struct buf *b, struct json_lines *js, const struct event *ev,
 		      enum json_detail detail)
 {
+	struct json_lines_piece *pieces = json_shape_of(js, ev)->pieces;
 	struct sides sides = sides_of(ev);
 
 	buf_lit(b, "{\"@timestamp\":");
@@ -756,15 +768,14 @@ static void json_line(struct buf *b, struct json_lines *js, const struct event *
 	if (ev->socket_state)
 		json_event_state(b, ev);
 	else
-		json_event(b, js, ev, detail);
-	json_error(b, ev);
-	json_network(b, js, ev, sides.direction);
+		json_event(b, ev, &pieces[JSON_PIECE_EVENT], detail);
+	json_network(b, ev, sides.direction, &pieces[JSON_PIECE_NETWORK]);
 	json_endpoints(b, ev, &sides);
 	if (detail == JSON_FULL)
 		json_whole_who(b, js, ev);
 	else
 		json_write_who(b, js, ev, detail);
-	json_porttrace(b, js, ev, &sides, detail);
+	json_porttrace(b, js, ev, &sides, pieces, detail);
 	buf_lit(b, "}\n");
 }
 
@@ -844,18 +855,22 @@ size_t json_lines_max(const struct event *ev)
 	return JSON_LINES_MAX + ev->owner_count * JSON_OWNER_MAX;
 }
 
+/* As much of it as there is room for. */
+static bool json_lines_shorter(struct json_lines *js, const struct event *ev, const struct buf *before, struct buf *out)
+{
+	for (int detail = JSON_FULL - 1; out->overflow && detail >= JSON_IDENTITY_ONLY; detail--) {
+		*out = *before;
+		json_line(out, js, ev, (enum json_detail)detail);
+	}
+	return !out->overflow;
+}
+
 bool json_lines_event(struct json_lines *js, const struct event *ev, struct buf *out)
 {
-	size_t before = out->len;
-	bool fits = false;
+	const struct buf before = *out;
 
-	for (int detail = JSON_FULL; !fits && detail >= JSON_IDENTITY_ONLY; detail--) {
-		out->len = before;
-		out->overflow = false;
-		json_line(out, js, ev, (enum json_detail)detail);
-		fits = !out->overflow;
-	}
-	return fits;
+	json_line(out, js, ev, JSON_FULL);
+	return !out->overflow || json_lines_shorter(js, ev, &before, out);
 }
 
 static void json_stats_line(struct buf *out, struct json_lines *js, const struct stats *st)
@@ -874,14 +889,13 @@ static void json_stats_line(struct buf *out, struct json_lines *js, const struct
 
 bool json_lines_stats(struct json_lines *js, const struct stats *st, struct buf *out)
 {
+	const struct buf before = *out;
 	struct stats sum = *st;
-	size_t before = out->len;
 
 	json_stats_line(out, js, st);
 	if (!out->overflow)
 		return true;
-	out->len = before; /* many sinks, with long names */
-	out->overflow = false;
+	*out = before; /* many sinks, with long names */
 	sum.sink_count = 0;
 	json_stats_line(out, js, &sum);
 	return !out->overflow;

@@ -16,10 +16,17 @@
 #define JSON_LINES_RUN_SIZE 33
 #define JSON_LINES_BOOT_SIZE 37
 
-/* "2026-11-22T08:45:53" of the second it was last asked for. */
+/* "2026-11-22T08:45:53." of the second it was last asked for, behind a quote. */
 struct json_lines_clock {
 	uint64_t second;
-	char text[19];
+	char text[21];
+};
+
+/* ,"netns":4026531840 of the namespace it was last asked for. */
+struct json_lines_netns {
+	uint32_t inum;
+	size_t len;
+	char text[32];
 };
 
 /* The fields of an event that tell who did it, but for ev->who; they stand together. */
@@ -35,24 +42,35 @@ struct json_lines_who {
 	char text[1024];
 };
 
-/* Words that few facts decide, as they were written last time. */
-#define JSON_LINES_PIECE_KINDS 5
-#define JSON_LINES_PIECE_SLOTS 64 /* of each kind; 6 bits of a hash */
+/* The fields of an event that are told in words; they stand together, and first. */
+#define JSON_LINES_WORDS_SIZE (offsetof(struct event, has_bytes) + sizeof(bool))
+#define JSON_LINES_FACTS 8
+#define JSON_LINES_SHAPE_SLOTS 256 /* a byte of a hash */
+
+/* A part of a line in which are no numbers, as it was written last time. */
+enum json_lines_piece_kind {
+	JSON_PIECE_EVENT, JSON_PIECE_NETWORK, JSON_PIECE_OUTCOME, JSON_PIECE_PORTS, JSON_PIECE_STATE, JSON_PIECE_COUNT
+};
 
 struct json_lines_piece {
-	uint64_t facts;
-	const void *words, *more; /* texts whose addresses tell them; NULL = none */
-	uint32_t len; /* 0 = empty */
-	char text[232];
+	uint32_t len; /* 0 = not written yet */
+	char text[252];
+};
+
+/* Lines that differ in numbers only, and in who did it. */
+struct json_lines_shape {
+	uint64_t facts[JSON_LINES_FACTS]; /* all that decides the words */
+	struct json_lines_piece pieces[JSON_PIECE_COUNT];
 };
 
 struct json_lines {
 	struct json_lines_clock clock, start_clock;
+	struct json_lines_netns netns;
 	char hostname[JSON_LINES_HOSTNAME_SIZE];
 	char run[JSON_LINES_RUN_SIZE];
 	char boot[JSON_LINES_BOOT_SIZE];
 	struct json_lines_who who[JSON_LINES_WHO_SLOTS];
-	struct json_lines_piece pieces[JSON_LINES_PIECE_KINDS][JSON_LINES_PIECE_SLOTS];
+	struct json_lines_shape shapes[JSON_LINES_SHAPE_SLOTS];
 };
 
 /* Each may be NULL: then its member is absent. */

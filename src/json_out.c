@@ -59,16 +59,22 @@ void json_text(struct buf *b, const char *text, size_t max)
 }
 
 /* IPv4 with a port, which most have, in one go. False if there is not surely room. */
-static bool json_ipv4(struct buf *b, const struct endpoint *ep)
+static bool json_ipv4(struct buf *b, const struct endpoint *ep, uint64_t bytes)
 {
-	char *to = buf_ahead(b, 64);
+	char *to = buf_ahead(b, 96);
 
 	if (!to)
 		return false;
 	memcpy(to, "{\"ip\":\"", 7);
 	to = buf_put_ipv4(to + 7, ep->addr);
 	memcpy(to, "\",\"port\":", 9);
-	buf_took(b, buf_put_small(to + 9, ep->port));
+	to = buf_put_u64(to + 9, ep->port);
+	if (bytes != UINT64_MAX) {
+		memcpy(to, ",\"bytes\":", 9);
+		to = buf_put_u64(to + 9, bytes);
+	}
+	*to++ = '}';
+	buf_took(b, to);
 	return true;
 }
 
@@ -76,19 +82,17 @@ void json_endpoint(struct buf *b, const struct endpoint *ep, bool zero_port, uin
 {
 	bool port = ep->has_port && (ep->port || zero_port), first = true;
 
-	if (ep->ip_version == 4 && port && json_ipv4(b, ep)) {
-		first = false;
-	} else {
-		buf_char(b, '{');
-		if (ep->ip_version) {
-			json_key(b, &first, "ip");
-			buf_char(b, '"');
-			buf_ip(b, ep->addr, ep->ip_version);
-			buf_char(b, '"');
-		}
-		if (port)
-			json_member_u64(b, &first, "port", ep->port);
+	if (ep->ip_version == 4 && port && json_ipv4(b, ep, bytes))
+		return;
+	buf_char(b, '{');
+	if (ep->ip_version) {
+		json_key(b, &first, "ip");
+		buf_char(b, '"');
+		buf_ip(b, ep->addr, ep->ip_version);
+		buf_char(b, '"');
 	}
+	if (port)
+		json_member_u64(b, &first, "port", ep->port);
 	if (bytes != UINT64_MAX)
 		json_member_u64(b, &first, "bytes", bytes);
 	buf_char(b, '}');

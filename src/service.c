@@ -44,11 +44,6 @@ static const char *service_shown_name(const char *official)
 	return official;
 }
 
-enum port_class port_class_of(uint16_t port)
-{
-	return port < 1024 ? CLASS_WELL_KNOWN : port < 49152 ? CLASS_REGISTERED : CLASS_DYNAMIC;
-}
-
 /* The names go to terminals and into other people's tools: nothing but visible ASCII. */
 static bool service_name_is_sane(const char *name)
 {

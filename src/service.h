@@ -35,6 +35,9 @@ void service_each_local(const struct service_table *t,
 /* The known name nearest to a misspelled one, for "did you mean"; NULL if none is near. */
 const char *service_nearest(const struct service_table *t, const char *name);
 /* IANA class of a port: 0-1023, 1024-49151, 49152-65535 (RFC 6335 section 6). */
-enum port_class port_class_of(uint16_t port);
+static inline enum port_class port_class_of(uint16_t port)
+{
+	return port < 1024 ? CLASS_WELL_KNOWN : port < 49152 ? CLASS_REGISTERED : CLASS_DYNAMIC;
+}
 
 #endif

@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include "sides.h"
 
-bool sides_has_peer(const struct event *ev)
-{
-	return ev->kind == EVENT_CONNECT || ev->kind == EVENT_ACCEPT || ev->role != ROLE_UNKNOWN ||
-	       ev->remote.ip_version;
-}
-
 static enum event_role sides_role(const struct event *ev)
 {
 	return ev->kind == EVENT_CONNECT  ? ROLE_EGRESS
@@ -27,25 +21,4 @@ struct sides sides_of(const struct event *ev)
 	if (role == ROLE_INGRESS)
 		return (struct sides){ &ev->remote, local, &ev->remote_facts, &ev->local_facts, "ingress" };
 	return (struct sides){ local, &ev->remote, &ev->local_facts, &ev->remote_facts, event_role_names[role] };
-}
-
-uint64_t sides_bytes_from(const struct event *ev, const struct endpoint *side)
-{
-	if (!ev->has_bytes)
-		return UINT64_MAX;
-	return side == &ev->remote ? ev->bytes_received : ev->bytes_sent;
-}
-
-bool sides_is_source_known(const struct sides *sides)
-{
-	const struct endpoint *src = sides->source;
-
-	return src && (src->ip_version || (src->has_port && src->port));
-}
-
-bool sides_is_destination_known(const struct event *ev, const struct sides *sides)
-{
-	const struct endpoint *dst = sides->destination;
-
-	return dst->ip_version || (dst->has_port && (dst->port || dst == &ev->remote));
 }

@@ -58,6 +58,7 @@ struct sockets {
 	struct socket_entry *entries;
 	uint32_t *by_id, *by_port; /* `size` chains each */
 	size_t size; /* power of two; of entries too */
+	unsigned int shift; /* leaves the bits of a place */
 	uint32_t used, unused; /* entries that were ever taken; the first that was given back */
 	uint32_t held_first, held_last;
 	uint32_t portless_first, portless_last; /* live sockets that have given back their port */
@@ -70,17 +71,15 @@ struct sockets {
 
 /* ---- the chains ---- */
 
-/* The mixing step of splitmix64. */
-static size_t sockets_mix(uint64_t x, size_t mask)
+/* The highest bits depend on all. */
+static size_t sockets_mix(const struct sockets *s, uint64_t x)
 {
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
-	return (size_t)(x ^ (x >> 31)) & mask;
+	return (size_t)(x * 0xbf58476d1ce4e5b9ull >> s->shift);
 }
 
 static uint32_t *sockets_id_chain(const struct sockets *s, uint64_t id)
 {
-	return &s->by_id[sockets_mix(id, s->size - 1)];
+	return &s->by_id[sockets_mix(s, id)];
 }
 
 static uint32_t *sockets_port_chain(const struct sockets *s, uint64_t netns, enum event_proto proto, uint16_t port,
@@ -88,7 +87,7 @@ static uint32_t *sockets_port_chain(const struct sockets *s, uint64_t netns, enu
 {
 	uint64_t rest = (uint64_t)port << 8 | (uint64_t)proto << 4 | class;
 
-	return &s->by_port[sockets_mix(netns * 0x9e3779b97f4a7c15ull ^ rest << 32 ^ rest, s->size - 1)];
+	return &s->by_port[sockets_mix(s, netns * 0x9e3779b97f4a7c15ull ^ rest << 32 ^ rest)];
 }
 
 static enum sockets_class sockets_class_of(const struct socket_entry *entry)
@@ -208,6 +207,7 @@ static int sockets_resize(struct sockets *s, size_t size)
 	s->by_id = chains;
 	s->by_port = chains + size;
 	s->size = size;
+	s->shift = 64 - (unsigned int)__builtin_ctzll(size);
 	for (uint32_t i = 1; i < s->used; i++) {
 		if (entries[i].socket_id)
 			sockets_link_id(s, i);
@@ -233,9 +233,10 @@ static uint32_t sockets_take(struct sockets *s)
 	return i;
 }
 
+/* In no chain. */
 static void sockets_give_back(struct sockets *s, uint32_t i)
 {
-	memset(&s->entries[i], 0, sizeof(s->entries[i]));
+	s->entries[i].socket_id = 0;
 	s->entries[i].next = s->unused;
 	s->unused = i;
 }
@@ -562,16 +563,21 @@ static uint32_t sockets_find_adopted(const struct sockets *s, const struct event
 	return 0;
 }
 
-/* The entry of an event's socket; 0 = none. */
-static uint32_t sockets_find_event(struct sockets *s, const struct event *ev)
+static __attribute__((noinline)) uint32_t sockets_find_claimed(struct sockets *s, uint32_t i, const struct event *ev)
 {
-	uint32_t i = sockets_find(s, ev->socket_id);
-
 	if (i || !s->adopted)
 		return sockets_claim(s, i, ev);
 	if (ev->cookie)
 		return sockets_claim(s, sockets_find(s, ev->cookie), ev);
 	return ev->time_ns <= s->adopted_ns ? sockets_claim(s, sockets_find_adopted(s, ev), ev) : 0;
+}
+
+/* The entry of an event's socket; 0 = none. */
+static uint32_t sockets_find_event(struct sockets *s, const struct event *ev)
+{
+	uint32_t i = sockets_find(s, ev->socket_id);
+
+	return s->adopted ? sockets_find_claimed(s, i, ev) : i;
 }
 
 /*
@@ -587,18 +593,24 @@ static bool sockets_is_same(const struct socket_entry *entry, const struct event
 
 static void sockets_begin(struct sockets *s, struct socket_entry *entry, const struct event *ev)
 {
-	struct socket_entry fresh = { .socket_id = ev->socket_id, .next = entry->next, .born_ns = ev->time_ns };
+	entry->born_ns = ev->time_ns;
+	entry->kind = HOLDER_BOUND;
+	entry->life = ++s->lives;
+	sockets_update(entry, ev);
+	entry->creator = entry->owner;
+}
 
-	fresh.creator = fresh.owner = sockets_process_of(ev);
-	fresh.kind = HOLDER_BOUND;
-	fresh.life = ++s->lives;
-	*entry = fresh;
+/* The life before is over. */
+static void sockets_begin_again(struct sockets *s, struct socket_entry *entry, const struct event *ev)
+{
+	*entry = (struct socket_entry){ .socket_id = ev->socket_id, .next = entry->next };
+	sockets_begin(s, entry, ev);
 }
 
 static void sockets_remember(struct sockets *s, struct event *ev)
 {
 	uint32_t i = sockets_find_event(s, ev);
-	bool fresh = !i || !sockets_is_same(&s->entries[i], ev), lost_port;
+	bool known = i, fresh = !i || !sockets_is_same(&s->entries[i], ev), lost_port;
 
 	if (!fresh)
 		sockets_tell_creator(&s->entries[i].creator, ev);
@@ -608,7 +620,7 @@ static void sockets_remember(struct sockets *s, struct event *ev)
 	}
 	if (ev->outcome == OUTCOME_FAILURE || (ev->kind == EVENT_BIND && ev->outcome == OUTCOME_UNKNOWN))
 		return; /* no port: if the socket gets none later, there will be no close to forget it at */
-	if (!i)
+	if (!known)
 		i = sockets_add(s, ev);
 	if (!i)
 		return;
@@ -616,9 +628,12 @@ static void sockets_remember(struct sockets *s, struct event *ev)
 		sockets_hold_dropped(s, i, ev);
 	lost_port = s->entries[i].portless && !ev->local.port;
 	sockets_unlink_port(s, i);
-	if (fresh)
+	if (!known)
 		sockets_begin(s, &s->entries[i], ev);
-	sockets_update(&s->entries[i], ev);
+	else if (fresh)
+		sockets_begin_again(s, &s->entries[i], ev);
+	else
+		sockets_update(&s->entries[i], ev);
 	if (lost_port || (ev->kind == EVENT_ACCEPT && ev->gave_back) ||
 	    (s->entries[i].netns && !s->entries[i].local.port))
 		sockets_lose_port(s, i); /* still, or reset in the queue, or IP_BIND_ADDRESS_NO_PORT */

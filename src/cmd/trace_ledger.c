@@ -66,9 +66,11 @@ static void trace_tell_socket(void *arg, struct event *ev, uint64_t until_ns)
 	const struct trace_ledger *tl = arg;
 	struct sockets_key key = { .netns = sockets_netns(ev), .proto = ev->proto, .protocol = ev->protocol,
 				   .local = ev->local, .remote = ev->remote, .cookie = ev->cookie };
+	enum event_how how;
 	struct holder holder;
 
-	if (sockets_find_life(tl->pipeline->sockets, &key, &holder, &ev->how)) {
+	if (sockets_find_life(tl->pipeline->sockets, &key, &holder, &how)) {
+		ev->how = how;
 		ev->pid = holder.pid;
 		ev->process_start_ns = holder.process_start_ns;
 		ev->has_uid = holder.has_uid;

@@ -416,18 +416,13 @@ static struct holder enrich_holder_of(const struct enrich_holder_answer *answer)
  * theirs goes before a mere connection: it has been closed since, or is bound only, which kernels before 6.8 do not
  * list.
  */
-static void enrich_holder_fill(void *state, struct event *ev)
+static void enrich_holder_find(struct enrich_holder_state *st, const struct endpoint *wanted, struct event *ev)
 {
-	struct enrich_holder_state *st = state;
-	const struct endpoint *wanted = enrich_holder_wanted(ev);
+	struct sockets_key key = enrich_holder_key(ev, wanted);
 	const struct enrich_holder_answer *answer;
-	struct sockets_key key;
 	struct holder memory;
 	bool known, sure, alive;
 
-	if (!wanted || !sockets_netns(ev))
-		return;
-	key = enrich_holder_key(ev, wanted);
 	known = st->sockets && sockets_find_holder(st->sockets, &key, &memory);
 	sure = known;
 	if (!known && st->sockets && ev->error) { /* somebody was in the way */
@@ -450,6 +445,15 @@ static void enrich_holder_fill(void *state, struct event *ev)
 		return;
 	}
 	ev->has_holder = true;
+}
+
+/* Of most events there is nothing to be found. */
+static void enrich_holder_fill(void *state, struct event *ev)
+{
+	const struct endpoint *wanted = ev->outcome == OUTCOME_FAILURE ? enrich_holder_wanted(ev) : NULL;
+
+	if (wanted && sockets_netns(ev))
+		enrich_holder_find(state, wanted, ev);
 }
 
 const struct enricher enrich_holder = {

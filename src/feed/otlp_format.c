@@ -506,13 +506,12 @@ static void otlp_format_init(void *state, const struct feed_run *run)
 
 static bool otlp_format_event(void *state, const struct event *ev, struct buf *out)
 {
-	size_t before = out->len;
+	const struct buf before = *out;
 	bool fits = false;
 
 	(void)state;
 	for (int detail = OTLP_FULL; !fits && detail >= OTLP_IDENTITY_ONLY; detail--) {
-		out->len = before;
-		out->overflow = false;
+		*out = before;
 		otlp_record(out, ev, (enum otlp_detail)detail);
 		fits = !out->overflow;
 	}
@@ -521,14 +520,13 @@ static bool otlp_format_event(void *state, const struct event *ev, struct buf *o
 
 static bool otlp_format_stats(void *state, const struct stats *st, struct buf *out)
 {
-	size_t before = out->len;
+	const struct buf before = *out;
 
 	(void)state;
 	otlp_stats(out, st, st->sink_count);
 	if (!out->overflow)
 		return true;
-	out->len = before; /* many sinks, with long names */
-	out->overflow = false;
+	*out = before; /* many sinks, with long names */
 	otlp_stats(out, st, 0);
 	return !out->overflow;
 }

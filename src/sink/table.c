@@ -20,18 +20,32 @@
 #define TABLE_VERDICT_MAX 16384
 #define TABLE_SERVICE_MAX 64
 
+#define TABLE_CELLS_SLOTS 256 /* a byte of a hash */
+
+/* What was written last time of some neighbouring cells, with the spaces up to the cell behind them. */
+struct table_cells {
+	uint64_t facts[3]; /* all that decides them */
+	uint32_t len, invisible; /* bytes; len 0 = nothing yet */
+	uint32_t width; /* columns */
+	char text[160];
+};
+
 struct table {
 	struct output out;
 	bool wide, color, utc;
 	bool time_known;
-	uint64_t time_second; /* what time_text says */
-	char time_text[8];    /* "12:03:41" */
+	uint64_t time_ms; /* what time_text says */
+	char time_text[12]; /* "12:03:41.250" */
+	struct table_cells who[TABLE_CELLS_SLOTS]; /* EVENT to PROCESS */
+	struct table_cells what[TABLE_CELLS_SLOTS]; /* CLASS to HOW */
 };
 
 /* One line being written. */
 struct table_line {
 	struct table *t;
 	struct buf *b;
+	size_t from; /* where it begins in `b` */
+	size_t end; /* columns of the cells so far, with the spaces between them */
 	size_t invisible; /* bytes so far that take no place on the screen */
 };
 
@@ -89,34 +103,39 @@ static void table_local(struct table_line *line, const struct event *ev)
 
 /* ---- columns ---- */
 
-static void table_time_set(struct table *t, uint64_t second)
+static void table_time_set(struct table *t, uint64_t ms)
 {
 	struct buf b = { .data = t->time_text, .size = sizeof(t->time_text) };
-	time_t when = (time_t)second;
+	time_t when = (time_t)(ms / 1000);
 	struct tm tm = { 0 };
 
-	if (t->utc)
-		gmtime_r(&when, &tm);
-	else
-		localtime_r(&when, &tm);
-	buf_u64_padded(&b, (uint64_t)tm.tm_hour, 2);
-	buf_char(&b, ':');
-	buf_u64_padded(&b, (uint64_t)tm.tm_min, 2);
-	buf_char(&b, ':');
-	buf_u64_padded(&b, (uint64_t)tm.tm_sec, 2);
-	t->time_second = second;
+	if (t->time_known && t->time_ms / 1000 == ms / 1000) {
+		b.len = 9;
+	} else {
+		if (t->utc)
+			gmtime_r(&when, &tm);
+		else
+			localtime_r(&when, &tm);
+		buf_u64_padded(&b, (uint64_t)tm.tm_hour, 2);
+		buf_char(&b, ':');
+		buf_u64_padded(&b, (uint64_t)tm.tm_min, 2);
+		buf_char(&b, ':');
+		buf_u64_padded(&b, (uint64_t)tm.tm_sec, 2);
+		buf_char(&b, '.');
+	}
+	buf_u64_padded(&b, ms % 1000, 3);
+	t->time_ms = ms;
 	t->time_known = true;
 }
 
 static void table_cell_time(struct table_line *line, const struct event *ev)
 {
 	struct table *t = line->t;
+	uint64_t ms = ev->time_ns / 1000000;
 
-	if (!t->time_known || t->time_second != ev->time_ns / 1000000000)
-		table_time_set(t, ev->time_ns / 1000000000);
+	if (!t->time_known || t->time_ms != ms)
+		table_time_set(t, ms);
 	buf_bytes(line->b, t->time_text, sizeof(t->time_text));
-	buf_char(line->b, '.');
-	buf_u64_padded(line->b, ev->time_ns / 1000000 % 1000, 3);
 }
 
 static const struct port_facts *table_service_side(const struct event *ev)
@@ -195,26 +214,95 @@ static const struct table_column {
 	{ "RESULT", 0, 0, table_cell_result },
 };
 #define TABLE_COLUMN_COUNT (sizeof(table_columns) / sizeof(table_columns[0]))
+/* Places in it. */
+enum { TABLE_TIME, TABLE_EVENT, TABLE_LOCAL = 5, TABLE_REMOTE, TABLE_CLASS, TABLE_RESULT = TABLE_COLUMN_COUNT - 1 };
 
-/* Writes the line of one event, or with NULL the header. */
+/* A cell of an event, or with NULL of the header, and the spaces behind it. Inline: most columns are known here. */
+static inline void table_column_write(struct table_line *line, size_t column, const struct event *ev)
+{
+	const struct table_column *col = &table_columns[column];
+
+	if (ev)
+		col->cell(line, ev);
+	else
+		buf_str(line->b, col->name);
+	if (column == TABLE_RESULT)
+		return;
+	line->end += (line->t->wide ? col->wide_width : col->width) + 1;
+	buf_char(line->b, ' ');
+	buf_pad(line->b, line->from, line->end + line->invisible);
+}
+
+static void table_columns_write(struct table_line *line, size_t column, size_t end, const struct event *ev)
+{
+	for (; column < end; column++)
+		table_column_write(line, column, ev);
+}
+
+static bool table_is_in_step(const struct table_line *line)
+{
+	return line->b->len - line->from == line->end + line->invisible;
+}
+
+/* The same, remembered by all that decides them; but where a longer cell has pushed the line they stand otherwise. */
+static void table_columns_recall(struct table_line *line, size_t column, size_t end, const struct event *ev,
+				 struct table_cells slots[TABLE_CELLS_SLOTS], const uint64_t facts[3])
+{
+	uint64_t hash = (facts[0] ^ facts[1] * 31 ^ facts[2] * 127) * 0x9e3779b97f4a7c15ull;
+	struct table_cells *cells = &slots[hash >> 56];
+	size_t from = line->b->len, invisible = line->invisible, width = line->end;
+	bool in_step = table_is_in_step(line);
+
+	if (in_step && cells->len && cells->facts[0] == facts[0] && cells->facts[1] == facts[1] &&
+	    cells->facts[2] == facts[2]) {
+		buf_bytes(line->b, cells->text, cells->len);
+		line->invisible += cells->invisible;
+		line->end += cells->width;
+		return;
+	}
+	table_columns_write(line, column, end, ev);
+	if (!in_step || line->b->overflow || line->b->len - from > sizeof(cells->text))
+		return;
+	memcpy(cells->facts, facts, sizeof(cells->facts));
+	cells->len = (uint32_t)(line->b->len - from);
+	cells->invisible = (uint32_t)(line->invisible - invisible);
+	cells->width = (uint32_t)(line->end - width);
+	memcpy(cells->text, line->b->data + from, cells->len);
+}
+
+static void table_who(struct table_line *line, const struct event *ev)
+{
+	uint64_t facts[3] = { (uint64_t)ev->pid << 32 | (uint64_t)ev->kind << 8 | ev->proto };
+
+	memcpy(&facts[1], ev->name, sizeof(ev->name));
+	table_columns_recall(line, TABLE_EVENT, TABLE_LOCAL, ev, line->t->who, facts);
+}
+
+static void table_what(struct table_line *line, const struct event *ev)
+{
+	const struct port_facts *side = table_service_side(ev);
+	uint64_t facts[3] = { side->class, ev->how, (uintptr_t)side->service };
+
+	table_columns_recall(line, TABLE_CLASS, TABLE_RESULT, ev, line->t->what, facts);
+}
+
 static void table_line(struct buf *b, struct table *t, const struct event *ev)
 {
-	struct table_line line = { .t = t, .b = b };
-	size_t from = b->len, end = 0;
+	struct table_line line = { .t = t, .b = b, .from = b->len };
 
-	for (size_t i = 0; i < TABLE_COLUMN_COUNT; i++) {
-		const struct table_column *col = &table_columns[i];
+	table_column_write(&line, TABLE_TIME, ev);
+	table_who(&line, ev);
+	table_column_write(&line, TABLE_LOCAL, ev);
+	table_column_write(&line, TABLE_REMOTE, ev);
+	table_what(&line, ev);
+	table_column_write(&line, TABLE_RESULT, ev);
+}
 
-		if (i) {
-			buf_char(b, ' ');
-			buf_pad(b, from, end + line.invisible);
-		}
-		if (ev)
-			col->cell(&line, ev);
-		else
-			buf_str(b, col->name);
-		end += (t->wide ? col->wide_width : col->width) + 1;
-	}
+static void table_header_line(struct buf *b, struct table *t)
+{
+	struct table_line line = { .t = t, .b = b, .from = b->len };
+
+	table_columns_write(&line, 0, TABLE_COLUMN_COUNT, NULL);
 }
 
 /* ---- the sink ---- */
@@ -229,7 +317,7 @@ static int table_header(struct table *t)
 	if (t->color)
 		buf_lit(&line, "\033[1m");
 	text = (struct buf){ .data = line.data + line.len, .size = line.size - line.len };
-	table_line(&text, t, NULL);
+	table_header_line(&text, t);
 	line.len += text.len;
 	if (t->color)
 		buf_lit(&line, "\033[0m");
@@ -241,7 +329,7 @@ static int table_header(struct table *t)
 
 static int table_open(const struct sink_options *opts, void **ret_state)
 {
-	struct table *t = malloc(sizeof(*t));
+	struct table *t = calloc(1, sizeof(*t));
 	int err;
 
 	if (!t)
@@ -250,7 +338,6 @@ static int table_open(const struct sink_options *opts, void **ret_state)
 	t->wide = opts->wide;
 	t->color = opts->color;
 	t->utc = opts->utc;
-	t->time_known = false;
 	err = opts->header ? table_header(t) : 0;
 	if (err)
 		free(t);

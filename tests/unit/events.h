@@ -69,7 +69,7 @@ static inline struct event events_bind(void)
 	ev.how = HOW_EXPLICIT;
 	ev.has_requested = true;
 	ev.local = ev.requested = events_endpoint("0.0.0.0", 443);
-	ev.local_facts = (struct port_facts){ CLASS_WELL_KNOWN, "https", .privileged = true };
+	ev.local_facts = (struct port_facts){ CLASS_WELL_KNOWN, .service = "https", .privileged = true };
 	return ev;
 }
 
@@ -97,7 +97,7 @@ static inline struct event events_connect(void)
 	ev.requested = events_endpoint("", 0);
 	ev.local = events_endpoint("10.0.0.5", 40871);
 	ev.remote = events_endpoint("10.0.3.9", 5432);
-	ev.local_facts = (struct port_facts){ CLASS_REGISTERED, NULL, .ephemeral = true };
+	ev.local_facts = (struct port_facts){ CLASS_REGISTERED, .service = NULL, .ephemeral = true };
 	ev.remote_facts = (struct port_facts){ CLASS_REGISTERED, .service = "postgresql" };
 	ev.duration_ns = 1234567;
 	return ev;
@@ -123,8 +123,8 @@ static inline struct event events_accept(void)
 	ev.how = HOW_INHERITED;
 	ev.local = events_endpoint("10.0.0.5", 443);
 	ev.remote = events_endpoint("10.0.0.9", 51514);
-	ev.local_facts = (struct port_facts){ CLASS_WELL_KNOWN, "https", .privileged = true };
-	ev.remote_facts = (struct port_facts){ CLASS_DYNAMIC, NULL, .ephemeral = true };
+	ev.local_facts = (struct port_facts){ CLASS_WELL_KNOWN, .service = "https", .privileged = true };
+	ev.remote_facts = (struct port_facts){ CLASS_DYNAMIC, .service = NULL, .ephemeral = true };
 	return ev;
 }
 

@@ -74,7 +74,7 @@ static void test_all_digits(void **state)
 
 	(void)state;
 	for (uint64_t v = 0; v < 100000; v++) {
-		char *end = buf_put_small(test_room, (uint32_t)v);
+		char *end = buf_put_u64(test_room, v);
 
 		snprintf(want, sizeof(want), "%" PRIu64, v);
 		assert_int_equal(end - test_room, strlen(want));

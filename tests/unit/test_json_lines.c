@@ -49,7 +49,7 @@ static void golden_bind0(struct event *ev)
 	ev->half = EVENT_HALF_SECOND;
 	ev->requested = events_endpoint("127.0.0.1", 0);
 	ev->local = events_endpoint("127.0.0.1", 49152);
-	ev->local_facts = (struct port_facts){ CLASS_DYNAMIC, NULL, true, true, false };
+	ev->local_facts = (struct port_facts){ CLASS_DYNAMIC, true, true, false, NULL };
 }
 
 static void golden_bind_in_use(struct event *ev)
@@ -137,7 +137,7 @@ static void golden_refused(struct event *ev)
 	ev->cause = CAUSE_REFUSED;
 	ev->how = HOW_EXPLICIT;
 	ev->local = ev->requested = events_endpoint("10.0.0.5", 631);
-	ev->local_facts = (struct port_facts){ CLASS_WELL_KNOWN, "ipp", false, true, true };
+	ev->local_facts = (struct port_facts){ CLASS_WELL_KNOWN, false, true, true, "ipp" };
 	strcpy(ev->reason, "refused: nobody listens there");
 }
 

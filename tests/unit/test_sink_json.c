@@ -363,7 +363,7 @@ static void test_bind0_shows_both(void **state)
 	ev.how = HOW_BIND0;
 	ev.requested = events_endpoint("0.0.0.0", 0);
 	ev.local = events_endpoint("0.0.0.0", 40001);
-	ev.local_facts = (struct port_facts){ CLASS_REGISTERED, NULL, true, true, false };
+	ev.local_facts = (struct port_facts){ CLASS_REGISTERED, true, true, false, NULL };
 	text = test_json(&ev);
 	test_has(text, "\"destination\":{\"ip\":\"0.0.0.0\",\"port\":40001}");
 	test_has(text, "\"requested\":{\"ip\":\"0.0.0.0\",\"port\":0}");
@@ -748,7 +748,7 @@ static void test_line_cap(void **state)
 
 		test_fill(service, sizeof(service), (char)c);
 		test_fill(host, sizeof(host), (char)c);
-		ev.local_facts = (struct port_facts){ CLASS_WELL_KNOWN, service, true, true, true };
+		ev.local_facts = (struct port_facts){ CLASS_WELL_KNOWN, true, true, true, service };
 		ev.remote_facts = ev.local_facts;
 		text = events_through(&sink_json, opts, &ev, 1);
 		assert_int_equal(test_lines(text), 1);
