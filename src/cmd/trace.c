@@ -692,7 +692,8 @@ static int trace_end_audit(const struct trace *tr)
 	fprintf(stderr, "%llu looks, %llu differences; %llu after lost events; %llu sockets forgotten for want of "
 			"room\n",
 		(unsigned long long)tl->rounds, (unsigned long long)tl->differences, (unsigned long long)tl->after_loss,
-		(unsigned long long)sockets_evicted(tr->pipeline.sockets));
+		(unsigned long long)(sockets_evicted(tr->pipeline.sockets).closed +
+				     sockets_evicted(tr->pipeline.sockets).open));
 	return tl->differences || tl->error || !tl->rounds ? EXIT_STATUS_FAILED : EXIT_STATUS_OK;
 }
 
