@@ -73,6 +73,15 @@ struct sockets_evictions {
 	uint64_t closed, open;
 };
 struct sockets_evictions sockets_evicted(const struct sockets *s);
+
+/* Both together. */
+static inline uint64_t sockets_evicted_sum(const struct sockets *s)
+{
+	struct sockets_evictions evicted = sockets_evicted(s);
+
+	return evicted.closed + evicted.open;
+}
+
 /* The memory that it takes. */
 size_t sockets_bytes(const struct sockets *s);
 /* How many live sockets are remembered, and how many closed ones. */
