@@ -78,7 +78,7 @@ $(BUILD)/%.o: %.c | $(SKELETONS)
 
 # The way of an event. GCC clears and copies small structs by string instructions, which are slow to start. Together with
 # the register of the frame pointer a seventh of the rate of make bench.
-WAY := buf ring event_pack json_out decode enrich enrich/recorded enrich/port sockets pipeline pool_kind filter wall \
+WAY := buf ring event_pack json_out decode enrich enrich/recorded enrich/port sockets processes pipeline pool_kind filter wall \
 	json_lines sides sink/json sink/output \
 	sink/table recording/raw recording/read capture/recording replay
 MOVES := unrolled_loop:256:noalign,libcall:-1:noalign

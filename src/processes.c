@@ -69,12 +69,6 @@ void processes_clear(struct processes *p)
 	p->unused = p->last = 0;
 }
 
-static bool processes_is(const struct process_name *a, const struct process_name *b)
-{
-	return a->pid == b->pid && a->start_ns == b->start_ns && a->cgroup_id == b->cgroup_id && a->uid == b->uid &&
-	       !memcmp(a->name, b->name, sizeof(a->name));
-}
-
 static uint32_t processes_find(const struct processes *p, const struct process_name *who)
 {
 	uint32_t i = p->last;
@@ -114,18 +108,10 @@ uint32_t processes_use(struct processes *p, const struct process_name *who)
 	return i;
 }
 
-void processes_share(struct processes *p, uint32_t i)
+void processes_forget(struct processes *p, uint32_t i)
 {
-	p->entries[i].uses += i != 0;
-}
+	uint32_t *at = processes_chain(p, &p->entries[i].who);
 
-void processes_drop(struct processes *p, uint32_t i)
-{
-	uint32_t *at;
-
-	if (!i || --p->entries[i].uses)
-		return;
-	at = processes_chain(p, &p->entries[i].who);
 	while (*at != i)
 		at = &p->entries[*at].next;
 	*at = p->entries[i].next;

@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "event.h"
 
@@ -33,11 +34,28 @@ int processes_init(struct processes *p);
 void processes_free(struct processes *p);
 /* Forgets all, whoever uses them. */
 void processes_clear(struct processes *p);
+/* One that has no use any more. */
+void processes_forget(struct processes *p, uint32_t i);
 /* The number of a process, with one more use; 0 if its pid is 0, or if there is no memory. */
 uint32_t processes_use(struct processes *p, const struct process_name *who);
 /* One use more of one that is used, and one less. Both do nothing for 0. */
-void processes_share(struct processes *p, uint32_t i);
-void processes_drop(struct processes *p, uint32_t i);
+static inline void processes_share(struct processes *p, uint32_t i)
+{
+	p->entries[i].uses += i != 0;
+}
+
+static inline void processes_drop(struct processes *p, uint32_t i)
+{
+	if (i && !--p->entries[i].uses)
+		processes_forget(p, i);
+}
+
+static inline bool processes_is(const struct process_name *a, const struct process_name *b)
+{
+	return a->pid == b->pid && a->start_ns == b->start_ns && a->cgroup_id == b->cgroup_id && a->uid == b->uid &&
+	       !memcmp(a->name, b->name, sizeof(a->name));
+}
+
 /* Until the next processes_use. */
 static inline const struct process_name *processes_at(const struct processes *p, uint32_t i)
 {

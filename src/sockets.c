@@ -437,8 +437,11 @@ static enum holder_kind sockets_kind_after(const struct event *ev, enum holder_k
 static void sockets_set_owner(struct sockets *s, struct socket_entry *entry, const struct event *ev)
 {
 	struct process_name who = sockets_process_of(ev);
-	uint32_t owner = processes_use(&s->processes, &who);
+	uint32_t owner;
 
+	if (!who.pid || processes_is(processes_at(&s->processes, entry->owner), &who))
+		return;
+	owner = processes_use(&s->processes, &who);
 	if (!owner)
 		return;
 	processes_drop(&s->processes, entry->owner);
@@ -673,7 +676,8 @@ static void sockets_begin(struct sockets *s, struct socket_entry *entry, const s
 
 	processes_drop(&s->processes, entry->creator);
 	processes_drop(&s->processes, entry->owner);
-	fresh.creator = processes_use(&s->processes, &who);
+	fresh.creator = fresh.owner = processes_use(&s->processes, &who);
+	processes_share(&s->processes, fresh.owner);
 	fresh.kind = HOLDER_BOUND;
 	fresh.life = ++s->lives;
 	*entry = fresh;
