@@ -39,7 +39,7 @@ CPPFLAGS += -D_GNU_SOURCE -Iinclude -Isrc -I$(BUILD)/skel
 CFLAGS ?= -O2 -g
 CFLAGS += -std=gnu11 -Wall -Wextra -Wshadow -Wmissing-prototypes -Wformat=2 -Wno-format-nonliteral
 CFLAGS += -fno-omit-frame-pointer $(SANITIZE)
-LIBS := $(shell $(PKG_CONFIG) --libs libbpf libelf zlib sqlite3 2>/dev/null)
+LIBS := $(shell $(PKG_CONFIG) --libs libbpf libelf zlib 2>/dev/null)
 LDFLAGS += $(SANITIZE)
 
 # Of one sink each, not needed to build the rest, and loaded only by who asks for that sink.
