@@ -90,7 +90,7 @@ $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h include/porttrace/*.h vmlin
 	$(call say,BPF,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $@ $<
-	$(Q)$(LLVM_STRIP) -g $@ 2>/dev/null || true
+	$(Q)$(LLVM_STRIP) -g -R .rel.BTF -R .rel.BTF.ext $@ 2>/dev/null || true
 
 $(BUILD)/skel/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	$(call say,SKEL,$@)
