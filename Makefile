@@ -39,7 +39,7 @@ CPPFLAGS += -D_GNU_SOURCE -Iinclude -Isrc -I$(BUILD)/skel
 CFLAGS ?= -O2 -g
 CFLAGS += -std=gnu11 -Wall -Wextra -Wshadow -Wmissing-prototypes -Wformat=2 -Wno-format-nonliteral
 CFLAGS += -fno-omit-frame-pointer $(SANITIZE)
-LIBS := $(shell $(PKG_CONFIG) --libs libbpf libelf zlib sqlite3 2>/dev/null)
+LIBS := $(shell $(PKG_CONFIG) --libs libbpf libelf zlib 2>/dev/null)
 LDFLAGS += $(SANITIZE)
 
 # Of one sink each, not needed to build the rest, and loaded only by who asks for that sink.
@@ -78,7 +78,7 @@ $(BUILD)/%.o: %.c | $(SKELETONS)
 
 # The way of an event. GCC clears and copies small structs by string instructions, which are slow to start. Together with
 # the register of the frame pointer a seventh of the rate of make bench.
-WAY := buf ring event_pack json_out decode enrich enrich/recorded enrich/port sockets pipeline pool_kind filter wall \
+WAY := buf ring event_pack json_out decode enrich enrich/recorded enrich/port sockets processes pipeline pool_kind filter wall \
 	json_lines sides sink/json sink/output \
 	sink/table result human visible recording/raw recording/read capture/recording replay
 MOVES := unrolled_loop:256:noalign,libcall:-1:noalign
@@ -90,7 +90,7 @@ $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h include/porttrace/*.h vmlin
 	$(call say,BPF,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $@ $<
-	$(Q)$(LLVM_STRIP) -g $@ 2>/dev/null || true
+	$(Q)$(LLVM_STRIP) -g -R .rel.BTF -R .rel.BTF.ext $@ 2>/dev/null || true
 
 $(BUILD)/skel/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	$(call say,SKEL,$@)

@@ -130,4 +130,7 @@ void history_reader_close(struct history_reader *r);
 /* That of the running kernel, as in history_life; "" if it cannot be read. */
 void history_boot_id(char ret[HISTORY_BOOT_ID_SIZE]);
 
+/* The version of SQLite, which is loaded for it; NULL = it is not installed. */
+const char *history_sqlite_version(void);
+
 #endif

@@ -827,6 +827,8 @@ static void json_stats(struct buf *b, struct json_lines *js, const struct stats 
 	json_member_u64(b, &first, "lost_sink", st->lost_sink);
 	buf_lit(b, ",\"since\":");
 	json_time(b, &js->start_clock, st->since_ns);
+	if (st->evicted)
+		json_member_u64(b, &first, "evicted", st->evicted);
 	json_stats_lost_ring(b, st);
 	json_stats_sinks(b, st);
 	buf_lit(b, "}}");

@@ -278,6 +278,7 @@ void metrics_update(struct metrics *m, const struct metrics_self *self)
 		metrics_end_real(metrics_line(&m->counted, METRICS_LOOK, ""), (double)self->look_ns / 1e9);
 	metrics_end(metrics_line(&m->counted, METRICS_LOST, ""), self->events_lost);
 	metrics_write_lost_ring(m, self->lost_ring);
+	metrics_end(metrics_line(&m->counted, METRICS_EVICTED, ""), self->evicted);
 	metrics_end(metrics_line(&m->counted, METRICS_DROPPED, ""), m->dropped);
 	for (size_t i = 0; i < self->sink_count; i++)
 		metrics_write_sink(m, &self->sinks[i]);

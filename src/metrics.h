@@ -27,6 +27,7 @@ enum metrics_dialect {
 struct metrics_self {
 	uint64_t events_lost;
 	uint64_t lost_ring[STATS_LOSSES]; /* of these: see struct stats */
+	uint64_t evicted; /* sockets that the ledger has forgotten for want of room */
 	uint64_t look_ns; /* how long the last look took; 0 = there was none */
 	const struct stats_sink *sinks; /* not owned */
 	size_t sink_count;

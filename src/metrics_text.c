@@ -54,6 +54,8 @@ static const struct metrics_head {
 			   "Events that porttrace did not see, or could not write." },
 	[METRICS_LOST_RING] = { "porttrace_events_lost_ring", METRICS_COUNTER, NULL,
 				"Of the events lost: those that the ring buffer had no room for, by kind and result." },
+	[METRICS_EVICTED] = { "porttrace_ledger_evicted", METRICS_COUNTER, NULL,
+			      "Sockets that porttrace has forgotten for want of room (--max-sockets)." },
 	[METRICS_SINK] = { "porttrace_sink_records", METRICS_COUNTER, NULL,
 			   "Records that a sink delivered, or that were lost on the way: by its queue, by itself." },
 	[METRICS_SINK_WAITING] = { "porttrace_sink_waiting_records", METRICS_GAUGE, "records",

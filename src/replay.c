@@ -166,7 +166,7 @@ int replay_open_reader(struct replay *rp, struct recording_reader *reader, bool 
 	p->watch_arg = rp;
 	p->explain = replay_explain;
 	p->explain_arg = (void *)(uintptr_t)opts.recorded;
-	r = sockets_new(REPLAY_MAX_SOCKETS, &p->sockets);
+	r = sockets_new(rp->max_sockets ? rp->max_sockets : SOCKETS_DEFAULT_LIMIT, &p->sockets);
 	if (r == 0)
 		r = wall_new(WALL_MAX_POOLS, &p->wall);
 	if (r == 0)

@@ -9,10 +9,9 @@
 #include "pipeline.h"
 #include "snapshot.h"
 
-#define REPLAY_MAX_SOCKETS (1 << 20) /* as a live run has */
-
 /* A cleared one; whoever opens it owns the filter, the sink and what watches, and sets them in `pipeline`. */
 struct replay {
+	uint64_t max_sockets; /* in the ledger, set before it is opened; 0 = the default, as a live run has */
 	struct recording_reader *reader;
 	struct pipeline pipeline;
 	struct snapshot_netns *netns; /* as they were when the recording began, and what events told since; owned */

@@ -18,8 +18,21 @@ struct service_alias {
 	uint8_t proto; /* enum event_proto */
 };
 
+/* A name that /etc/services gives to a port; NULL: the place is free. */
+struct service_local {
+	const char *shown;
+	uint16_t port;
+	uint8_t proto;
+};
+
+#define SERVICE_BLOCK 64 /* ports */
+#define SERVICE_BLOCKS (65536 / SERVICE_BLOCK)
+
 struct service_table {
-	const char *names[PROTO_COUNT][65536];
+	struct service_local *locals; /* a hash table; half of it is free at least */
+	size_t local_count, local_size; /* size: a power of two */
+	uint16_t blocks[SERVICE_BLOCKS + 1]; /* the first row of IANA's from here on */
+	uint16_t renamed[3]; /* by service_renames: places in service_iana_text */
 	char *text; /* the file; names in it have been NUL terminated in place */
 	struct service_alias *aliases;
 	size_t alias_count, alias_room;
@@ -35,6 +48,7 @@ static const struct {
 	{ "ms-sql-s", "ms-sql" },
 };
 #define SERVICE_RENAME_COUNT (sizeof(service_renames) / sizeof(service_renames[0]))
+_Static_assert(sizeof(((struct service_table *)0)->renamed) == SERVICE_RENAME_COUNT * sizeof(uint16_t), "one each");
 
 static const char *service_shown_name(const char *official)
 {
@@ -90,6 +104,52 @@ static int service_add_alias(struct service_table *t, struct service_alias alias
 	return 0;
 }
 
+/* ---- /etc/services ---- */
+
+/* Its place, or the free one where it would be. */
+static struct service_local *service_find_local(const struct service_table *t, uint16_t port, enum event_proto proto)
+{
+	uint32_t i = (port * 2u + proto) * 2654435761u >> 16;
+	struct service_local *local = &t->locals[i & (t->local_size - 1)];
+
+	while (local->shown && (local->port != port || local->proto != proto))
+		local = &t->locals[++i & (t->local_size - 1)];
+	return local;
+}
+
+static int service_grow_locals(struct service_table *t)
+{
+	struct service_local *old = t->locals;
+	size_t old_size = t->local_size, size = old_size ? 2 * old_size : 512;
+	struct service_local *grown = calloc(size, sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	t->locals = grown;
+	t->local_size = size;
+	for (size_t i = 0; i < old_size; i++)
+		if (old[i].shown)
+			*service_find_local(t, old[i].port, old[i].proto) = old[i];
+	free(old);
+	return 0;
+}
+
+/* As getservbyport(3) does it: the first line of a port counts. */
+static int service_add_local(struct service_table *t, const struct service_alias *alias)
+{
+	int r = 2 * t->local_count >= t->local_size ? service_grow_locals(t) : 0;
+	struct service_local *local;
+
+	if (r < 0)
+		return r;
+	local = service_find_local(t, alias->port, (enum event_proto)alias->proto);
+	if (local->shown)
+		return 0;
+	*local = (struct service_local){ service_shown_name(alias->name), alias->port, alias->proto };
+	t->local_count++;
+	return 0;
+}
+
 /* "name port/proto [alias...] [# comment]"; a line that does not read so, in any part, is ignored
  * as a whole. */
 static int service_add_line(struct service_table *t, char *line)
@@ -116,10 +176,7 @@ static int service_add_line(struct service_table *t, char *line)
 		if (err < 0)
 			return err;
 	}
-	/* As getservbyport(3) does it: the first line of a port counts. */
-	if (!t->names[proto][alias.port])
-		t->names[proto][alias.port] = service_shown_name(t->aliases[first].name);
-	return 0;
+	return service_add_local(t, &t->aliases[first]);
 }
 
 static int service_add_text(struct service_table *t, char *text, size_t size)
@@ -177,16 +234,49 @@ static int service_load_file(struct service_table *t, const char *path)
 	return service_add_text(t, t->text, size);
 }
 
-static void service_load_iana(struct service_table *t)
-{
-	for (size_t i = 0; i < service_iana_count; i++) {
-		const struct service_iana *row = &service_iana[i];
+/* ---- IANA's ---- */
 
-		if (row->tcp && !t->names[PROTO_TCP][row->port])
-			t->names[PROTO_TCP][row->port] = service_shown_name(row->tcp);
-		if (row->udp && !t->names[PROTO_UDP][row->port])
-			t->names[PROTO_UDP][row->port] = service_shown_name(row->udp);
+static void service_index_iana(struct service_table *t)
+{
+	size_t row = 0;
+
+	for (size_t block = 0; block <= SERVICE_BLOCKS; block++) {
+		while (row < service_iana_count && service_iana[row].port < block * SERVICE_BLOCK)
+			row++;
+		t->blocks[block] = (uint16_t)row;
 	}
+	for (row = 0; row < service_iana_count && service_iana[row].port < 2048; row++)
+		for (size_t i = 0; i < SERVICE_RENAME_COUNT; i++)
+			if (!strcmp(service_iana_text + service_iana[row].tcp, service_renames[i].official))
+				t->renamed[i] = service_iana[row].tcp;
+}
+
+static const char *service_iana_shown(const struct service_table *t, uint16_t place)
+{
+	if (!place)
+		return NULL;
+	for (size_t i = 0; i < SERVICE_RENAME_COUNT; i++)
+		if (place == t->renamed[i])
+			return service_renames[i].shown;
+	return service_iana_text + place;
+}
+
+static const char *service_iana_name(const struct service_table *t, uint16_t port, enum event_proto proto)
+{
+	size_t low = t->blocks[port / SERVICE_BLOCK], high = t->blocks[port / SERVICE_BLOCK + 1];
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		const struct service_iana *row = &service_iana[middle];
+
+		if (row->port == port)
+			return service_iana_shown(t, proto == PROTO_TCP ? row->tcp : row->udp);
+		if (row->port < port)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
 }
 
 static void service_cleanup(struct service_table **t)
@@ -201,10 +291,12 @@ int service_table_new(const char *path, struct service_table **ret)
 
 	if (!t)
 		return -ENOMEM;
-	err = service_load_file(t, path ? path : "/etc/services");
+	err = service_grow_locals(t);
+	if (err == 0)
+		err = service_load_file(t, path ? path : "/etc/services");
 	if (err < 0)
 		return err;
-	service_load_iana(t);
+	service_index_iana(t);
 	*ret = TAKE_PTR(t);
 	return 0;
 }
@@ -214,13 +306,16 @@ void service_table_free(struct service_table *t)
 	if (!t)
 		return;
 	free(t->aliases);
+	free(t->locals);
 	free(t->text);
 	free(t);
 }
 
 const char *service_name(const struct service_table *t, uint16_t port, enum event_proto proto)
 {
-	return t->names[proto][port];
+	const char *shown = service_find_local(t, port, proto)->shown;
+
+	return shown ? shown : service_iana_name(t, port, proto);
 }
 
 void service_each_local(const struct service_table *t,
@@ -243,15 +338,17 @@ static bool service_each_name(const struct service_table *t,
 			return true;
 	/* Before IANA's: whoever reads a name in the output can give it back. */
 	for (uint32_t port = 1; port <= UINT16_MAX; port++)
-		for (enum event_proto proto = 0; proto < PROTO_COUNT; proto++)
-			if (t->names[proto][port] &&
-			    fn(arg, t->names[proto][port], (uint16_t)port, proto))
+		for (enum event_proto proto = 0; proto < PROTO_COUNT; proto++) {
+			const char *name = service_name(t, (uint16_t)port, proto);
+
+			if (name && fn(arg, name, (uint16_t)port, proto))
 				return true;
+		}
 	for (size_t i = 0; i < service_iana_count; i++) {
 		const struct service_iana *row = &service_iana[i];
 
-		if ((row->tcp && fn(arg, row->tcp, row->port, PROTO_TCP)) ||
-		    (row->udp && fn(arg, row->udp, row->port, PROTO_UDP)))
+		if ((row->tcp && fn(arg, service_iana_text + row->tcp, row->port, PROTO_TCP)) ||
+		    (row->udp && fn(arg, service_iana_text + row->udp, row->port, PROTO_UDP)))
 			return true;
 	}
 	return false;

@@ -8,6069 +8,12236 @@
  */
 #include "service.h"
 
+/* Names by their place in the text: pointers would have to be filled in at each start, in memory of each process. */
 const struct service_iana service_iana[] = {
-	{ 1, "tcpmux", "tcpmux" },
-	{ 5, "rje", "rje" },
-	{ 7, "echo", "echo" },
-	{ 9, "discard", "discard" },
-	{ 11, "systat", "systat" },
-	{ 13, "daytime", "daytime" },
-	{ 17, "qotd", "qotd" },
-	{ 18, "msp", "msp" },
-	{ 19, "chargen", "chargen" },
-	{ 20, "ftp-data", "ftp-data" },
-	{ 21, "ftp", "ftp" },
-	{ 22, "ssh", "ssh" },
-	{ 23, "telnet", "telnet" },
-	{ 25, "smtp", "smtp" },
-	{ 27, "nsw-fe", "nsw-fe" },
-	{ 29, "msg-icp", "msg-icp" },
-	{ 31, "msg-auth", "msg-auth" },
-	{ 33, "dsp", "dsp" },
-	{ 37, "time", "time" },
-	{ 38, "rap", "rap" },
-	{ 39, "rlp", "rlp" },
-	{ 41, "graphics", "graphics" },
-	{ 42, "nameserver", "nameserver" },
-	{ 43, "nicname", "nicname" },
-	{ 44, "mpm-flags", "mpm-flags" },
-	{ 45, "mpm", "mpm" },
-	{ 46, "mpm-snd", "mpm-snd" },
-	{ 48, "auditd", "auditd" },
-	{ 49, "tacacs", "tacacs" },
-	{ 50, "re-mail-ck", "re-mail-ck" },
-	{ 52, "xns-time", "xns-time" },
-	{ 53, "domain", "domain" },
-	{ 54, "xns-ch", "xns-ch" },
-	{ 55, "isi-gl", "isi-gl" },
-	{ 56, "xns-auth", "xns-auth" },
-	{ 58, "xns-mail", "xns-mail" },
-	{ 62, "acas", "acas" },
-	{ 63, "whoispp", "whoispp" },
-	{ 64, "covia", "covia" },
-	{ 65, "tacacs-ds", "tacacs-ds" },
-	{ 66, "sql-net", "sql-net" },
-	{ 67, "bootps", "bootps" },
-	{ 68, "bootpc", "bootpc" },
-	{ 69, "tftp", "tftp" },
-	{ 70, "gopher", "gopher" },
-	{ 71, "netrjs-1", "netrjs-1" },
-	{ 72, "netrjs-2", "netrjs-2" },
-	{ 73, "netrjs-3", "netrjs-3" },
-	{ 74, "netrjs-4", "netrjs-4" },
-	{ 76, "deos", "deos" },
-	{ 78, "vettcp", "vettcp" },
-	{ 79, "finger", "finger" },
-	{ 80, "http", "http" },
-	{ 82, "xfer", "xfer" },
-	{ 83, "mit-ml-dev", "mit-ml-dev" },
-	{ 84, "ctf", "ctf" },
-	{ 85, "mit-ml-dev", "mit-ml-dev" },
-	{ 86, "mfcobol", "mfcobol" },
-	{ 88, "kerberos", "kerberos" },
-	{ 89, "su-mit-tg", "su-mit-tg" },
-	{ 90, "dnsix", "dnsix" },
-	{ 91, "mit-dov", "mit-dov" },
-	{ 92, "npp", "npp" },
-	{ 93, "dcp", "dcp" },
-	{ 94, "objcall", "objcall" },
-	{ 95, "supdup", "supdup" },
-	{ 96, "dixie", "dixie" },
-	{ 97, "swift-rvf", "swift-rvf" },
-	{ 98, "tacnews", "tacnews" },
-	{ 99, "metagram", "metagram" },
-	{ 101, "hostname", "hostname" },
-	{ 102, "iso-tsap", "iso-tsap" },
-	{ 103, "gppitnp", "gppitnp" },
-	{ 104, "acr-nema", "acr-nema" },
-	{ 105, "csnet-ns", "csnet-ns" },
-	{ 106, "3com-tsmux", "3com-tsmux" },
-	{ 107, "rtelnet", "rtelnet" },
-	{ 108, "snagas", "snagas" },
-	{ 109, "pop2", "pop2" },
-	{ 110, "pop3", "pop3" },
-	{ 111, "sunrpc", "sunrpc" },
-	{ 112, "mcidas", "mcidas" },
-	{ 113, "auth", "auth" },
-	{ 115, "sftp", "sftp" },
-	{ 116, "ansanotify", "ansanotify" },
-	{ 117, "uucp-path", "uucp-path" },
-	{ 118, "sqlserv", "sqlserv" },
-	{ 119, "nntp", "nntp" },
-	{ 120, "cfdptkt", "cfdptkt" },
-	{ 121, "erpc", "erpc" },
-	{ 122, "smakynet", "smakynet" },
-	{ 123, "ntp", "ntp" },
-	{ 124, "ansatrader", "ansatrader" },
-	{ 125, "locus-map", "locus-map" },
-	{ 126, "nxedit", "nxedit" },
-	{ 127, "locus-con", "locus-con" },
-	{ 128, "gss-xlicen", "gss-xlicen" },
-	{ 129, "pwdgen", "pwdgen" },
-	{ 130, "cisco-fna", "cisco-fna" },
-	{ 131, "cisco-tna", "cisco-tna" },
-	{ 132, "cisco-sys", "cisco-sys" },
-	{ 133, "statsrv", "statsrv" },
-	{ 134, "ingres-net", "ingres-net" },
-	{ 135, "epmap", "epmap" },
-	{ 136, "profile", "profile" },
-	{ 137, "netbios-ns", "netbios-ns" },
-	{ 138, "netbios-dgm", "netbios-dgm" },
-	{ 139, "netbios-ssn", "netbios-ssn" },
-	{ 140, "emfis-data", "emfis-data" },
-	{ 141, "emfis-cntl", "emfis-cntl" },
-	{ 142, "bl-idm", "bl-idm" },
-	{ 143, "imap", NULL },
-	{ 144, "uma", "uma" },
-	{ 145, "uaac", "uaac" },
-	{ 146, "iso-tp0", "iso-tp0" },
-	{ 147, "iso-ip", "iso-ip" },
-	{ 148, "jargon", "jargon" },
-	{ 149, "aed-512", "aed-512" },
-	{ 150, "sql-net", "sql-net" },
-	{ 151, "hems", "hems" },
-	{ 152, "bftp", "bftp" },
-	{ 153, "sgmp", "sgmp" },
-	{ 154, "netsc-prod", "netsc-prod" },
-	{ 155, "netsc-dev", "netsc-dev" },
-	{ 156, "sqlsrv", "sqlsrv" },
-	{ 157, "knet-cmp", "knet-cmp" },
-	{ 158, "pcmail-srv", "pcmail-srv" },
-	{ 159, "nss-routing", "nss-routing" },
-	{ 160, "sgmp-traps", "sgmp-traps" },
-	{ 161, "snmp", "snmp" },
-	{ 162, "snmptrap", "snmptrap" },
-	{ 163, "cmip-man", "cmip-man" },
-	{ 164, "cmip-agent", "cmip-agent" },
-	{ 165, "xns-courier", "xns-courier" },
-	{ 166, "s-net", "s-net" },
-	{ 167, "namp", "namp" },
-	{ 168, "rsvd", "rsvd" },
-	{ 169, "send", "send" },
-	{ 170, "print-srv", "print-srv" },
-	{ 171, "multiplex", "multiplex" },
-	{ 172, "cl-1", "cl-1" },
-	{ 173, "xyplex-mux", "xyplex-mux" },
-	{ 174, "mailq", "mailq" },
-	{ 175, "vmnet", "vmnet" },
-	{ 176, "genrad-mux", "genrad-mux" },
-	{ 177, "xdmcp", "xdmcp" },
-	{ 178, "nextstep", "nextstep" },
-	{ 179, "bgp", "bgp" },
-	{ 180, "ris", "ris" },
-	{ 181, "unify", "unify" },
-	{ 182, "audit", "audit" },
-	{ 183, "ocbinder", "ocbinder" },
-	{ 184, "ocserver", "ocserver" },
-	{ 185, "remote-kis", "remote-kis" },
-	{ 186, "kis", "kis" },
-	{ 187, "aci", "aci" },
-	{ 188, "mumps", "mumps" },
-	{ 189, "qft", "qft" },
-	{ 190, "gacp", "gacp" },
-	{ 191, "prospero", "prospero" },
-	{ 192, "osu-nms", "osu-nms" },
-	{ 193, "srmp", "srmp" },
-	{ 194, "irc", "irc" },
-	{ 195, "dn6-nlm-aud", "dn6-nlm-aud" },
-	{ 196, "dn6-smm-red", "dn6-smm-red" },
-	{ 197, "dls", "dls" },
-	{ 198, "dls-mon", "dls-mon" },
-	{ 199, "smux", "smux" },
-	{ 200, "src", "src" },
-	{ 201, "at-rtmp", "at-rtmp" },
-	{ 202, "at-nbp", "at-nbp" },
-	{ 203, "at-3", "at-3" },
-	{ 204, "at-echo", "at-echo" },
-	{ 205, "at-5", "at-5" },
-	{ 206, "at-zis", "at-zis" },
-	{ 207, "at-7", "at-7" },
-	{ 208, "at-8", "at-8" },
-	{ 209, "qmtp", "qmtp" },
-	{ 210, "z39-50", "z39-50" },
-	{ 211, "914c-g", "914c-g" },
-	{ 212, "anet", "anet" },
-	{ 213, "ipx", "ipx" },
-	{ 214, "vmpwscs", "vmpwscs" },
-	{ 215, "softpc", "softpc" },
-	{ 216, "CAIlic", "CAIlic" },
-	{ 217, "dbase", "dbase" },
-	{ 218, "mpp", "mpp" },
-	{ 219, "uarps", "uarps" },
-	{ 220, "imap3", "imap3" },
-	{ 221, "fln-spx", "fln-spx" },
-	{ 222, "rsh-spx", "rsh-spx" },
-	{ 223, "cdc", "cdc" },
-	{ 224, "masqdialer", "masqdialer" },
-	{ 242, "direct", "direct" },
-	{ 243, "sur-meas", "sur-meas" },
-	{ 244, "inbusiness", "inbusiness" },
-	{ 245, "link", "link" },
-	{ 246, "dsp3270", "dsp3270" },
-	{ 247, "subntbcst-tftp", "subntbcst-tftp" },
-	{ 248, "bhfhs", "bhfhs" },
-	{ 256, "rap", "rap" },
-	{ 257, "set", "set" },
-	{ 259, "esro-gen", "esro-gen" },
-	{ 260, "openport", "openport" },
-	{ 261, "nsiiops", "nsiiops" },
-	{ 262, "arcisdms", "arcisdms" },
-	{ 263, "hdap", "hdap" },
-	{ 264, "bgmp", "bgmp" },
-	{ 265, "x-bone-ctl", "x-bone-ctl" },
-	{ 266, "sst", "sst" },
-	{ 267, "td-service", "td-service" },
-	{ 268, "td-replica", "td-replica" },
-	{ 269, "manet", "manet" },
-	{ 270, NULL, "gist" },
-	{ 271, "pt-tls", NULL },
-	{ 280, "http-mgmt", "http-mgmt" },
-	{ 281, "personal-link", "personal-link" },
-	{ 282, "cableport-ax", "cableport-ax" },
-	{ 283, "rescap", "rescap" },
-	{ 284, "corerjd", "corerjd" },
-	{ 286, "fxp", "fxp" },
-	{ 287, "k-block", "k-block" },
-	{ 300, "tacacss", NULL },
-	{ 308, "novastorbakcup", "novastorbakcup" },
-	{ 309, "entrusttime", "entrusttime" },
-	{ 310, "bhmds", "bhmds" },
-	{ 311, "asip-webadmin", "asip-webadmin" },
-	{ 312, "vslmp", "vslmp" },
-	{ 313, "magenta-logic", "magenta-logic" },
-	{ 314, "opalis-robot", "opalis-robot" },
-	{ 315, "dpsi", "dpsi" },
-	{ 316, "decauth", "decauth" },
-	{ 317, "zannet", "zannet" },
-	{ 318, "pkix-timestamp", "pkix-timestamp" },
-	{ 319, "ptp-event", "ptp-event" },
-	{ 320, "ptp-general", "ptp-general" },
-	{ 321, "pip", "pip" },
-	{ 322, "rtsps", "rtsps" },
-	{ 323, "rpki-rtr", NULL },
-	{ 324, "rpki-rtr-tls", NULL },
-	{ 333, "texar", "texar" },
-	{ 344, "pdap", "pdap" },
-	{ 345, "pawserv", "pawserv" },
-	{ 346, "zserv", "zserv" },
-	{ 347, "fatserv", "fatserv" },
-	{ 348, "csi-sgwp", "csi-sgwp" },
-	{ 349, "mftp", "mftp" },
-	{ 350, "matip-type-a", "matip-type-a" },
-	{ 351, "bhoetty", "bhoetty" },
-	{ 352, "bhoedap4", "bhoedap4" },
-	{ 353, "ndsauth", "ndsauth" },
-	{ 354, "bh611", "bh611" },
-	{ 355, "datex-asn", "datex-asn" },
-	{ 356, "cloanto-net-1", "cloanto-net-1" },
-	{ 357, "bhevent", "bhevent" },
-	{ 358, "shrinkwrap", "shrinkwrap" },
-	{ 360, "scoi2odialog", "scoi2odialog" },
-	{ 361, "semantix", "semantix" },
-	{ 362, "srssend", "srssend" },
-	{ 363, "rsvp-tunnel", "rsvp-tunnel" },
-	{ 364, "aurora-cmgr", "aurora-cmgr" },
-	{ 365, "dtk", "dtk" },
-	{ 366, "odmr", "odmr" },
-	{ 367, "mortgageware", "mortgageware" },
-	{ 368, "qbikgdp", "qbikgdp" },
-	{ 369, "rpc2portmap", "rpc2portmap" },
-	{ 370, "codaauth2", "codaauth2" },
-	{ 371, "clearcase", "clearcase" },
-	{ 372, "ulistproc", "ulistproc" },
-	{ 373, "legent-1", "legent-1" },
-	{ 374, "legent-2", "legent-2" },
-	{ 375, "hassle", "hassle" },
-	{ 376, "nip", "nip" },
-	{ 377, "tnETOS", "tnETOS" },
-	{ 378, "dsETOS", "dsETOS" },
-	{ 379, "is99c", "is99c" },
-	{ 380, "is99s", "is99s" },
-	{ 381, "hp-collector", "hp-collector" },
-	{ 382, "hp-managed-node", "hp-managed-node" },
-	{ 383, "hp-alarm-mgr", "hp-alarm-mgr" },
-	{ 384, "arns", "arns" },
-	{ 385, "ibm-app", "ibm-app" },
-	{ 386, "asa", "asa" },
-	{ 387, "aurp", "aurp" },
-	{ 388, "unidata-ldm", "unidata-ldm" },
-	{ 389, "ldap", "ldap" },
-	{ 390, "uis", "uis" },
-	{ 391, "synotics-relay", "synotics-relay" },
-	{ 392, "synotics-broker", "synotics-broker" },
-	{ 393, "meta5", "meta5" },
-	{ 394, "embl-ndt", "embl-ndt" },
-	{ 395, "netcp", "netcp" },
-	{ 396, "netware-ip", "netware-ip" },
-	{ 397, "mptn", "mptn" },
-	{ 398, "kryptolan", "kryptolan" },
-	{ 399, "iso-tsap-c2", "iso-tsap-c2" },
-	{ 400, "osb-sd", "osb-sd" },
-	{ 401, "ups", "ups" },
-	{ 402, "genie", "genie" },
-	{ 403, "decap", "decap" },
-	{ 404, "nced", "nced" },
-	{ 405, "ncld", "ncld" },
-	{ 406, "imsp", "imsp" },
-	{ 407, "timbuktu", "timbuktu" },
-	{ 408, "prm-sm", "prm-sm" },
-	{ 409, "prm-nm", "prm-nm" },
-	{ 410, "decladebug", "decladebug" },
-	{ 411, "rmt", "rmt" },
-	{ 412, "synoptics-trap", "synoptics-trap" },
-	{ 413, "smsp", "smsp" },
-	{ 414, "infoseek", "infoseek" },
-	{ 415, "bnet", "bnet" },
-	{ 416, "silverplatter", "silverplatter" },
-	{ 417, "onmux", "onmux" },
-	{ 418, "hyper-g", "hyper-g" },
-	{ 419, "ariel1", "ariel1" },
-	{ 420, "smpte", "smpte" },
-	{ 421, "ariel2", "ariel2" },
-	{ 422, "ariel3", "ariel3" },
-	{ 423, "opc-job-start", "opc-job-start" },
-	{ 424, "opc-job-track", "opc-job-track" },
-	{ 425, "icad-el", "icad-el" },
-	{ 426, "smartsdp", "smartsdp" },
-	{ 427, "svrloc", "svrloc" },
-	{ 428, "ocs-cmu", "ocs-cmu" },
-	{ 429, "ocs-amu", "ocs-amu" },
-	{ 430, "utmpsd", "utmpsd" },
-	{ 431, "utmpcd", "utmpcd" },
-	{ 432, "iasd", "iasd" },
-	{ 433, "nnsp", "nnsp" },
-	{ 434, "mobileip-agent", "mobileip-agent" },
-	{ 435, "mobilip-mn", "mobilip-mn" },
-	{ 436, "dna-cml", "dna-cml" },
-	{ 437, "comscm", "comscm" },
-	{ 438, "dsfgw", "dsfgw" },
-	{ 439, "dasp", "dasp" },
-	{ 440, "sgcp", "sgcp" },
-	{ 441, "decvms-sysmgt", "decvms-sysmgt" },
-	{ 442, "cvc-hostd", "cvc-hostd" },
-	{ 443, "https", "https" },
-	{ 444, "snpp", "snpp" },
-	{ 445, "microsoft-ds", "microsoft-ds" },
-	{ 446, "ddm-rdb", "ddm-rdb" },
-	{ 447, "ddm-dfm", "ddm-dfm" },
-	{ 448, "ddm-ssl", "ddm-ssl" },
-	{ 449, "as-servermap", "as-servermap" },
-	{ 450, "tserver", "tserver" },
-	{ 451, "sfs-smp-net", "sfs-smp-net" },
-	{ 452, "sfs-config", "sfs-config" },
-	{ 453, "creativeserver", "creativeserver" },
-	{ 454, "contentserver", "contentserver" },
-	{ 455, "creativepartnr", "creativepartnr" },
-	{ 456, "macon-tcp", "macon-udp" },
-	{ 457, "scohelp", "scohelp" },
-	{ 458, "appleqtc", "appleqtc" },
-	{ 459, "ampr-rcmd", "ampr-rcmd" },
-	{ 460, "skronk", "skronk" },
-	{ 461, "datasurfsrv", "datasurfsrv" },
-	{ 462, "datasurfsrvsec", "datasurfsrvsec" },
-	{ 463, "alpes", "alpes" },
-	{ 464, "kpasswd", "kpasswd" },
-	{ 465, "submissions", "igmpv3lite" },
-	{ 466, "digital-vrc", "digital-vrc" },
-	{ 467, "mylex-mapd", "mylex-mapd" },
-	{ 468, "photuris", "photuris" },
-	{ 469, "rcp", "rcp" },
-	{ 470, "scx-proxy", "scx-proxy" },
-	{ 471, "mondex", "mondex" },
-	{ 472, "ljk-login", "ljk-login" },
-	{ 473, "hybrid-pop", "hybrid-pop" },
-	{ 474, "tn-tl-w1", "tn-tl-w2" },
-	{ 475, "tcpnethaspsrv", "tcpnethaspsrv" },
-	{ 476, "tn-tl-fd1", "tn-tl-fd1" },
-	{ 477, "ss7ns", "ss7ns" },
-	{ 478, "spsc", "spsc" },
-	{ 479, "iafserver", "iafserver" },
-	{ 480, "iafdbase", "iafdbase" },
-	{ 481, "ph", "ph" },
-	{ 482, "bgs-nsi", "bgs-nsi" },
-	{ 483, "ulpnet", "ulpnet" },
-	{ 484, "integra-sme", "integra-sme" },
-	{ 485, "powerburst", "powerburst" },
-	{ 486, "avian", "avian" },
-	{ 487, "saft", "saft" },
-	{ 488, "gss-http", "gss-http" },
-	{ 489, "nest-protocol", "nest-protocol" },
-	{ 490, "micom-pfs", "micom-pfs" },
-	{ 491, "go-login", "go-login" },
-	{ 492, "ticf-1", "ticf-1" },
-	{ 493, "ticf-2", "ticf-2" },
-	{ 494, "pov-ray", "pov-ray" },
-	{ 495, "intecourier", "intecourier" },
-	{ 496, "pim-rp-disc", "pim-rp-disc" },
-	{ 497, "retrospect", "retrospect" },
-	{ 498, "siam", "siam" },
-	{ 499, "iso-ill", "iso-ill" },
-	{ 500, "isakmp", "isakmp" },
-	{ 501, "stmf", "stmf" },
-	{ 502, "mbap", "mbap" },
-	{ 503, "intrinsa", "intrinsa" },
-	{ 504, "citadel", "citadel" },
-	{ 505, "mailbox-lm", "mailbox-lm" },
-	{ 506, "ohimsrv", "ohimsrv" },
-	{ 507, "crs", "crs" },
-	{ 508, "xvttp", "xvttp" },
-	{ 509, "snare", "snare" },
-	{ 510, "fcp", "fcp" },
-	{ 511, "passgo", "passgo" },
-	{ 512, "exec", "biff" },
-	{ 513, "login", "who" },
-	{ 514, "shell", "syslog" },
-	{ 515, "printer", "printer" },
-	{ 516, "videotex", "videotex" },
-	{ 517, "talk", "talk" },
-	{ 518, "ntalk", "ntalk" },
-	{ 519, "utime", "utime" },
-	{ 520, "efs", "router" },
-	{ 521, "ripng", "ripng" },
-	{ 522, "ulp", "ulp" },
-	{ 523, "ibm-db2", "ibm-db2" },
-	{ 524, "ncp", "ncp" },
-	{ 525, "timed", "timed" },
-	{ 526, "tempo", "tempo" },
-	{ 527, "stx", "stx" },
-	{ 528, "custix", "custix" },
-	{ 529, "irc-serv", "irc-serv" },
-	{ 530, "courier", "courier" },
-	{ 531, "conference", "conference" },
-	{ 532, "netnews", "netnews" },
-	{ 533, "netwall", "netwall" },
-	{ 534, "windream", "windream" },
-	{ 535, "iiop", "iiop" },
-	{ 536, "opalis-rdv", "opalis-rdv" },
-	{ 537, "nmsp", "nmsp" },
-	{ 538, "gdomap", "gdomap" },
-	{ 539, "apertus-ldp", "apertus-ldp" },
-	{ 540, "uucp", "uucp" },
-	{ 541, "uucp-rlogin", "uucp-rlogin" },
-	{ 542, "commerce", "commerce" },
-	{ 543, "klogin", "klogin" },
-	{ 544, "kshell", "kshell" },
-	{ 545, "appleqtcsrvr", "appleqtcsrvr" },
-	{ 546, "dhcpv6-client", "dhcpv6-client" },
-	{ 547, "dhcpv6-server", "dhcpv6-server" },
-	{ 548, "afpovertcp", "afpovertcp" },
-	{ 549, "idfp", "idfp" },
-	{ 550, "new-rwho", "new-rwho" },
-	{ 551, "cybercash", "cybercash" },
-	{ 552, "devshr-nts", "devshr-nts" },
-	{ 553, "pirp", "pirp" },
-	{ 554, "rtsp", "rtsp" },
-	{ 555, "dsf", "dsf" },
-	{ 556, "remotefs", "remotefs" },
-	{ 557, "openvms-sysipc", "openvms-sysipc" },
-	{ 558, "sdnskmp", "sdnskmp" },
-	{ 559, "teedtap", "teedtap" },
-	{ 560, "rmonitor", "rmonitor" },
-	{ 561, "monitor", "monitor" },
-	{ 562, "chshell", "chshell" },
-	{ 563, "nntps", "nntps" },
-	{ 564, "9pfs", "9pfs" },
-	{ 565, "whoami", "whoami" },
-	{ 566, "streettalk", "streettalk" },
-	{ 567, "banyan-rpc", "banyan-rpc" },
-	{ 568, "ms-shuttle", "ms-shuttle" },
-	{ 569, "ms-rome", "ms-rome" },
-	{ 570, "meter", "meter" },
-	{ 571, "meter", "meter" },
-	{ 572, "sonar", "sonar" },
-	{ 573, "banyan-vip", "banyan-vip" },
-	{ 574, "ftp-agent", "ftp-agent" },
-	{ 575, "vemmi", "vemmi" },
-	{ 576, "ipcd", "ipcd" },
-	{ 577, "vnas", "vnas" },
-	{ 578, "ipdd", "ipdd" },
-	{ 579, "decbsrv", "decbsrv" },
-	{ 580, "sntp-heartbeat", "sntp-heartbeat" },
-	{ 581, "bdp", "bdp" },
-	{ 582, "scc-security", "scc-security" },
-	{ 583, "philips-vc", "philips-vc" },
-	{ 584, "keyserver", "keyserver" },
-	{ 586, "password-chg", "password-chg" },
-	{ 587, "submission", "submission" },
-	{ 588, "cal", "cal" },
-	{ 589, "eyelink", "eyelink" },
-	{ 590, "tns-cml", "tns-cml" },
-	{ 591, "http-alt", "http-alt" },
-	{ 592, "eudora-set", "eudora-set" },
-	{ 593, "http-rpc-epmap", "http-rpc-epmap" },
-	{ 594, "tpip", "tpip" },
-	{ 595, "cab-protocol", "cab-protocol" },
-	{ 596, "smsd", "smsd" },
-	{ 597, "ptcnameservice", "ptcnameservice" },
-	{ 598, "sco-websrvrmg3", "sco-websrvrmg3" },
-	{ 599, "acp", "acp" },
-	{ 600, "ipcserver", "ipcserver" },
-	{ 601, "syslog-conn", "syslog-conn" },
-	{ 602, "xmlrpc-beep", "xmlrpc-beep" },
-	{ 603, "idxp", "idxp" },
-	{ 604, "tunnel", "tunnel" },
-	{ 605, "soap-beep", "soap-beep" },
-	{ 606, "urm", "urm" },
-	{ 607, "nqs", "nqs" },
-	{ 608, "sift-uft", "sift-uft" },
-	{ 609, "npmp-trap", "npmp-trap" },
-	{ 610, "npmp-local", "npmp-local" },
-	{ 611, "npmp-gui", "npmp-gui" },
-	{ 612, "hmmp-ind", "hmmp-ind" },
-	{ 613, "hmmp-op", "hmmp-op" },
-	{ 614, "sshell", "sshell" },
-	{ 615, "sco-inetmgr", "sco-inetmgr" },
-	{ 616, "sco-sysmgr", "sco-sysmgr" },
-	{ 617, "sco-dtmgr", "sco-dtmgr" },
-	{ 618, "dei-icda", "dei-icda" },
-	{ 619, "compaq-evm", "compaq-evm" },
-	{ 620, "sco-websrvrmgr", "sco-websrvrmgr" },
-	{ 621, "escp-ip", "escp-ip" },
-	{ 622, "collaborator", "collaborator" },
-	{ 623, "oob-ws-http", "asf-rmcp" },
-	{ 624, "cryptoadmin", "cryptoadmin" },
-	{ 625, "dec-dlm", "dec-dlm" },
-	{ 626, "asia", "asia" },
-	{ 627, "passgo-tivoli", "passgo-tivoli" },
-	{ 628, "qmqp", "qmqp" },
-	{ 629, "3com-amp3", "3com-amp3" },
-	{ 630, "rda", "rda" },
-	{ 631, "ipp", "ipp" },
-	{ 632, "bmpp", "bmpp" },
-	{ 633, "servstat", "servstat" },
-	{ 634, "ginad", "ginad" },
-	{ 635, "rlzdbase", "rlzdbase" },
-	{ 636, "ldaps", "ldaps" },
-	{ 637, "lanserver", "lanserver" },
-	{ 638, "mcns-sec", "mcns-sec" },
-	{ 639, "msdp", "msdp" },
-	{ 640, "entrust-sps", "entrust-sps" },
-	{ 641, "repcmd", "repcmd" },
-	{ 642, "esro-emsdp", "esro-emsdp" },
-	{ 643, "sanity", "sanity" },
-	{ 644, "dwr", "dwr" },
-	{ 645, "pssc", "pssc" },
-	{ 646, "ldp", "ldp" },
-	{ 647, "dhcp-failover", "dhcp-failover" },
-	{ 648, "rrp", "rrp" },
-	{ 649, "cadview-3d", "cadview-3d" },
-	{ 650, "obex", "obex" },
-	{ 651, "ieee-mms", "ieee-mms" },
-	{ 652, "hello-port", "hello-port" },
-	{ 653, "repscmd", "repscmd" },
-	{ 654, "aodv", "aodv" },
-	{ 655, "tinc", "tinc" },
-	{ 656, "spmp", "spmp" },
-	{ 657, "rmc", "rmc" },
-	{ 658, "tenfold", "tenfold" },
-	{ 660, "mac-srvr-admin", "mac-srvr-admin" },
-	{ 661, "hap", "hap" },
-	{ 662, "pftp", "pftp" },
-	{ 663, "purenoise", "purenoise" },
-	{ 664, "oob-ws-https", "asf-secure-rmcp" },
-	{ 665, "sun-dr", "sun-dr" },
-	{ 666, "doom", "doom" },
-	{ 667, "disclose", "disclose" },
-	{ 668, "mecomm", "mecomm" },
-	{ 669, "meregister", "meregister" },
-	{ 670, "vacdsm-sws", "vacdsm-sws" },
-	{ 671, "vacdsm-app", "vacdsm-app" },
-	{ 672, "vpps-qua", "vpps-qua" },
-	{ 673, "cimplex", "cimplex" },
-	{ 674, "acap", "acap" },
-	{ 675, "dctp", "dctp" },
-	{ 676, "vpps-via", "vpps-via" },
-	{ 677, "vpp", "vpp" },
-	{ 678, "ggf-ncp", "ggf-ncp" },
-	{ 679, "mrm", "mrm" },
-	{ 680, "entrust-aaas", "entrust-aaas" },
-	{ 681, "entrust-aams", "entrust-aams" },
-	{ 682, "xfr", "xfr" },
-	{ 683, "corba-iiop", "corba-iiop" },
-	{ 684, "corba-iiop-ssl", "corba-iiop-ssl" },
-	{ 685, "mdc-portmapper", "mdc-portmapper" },
-	{ 686, "hcp-wismar", "hcp-wismar" },
-	{ 687, "asipregistry", "asipregistry" },
-	{ 688, "realm-rusd", "realm-rusd" },
-	{ 689, "nmap", "nmap" },
-	{ 690, "vatp", "vatp" },
-	{ 691, "msexch-routing", "msexch-routing" },
-	{ 692, "hyperwave-isp", "hyperwave-isp" },
-	{ 693, "connendp", "connendp" },
-	{ 694, "ha-cluster", "ha-cluster" },
-	{ 695, "ieee-mms-ssl", "ieee-mms-ssl" },
-	{ 696, "rushd", "rushd" },
-	{ 697, "uuidgen", "uuidgen" },
-	{ 698, "olsr", "olsr" },
-	{ 699, "accessnetwork", "accessnetwork" },
-	{ 700, "epp", "epp" },
-	{ 701, "lmp", "lmp" },
-	{ 702, "iris-beep", "iris-beep" },
-	{ 704, "elcsd", "elcsd" },
-	{ 705, "agentx", "agentx" },
-	{ 706, "silc", "silc" },
-	{ 707, "borland-dsj", "borland-dsj" },
-	{ 709, "entrust-kmsh", "entrust-kmsh" },
-	{ 710, "entrust-ash", "entrust-ash" },
-	{ 711, "cisco-tdp", "cisco-tdp" },
-	{ 712, "tbrpf", "tbrpf" },
-	{ 713, "iris-xpc", "iris-xpc" },
-	{ 714, "iris-xpcs", "iris-xpcs" },
-	{ 715, "iris-lwz", "iris-lwz" },
-	{ 716, NULL, "pana" },
-	{ 729, "netviewdm1", "netviewdm1" },
-	{ 730, "netviewdm2", "netviewdm2" },
-	{ 731, "netviewdm3", "netviewdm3" },
-	{ 741, "netgw", "netgw" },
-	{ 742, "netrcs", "netrcs" },
-	{ 744, "flexlm", "flexlm" },
-	{ 747, "fujitsu-dev", "fujitsu-dev" },
-	{ 748, "ris-cm", "ris-cm" },
-	{ 749, "kerberos-adm", "kerberos-adm" },
-	{ 750, "rfile", "kerberos-iv" },
-	{ 751, "pump", "pump" },
-	{ 752, "qrh", "qrh" },
-	{ 753, "rrh", "rrh" },
-	{ 754, "tell", "tell" },
-	{ 758, "nlogin", "nlogin" },
-	{ 759, "con", "con" },
-	{ 760, "ns", "ns" },
-	{ 761, "rxe", "rxe" },
-	{ 762, "quotad", "quotad" },
-	{ 763, "cycleserv", "cycleserv" },
-	{ 764, "omserv", "omserv" },
-	{ 765, "webster", "webster" },
-	{ 767, "phonebook", "phonebook" },
-	{ 769, "vid", "vid" },
-	{ 770, "cadlock", "cadlock" },
-	{ 771, "rtip", "rtip" },
-	{ 772, "cycleserv2", "cycleserv2" },
-	{ 773, "submit", "notify" },
-	{ 774, "rpasswd", "acmaint-dbd" },
-	{ 775, "entomb", "acmaint-transd" },
-	{ 776, "wpages", "wpages" },
-	{ 777, "multiling-http", "multiling-http" },
-	{ 780, "wpgs", "wpgs" },
-	{ 800, "mdbs-daemon", "mdbs-daemon" },
-	{ 801, "device", "device" },
-	{ 802, "mbap-s", "mbap-s" },
-	{ 810, "fcp-udp", "fcp-udp" },
-	{ 828, "itm-mcell-s", "itm-mcell-s" },
-	{ 829, "pkix-3-ca-ra", "pkix-3-ca-ra" },
-	{ 830, "netconf-ssh", "netconf-ssh" },
-	{ 847, "dhcp-failover2", "dhcp-failover2" },
-	{ 848, "gdoi", "gdoi" },
-	{ 853, "domain-s", "domain-s" },
-	{ 854, "dlep", "dlep" },
-	{ 860, "iscsi", "iscsi" },
-	{ 861, "owamp-control", "owamp-test" },
-	{ 862, "twamp-control", "twamp-test" },
-	{ 873, "rsync", "rsync" },
-	{ 886, "iclcnet-locate", "iclcnet-locate" },
-	{ 887, "iclcnet-svinfo", "iclcnet-svinfo" },
-	{ 888, "cddbp", "accessbuilder" },
-	{ 900, "omginitialrefs", "omginitialrefs" },
-	{ 901, "smpnameres", "smpnameres" },
-	{ 902, "ideafarm-door", "ideafarm-door" },
-	{ 903, "ideafarm-panic", "ideafarm-panic" },
-	{ 910, "kink", "kink" },
-	{ 911, "xact-backup", "xact-backup" },
-	{ 912, "apex-mesh", "apex-mesh" },
-	{ 913, "apex-edge", "apex-edge" },
-	{ 914, NULL, "rift-lies" },
-	{ 915, NULL, "rift-ties" },
-	{ 953, "rndc", NULL },
-	{ 989, "ftps-data", "ftps-data" },
-	{ 990, "ftps", "ftps" },
-	{ 991, "nas", "nas" },
-	{ 992, "telnets", "telnets" },
-	{ 993, "imaps", NULL },
-	{ 995, "pop3s", "pop3s" },
-	{ 996, "vsinet", "vsinet" },
-	{ 997, "maitrd", "maitrd" },
-	{ 998, "busboy", "puparp" },
-	{ 999, "puprouter", "puprouter" },
-	{ 1000, "cadlock2", "cadlock2" },
-	{ 1001, "webpush", NULL },
-	{ 1010, "surf", "surf" },
-	{ 1021, "exp1", "exp1" },
-	{ 1022, "exp2", "exp2" },
-	{ 1025, "blackjack", "blackjack" },
-	{ 1026, "cap", "cap" },
-	{ 1027, NULL, "6a44" },
-	{ 1029, "solid-mux", "solid-mux" },
-	{ 1033, "netinfo-local", "netinfo-local" },
-	{ 1034, "activesync", "activesync" },
-	{ 1035, "mxxrlogin", "mxxrlogin" },
-	{ 1036, "nsstp", "nsstp" },
-	{ 1037, "ams", "ams" },
-	{ 1038, "mtqp", "mtqp" },
-	{ 1039, "sbl", "sbl" },
-	{ 1040, "netarx", "netarx" },
-	{ 1041, "danf-ak2", "danf-ak2" },
-	{ 1042, "afrog", "afrog" },
-	{ 1043, "boinc-client", "boinc-client" },
-	{ 1044, "dcutility", "dcutility" },
-	{ 1045, "fpitp", "fpitp" },
-	{ 1046, "wfremotertm", "wfremotertm" },
-	{ 1047, "neod1", "neod1" },
-	{ 1048, "neod2", "neod2" },
-	{ 1049, "td-postman", "td-postman" },
-	{ 1050, "cma", "cma" },
-	{ 1051, "optima-vnet", "optima-vnet" },
-	{ 1052, "ddt", "ddt" },
-	{ 1053, "remote-as", "remote-as" },
-	{ 1054, "brvread", "brvread" },
-	{ 1055, "ansyslmd", "ansyslmd" },
-	{ 1056, "vfo", "vfo" },
-	{ 1057, "startron", "startron" },
-	{ 1058, "nim", "nim" },
-	{ 1059, "nimreg", "nimreg" },
-	{ 1060, "polestar", "polestar" },
-	{ 1061, "kiosk", "kiosk" },
-	{ 1062, "veracity", "veracity" },
-	{ 1063, "kyoceranetdev", "kyoceranetdev" },
-	{ 1064, "jstel", "jstel" },
-	{ 1065, "syscomlan", "syscomlan" },
-	{ 1066, "fpo-fns", "fpo-fns" },
-	{ 1067, "instl-boots", "instl-boots" },
-	{ 1068, "instl-bootc", "instl-bootc" },
-	{ 1069, "cognex-insight", "cognex-insight" },
-	{ 1070, "gmrupdateserv", "gmrupdateserv" },
-	{ 1071, "bsquare-voip", "bsquare-voip" },
-	{ 1072, "cardax", "cardax" },
-	{ 1073, "bridgecontrol", "bridgecontrol" },
-	{ 1074, "warmspotMgmt", "warmspotMgmt" },
-	{ 1075, "rdrmshc", "rdrmshc" },
-	{ 1076, "dab-sti-c", "dab-sti-c" },
-	{ 1077, "imgames", "imgames" },
-	{ 1078, "avocent-proxy", "avocent-proxy" },
-	{ 1079, "asprovatalk", "asprovatalk" },
-	{ 1080, "socks", "socks" },
-	{ 1081, "pvuniwien", "pvuniwien" },
-	{ 1082, "amt-esd-prot", "amt-esd-prot" },
-	{ 1083, "ansoft-lm-1", "ansoft-lm-1" },
-	{ 1084, "ansoft-lm-2", "ansoft-lm-2" },
-	{ 1085, "webobjects", "webobjects" },
-	{ 1086, "cplscrambler-lg", "cplscrambler-lg" },
-	{ 1087, "cplscrambler-in", "cplscrambler-in" },
-	{ 1088, "cplscrambler-al", "cplscrambler-al" },
-	{ 1089, "ff-annunc", "ff-annunc" },
-	{ 1090, "ff-fms", "ff-fms" },
-	{ 1091, "ff-sm", "ff-sm" },
-	{ 1092, "obrpd", "obrpd" },
-	{ 1093, "proofd", "proofd" },
-	{ 1094, "rootd", "rootd" },
-	{ 1095, "nicelink", "nicelink" },
-	{ 1096, "cnrprotocol", "cnrprotocol" },
-	{ 1097, "sunclustermgr", "sunclustermgr" },
-	{ 1098, "rmiactivation", "rmiactivation" },
-	{ 1099, "rmiregistry", "rmiregistry" },
-	{ 1100, "mctp", "mctp" },
-	{ 1101, "pt2-discover", "pt2-discover" },
-	{ 1102, "adobeserver-1", "adobeserver-1" },
-	{ 1103, "adobeserver-2", "adobeserver-2" },
-	{ 1104, "xrl", "xrl" },
-	{ 1105, "ftranhc", "ftranhc" },
-	{ 1106, "isoipsigport-1", "isoipsigport-1" },
-	{ 1107, "isoipsigport-2", "isoipsigport-2" },
-	{ 1108, "ratio-adp", "ratio-adp" },
-	{ 1110, "webadmstart", "nfsd-keepalive" },
-	{ 1111, "lmsocialserver", "lmsocialserver" },
-	{ 1112, "icp", "icp" },
-	{ 1113, "ltp-deepspace", "ltp-deepspace" },
-	{ 1114, "mini-sql", "mini-sql" },
-	{ 1115, "ardus-trns", "ardus-trns" },
-	{ 1116, "ardus-cntl", "ardus-cntl" },
-	{ 1117, "ardus-mtrns", "ardus-mtrns" },
-	{ 1118, "sacred", "sacred" },
-	{ 1119, "bnetgame", "bnetgame" },
-	{ 1120, "bnetfile", "bnetfile" },
-	{ 1121, "rmpp", "rmpp" },
-	{ 1122, "availant-mgr", "availant-mgr" },
-	{ 1123, "murray", "murray" },
-	{ 1124, "hpvmmcontrol", "hpvmmcontrol" },
-	{ 1125, "hpvmmagent", "hpvmmagent" },
-	{ 1126, "hpvmmdata", "hpvmmdata" },
-	{ 1127, "kwdb-commn", "kwdb-commn" },
-	{ 1128, "saphostctrl", "saphostctrl" },
-	{ 1129, "saphostctrls", "saphostctrls" },
-	{ 1130, "casp", "casp" },
-	{ 1131, "caspssl", "caspssl" },
-	{ 1132, "kvm-via-ip", "kvm-via-ip" },
-	{ 1133, "dfn", "dfn" },
-	{ 1134, "aplx", "aplx" },
-	{ 1135, "omnivision", "omnivision" },
-	{ 1136, "hhb-gateway", "hhb-gateway" },
-	{ 1137, "trim", "trim" },
-	{ 1138, "encrypted-admin", "encrypted-admin" },
-	{ 1139, "evm", "evm" },
-	{ 1140, "autonoc", "autonoc" },
-	{ 1141, "mxomss", "mxomss" },
-	{ 1142, "edtools", "edtools" },
-	{ 1143, "imyx", "imyx" },
-	{ 1144, "fuscript", "fuscript" },
-	{ 1145, "x9-icue", "x9-icue" },
-	{ 1146, "audit-transfer", "audit-transfer" },
-	{ 1147, "capioverlan", "capioverlan" },
-	{ 1148, "elfiq-repl", "elfiq-repl" },
-	{ 1149, "bvtsonar", "bvtsonar" },
-	{ 1150, "blaze", "blaze" },
-	{ 1151, "unizensus", "unizensus" },
-	{ 1152, "winpoplanmess", "winpoplanmess" },
-	{ 1153, "c1222-acse", "c1222-acse" },
-	{ 1154, "resacommunity", "resacommunity" },
-	{ 1155, "nfa", "nfa" },
-	{ 1156, "iascontrol-oms", "iascontrol-oms" },
-	{ 1157, "iascontrol", "iascontrol" },
-	{ 1158, "dbcontrol-oms", "dbcontrol-oms" },
-	{ 1159, "oracle-oms", "oracle-oms" },
-	{ 1160, "olsv", "olsv" },
-	{ 1161, "health-polling", "health-polling" },
-	{ 1162, "health-trap", "health-trap" },
-	{ 1163, "sddp", "sddp" },
-	{ 1164, "qsm-proxy", "qsm-proxy" },
-	{ 1165, "qsm-gui", "qsm-gui" },
-	{ 1166, "qsm-remote", "qsm-remote" },
-	{ 1167, "cisco-ipsla", "cisco-ipsla" },
-	{ 1168, "vchat", "vchat" },
-	{ 1169, "tripwire", "tripwire" },
-	{ 1170, "atc-lm", "atc-lm" },
-	{ 1171, "atc-appserver", "atc-appserver" },
-	{ 1172, "dnap", "dnap" },
-	{ 1173, "d-cinema-rrp", "d-cinema-rrp" },
-	{ 1174, "fnet-remote-ui", "fnet-remote-ui" },
-	{ 1175, "dossier", "dossier" },
-	{ 1176, "indigo-server", "indigo-server" },
-	{ 1177, "dkmessenger", "dkmessenger" },
-	{ 1178, "sgi-storman", "sgi-storman" },
-	{ 1179, "b2n", "b2n" },
-	{ 1180, "mc-client", "mc-client" },
-	{ 1181, "3comnetman", "3comnetman" },
-	{ 1182, "accelenet", "accelenet-data" },
-	{ 1183, "llsurfup-http", "llsurfup-http" },
-	{ 1184, "llsurfup-https", "llsurfup-https" },
-	{ 1185, "catchpole", "catchpole" },
-	{ 1186, "mysql-cluster", "mysql-cluster" },
-	{ 1187, "alias", "alias" },
-	{ 1188, "hp-webadmin", "hp-webadmin" },
-	{ 1189, "unet", "unet" },
-	{ 1190, "commlinx-avl", "commlinx-avl" },
-	{ 1191, "gpfs", "gpfs" },
-	{ 1192, "caids-sensor", "caids-sensor" },
-	{ 1193, "fiveacross", "fiveacross" },
-	{ 1194, "openvpn", "openvpn" },
-	{ 1195, "rsf-1", "rsf-1" },
-	{ 1196, "netmagic", "netmagic" },
-	{ 1197, "carrius-rshell", "carrius-rshell" },
-	{ 1198, "cajo-discovery", "cajo-discovery" },
-	{ 1199, "dmidi", "dmidi" },
-	{ 1200, "scol", "scol" },
-	{ 1201, "nucleus-sand", "nucleus-sand" },
-	{ 1202, "caiccipc", "caiccipc" },
-	{ 1203, "ssslic-mgr", "ssslic-mgr" },
-	{ 1204, "ssslog-mgr", "ssslog-mgr" },
-	{ 1205, "accord-mgc", "accord-mgc" },
-	{ 1206, "anthony-data", "anthony-data" },
-	{ 1207, "metasage", "metasage" },
-	{ 1208, "seagull-ais", "seagull-ais" },
-	{ 1209, "ipcd3", "ipcd3" },
-	{ 1210, "eoss", "eoss" },
-	{ 1211, "groove-dpp", "groove-dpp" },
-	{ 1212, "lupa", "lupa" },
-	{ 1213, "mpc-lifenet", "mpc-lifenet" },
-	{ 1214, "kazaa", "kazaa" },
-	{ 1215, "scanstat-1", "scanstat-1" },
-	{ 1216, "etebac5", "etebac5" },
-	{ 1217, "hpss-ndapi", "hpss-ndapi" },
-	{ 1218, "aeroflight-ads", "aeroflight-ads" },
-	{ 1219, "aeroflight-ret", "aeroflight-ret" },
-	{ 1220, "qt-serveradmin", "qt-serveradmin" },
-	{ 1221, "sweetware-apps", "sweetware-apps" },
-	{ 1222, "nerv", "nerv" },
-	{ 1223, "tgp", "tgp" },
-	{ 1224, "vpnz", "vpnz" },
-	{ 1225, "slinkysearch", "slinkysearch" },
-	{ 1226, "stgxfws", "stgxfws" },
-	{ 1227, "dns2go", "dns2go" },
-	{ 1228, "florence", "florence" },
-	{ 1229, "zented", "zented" },
-	{ 1230, "periscope", "periscope" },
-	{ 1231, "menandmice-lpm", "menandmice-lpm" },
-	{ 1232, "first-defense", "first-defense" },
-	{ 1233, "univ-appserver", "univ-appserver" },
-	{ 1234, "search-agent", "search-agent" },
-	{ 1235, "mosaicsyssvc1", "mosaicsyssvc1" },
-	{ 1236, "bvcontrol", "bvcontrol" },
-	{ 1237, "tsdos390", "tsdos390" },
-	{ 1238, "hacl-qs", "hacl-qs" },
-	{ 1239, "nmsd", "nmsd" },
-	{ 1240, "instantia", "instantia" },
-	{ 1241, "nessus", "nessus" },
-	{ 1242, "nmasoverip", "nmasoverip" },
-	{ 1243, "serialgateway", "serialgateway" },
-	{ 1244, "isbconference1", "isbconference1" },
-	{ 1245, "isbconference2", "isbconference2" },
-	{ 1246, "payrouter", "payrouter" },
-	{ 1247, "visionpyramid", "visionpyramid" },
-	{ 1248, "hermes", "hermes" },
-	{ 1249, "mesavistaco", "mesavistaco" },
-	{ 1250, "swldy-sias", "swldy-sias" },
-	{ 1251, "servergraph", "servergraph" },
-	{ 1252, "bspne-pcc", "bspne-pcc" },
-	{ 1253, "q55-pcc", "q55-pcc" },
-	{ 1254, "de-noc", "de-noc" },
-	{ 1255, "de-cache-query", "de-cache-query" },
-	{ 1256, "de-server", "de-server" },
-	{ 1257, "shockwave2", "shockwave2" },
-	{ 1258, "opennl", "opennl" },
-	{ 1259, "opennl-voice", "opennl-voice" },
-	{ 1260, "ibm-ssd", "ibm-ssd" },
-	{ 1261, "mpshrsv", "mpshrsv" },
-	{ 1262, "qnts-orb", "qnts-orb" },
-	{ 1263, "dka", "dka" },
-	{ 1264, "prat", "prat" },
-	{ 1265, "dssiapi", "dssiapi" },
-	{ 1266, "dellpwrappks", "dellpwrappks" },
-	{ 1267, "epc", "epc" },
-	{ 1268, "propel-msgsys", "propel-msgsys" },
-	{ 1269, "watilapp", "watilapp" },
-	{ 1270, "opsmgr", "opsmgr" },
-	{ 1271, "excw", "excw" },
-	{ 1272, "cspmlockmgr", "cspmlockmgr" },
-	{ 1273, "emc-gateway", "emc-gateway" },
-	{ 1274, "t1distproc", "t1distproc" },
-	{ 1275, "ivcollector", "ivcollector" },
-	{ 1277, "miva-mqs", "miva-mqs" },
-	{ 1278, "dellwebadmin-1", "dellwebadmin-1" },
-	{ 1279, "dellwebadmin-2", "dellwebadmin-2" },
-	{ 1280, "pictrography", "pictrography" },
-	{ 1281, "healthd", "healthd" },
-	{ 1282, "emperion", "emperion" },
-	{ 1283, "productinfo", "productinfo" },
-	{ 1284, "iee-qfx", "iee-qfx" },
-	{ 1285, "neoiface", "neoiface" },
-	{ 1286, "netuitive", "netuitive" },
-	{ 1287, "routematch", "routematch" },
-	{ 1288, "navbuddy", "navbuddy" },
-	{ 1289, "jwalkserver", "jwalkserver" },
-	{ 1290, "winjaserver", "winjaserver" },
-	{ 1291, "seagulllms", "seagulllms" },
-	{ 1292, "dsdn", "dsdn" },
-	{ 1293, "pkt-krb-ipsec", "pkt-krb-ipsec" },
-	{ 1294, "cmmdriver", "cmmdriver" },
-	{ 1295, "ehtp", "ehtp" },
-	{ 1296, "dproxy", "dproxy" },
-	{ 1297, "sdproxy", "sdproxy" },
-	{ 1298, "lpcp", "lpcp" },
-	{ 1299, "hp-sci", "hp-sci" },
-	{ 1300, "h323hostcallsc", "h323hostcallsc" },
-	{ 1303, "sftsrv", "sftsrv" },
-	{ 1304, "boomerang", "boomerang" },
-	{ 1305, "pe-mike", "pe-mike" },
-	{ 1306, "re-conn-proto", "re-conn-proto" },
-	{ 1307, "pacmand", "pacmand" },
-	{ 1308, "odsi", "odsi" },
-	{ 1309, "jtag-server", "jtag-server" },
-	{ 1310, "husky", "husky" },
-	{ 1311, "rxmon", "rxmon" },
-	{ 1312, "sti-envision", "sti-envision" },
-	{ 1313, "bmc-patroldb", "bmc-patroldb" },
-	{ 1314, "pdps", "pdps" },
-	{ 1315, "els", "els" },
-	{ 1316, "exbit-escp", "exbit-escp" },
-	{ 1317, "vrts-ipcserver", "vrts-ipcserver" },
-	{ 1318, "krb5gatekeeper", "krb5gatekeeper" },
-	{ 1319, "amx-icsp", "amx-icsp" },
-	{ 1320, "amx-axbnet", "amx-axbnet" },
-	{ 1321, "pip", "pip" },
-	{ 1322, "novation", "novation" },
-	{ 1323, "brcd", "brcd" },
-	{ 1324, "delta-mcp", "delta-mcp" },
-	{ 1325, "dx-instrument", "dx-instrument" },
-	{ 1326, "wimsic", "wimsic" },
-	{ 1327, "ultrex", "ultrex" },
-	{ 1328, "ewall", "ewall" },
-	{ 1329, "netdb-export", "netdb-export" },
-	{ 1330, "streetperfect", "streetperfect" },
-	{ 1331, "intersan", "intersan" },
-	{ 1332, "pcia-rxp-b", "pcia-rxp-b" },
-	{ 1333, "passwrd-policy", "passwrd-policy" },
-	{ 1334, "writesrv", "writesrv" },
-	{ 1335, "digital-notary", "digital-notary" },
-	{ 1336, "ischat", "ischat" },
-	{ 1337, "menandmice-dns", "menandmice-dns" },
-	{ 1338, "wmc-log-svc", "wmc-log-svc" },
-	{ 1339, "kjtsiteserver", "kjtsiteserver" },
-	{ 1340, "naap", "naap" },
-	{ 1341, "qubes", "qubes" },
-	{ 1342, "esbroker", "esbroker" },
-	{ 1343, "re101", "re101" },
-	{ 1344, "icap", "icap" },
-	{ 1345, "vpjp", "vpjp" },
-	{ 1346, "alta-ana-lm", "alta-ana-lm" },
-	{ 1347, "bbn-mmc", "bbn-mmc" },
-	{ 1348, "bbn-mmx", "bbn-mmx" },
-	{ 1349, "sbook", "sbook" },
-	{ 1350, "editbench", "editbench" },
-	{ 1351, "equationbuilder", "equationbuilder" },
-	{ 1352, "lotusnote", "lotusnote" },
-	{ 1353, "relief", "relief" },
-	{ 1354, "XSIP-network", "XSIP-network" },
-	{ 1355, "intuitive-edge", "intuitive-edge" },
-	{ 1356, "cuillamartin", "cuillamartin" },
-	{ 1357, "pegboard", "pegboard" },
-	{ 1358, "connlcli", "connlcli" },
-	{ 1359, "ftsrv", "ftsrv" },
-	{ 1360, "mimer", "mimer" },
-	{ 1361, "linx", "linx" },
-	{ 1362, "timeflies", "timeflies" },
-	{ 1363, "ndm-requester", "ndm-requester" },
-	{ 1364, "ndm-server", "ndm-server" },
-	{ 1365, "adapt-sna", "adapt-sna" },
-	{ 1366, "netware-csp", "netware-csp" },
-	{ 1367, "dcs", "dcs" },
-	{ 1368, "screencast", "screencast" },
-	{ 1369, "gv-us", "gv-us" },
-	{ 1370, "us-gv", "us-gv" },
-	{ 1371, "fc-cli", "fc-cli" },
-	{ 1372, "fc-ser", "fc-ser" },
-	{ 1373, "chromagrafx", "chromagrafx" },
-	{ 1374, "molly", "molly" },
-	{ 1375, "bytex", "bytex" },
-	{ 1376, "ibm-pps", "ibm-pps" },
-	{ 1377, "cichlid", "cichlid" },
-	{ 1378, "elan", "elan" },
-	{ 1379, "dbreporter", "dbreporter" },
-	{ 1380, "telesis-licman", "telesis-licman" },
-	{ 1381, "apple-licman", "apple-licman" },
-	{ 1382, "udt-os", "udt-os" },
-	{ 1383, "gwha", "gwha" },
-	{ 1384, "os-licman", "os-licman" },
-	{ 1385, "atex-elmd", "atex-elmd" },
-	{ 1386, "checksum", "checksum" },
-	{ 1387, "cadsi-lm", "cadsi-lm" },
-	{ 1388, "objective-dbc", "objective-dbc" },
-	{ 1389, "iclpv-dm", "iclpv-dm" },
-	{ 1390, "iclpv-sc", "iclpv-sc" },
-	{ 1391, "iclpv-sas", "iclpv-sas" },
-	{ 1392, "iclpv-pm", "iclpv-pm" },
-	{ 1393, "iclpv-nls", "iclpv-nls" },
-	{ 1394, "iclpv-nlc", "iclpv-nlc" },
-	{ 1395, "iclpv-wsm", "iclpv-wsm" },
-	{ 1396, "dvl-activemail", "dvl-activemail" },
-	{ 1397, "audio-activmail", "audio-activmail" },
-	{ 1398, "video-activmail", "video-activmail" },
-	{ 1399, "cadkey-licman", "cadkey-licman" },
-	{ 1400, "cadkey-tablet", "cadkey-tablet" },
-	{ 1401, "goldleaf-licman", "goldleaf-licman" },
-	{ 1402, "prm-sm-np", "prm-sm-np" },
-	{ 1403, "prm-nm-np", "prm-nm-np" },
-	{ 1404, "igi-lm", "igi-lm" },
-	{ 1405, "ibm-res", "ibm-res" },
-	{ 1406, "netlabs-lm", "netlabs-lm" },
-	{ 1407, "tibet-server", NULL },
-	{ 1408, "sophia-lm", "sophia-lm" },
-	{ 1409, "here-lm", "here-lm" },
-	{ 1410, "hiq", "hiq" },
-	{ 1411, "af", "af" },
-	{ 1412, "innosys", "innosys" },
-	{ 1413, "innosys-acl", "innosys-acl" },
-	{ 1414, "ibm-mqseries", "ibm-mqseries" },
-	{ 1415, "dbstar", "dbstar" },
-	{ 1416, "novell-lu6-2", "novell-lu6-2" },
-	{ 1417, "timbuktu-srv1", "timbuktu-srv1" },
-	{ 1418, "timbuktu-srv2", "timbuktu-srv2" },
-	{ 1419, "timbuktu-srv3", "timbuktu-srv3" },
-	{ 1420, "timbuktu-srv4", "timbuktu-srv4" },
-	{ 1421, "gandalf-lm", "gandalf-lm" },
-	{ 1422, "autodesk-lm", "autodesk-lm" },
-	{ 1423, "essbase", "essbase" },
-	{ 1424, "hybrid", "hybrid" },
-	{ 1425, "zion-lm", "zion-lm" },
-	{ 1426, "sais", "sais" },
-	{ 1427, "mloadd", "mloadd" },
-	{ 1428, "informatik-lm", "informatik-lm" },
-	{ 1429, "nms", "nms" },
-	{ 1430, "tpdu", "tpdu" },
-	{ 1431, "rgtp", "rgtp" },
-	{ 1432, "blueberry-lm", "blueberry-lm" },
-	{ 1433, "ms-sql-s", "ms-sql-s" },
-	{ 1434, "ms-sql-m", "ms-sql-m" },
-	{ 1435, "ibm-cics", "ibm-cics" },
-	{ 1436, "saism", "saism" },
-	{ 1437, "tabula", "tabula" },
-	{ 1438, "eicon-server", "eicon-server" },
-	{ 1439, "eicon-x25", "eicon-x25" },
-	{ 1440, "eicon-slp", "eicon-slp" },
-	{ 1441, "cadis-1", "cadis-1" },
-	{ 1442, "cadis-2", "cadis-2" },
-	{ 1443, "ies-lm", "ies-lm" },
-	{ 1444, "marcam-lm", "marcam-lm" },
-	{ 1445, "proxima-lm", "proxima-lm" },
-	{ 1446, "ora-lm", "ora-lm" },
-	{ 1447, "apri-lm", "apri-lm" },
-	{ 1448, "oc-lm", "oc-lm" },
-	{ 1449, "peport", "peport" },
-	{ 1450, "dwf", "dwf" },
-	{ 1451, "infoman", "infoman" },
-	{ 1452, "gtegsc-lm", "gtegsc-lm" },
-	{ 1453, "genie-lm", "genie-lm" },
-	{ 1454, "interhdl-elmd", "interhdl-elmd" },
-	{ 1455, "esl-lm", "esl-lm" },
-	{ 1456, "dca", "dca" },
-	{ 1457, "valisys-lm", "valisys-lm" },
-	{ 1458, "nrcabq-lm", "nrcabq-lm" },
-	{ 1459, "proshare1", "proshare1" },
-	{ 1460, "proshare2", "proshare2" },
-	{ 1461, "ibm-wrless-lan", "ibm-wrless-lan" },
-	{ 1462, "world-lm", "world-lm" },
-	{ 1463, "nucleus", "nucleus" },
-	{ 1464, "msl-lmd", "msl-lmd" },
-	{ 1465, "pipes", "pipes" },
-	{ 1466, "oceansoft-lm", "oceansoft-lm" },
-	{ 1467, "csdmbase", "csdmbase" },
-	{ 1468, "csdm", "csdm" },
-	{ 1469, "aal-lm", "aal-lm" },
-	{ 1470, "uaiact", "uaiact" },
-	{ 1471, "csdmbase", "csdmbase" },
-	{ 1472, "csdm", "csdm" },
-	{ 1473, "openmath", "openmath" },
-	{ 1474, "telefinder", "telefinder" },
-	{ 1475, "taligent-lm", "taligent-lm" },
-	{ 1476, "clvm-cfg", "clvm-cfg" },
-	{ 1477, "ms-sna-server", "ms-sna-server" },
-	{ 1478, "ms-sna-base", "ms-sna-base" },
-	{ 1479, "dberegister", "dberegister" },
-	{ 1480, "pacerforum", "pacerforum" },
-	{ 1481, "airs", "airs" },
-	{ 1482, "miteksys-lm", "miteksys-lm" },
-	{ 1483, "afs", "afs" },
-	{ 1484, "confluent", "confluent" },
-	{ 1485, "lansource", "lansource" },
-	{ 1486, "nms-topo-serv", "nms-topo-serv" },
-	{ 1487, "localinfosrvr", "localinfosrvr" },
-	{ 1488, "docstor", "docstor" },
-	{ 1489, "dmdocbroker", "dmdocbroker" },
-	{ 1490, "insitu-conf", "insitu-conf" },
-	{ 1492, "stone-design-1", "stone-design-1" },
-	{ 1493, "netmap-lm", "netmap-lm" },
-	{ 1494, "ica", "ica" },
-	{ 1495, "cvc", "cvc" },
-	{ 1496, "liberty-lm", "liberty-lm" },
-	{ 1497, "rfx-lm", "rfx-lm" },
-	{ 1498, "sybase-sqlany", "sybase-sqlany" },
-	{ 1499, "fhc", "fhc" },
-	{ 1500, "vlsi-lm", "vlsi-lm" },
-	{ 1501, "saiscm", "saiscm" },
-	{ 1502, "shivadiscovery", "shivadiscovery" },
-	{ 1503, "imtc-mcs", "imtc-mcs" },
-	{ 1504, "evb-elm", "evb-elm" },
-	{ 1505, "funkproxy", "funkproxy" },
-	{ 1506, "utcd", "utcd" },
-	{ 1507, "symplex", "symplex" },
-	{ 1508, "diagmond", "diagmond" },
-	{ 1509, "robcad-lm", "robcad-lm" },
-	{ 1510, "mvx-lm", "mvx-lm" },
-	{ 1511, "3l-l1", "3l-l1" },
-	{ 1512, "wins", "wins" },
-	{ 1513, "fujitsu-dtc", "fujitsu-dtc" },
-	{ 1514, "fujitsu-dtcns", "fujitsu-dtcns" },
-	{ 1515, "ifor-protocol", "ifor-protocol" },
-	{ 1516, "vpad", "vpad" },
-	{ 1517, "vpac", "vpac" },
-	{ 1518, "vpvd", "vpvd" },
-	{ 1519, "vpvc", "vpvc" },
-	{ 1520, "atm-zip-office", "atm-zip-office" },
-	{ 1521, "ncube-lm", "ncube-lm" },
-	{ 1522, "ricardo-lm", "ricardo-lm" },
-	{ 1523, "cichild-lm", "cichild-lm" },
-	{ 1524, "ingreslock", "ingreslock" },
-	{ 1525, "prospero-np", "prospero-np" },
-	{ 1526, "pdap-np", "pdap-np" },
-	{ 1527, "tlisrv", "tlisrv" },
-	{ 1528, "norp", "norp" },
-	{ 1529, "coauthor", "coauthor" },
-	{ 1530, "rap-service", "rap-service" },
-	{ 1531, "rap-listen", "rap-listen" },
-	{ 1532, "miroconnect", "miroconnect" },
-	{ 1533, "virtual-places", "virtual-places" },
-	{ 1534, "micromuse-lm", "micromuse-lm" },
-	{ 1535, "ampr-info", "ampr-info" },
-	{ 1536, "ampr-inter", "ampr-inter" },
-	{ 1537, "sdsc-lm", "sdsc-lm" },
-	{ 1538, "3ds-lm", "3ds-lm" },
-	{ 1539, "intellistor-lm", "intellistor-lm" },
-	{ 1540, "rds", "rds" },
-	{ 1541, "rds2", "rds2" },
-	{ 1542, "gridgen-elmd", "gridgen-elmd" },
-	{ 1543, "simba-cs", "simba-cs" },
-	{ 1544, "aspeclmd", "aspeclmd" },
-	{ 1545, "vistium-share", "vistium-share" },
-	{ 1546, "abbaccuray", "abbaccuray" },
-	{ 1547, "laplink", "laplink" },
-	{ 1548, "axon-lm", "axon-lm" },
-	{ 1549, "shivahose", "shivasound" },
-	{ 1550, "3m-image-lm", "3m-image-lm" },
-	{ 1551, "hecmtl-db", "hecmtl-db" },
-	{ 1552, "pciarray", "pciarray" },
-	{ 1553, "sna-cs", "sna-cs" },
-	{ 1554, "caci-lm", "caci-lm" },
-	{ 1555, "livelan", "livelan" },
-	{ 1556, "veritas-pbx", "veritas-pbx" },
-	{ 1557, "arbortext-lm", "arbortext-lm" },
-	{ 1558, "xingmpeg", "xingmpeg" },
-	{ 1559, "web2host", "web2host" },
-	{ 1560, "asci-val", "asci-val" },
-	{ 1561, "facilityview", "facilityview" },
-	{ 1562, "pconnectmgr", "pconnectmgr" },
-	{ 1563, "cadabra-lm", "cadabra-lm" },
-	{ 1564, "pay-per-view", "pay-per-view" },
-	{ 1565, "winddlb", "winddlb" },
-	{ 1566, "corelvideo", "corelvideo" },
-	{ 1567, "jlicelmd", "jlicelmd" },
-	{ 1568, "tsspmap", "tsspmap" },
-	{ 1569, "ets", "ets" },
-	{ 1570, "orbixd", "orbixd" },
-	{ 1571, "rdb-dbs-disp", "rdb-dbs-disp" },
-	{ 1572, "chip-lm", "chip-lm" },
-	{ 1573, "itscomm-ns", "itscomm-ns" },
-	{ 1574, "mvel-lm", "mvel-lm" },
-	{ 1575, "oraclenames", "oraclenames" },
-	{ 1576, "moldflow-lm", "moldflow-lm" },
-	{ 1577, "hypercube-lm", "hypercube-lm" },
-	{ 1578, "jacobus-lm", "jacobus-lm" },
-	{ 1579, "ioc-sea-lm", "ioc-sea-lm" },
-	{ 1580, "tn-tl-r1", "tn-tl-r2" },
-	{ 1581, "mil-2045-47001", "mil-2045-47001" },
-	{ 1582, "msims", "msims" },
-	{ 1583, "simbaexpress", "simbaexpress" },
-	{ 1584, "tn-tl-fd2", "tn-tl-fd2" },
-	{ 1585, "intv", "intv" },
-	{ 1586, "ibm-abtact", "ibm-abtact" },
-	{ 1587, "pra-elmd", "pra-elmd" },
-	{ 1588, "triquest-lm", "triquest-lm" },
-	{ 1589, "vqp", "vqp" },
-	{ 1590, "gemini-lm", "gemini-lm" },
-	{ 1591, "ncpm-pm", "ncpm-pm" },
-	{ 1592, "commonspace", "commonspace" },
-	{ 1593, "mainsoft-lm", "mainsoft-lm" },
-	{ 1594, "sixtrak", "sixtrak" },
-	{ 1595, "radio", "radio" },
-	{ 1596, "radio-sm", "radio-bc" },
-	{ 1597, "orbplus-iiop", "orbplus-iiop" },
-	{ 1598, "picknfs", "picknfs" },
-	{ 1599, "simbaservices", "simbaservices" },
-	{ 1600, "issd", "issd" },
-	{ 1601, "aas", "aas" },
-	{ 1602, "inspect", "inspect" },
-	{ 1603, "picodbc", "picodbc" },
-	{ 1604, "icabrowser", "icabrowser" },
-	{ 1605, "slp", "slp" },
-	{ 1606, "slm-api", "slm-api" },
-	{ 1607, "stt", "stt" },
-	{ 1608, "smart-lm", "smart-lm" },
-	{ 1609, "isysg-lm", "isysg-lm" },
-	{ 1610, "taurus-wh", "taurus-wh" },
-	{ 1611, "ill", "ill" },
-	{ 1612, "netbill-trans", "netbill-trans" },
-	{ 1613, "netbill-keyrep", "netbill-keyrep" },
-	{ 1614, "netbill-cred", "netbill-cred" },
-	{ 1615, "netbill-auth", "netbill-auth" },
-	{ 1616, "netbill-prod", "netbill-prod" },
-	{ 1617, "nimrod-agent", "nimrod-agent" },
-	{ 1618, "skytelnet", "skytelnet" },
-	{ 1619, "xs-openstorage", "xs-openstorage" },
-	{ 1620, "faxportwinport", "faxportwinport" },
-	{ 1621, "softdataphone", "softdataphone" },
-	{ 1622, "ontime", "ontime" },
-	{ 1623, "jaleosnd", "jaleosnd" },
-	{ 1624, "udp-sr-port", "udp-sr-port" },
-	{ 1625, "svs-omagent", "svs-omagent" },
-	{ 1626, "shockwave", "shockwave" },
-	{ 1627, "t128-gateway", "t128-gateway" },
-	{ 1628, "lontalk-norm", "lontalk-norm" },
-	{ 1629, "lontalk-urgnt", "lontalk-urgnt" },
-	{ 1630, "oraclenet8cman", "oraclenet8cman" },
-	{ 1631, "visitview", "visitview" },
-	{ 1632, "pammratc", "pammratc" },
-	{ 1633, "pammrpc", "pammrpc" },
-	{ 1634, "loaprobe", "loaprobe" },
-	{ 1635, "edb-server1", "edb-server1" },
-	{ 1636, "isdc", "isdc" },
-	{ 1637, "islc", "islc" },
-	{ 1638, "ismc", "ismc" },
-	{ 1639, "cert-initiator", "cert-initiator" },
-	{ 1640, "cert-responder", "cert-responder" },
-	{ 1641, "invision", "invision" },
-	{ 1642, "isis-am", "isis-am" },
-	{ 1643, "isis-ambc", "isis-ambc" },
-	{ 1644, "saiseh", "saiseh" },
-	{ 1645, "sightline", "sightline" },
-	{ 1646, "sa-msg-port", "sa-msg-port" },
-	{ 1647, "rsap", "rsap" },
-	{ 1648, "concurrent-lm", "concurrent-lm" },
-	{ 1649, "kermit", "kermit" },
-	{ 1650, "nkd", "nkd" },
-	{ 1651, "shiva-confsrvr", "shiva-confsrvr" },
-	{ 1652, "xnmp", "xnmp" },
-	{ 1653, "alphatech-lm", "alphatech-lm" },
-	{ 1654, "stargatealerts", "stargatealerts" },
-	{ 1655, "dec-mbadmin", "dec-mbadmin" },
-	{ 1656, "dec-mbadmin-h", "dec-mbadmin-h" },
-	{ 1657, "fujitsu-mmpdc", "fujitsu-mmpdc" },
-	{ 1658, "sixnetudr", "sixnetudr" },
-	{ 1659, "sg-lm", "sg-lm" },
-	{ 1660, "skip-mc-gikreq", "skip-mc-gikreq" },
-	{ 1661, "netview-aix-1", "netview-aix-1" },
-	{ 1662, "netview-aix-2", "netview-aix-2" },
-	{ 1663, "netview-aix-3", "netview-aix-3" },
-	{ 1664, "netview-aix-4", "netview-aix-4" },
-	{ 1665, "netview-aix-5", "netview-aix-5" },
-	{ 1666, "netview-aix-6", "netview-aix-6" },
-	{ 1667, "netview-aix-7", "netview-aix-7" },
-	{ 1668, "netview-aix-8", "netview-aix-8" },
-	{ 1669, "netview-aix-9", "netview-aix-9" },
-	{ 1670, "netview-aix-10", "netview-aix-10" },
-	{ 1671, "netview-aix-11", "netview-aix-11" },
-	{ 1672, "netview-aix-12", "netview-aix-12" },
-	{ 1673, "proshare-mc-1", "proshare-mc-1" },
-	{ 1674, "proshare-mc-2", "proshare-mc-2" },
-	{ 1675, "pdp", "pdp" },
-	{ 1676, "netcomm1", "netcomm2" },
-	{ 1677, "groupwise", "groupwise" },
-	{ 1678, "prolink", "prolink" },
-	{ 1679, "darcorp-lm", "darcorp-lm" },
-	{ 1680, "microcom-sbp", "microcom-sbp" },
-	{ 1681, "sd-elmd", "sd-elmd" },
-	{ 1682, "lanyon-lantern", "lanyon-lantern" },
-	{ 1683, "ncpm-hip", "ncpm-hip" },
-	{ 1684, "snaresecure", "snaresecure" },
-	{ 1685, "n2nremote", "n2nremote" },
-	{ 1686, "cvmon", "cvmon" },
-	{ 1687, "nsjtp-ctrl", "nsjtp-ctrl" },
-	{ 1688, "nsjtp-data", "nsjtp-data" },
-	{ 1689, "firefox", "firefox" },
-	{ 1690, "ng-umds", "ng-umds" },
-	{ 1691, "empire-empuma", "empire-empuma" },
-	{ 1692, "sstsys-lm", "sstsys-lm" },
-	{ 1693, "rrirtr", "rrirtr" },
-	{ 1694, "rrimwm", "rrimwm" },
-	{ 1695, "rrilwm", "rrilwm" },
-	{ 1696, "rrifmm", "rrifmm" },
-	{ 1697, "rrisat", "rrisat" },
-	{ 1698, "rsvp-encap-1", "rsvp-encap-1" },
-	{ 1699, "rsvp-encap-2", "rsvp-encap-2" },
-	{ 1700, "mps-raft", "mps-raft" },
-	{ 1701, "l2tp", "l2tp" },
-	{ 1702, "deskshare", "deskshare" },
-	{ 1703, "hb-engine", "hb-engine" },
-	{ 1704, "bcs-broker", "bcs-broker" },
-	{ 1705, "slingshot", "slingshot" },
-	{ 1706, "jetform", "jetform" },
-	{ 1707, "vdmplay", "vdmplay" },
-	{ 1708, "gat-lmd", "gat-lmd" },
-	{ 1709, "centra", "centra" },
-	{ 1710, "impera", "impera" },
-	{ 1711, "pptconference", "pptconference" },
-	{ 1712, "registrar", "registrar" },
-	{ 1713, "conferencetalk", "conferencetalk" },
-	{ 1714, "sesi-lm", "sesi-lm" },
-	{ 1715, "houdini-lm", "houdini-lm" },
-	{ 1716, "xmsg", "xmsg" },
-	{ 1717, "fj-hdnet", "fj-hdnet" },
-	{ 1718, "h323gatedisc", "h323gatedisc" },
-	{ 1719, "h323gatestat", "h323gatestat" },
-	{ 1720, "h323hostcall", "h323hostcall" },
-	{ 1721, "caicci", "caicci" },
-	{ 1722, "hks-lm", "hks-lm" },
-	{ 1723, "pptp", "pptp" },
-	{ 1724, "csbphonemaster", "csbphonemaster" },
-	{ 1725, "iden-ralp", "iden-ralp" },
-	{ 1726, "iberiagames", "iberiagames" },
-	{ 1727, "winddx", "winddx" },
-	{ 1728, "telindus", "telindus" },
-	{ 1729, "citynl", "citynl" },
-	{ 1730, "roketz", "roketz" },
-	{ 1731, "msiccp", "msiccp" },
-	{ 1732, "proxim", "proxim" },
-	{ 1733, "siipat", "siipat" },
-	{ 1734, "cambertx-lm", "cambertx-lm" },
-	{ 1735, "privatechat", "privatechat" },
-	{ 1736, "street-stream", "street-stream" },
-	{ 1737, "ultimad", "ultimad" },
-	{ 1738, "gamegen1", "gamegen1" },
-	{ 1739, "webaccess", "webaccess" },
-	{ 1740, "encore", "encore" },
-	{ 1741, "cisco-net-mgmt", "cisco-net-mgmt" },
-	{ 1742, "3Com-nsd", "3Com-nsd" },
-	{ 1743, "cinegrfx-lm", "cinegrfx-lm" },
-	{ 1744, "ncpm-ft", "ncpm-ft" },
-	{ 1745, "remote-winsock", "remote-winsock" },
-	{ 1746, "ftrapid-1", "ftrapid-1" },
-	{ 1747, "ftrapid-2", "ftrapid-2" },
-	{ 1748, "oracle-em1", "oracle-em1" },
-	{ 1749, "aspen-services", "aspen-services" },
-	{ 1750, "sslp", "sslp" },
-	{ 1751, "swiftnet", "swiftnet" },
-	{ 1752, "lofr-lm", "lofr-lm" },
-	{ 1753, "predatar-comms", NULL },
-	{ 1754, "oracle-em2", "oracle-em2" },
-	{ 1755, "ms-streaming", "ms-streaming" },
-	{ 1756, "capfast-lmd", "capfast-lmd" },
-	{ 1757, "cnhrp", "cnhrp" },
-	{ 1758, "tftp-mcast", "tftp-mcast" },
-	{ 1759, "spss-lm", "spss-lm" },
-	{ 1760, "www-ldap-gw", "www-ldap-gw" },
-	{ 1761, "cft-0", "cft-0" },
-	{ 1762, "cft-1", "cft-1" },
-	{ 1763, "cft-2", "cft-2" },
-	{ 1764, "cft-3", "cft-3" },
-	{ 1765, "cft-4", "cft-4" },
-	{ 1766, "cft-5", "cft-5" },
-	{ 1767, "cft-6", "cft-6" },
-	{ 1768, "cft-7", "cft-7" },
-	{ 1769, "bmc-net-adm", "bmc-net-adm" },
-	{ 1770, "bmc-net-svc", "bmc-net-svc" },
-	{ 1771, "vaultbase", "vaultbase" },
-	{ 1772, "essweb-gw", "essweb-gw" },
-	{ 1773, "kmscontrol", "kmscontrol" },
-	{ 1774, "global-dtserv", "global-dtserv" },
-	{ 1775, "vdab", NULL },
-	{ 1776, "femis", "femis" },
-	{ 1777, "powerguardian", "powerguardian" },
-	{ 1778, "prodigy-intrnet", "prodigy-intrnet" },
-	{ 1779, "pharmasoft", "pharmasoft" },
-	{ 1780, "dpkeyserv", "dpkeyserv" },
-	{ 1781, "answersoft-lm", "answersoft-lm" },
-	{ 1782, "hp-hcip", "hp-hcip" },
-	{ 1784, "finle-lm", "finle-lm" },
-	{ 1785, "windlm", "windlm" },
-	{ 1786, "funk-logger", "funk-logger" },
-	{ 1787, "funk-license", "funk-license" },
-	{ 1788, "psmond", "psmond" },
-	{ 1789, "hello", "hello" },
-	{ 1790, "nmsp", "nmsp" },
-	{ 1791, "ea1", "ea1" },
-	{ 1792, "ibm-dt-2", "ibm-dt-2" },
-	{ 1793, "rsc-robot", "rsc-robot" },
-	{ 1794, "cera-bcm", "cera-bcm" },
-	{ 1795, "dpi-proxy", "dpi-proxy" },
-	{ 1796, "vocaltec-admin", "vocaltec-admin" },
-	{ 1797, "uma", "uma" },
-	{ 1798, "etp", "etp" },
-	{ 1799, "netrisk", "netrisk" },
-	{ 1800, "ansys-lm", "ansys-lm" },
-	{ 1801, "msmq", "msmq" },
-	{ 1802, "concomp1", "concomp1" },
-	{ 1803, "hp-hcip-gwy", "hp-hcip-gwy" },
-	{ 1804, "enl", "enl" },
-	{ 1805, "enl-name", "enl-name" },
-	{ 1806, "musiconline", "musiconline" },
-	{ 1807, "fhsp", "fhsp" },
-	{ 1808, "oracle-vp2", "oracle-vp2" },
-	{ 1809, "oracle-vp1", "oracle-vp1" },
-	{ 1810, "jerand-lm", "jerand-lm" },
-	{ 1811, "scientia-sdb", "scientia-sdb" },
-	{ 1812, "radius", "radius" },
-	{ 1813, "radius-acct", "radius-acct" },
-	{ 1814, "tdp-suite", "tdp-suite" },
-	{ 1815, "mmpft", "mmpft" },
-	{ 1816, "harp", "harp" },
-	{ 1817, "rkb-oscs", "rkb-oscs" },
-	{ 1818, "etftp", "etftp" },
-	{ 1819, "plato-lm", "plato-lm" },
-	{ 1820, "mcagent", "mcagent" },
-	{ 1821, "donnyworld", "donnyworld" },
-	{ 1822, "es-elmd", "es-elmd" },
-	{ 1823, "unisys-lm", "unisys-lm" },
-	{ 1824, "metrics-pas", "metrics-pas" },
-	{ 1825, "direcpc-video", "direcpc-video" },
-	{ 1826, "ardt", "ardt" },
-	{ 1827, "asi", "asi" },
-	{ 1828, "itm-mcell-u", "itm-mcell-u" },
-	{ 1829, "optika-emedia", "optika-emedia" },
-	{ 1830, "net8-cman", "net8-cman" },
-	{ 1831, "myrtle", "myrtle" },
-	{ 1832, "tht-treasure", "tht-treasure" },
-	{ 1833, "udpradio", "udpradio" },
-	{ 1834, "ardusuni", "ardusuni" },
-	{ 1835, "ardusmul", "ardusmul" },
-	{ 1836, "ste-smsc", "ste-smsc" },
-	{ 1837, "csoft1", "csoft1" },
-	{ 1838, "talnet", "talnet" },
-	{ 1839, "netopia-vo1", "netopia-vo1" },
-	{ 1840, "netopia-vo2", "netopia-vo2" },
-	{ 1841, "netopia-vo3", "netopia-vo3" },
-	{ 1842, "netopia-vo4", "netopia-vo4" },
-	{ 1843, "netopia-vo5", "netopia-vo5" },
-	{ 1844, "direcpc-dll", "direcpc-dll" },
-	{ 1845, "altalink", "altalink" },
-	{ 1846, "tunstall-pnc", "tunstall-pnc" },
-	{ 1847, "slp-notify", "slp-notify" },
-	{ 1848, "fjdocdist", "fjdocdist" },
-	{ 1849, "alpha-sms", "alpha-sms" },
-	{ 1850, "gsi", "gsi" },
-	{ 1851, "ctcd", "ctcd" },
-	{ 1852, "virtual-time", "virtual-time" },
-	{ 1853, "vids-avtp", "vids-avtp" },
-	{ 1854, "buddy-draw", "buddy-draw" },
-	{ 1855, "fiorano-rtrsvc", "fiorano-rtrsvc" },
-	{ 1856, "fiorano-msgsvc", "fiorano-msgsvc" },
-	{ 1857, "datacaptor", "datacaptor" },
-	{ 1858, "privateark", "privateark" },
-	{ 1859, "gammafetchsvr", "gammafetchsvr" },
-	{ 1860, "sunscalar-svc", "sunscalar-svc" },
-	{ 1861, "lecroy-vicp", "lecroy-vicp" },
-	{ 1862, "mysql-cm-agent", "mysql-cm-agent" },
-	{ 1863, "msnp", "msnp" },
-	{ 1864, "paradym-31port", "paradym-31port" },
-	{ 1865, "entp", "entp" },
-	{ 1866, "swrmi", "swrmi" },
-	{ 1867, "udrive", "udrive" },
-	{ 1868, "viziblebrowser", "viziblebrowser" },
-	{ 1869, "transact", "transact" },
-	{ 1870, "sunscalar-dns", "sunscalar-dns" },
-	{ 1871, "canocentral0", "canocentral0" },
-	{ 1872, "canocentral1", "canocentral1" },
-	{ 1873, "fjmpjps", "fjmpjps" },
-	{ 1874, "fjswapsnp", "fjswapsnp" },
-	{ 1875, "westell-stats", "westell-stats" },
-	{ 1876, "ewcappsrv", "ewcappsrv" },
-	{ 1877, "hp-webqosdb", "hp-webqosdb" },
-	{ 1878, "drmsmc", "drmsmc" },
-	{ 1879, "nettgain-nms", "nettgain-nms" },
-	{ 1880, "vsat-control", "vsat-control" },
-	{ 1881, "ibm-mqseries2", "ibm-mqseries2" },
-	{ 1882, "ecsqdmn", "ecsqdmn" },
-	{ 1883, "mqtt", "mqtt" },
-	{ 1884, "idmaps", "idmaps" },
-	{ 1885, "vrtstrapserver", "vrtstrapserver" },
-	{ 1886, "leoip", "leoip" },
-	{ 1887, "filex-lport", "filex-lport" },
-	{ 1888, "ncconfig", "ncconfig" },
-	{ 1889, "unify-adapter", "unify-adapter" },
-	{ 1890, "wilkenlistener", "wilkenlistener" },
-	{ 1891, "childkey-notif", "childkey-notif" },
-	{ 1892, "childkey-ctrl", "childkey-ctrl" },
-	{ 1893, "elad", "elad" },
-	{ 1894, "o2server-port", "o2server-port" },
-	{ 1896, "b-novative-ls", "b-novative-ls" },
-	{ 1897, "metaagent", "metaagent" },
-	{ 1898, "cymtec-port", "cymtec-port" },
-	{ 1899, "mc2studios", "mc2studios" },
-	{ 1900, "ssdp", "ssdp" },
-	{ 1901, "fjicl-tep-a", "fjicl-tep-a" },
-	{ 1902, "fjicl-tep-b", "fjicl-tep-b" },
-	{ 1903, "linkname", "linkname" },
-	{ 1904, "fjicl-tep-c", "fjicl-tep-c" },
-	{ 1905, "sugp", "sugp" },
-	{ 1906, "tpmd", "tpmd" },
-	{ 1907, "intrastar", "intrastar" },
-	{ 1908, "dawn", "dawn" },
-	{ 1909, "global-wlink", "global-wlink" },
-	{ 1910, "ultrabac", "ultrabac" },
-	{ 1911, "mtp", "mtp" },
-	{ 1912, "rhp-iibp", "rhp-iibp" },
-	{ 1913, "armadp", "armadp" },
-	{ 1914, "elm-momentum", "elm-momentum" },
-	{ 1915, "facelink", "facelink" },
-	{ 1916, "persona", "persona" },
-	{ 1917, "noagent", "noagent" },
-	{ 1918, "can-nds", "can-nds" },
-	{ 1919, "can-dch", "can-dch" },
-	{ 1920, "can-ferret", "can-ferret" },
-	{ 1921, "noadmin", "noadmin" },
-	{ 1922, "tapestry", "tapestry" },
-	{ 1923, "spice", "spice" },
-	{ 1924, "xiip", "xiip" },
-	{ 1925, "discovery-port", "discovery-port" },
-	{ 1926, "egs", "egs" },
-	{ 1927, "videte-cipc", "videte-cipc" },
-	{ 1928, "emsd-port", "emsd-port" },
-	{ 1929, "bandwiz-system", "bandwiz-system" },
-	{ 1930, "driveappserver", "driveappserver" },
-	{ 1931, "amdsched", "amdsched" },
-	{ 1932, "ctt-broker", "ctt-broker" },
-	{ 1933, "xmapi", "xmapi" },
-	{ 1934, "xaapi", "xaapi" },
-	{ 1935, "macromedia-fcs", "macromedia-fcs" },
-	{ 1936, "jetcmeserver", "jetcmeserver" },
-	{ 1937, "jwserver", "jwserver" },
-	{ 1938, "jwclient", "jwclient" },
-	{ 1939, "jvserver", "jvserver" },
-	{ 1940, "jvclient", "jvclient" },
-	{ 1941, "dic-aida", "dic-aida" },
-	{ 1942, "res", "res" },
-	{ 1943, "beeyond-media", "beeyond-media" },
-	{ 1944, "close-combat", "close-combat" },
-	{ 1945, "dialogic-elmd", "dialogic-elmd" },
-	{ 1946, "tekpls", "tekpls" },
-	{ 1947, "sentinelsrm", "sentinelsrm" },
-	{ 1948, "eye2eye", "eye2eye" },
-	{ 1949, "ismaeasdaqlive", "ismaeasdaqlive" },
-	{ 1950, "ismaeasdaqtest", "ismaeasdaqtest" },
-	{ 1951, "bcs-lmserver", "bcs-lmserver" },
-	{ 1952, "mpnjsc", "mpnjsc" },
-	{ 1953, "rapidbase", "rapidbase" },
-	{ 1954, "abr-api", "abr-api" },
-	{ 1955, "abr-secure", "abr-secure" },
-	{ 1956, "vrtl-vmf-ds", "vrtl-vmf-ds" },
-	{ 1957, "unix-status", "unix-status" },
-	{ 1958, "dxadmind", "dxadmind" },
-	{ 1959, "simp-all", "simp-all" },
-	{ 1960, "nasmanager", "nasmanager" },
-	{ 1961, "bts-appserver", "bts-appserver" },
-	{ 1962, "biap-mp", "biap-mp" },
-	{ 1963, "webmachine", "webmachine" },
-	{ 1964, "solid-e-engine", "solid-e-engine" },
-	{ 1965, "tivoli-npm", "tivoli-npm" },
-	{ 1966, "slush", "slush" },
-	{ 1967, "sns-quote", "sns-quote" },
-	{ 1968, "lipsinc", "lipsinc" },
-	{ 1969, "lipsinc1", "lipsinc1" },
-	{ 1970, "netop-rc", "netop-rc" },
-	{ 1971, "netop-school", "netop-school" },
-	{ 1972, "intersys-cache", "intersys-cache" },
-	{ 1973, "dlsrap", "dlsrap" },
-	{ 1974, "drp", "drp" },
-	{ 1975, "tcoflashagent", "tcoflashagent" },
-	{ 1976, "tcoregagent", "tcoregagent" },
-	{ 1977, "tcoaddressbook", "tcoaddressbook" },
-	{ 1978, "unisql", "unisql" },
-	{ 1979, "unisql-java", "unisql-java" },
-	{ 1980, "panquest-xact", "panquest-xact" },
-	{ 1981, "p2pq", "p2pq" },
-	{ 1982, "estamp", "estamp" },
-	{ 1983, "lhtp", "lhtp" },
-	{ 1984, "bb", "bb" },
-	{ 1985, "hsrp", "hsrp" },
-	{ 1986, "licensedaemon", "licensedaemon" },
-	{ 1987, "tr-rsrb-p1", "tr-rsrb-p1" },
-	{ 1988, "tr-rsrb-p2", "tr-rsrb-p2" },
-	{ 1989, "mshnet", "mshnet" },
-	{ 1990, "stun-p1", "stun-p1" },
-	{ 1991, "stun-p2", "stun-p2" },
-	{ 1992, "ipsendmsg", "ipsendmsg" },
-	{ 1993, "snmp-tcp-port", "snmp-tcp-port" },
-	{ 1994, "stun-port", "stun-port" },
-	{ 1995, "perf-port", "perf-port" },
-	{ 1996, "tr-rsrb-port", "tr-rsrb-port" },
-	{ 1997, "gdp-port", "gdp-port" },
-	{ 1998, "x25-svc-port", "x25-svc-port" },
-	{ 1999, "tcp-id-port", "tcp-id-port" },
-	{ 2000, "cisco-sccp", "cisco-sccp" },
-	{ 2001, "dc", "wizard" },
-	{ 2002, "globe", "globe" },
-	{ 2003, "brutus", "brutus" },
-	{ 2004, "mailbox", "emce" },
-	{ 2005, "berknet", "oracle" },
-	{ 2006, "invokator", "raid-cd" },
-	{ 2007, "dectalk", "raid-am" },
-	{ 2008, "conf", "terminaldb" },
-	{ 2009, "news", "whosockami" },
-	{ 2010, "search", "pipe-server" },
-	{ 2011, "raid-cc", "servserv" },
-	{ 2012, "ttyinfo", "raid-ac" },
-	{ 2013, "raid-am", "raid-cd" },
-	{ 2014, "troff", "raid-sf" },
-	{ 2015, "cypress", "raid-cs" },
-	{ 2016, "bootserver", "bootserver" },
-	{ 2017, "cypress-stat", "bootclient" },
-	{ 2018, "terminaldb", "rellpack" },
-	{ 2019, "whosockami", "about" },
-	{ 2020, "xinupageserver", "xinupageserver" },
-	{ 2021, "servexec", "xinuexpansion1" },
-	{ 2022, "down", "xinuexpansion2" },
-	{ 2023, "xinuexpansion3", "xinuexpansion3" },
-	{ 2024, "xinuexpansion4", "xinuexpansion4" },
-	{ 2025, "ellpack", "xribs" },
-	{ 2026, "scrabble", "scrabble" },
-	{ 2027, "shadowserver", "shadowserver" },
-	{ 2028, "submitserver", "submitserver" },
-	{ 2029, "hsrpv6", "hsrpv6" },
-	{ 2030, "device2", "device2" },
-	{ 2031, "mobrien-chat", "mobrien-chat" },
-	{ 2032, "blackboard", "blackboard" },
-	{ 2033, "glogger", "glogger" },
-	{ 2034, "scoremgr", "scoremgr" },
-	{ 2035, "imsldoc", "imsldoc" },
-	{ 2036, "e-dpnet", "e-dpnet" },
-	{ 2037, "applus", "applus" },
-	{ 2038, "objectmanager", "objectmanager" },
-	{ 2039, "prizma", "prizma" },
-	{ 2040, "lam", "lam" },
-	{ 2041, "interbase", "interbase" },
-	{ 2042, "isis", "isis" },
-	{ 2043, "isis-bcast", "isis-bcast" },
-	{ 2044, "rimsl", "rimsl" },
-	{ 2045, "cdfunc", "cdfunc" },
-	{ 2046, "sdfunc", "sdfunc" },
-	{ 2047, "dls", "dls" },
-	{ 2048, "dls-monitor", "dls-monitor" },
-	{ 2049, "nfs", "nfs" },
-	{ 2050, "av-emb-config", "av-emb-config" },
-	{ 2051, "epnsdp", "epnsdp" },
-	{ 2052, "clearvisn", "clearvisn" },
-	{ 2053, "lot105-ds-upd", "lot105-ds-upd" },
-	{ 2054, "weblogin", "weblogin" },
-	{ 2055, "iop", "iop" },
-	{ 2056, "omnisky", "omnisky" },
-	{ 2057, "rich-cp", "rich-cp" },
-	{ 2058, "newwavesearch", "newwavesearch" },
-	{ 2059, "bmc-messaging", "bmc-messaging" },
-	{ 2060, "teleniumdaemon", "teleniumdaemon" },
-	{ 2061, "netmount", "netmount" },
-	{ 2062, "icg-swp", "icg-swp" },
-	{ 2063, "icg-bridge", "icg-bridge" },
-	{ 2064, "icg-iprelay", "icg-iprelay" },
-	{ 2065, "dlsrpn", "dlsrpn" },
-	{ 2066, "aura", "aura" },
-	{ 2067, "dlswpn", "dlswpn" },
-	{ 2068, "avauthsrvprtcl", "avauthsrvprtcl" },
-	{ 2069, "event-port", "event-port" },
-	{ 2070, "ah-esp-encap", "ah-esp-encap" },
-	{ 2071, "acp-port", "acp-port" },
-	{ 2072, "msync", "msync" },
-	{ 2073, "gxs-data-port", "gxs-data-port" },
-	{ 2074, "vrtl-vmf-sa", "vrtl-vmf-sa" },
-	{ 2075, "newlixengine", "newlixengine" },
-	{ 2076, "newlixconfig", "newlixconfig" },
-	{ 2077, "tsrmagt", "tsrmagt" },
-	{ 2078, "tpcsrvr", "tpcsrvr" },
-	{ 2079, "idware-router", "idware-router" },
-	{ 2080, "autodesk-nlm", "autodesk-nlm" },
-	{ 2081, "kme-trap-port", "kme-trap-port" },
-	{ 2082, "infowave", "infowave" },
-	{ 2083, "radsec", "radsec" },
-	{ 2084, "sunclustergeo", "sunclustergeo" },
-	{ 2085, "ada-cip", "ada-cip" },
-	{ 2086, "gnunet", "gnunet" },
-	{ 2087, "eli", "eli" },
-	{ 2088, "ip-blf", "ip-blf" },
-	{ 2089, "sep", "sep" },
-	{ 2090, "lrp", "lrp" },
-	{ 2091, "prp", "prp" },
-	{ 2092, "descent3", "descent3" },
-	{ 2093, "nbx-cc", "nbx-cc" },
-	{ 2094, "nbx-au", "nbx-au" },
-	{ 2095, "nbx-ser", "nbx-ser" },
-	{ 2096, "nbx-dir", "nbx-dir" },
-	{ 2097, "jetformpreview", "jetformpreview" },
-	{ 2098, "dialog-port", "dialog-port" },
-	{ 2099, "h2250-annex-g", "h2250-annex-g" },
-	{ 2100, "amiganetfs", "amiganetfs" },
-	{ 2101, "rtcm-sc104", "rtcm-sc104" },
-	{ 2102, "zephyr-srv", "zephyr-srv" },
-	{ 2103, "zephyr-clt", "zephyr-clt" },
-	{ 2104, "zephyr-hm", "zephyr-hm" },
-	{ 2105, "minipay", "minipay" },
-	{ 2106, "mzap", "mzap" },
-	{ 2107, "bintec-admin", "bintec-admin" },
-	{ 2108, "comcam", "comcam" },
-	{ 2109, "ergolight", "ergolight" },
-	{ 2110, "umsp", "umsp" },
-	{ 2111, "dsatp", "dsatp" },
-	{ 2112, "idonix-metanet", "idonix-metanet" },
-	{ 2113, "hsl-storm", "hsl-storm" },
-	{ 2114, "ariascribe", "ariascribe" },
-	{ 2115, "kdm", "kdm" },
-	{ 2116, "ccowcmr", "ccowcmr" },
-	{ 2117, "mentaclient", "mentaclient" },
-	{ 2118, "mentaserver", "mentaserver" },
-	{ 2119, "gsigatekeeper", "gsigatekeeper" },
-	{ 2120, "qencp", "qencp" },
-	{ 2121, "scientia-ssdb", "scientia-ssdb" },
-	{ 2122, "caupc-remote", "caupc-remote" },
-	{ 2123, "gtp-control", "gtp-control" },
-	{ 2124, "elatelink", "elatelink" },
-	{ 2125, "lockstep", "lockstep" },
-	{ 2126, "pktcable-cops", "pktcable-cops" },
-	{ 2127, "index-pc-wb", "index-pc-wb" },
-	{ 2128, "net-steward", "net-steward" },
-	{ 2129, "cs-live", "cs-live" },
-	{ 2130, "xds", "xds" },
-	{ 2131, "avantageb2b", "avantageb2b" },
-	{ 2132, "solera-epmap", "solera-epmap" },
-	{ 2133, "zymed-zpp", "zymed-zpp" },
-	{ 2134, "avenue", "avenue" },
-	{ 2135, "gris", "gris" },
-	{ 2136, "appworxsrv", "appworxsrv" },
-	{ 2137, "connect", "connect" },
-	{ 2138, "unbind-cluster", "unbind-cluster" },
-	{ 2139, "ias-auth", "ias-auth" },
-	{ 2140, "ias-reg", "ias-reg" },
-	{ 2141, "ias-admind", "ias-admind" },
-	{ 2142, "tdmoip", "tdmoip" },
-	{ 2143, "lv-jc", "lv-jc" },
-	{ 2144, "lv-ffx", "lv-ffx" },
-	{ 2145, "lv-pici", "lv-pici" },
-	{ 2146, "lv-not", "lv-not" },
-	{ 2147, "lv-auth", "lv-auth" },
-	{ 2148, "veritas-ucl", "veritas-ucl" },
-	{ 2149, "acptsys", "acptsys" },
-	{ 2150, "dynamic3d", "dynamic3d" },
-	{ 2151, "docent", "docent" },
-	{ 2152, "gtp-user", "gtp-user" },
-	{ 2153, "ctlptc", "ctlptc" },
-	{ 2154, "stdptc", "stdptc" },
-	{ 2155, "brdptc", "brdptc" },
-	{ 2156, "trp", "trp" },
-	{ 2157, "xnds", "xnds" },
-	{ 2158, "touchnetplus", "touchnetplus" },
-	{ 2159, "gdbremote", "gdbremote" },
-	{ 2160, "apc-2160", "apc-2160" },
-	{ 2161, "apc-2161", "apc-2161" },
-	{ 2162, "navisphere", "navisphere" },
-	{ 2163, "navisphere-sec", "navisphere-sec" },
-	{ 2164, "ddns-v3", "ddns-v3" },
-	{ 2165, "x-bone-api", "x-bone-api" },
-	{ 2166, "iwserver", "iwserver" },
-	{ 2167, "raw-serial", "raw-serial" },
-	{ 2168, "easy-soft-mux", "easy-soft-mux" },
-	{ 2169, "brain", "brain" },
-	{ 2170, "eyetv", "eyetv" },
-	{ 2171, "msfw-storage", "msfw-storage" },
-	{ 2172, "msfw-s-storage", "msfw-s-storage" },
-	{ 2173, "msfw-replica", "msfw-replica" },
-	{ 2174, "msfw-array", "msfw-array" },
-	{ 2175, "airsync", "airsync" },
-	{ 2176, "rapi", "rapi" },
-	{ 2177, "qwave", "qwave" },
-	{ 2178, "bitspeer", "bitspeer" },
-	{ 2179, "vmrdp", "vmrdp" },
-	{ 2180, "mc-gt-srv", "mc-gt-srv" },
-	{ 2181, "eforward", "eforward" },
-	{ 2182, "cgn-stat", "cgn-stat" },
-	{ 2183, "cgn-config", "cgn-config" },
-	{ 2184, "nvd", "nvd" },
-	{ 2185, "onbase-dds", "onbase-dds" },
-	{ 2186, "gtaua", "gtaua" },
-	{ 2187, "ssmc", "ssmd" },
-	{ 2188, "radware-rpm", NULL },
-	{ 2189, "radware-rpm-s", NULL },
-	{ 2190, "tivoconnect", "tivoconnect" },
-	{ 2191, "tvbus", "tvbus" },
-	{ 2192, "asdis", "asdis" },
-	{ 2193, "drwcs", "drwcs" },
-	{ 2197, "mnp-exchange", "mnp-exchange" },
-	{ 2198, "onehome-remote", "onehome-remote" },
-	{ 2199, "onehome-help", "onehome-help" },
-	{ 2201, "ats", "ats" },
-	{ 2202, "imtc-map", "imtc-map" },
-	{ 2203, "b2-runtime", "b2-runtime" },
-	{ 2204, "b2-license", "b2-license" },
-	{ 2205, "jps", "jps" },
-	{ 2206, "hpocbus", "hpocbus" },
-	{ 2207, "hpssd", "hpssd" },
-	{ 2208, "hpiod", "hpiod" },
-	{ 2209, "rimf-ps", "rimf-ps" },
-	{ 2210, "noaaport", "noaaport" },
-	{ 2211, "emwin", "emwin" },
-	{ 2212, "leecoposserver", "leecoposserver" },
-	{ 2213, "kali", "kali" },
-	{ 2214, "rpi", "rpi" },
-	{ 2215, "ipcore", "ipcore" },
-	{ 2216, "vtu-comms", "vtu-comms" },
-	{ 2217, "gotodevice", "gotodevice" },
-	{ 2218, "bounzza", "bounzza" },
-	{ 2219, "netiq-ncap", "netiq-ncap" },
-	{ 2220, "netiq", "netiq" },
-	{ 2221, "ethernet-ip-s", "ethernet-ip-s" },
-	{ 2222, "EtherNet-IP-1", "EtherNet-IP-1" },
-	{ 2223, "rockwell-csp2", "rockwell-csp2" },
-	{ 2224, "efi-mg", "efi-mg" },
-	{ 2225, "rcip-itu", NULL },
-	{ 2226, "di-drm", "di-drm" },
-	{ 2227, "di-msg", "di-msg" },
-	{ 2228, "ehome-ms", "ehome-ms" },
-	{ 2229, "datalens", "datalens" },
-	{ 2230, "queueadm", "queueadm" },
-	{ 2231, "wimaxasncp", "wimaxasncp" },
-	{ 2232, "ivs-video", "ivs-video" },
-	{ 2233, "infocrypt", "infocrypt" },
-	{ 2234, "directplay", "directplay" },
-	{ 2235, "sercomm-wlink", "sercomm-wlink" },
-	{ 2236, "nani", "nani" },
-	{ 2237, "optech-port1-lm", "optech-port1-lm" },
-	{ 2238, "aviva-sna", "aviva-sna" },
-	{ 2239, "imagequery", "imagequery" },
-	{ 2240, "recipe", "recipe" },
-	{ 2241, "ivsd", "ivsd" },
-	{ 2242, "foliocorp", "foliocorp" },
-	{ 2243, "magicom", "magicom" },
-	{ 2244, "nmsserver", "nmsserver" },
-	{ 2245, "hao", "hao" },
-	{ 2246, "pc-mta-addrmap", "pc-mta-addrmap" },
-	{ 2247, "antidotemgrsvr", "antidotemgrsvr" },
-	{ 2248, "ums", "ums" },
-	{ 2249, "rfmp", "rfmp" },
-	{ 2250, "remote-collab", "remote-collab" },
-	{ 2251, "dif-port", "dif-port" },
-	{ 2252, "njenet-ssl", "njenet-ssl" },
-	{ 2253, "dtv-chan-req", "dtv-chan-req" },
-	{ 2254, "seispoc", "seispoc" },
-	{ 2255, "vrtp", "vrtp" },
-	{ 2256, "pcc-mfp", "pcc-mfp" },
-	{ 2257, "simple-tx-rx", "simple-tx-rx" },
-	{ 2258, "rcts", "rcts" },
-	{ 2259, "bid-serv", "bid-serv" },
-	{ 2260, "apc-2260", "apc-2260" },
-	{ 2261, "comotionmaster", "comotionmaster" },
-	{ 2262, "comotionback", "comotionback" },
-	{ 2263, "ecwcfg", "ecwcfg" },
-	{ 2264, "apx500api-1", "apx500api-1" },
-	{ 2265, "apx500api-2", "apx500api-2" },
-	{ 2266, "mfserver", "mfserver" },
-	{ 2267, "ontobroker", "ontobroker" },
-	{ 2268, "amt", "amt" },
-	{ 2269, "mikey", "mikey" },
-	{ 2270, "starschool", "starschool" },
-	{ 2271, "mmcals", "mmcals" },
-	{ 2272, "mmcal", "mmcal" },
-	{ 2273, "mysql-im", "mysql-im" },
-	{ 2274, "pcttunnell", "pcttunnell" },
-	{ 2275, "ibridge-data", "ibridge-data" },
-	{ 2276, "ibridge-mgmt", "ibridge-mgmt" },
-	{ 2277, "bluectrlproxy", "bluectrlproxy" },
-	{ 2278, "s3db", "s3db" },
-	{ 2279, "xmquery", "xmquery" },
-	{ 2280, "lnvpoller", "lnvpoller" },
-	{ 2281, "lnvconsole", "lnvconsole" },
-	{ 2282, "lnvalarm", "lnvalarm" },
-	{ 2283, "lnvstatus", "lnvstatus" },
-	{ 2284, "lnvmaps", "lnvmaps" },
-	{ 2285, "lnvmailmon", "lnvmailmon" },
-	{ 2286, "nas-metering", "nas-metering" },
-	{ 2287, "dna", "dna" },
-	{ 2288, "netml", "netml" },
-	{ 2289, "dict-lookup", "dict-lookup" },
-	{ 2290, "sonus-logging", "sonus-logging" },
-	{ 2291, "eapsp", "eapsp" },
-	{ 2292, "mib-streaming", "mib-streaming" },
-	{ 2293, "npdbgmngr", "npdbgmngr" },
-	{ 2294, "konshus-lm", "konshus-lm" },
-	{ 2295, "advant-lm", "advant-lm" },
-	{ 2296, "theta-lm", "theta-lm" },
-	{ 2297, "d2k-datamover1", "d2k-datamover1" },
-	{ 2298, "d2k-datamover2", "d2k-datamover2" },
-	{ 2299, "pc-telecommute", "pc-telecommute" },
-	{ 2300, "cvmmon", "cvmmon" },
-	{ 2301, "cpq-wbem", "cpq-wbem" },
-	{ 2302, "binderysupport", "binderysupport" },
-	{ 2303, "proxy-gateway", "proxy-gateway" },
-	{ 2304, "attachmate-uts", "attachmate-uts" },
-	{ 2305, "mt-scaleserver", "mt-scaleserver" },
-	{ 2306, "tappi-boxnet", "tappi-boxnet" },
-	{ 2307, "pehelp", "pehelp" },
-	{ 2308, "sdhelp", "sdhelp" },
-	{ 2309, "sdserver", "sdserver" },
-	{ 2310, "sdclient", "sdclient" },
-	{ 2311, "messageservice", "messageservice" },
-	{ 2312, "wanscaler", "wanscaler" },
-	{ 2313, "iapp", "iapp" },
-	{ 2314, "cr-websystems", "cr-websystems" },
-	{ 2315, "precise-sft", "precise-sft" },
-	{ 2316, "sent-lm", "sent-lm" },
-	{ 2317, "attachmate-g32", "attachmate-g32" },
-	{ 2318, "cadencecontrol", "cadencecontrol" },
-	{ 2319, "infolibria", "infolibria" },
-	{ 2320, "siebel-ns", "siebel-ns" },
-	{ 2321, "rdlap", "rdlap" },
-	{ 2322, "ofsd", "ofsd" },
-	{ 2323, "3d-nfsd", "3d-nfsd" },
-	{ 2324, "cosmocall", "cosmocall" },
-	{ 2325, "ansysli", "ansysli" },
-	{ 2326, "idcp", "idcp" },
-	{ 2327, "xingcsm", "xingcsm" },
-	{ 2328, "netrix-sftm", "netrix-sftm" },
-	{ 2329, "nvd", "nvd" },
-	{ 2330, "tscchat", "tscchat" },
-	{ 2331, "agentview", "agentview" },
-	{ 2332, "rcc-host", "rcc-host" },
-	{ 2333, "snapp", "snapp" },
-	{ 2334, "ace-client", "ace-client" },
-	{ 2335, "ace-proxy", "ace-proxy" },
-	{ 2336, "appleugcontrol", "appleugcontrol" },
-	{ 2337, "ideesrv", "ideesrv" },
-	{ 2338, "norton-lambert", "norton-lambert" },
-	{ 2339, "3com-webview", "3com-webview" },
-	{ 2340, "wrs-registry", "wrs-registry" },
-	{ 2341, "xiostatus", "xiostatus" },
-	{ 2342, "manage-exec", "manage-exec" },
-	{ 2343, "nati-logos", "nati-logos" },
-	{ 2344, "fcmsys", "fcmsys" },
-	{ 2345, "dbm", "dbm" },
-	{ 2346, "redstorm-join", "redstorm-join" },
-	{ 2347, "redstorm-find", "redstorm-find" },
-	{ 2348, "redstorm-info", "redstorm-info" },
-	{ 2349, "redstorm-diag", "redstorm-diag" },
-	{ 2350, "psbserver", "psbserver" },
-	{ 2351, "psrserver", "psrserver" },
-	{ 2352, "pslserver", "pslserver" },
-	{ 2353, "pspserver", "pspserver" },
-	{ 2354, "psprserver", "psprserver" },
-	{ 2355, "psdbserver", "psdbserver" },
-	{ 2356, "gxtelmd", "gxtelmd" },
-	{ 2357, "unihub-server", "unihub-server" },
-	{ 2358, "futrix", "futrix" },
-	{ 2359, "flukeserver", "flukeserver" },
-	{ 2360, "nexstorindltd", "nexstorindltd" },
-	{ 2361, "tl1", "tl1" },
-	{ 2362, "digiman", "digiman" },
-	{ 2363, "mediacntrlnfsd", "mediacntrlnfsd" },
-	{ 2364, "oi-2000", "oi-2000" },
-	{ 2365, "dbref", "dbref" },
-	{ 2366, "qip-login", "qip-login" },
-	{ 2367, "service-ctrl", "service-ctrl" },
-	{ 2368, "opentable", "opentable" },
-	{ 2369, "bif-p2p", "bif-p2p" },
-	{ 2370, "l3-hbmon", "l3-hbmon" },
-	{ 2371, "rda", NULL },
-	{ 2372, "lanmessenger", "lanmessenger" },
-	{ 2373, "remographlm", NULL },
-	{ 2374, "hydra", NULL },
-	{ 2375, "docker", NULL },
-	{ 2376, "docker-s", NULL },
-	{ 2377, "swarm", NULL },
-	{ 2378, NULL, "dali" },
-	{ 2379, "etcd-client", NULL },
-	{ 2380, "etcd-server", NULL },
-	{ 2381, "compaq-https", "compaq-https" },
-	{ 2382, "ms-olap3", "ms-olap3" },
-	{ 2383, "ms-olap4", "ms-olap4" },
-	{ 2384, "sd-request", "sd-capacity" },
-	{ 2385, "sd-data", "sd-data" },
-	{ 2386, "virtualtape", "virtualtape" },
-	{ 2387, "vsamredirector", "vsamredirector" },
-	{ 2388, "mynahautostart", "mynahautostart" },
-	{ 2389, "ovsessionmgr", "ovsessionmgr" },
-	{ 2390, "rsmtp", "rsmtp" },
-	{ 2391, "3com-net-mgmt", "3com-net-mgmt" },
-	{ 2392, "tacticalauth", "tacticalauth" },
-	{ 2393, "ms-olap1", "ms-olap1" },
-	{ 2394, "ms-olap2", "ms-olap2" },
-	{ 2395, "lan900-remote", "lan900-remote" },
-	{ 2396, "wusage", "wusage" },
-	{ 2397, "ncl", "ncl" },
-	{ 2398, "orbiter", "orbiter" },
-	{ 2399, "fmpro-fdal", "fmpro-fdal" },
-	{ 2400, "opequus-server", "opequus-server" },
-	{ 2401, "cvspserver", "cvspserver" },
-	{ 2402, "taskmaster2000", "taskmaster2000" },
-	{ 2403, "taskmaster2000", "taskmaster2000" },
-	{ 2404, "iec-104", "iec-104" },
-	{ 2405, "trc-netpoll", "trc-netpoll" },
-	{ 2406, "jediserver", "jediserver" },
-	{ 2407, "orion", "orion" },
-	{ 2408, "railgun-webaccl", NULL },
-	{ 2409, "sns-protocol", "sns-protocol" },
-	{ 2410, "vrts-registry", "vrts-registry" },
-	{ 2411, "netwave-ap-mgmt", "netwave-ap-mgmt" },
-	{ 2412, "cdn", "cdn" },
-	{ 2413, "orion-rmi-reg", "orion-rmi-reg" },
-	{ 2414, "beeyond", "beeyond" },
-	{ 2415, "codima-rtp", "codima-rtp" },
-	{ 2416, "rmtserver", "rmtserver" },
-	{ 2417, "composit-server", "composit-server" },
-	{ 2418, "cas", "cas" },
-	{ 2419, "attachmate-s2s", "attachmate-s2s" },
-	{ 2420, "dslremote-mgmt", "dslremote-mgmt" },
-	{ 2421, "g-talk", "g-talk" },
-	{ 2422, "crmsbits", "crmsbits" },
-	{ 2423, "rnrp", "rnrp" },
-	{ 2424, "kofax-svr", "kofax-svr" },
-	{ 2425, "fjitsuappmgr", "fjitsuappmgr" },
-	{ 2426, "vcmp", "vcmp" },
-	{ 2427, "mgcp-gateway", "mgcp-gateway" },
-	{ 2428, "ott", "ott" },
-	{ 2429, "ft-role", "ft-role" },
-	{ 2430, "venus", "venus" },
-	{ 2431, "venus-se", "venus-se" },
-	{ 2432, "codasrv", "codasrv" },
-	{ 2433, "codasrv-se", "codasrv-se" },
-	{ 2434, "pxc-epmap", "pxc-epmap" },
-	{ 2435, "optilogic", "optilogic" },
-	{ 2436, "topx", "topx" },
-	{ 2437, "unicontrol", "unicontrol" },
-	{ 2438, "msp", "msp" },
-	{ 2439, "sybasedbsynch", "sybasedbsynch" },
-	{ 2440, "spearway", "spearway" },
-	{ 2441, "pvsw-inet", "pvsw-inet" },
-	{ 2442, "netangel", "netangel" },
-	{ 2443, "powerclientcsf", "powerclientcsf" },
-	{ 2444, "btpp2sectrans", "btpp2sectrans" },
-	{ 2445, "dtn1", "dtn1" },
-	{ 2446, "bues-service", "bues-service" },
-	{ 2447, "ovwdb", "ovwdb" },
-	{ 2448, "hpppssvr", "hpppssvr" },
-	{ 2449, "ratl", "ratl" },
-	{ 2450, "netadmin", "netadmin" },
-	{ 2451, "netchat", "netchat" },
-	{ 2452, "snifferclient", "snifferclient" },
-	{ 2453, "madge-ltd", "madge-ltd" },
-	{ 2454, "indx-dds", "indx-dds" },
-	{ 2455, "wago-io-system", "wago-io-system" },
-	{ 2456, "altav-remmgt", "altav-remmgt" },
-	{ 2457, "rapido-ip", "rapido-ip" },
-	{ 2458, "griffin", "griffin" },
-	{ 2459, "xrpl", "xrpl" },
-	{ 2460, "ms-theater", "ms-theater" },
-	{ 2461, "qadmifoper", "qadmifoper" },
-	{ 2462, "qadmifevent", "qadmifevent" },
-	{ 2463, "lsi-raid-mgmt", "lsi-raid-mgmt" },
-	{ 2464, "direcpc-si", "direcpc-si" },
-	{ 2465, "lbm", "lbm" },
-	{ 2466, "lbf", "lbf" },
-	{ 2467, "high-criteria", "high-criteria" },
-	{ 2468, "qip-msgd", "qip-msgd" },
-	{ 2469, "mti-tcs-comm", "mti-tcs-comm" },
-	{ 2470, "taskman-port", "taskman-port" },
-	{ 2471, "seaodbc", "seaodbc" },
-	{ 2472, "c3", "c3" },
-	{ 2473, "aker-cdp", "aker-cdp" },
-	{ 2474, "vitalanalysis", "vitalanalysis" },
-	{ 2475, "ace-server", "ace-server" },
-	{ 2476, "ace-svr-prop", "ace-svr-prop" },
-	{ 2477, "ssm-cvs", "ssm-cvs" },
-	{ 2478, "ssm-cssps", "ssm-cssps" },
-	{ 2479, "ssm-els", "ssm-els" },
-	{ 2480, "powerexchange", "powerexchange" },
-	{ 2481, "giop", "giop" },
-	{ 2482, "giop-ssl", "giop-ssl" },
-	{ 2483, "ttc", "ttc" },
-	{ 2484, "ttc-ssl", "ttc-ssl" },
-	{ 2485, "netobjects1", "netobjects1" },
-	{ 2486, "netobjects2", "netobjects2" },
-	{ 2487, "pns", "pns" },
-	{ 2488, "moy-corp", "moy-corp" },
-	{ 2489, "tsilb", "tsilb" },
-	{ 2490, "qip-qdhcp", "qip-qdhcp" },
-	{ 2491, "conclave-cpp", "conclave-cpp" },
-	{ 2492, "groove", "groove" },
-	{ 2493, "talarian-mqs", "talarian-mqs" },
-	{ 2494, "bmc-ar", "bmc-ar" },
-	{ 2495, "fast-rem-serv", "fast-rem-serv" },
-	{ 2496, "dirgis", "dirgis" },
-	{ 2497, "quaddb", "quaddb" },
-	{ 2498, "odn-castraq", "odn-castraq" },
-	{ 2499, "unicontrol", "unicontrol" },
-	{ 2500, "rtsserv", "rtsserv" },
-	{ 2501, "rtsclient", "rtsclient" },
-	{ 2502, "kentrox-prot", "kentrox-prot" },
-	{ 2503, "nms-dpnss", "nms-dpnss" },
-	{ 2504, "wlbs", "wlbs" },
-	{ 2505, "ppcontrol", "ppcontrol" },
-	{ 2506, "jbroker", "jbroker" },
-	{ 2507, "spock", "spock" },
-	{ 2508, "jdatastore", "jdatastore" },
-	{ 2509, "fjmpss", "fjmpss" },
-	{ 2510, "fjappmgrbulk", "fjappmgrbulk" },
-	{ 2511, "metastorm", "metastorm" },
-	{ 2512, "citrixima", "citrixima" },
-	{ 2513, "citrixadmin", "citrixadmin" },
-	{ 2514, "facsys-ntp", "facsys-ntp" },
-	{ 2515, "facsys-router", "facsys-router" },
-	{ 2516, "maincontrol", "maincontrol" },
-	{ 2517, "call-sig-trans", "call-sig-trans" },
-	{ 2518, "willy", "willy" },
-	{ 2519, "globmsgsvc", "globmsgsvc" },
-	{ 2520, "pvsw", "pvsw" },
-	{ 2521, "adaptecmgr", "adaptecmgr" },
-	{ 2522, "windb", "windb" },
-	{ 2523, "qke-llc-v3", "qke-llc-v3" },
-	{ 2524, "optiwave-lm", "optiwave-lm" },
-	{ 2525, "ms-v-worlds", "ms-v-worlds" },
-	{ 2526, "ema-sent-lm", "ema-sent-lm" },
-	{ 2527, "iqserver", "iqserver" },
-	{ 2528, "ncr-ccl", "ncr-ccl" },
-	{ 2529, "utsftp", "utsftp" },
-	{ 2530, "vrcommerce", "vrcommerce" },
-	{ 2531, "ito-e-gui", "ito-e-gui" },
-	{ 2532, "ovtopmd", "ovtopmd" },
-	{ 2533, "snifferserver", "snifferserver" },
-	{ 2534, "combox-web-acc", "combox-web-acc" },
-	{ 2535, "madcap", "madcap" },
-	{ 2536, "btpp2audctr1", "btpp2audctr1" },
-	{ 2537, "upgrade", "upgrade" },
-	{ 2538, "vnwk-prapi", "vnwk-prapi" },
-	{ 2539, "vsiadmin", "vsiadmin" },
-	{ 2540, "lonworks", "lonworks" },
-	{ 2541, "lonworks2", "lonworks2" },
-	{ 2542, "udrawgraph", "udrawgraph" },
-	{ 2543, "reftek", "reftek" },
-	{ 2544, "novell-zen", "novell-zen" },
-	{ 2545, "sis-emt", "sis-emt" },
-	{ 2546, "vytalvaultbrtp", "vytalvaultbrtp" },
-	{ 2547, "vytalvaultvsmp", "vytalvaultvsmp" },
-	{ 2548, "vytalvaultpipe", "vytalvaultpipe" },
-	{ 2549, "ipass", "ipass" },
-	{ 2550, "ads", "ads" },
-	{ 2551, "isg-uda-server", "isg-uda-server" },
-	{ 2552, "call-logging", "call-logging" },
-	{ 2553, "efidiningport", "efidiningport" },
-	{ 2554, "vcnet-link-v10", "vcnet-link-v10" },
-	{ 2555, "compaq-wcp", "compaq-wcp" },
-	{ 2556, "nicetec-nmsvc", "nicetec-nmsvc" },
-	{ 2557, "nicetec-mgmt", "nicetec-mgmt" },
-	{ 2558, "pclemultimedia", "pclemultimedia" },
-	{ 2559, "lstp", "lstp" },
-	{ 2560, "labrat", "labrat" },
-	{ 2561, "mosaixcc", "mosaixcc" },
-	{ 2562, "delibo", "delibo" },
-	{ 2563, "cti-redwood", "cti-redwood" },
-	{ 2564, "hp-3000-telnet", "hp-3000-telnet" },
-	{ 2565, "coord-svr", "coord-svr" },
-	{ 2566, "pcs-pcw", "pcs-pcw" },
-	{ 2567, "clp", "clp" },
-	{ 2568, "spamtrap", "spamtrap" },
-	{ 2569, "sonuscallsig", "sonuscallsig" },
-	{ 2570, "hs-port", "hs-port" },
-	{ 2571, "cecsvc", "cecsvc" },
-	{ 2572, "ibp", "ibp" },
-	{ 2573, "trustestablish", "trustestablish" },
-	{ 2574, "blockade-bpsp", "blockade-bpsp" },
-	{ 2575, "hl7", "hl7" },
-	{ 2576, "tclprodebugger", "tclprodebugger" },
-	{ 2577, "scipticslsrvr", "scipticslsrvr" },
-	{ 2578, "rvs-isdn-dcp", "rvs-isdn-dcp" },
-	{ 2579, "mpfoncl", "mpfoncl" },
-	{ 2580, "tributary", "tributary" },
-	{ 2581, "argis-te", "argis-te" },
-	{ 2582, "argis-ds", "argis-ds" },
-	{ 2583, "mon", "mon" },
-	{ 2584, "cyaserv", "cyaserv" },
-	{ 2585, "netx-server", "netx-server" },
-	{ 2586, "netx-agent", "netx-agent" },
-	{ 2587, "masc", "masc" },
-	{ 2588, "privilege", "privilege" },
-	{ 2589, "quartus-tcl", "quartus-tcl" },
-	{ 2590, "idotdist", "idotdist" },
-	{ 2591, "maytagshuffle", "maytagshuffle" },
-	{ 2592, "netrek", "netrek" },
-	{ 2593, "mns-mail", "mns-mail" },
-	{ 2594, "dts", "dts" },
-	{ 2595, "worldfusion1", "worldfusion1" },
-	{ 2596, "worldfusion2", "worldfusion2" },
-	{ 2597, "homesteadglory", "homesteadglory" },
-	{ 2598, "citriximaclient", "citriximaclient" },
-	{ 2599, "snapd", "snapd" },
-	{ 2600, "hpstgmgr", "hpstgmgr" },
-	{ 2601, "discp-client", "discp-client" },
-	{ 2602, "discp-server", "discp-server" },
-	{ 2603, "servicemeter", "servicemeter" },
-	{ 2604, "nsc-ccs", "nsc-ccs" },
-	{ 2605, "nsc-posa", "nsc-posa" },
-	{ 2606, "netmon", "netmon" },
-	{ 2607, "connection", "connection" },
-	{ 2608, "wag-service", "wag-service" },
-	{ 2609, "system-monitor", "system-monitor" },
-	{ 2610, "versa-tek", "versa-tek" },
-	{ 2611, "lionhead", "lionhead" },
-	{ 2612, "qpasa-agent", "qpasa-agent" },
-	{ 2613, "smntubootstrap", "smntubootstrap" },
-	{ 2614, "neveroffline", "neveroffline" },
-	{ 2615, "firepower", "firepower" },
-	{ 2616, "appswitch-emp", "appswitch-emp" },
-	{ 2617, "cmadmin", "cmadmin" },
-	{ 2618, "priority-e-com", "priority-e-com" },
-	{ 2619, "bruce", "bruce" },
-	{ 2620, "lpsrecommender", "lpsrecommender" },
-	{ 2621, "miles-apart", "miles-apart" },
-	{ 2622, "metricadbc", "metricadbc" },
-	{ 2623, "lmdp", "lmdp" },
-	{ 2624, "aria", "aria" },
-	{ 2625, "blwnkl-port", "blwnkl-port" },
-	{ 2626, "gbjd816", "gbjd816" },
-	{ 2627, "moshebeeri", "moshebeeri" },
-	{ 2628, "dict", "dict" },
-	{ 2629, "sitaraserver", "sitaraserver" },
-	{ 2630, "sitaramgmt", "sitaramgmt" },
-	{ 2631, "sitaradir", "sitaradir" },
-	{ 2632, "irdg-post", "irdg-post" },
-	{ 2633, "interintelli", "interintelli" },
-	{ 2634, "pk-electronics", "pk-electronics" },
-	{ 2635, "backburner", "backburner" },
-	{ 2636, "solve", "solve" },
-	{ 2637, "imdocsvc", "imdocsvc" },
-	{ 2638, "sybaseanywhere", "sybaseanywhere" },
-	{ 2639, "aminet", "aminet" },
-	{ 2640, "ami-control", "ami-control" },
-	{ 2641, "hdl-srv", "hdl-srv" },
-	{ 2642, "tragic", "tragic" },
-	{ 2643, "gte-samp", "gte-samp" },
-	{ 2644, "travsoft-ipx-t", "travsoft-ipx-t" },
-	{ 2645, "novell-ipx-cmd", "novell-ipx-cmd" },
-	{ 2646, "and-lm", "and-lm" },
-	{ 2647, "syncserver", "syncserver" },
-	{ 2648, "upsnotifyprot", "upsnotifyprot" },
-	{ 2649, "vpsipport", "vpsipport" },
-	{ 2650, "eristwoguns", "eristwoguns" },
-	{ 2651, "ebinsite", "ebinsite" },
-	{ 2652, "interpathpanel", "interpathpanel" },
-	{ 2653, "sonus", "sonus" },
-	{ 2654, "corel-vncadmin", "corel-vncadmin" },
-	{ 2655, "unglue", "unglue" },
-	{ 2656, "kana", "kana" },
-	{ 2657, "sns-dispatcher", "sns-dispatcher" },
-	{ 2658, "sns-admin", "sns-admin" },
-	{ 2659, "sns-query", "sns-query" },
-	{ 2660, "gcmonitor", "gcmonitor" },
-	{ 2661, "olhost", "olhost" },
-	{ 2662, "bintec-capi", "bintec-capi" },
-	{ 2663, "bintec-tapi", "bintec-tapi" },
-	{ 2664, "patrol-mq-gm", "patrol-mq-gm" },
-	{ 2665, "patrol-mq-nm", "patrol-mq-nm" },
-	{ 2666, "extensis", "extensis" },
-	{ 2667, "alarm-clock-s", "alarm-clock-s" },
-	{ 2668, "alarm-clock-c", "alarm-clock-c" },
-	{ 2669, "toad", "toad" },
-	{ 2670, "tve-announce", "tve-announce" },
-	{ 2671, "newlixreg", "newlixreg" },
-	{ 2672, "nhserver", "nhserver" },
-	{ 2673, "firstcall42", "firstcall42" },
-	{ 2674, "ewnn", "ewnn" },
-	{ 2675, "ttc-etap", "ttc-etap" },
-	{ 2676, "simslink", "simslink" },
-	{ 2677, "gadgetgate1way", "gadgetgate1way" },
-	{ 2678, "gadgetgate2way", "gadgetgate2way" },
-	{ 2679, "syncserverssl", "syncserverssl" },
-	{ 2680, "pxc-sapxom", "pxc-sapxom" },
-	{ 2681, "mpnjsomb", "mpnjsomb" },
-	{ 2683, "ncdloadbalance", "ncdloadbalance" },
-	{ 2684, "mpnjsosv", "mpnjsosv" },
-	{ 2685, "mpnjsocl", "mpnjsocl" },
-	{ 2686, "mpnjsomg", "mpnjsomg" },
-	{ 2687, "pq-lic-mgmt", "pq-lic-mgmt" },
-	{ 2688, "md-cg-http", "md-cg-http" },
-	{ 2689, "fastlynx", "fastlynx" },
-	{ 2690, "hp-nnm-data", "hp-nnm-data" },
-	{ 2691, "itinternet", "itinternet" },
-	{ 2692, "admins-lms", "admins-lms" },
-	{ 2694, "pwrsevent", "pwrsevent" },
-	{ 2695, "vspread", "vspread" },
-	{ 2696, "unifyadmin", "unifyadmin" },
-	{ 2697, "oce-snmp-trap", "oce-snmp-trap" },
-	{ 2698, "mck-ivpip", "mck-ivpip" },
-	{ 2699, "csoft-plusclnt", "csoft-plusclnt" },
-	{ 2700, "tqdata", "tqdata" },
-	{ 2701, "sms-rcinfo", "sms-rcinfo" },
-	{ 2702, "sms-xfer", "sms-xfer" },
-	{ 2703, "sms-chat", "sms-chat" },
-	{ 2704, "sms-remctrl", "sms-remctrl" },
-	{ 2705, "sds-admin", "sds-admin" },
-	{ 2706, "ncdmirroring", "ncdmirroring" },
-	{ 2707, "emcsymapiport", "emcsymapiport" },
-	{ 2708, "banyan-net", "banyan-net" },
-	{ 2709, "supermon", "supermon" },
-	{ 2710, "sso-service", "sso-service" },
-	{ 2711, "sso-control", "sso-control" },
-	{ 2712, "aocp", "aocp" },
-	{ 2713, "raventbs", "raventbs" },
-	{ 2714, "raventdm", "raventdm" },
-	{ 2715, "hpstgmgr2", "hpstgmgr2" },
-	{ 2716, "inova-ip-disco", "inova-ip-disco" },
-	{ 2717, "pn-requester", "pn-requester" },
-	{ 2718, "pn-requester2", "pn-requester2" },
-	{ 2719, "scan-change", "scan-change" },
-	{ 2720, "wkars", "wkars" },
-	{ 2721, "smart-diagnose", "smart-diagnose" },
-	{ 2722, "proactivesrvr", "proactivesrvr" },
-	{ 2723, "watchdog-nt", "watchdog-nt" },
-	{ 2724, "qotps", "qotps" },
-	{ 2725, "msolap-ptp2", "msolap-ptp2" },
-	{ 2726, "tams", "tams" },
-	{ 2727, "mgcp-callagent", "mgcp-callagent" },
-	{ 2728, "sqdr", "sqdr" },
-	{ 2729, "tcim-control", "tcim-control" },
-	{ 2730, "nec-raidplus", "nec-raidplus" },
-	{ 2731, "fyre-messanger", "fyre-messanger" },
-	{ 2732, "g5m", "g5m" },
-	{ 2733, "signet-ctf", "signet-ctf" },
-	{ 2734, "ccs-software", "ccs-software" },
-	{ 2735, "netiq-mc", "netiq-mc" },
-	{ 2736, "radwiz-nms-srv", "radwiz-nms-srv" },
-	{ 2737, "srp-feedback", "srp-feedback" },
-	{ 2738, "ndl-tcp-ois-gw", "ndl-tcp-ois-gw" },
-	{ 2739, "tn-timing", "tn-timing" },
-	{ 2740, "alarm", "alarm" },
-	{ 2741, "tsb", "tsb" },
-	{ 2742, "tsb2", "tsb2" },
-	{ 2743, "murx", "murx" },
-	{ 2744, "honyaku", "honyaku" },
-	{ 2745, "urbisnet", "urbisnet" },
-	{ 2746, "cpudpencap", "cpudpencap" },
-	{ 2747, "fjippol-swrly", "fjippol-swrly" },
-	{ 2748, "fjippol-polsvr", "fjippol-polsvr" },
-	{ 2749, "fjippol-cnsl", "fjippol-cnsl" },
-	{ 2750, "fjippol-port1", "fjippol-port1" },
-	{ 2751, "fjippol-port2", "fjippol-port2" },
-	{ 2752, "rsisysaccess", "rsisysaccess" },
-	{ 2753, "de-spot", "de-spot" },
-	{ 2754, "apollo-cc", "apollo-cc" },
-	{ 2755, "expresspay", "expresspay" },
-	{ 2756, "simplement-tie", "simplement-tie" },
-	{ 2757, "cnrp", "cnrp" },
-	{ 2758, "apollo-status", "apollo-status" },
-	{ 2759, "apollo-gms", "apollo-gms" },
-	{ 2760, "sabams", "sabams" },
-	{ 2761, "dicom-iscl", "dicom-iscl" },
-	{ 2762, "dicom-tls", "dicom-tls" },
-	{ 2763, "desktop-dna", "desktop-dna" },
-	{ 2764, "data-insurance", "data-insurance" },
-	{ 2765, "qip-audup", "qip-audup" },
-	{ 2766, "compaq-scp", "compaq-scp" },
-	{ 2767, "uadtc", "uadtc" },
-	{ 2768, "uacs", "uacs" },
-	{ 2769, "exce", "exce" },
-	{ 2770, "veronica", "veronica" },
-	{ 2771, "vergencecm", "vergencecm" },
-	{ 2772, "auris", "auris" },
-	{ 2773, "rbakcup1", "rbakcup1" },
-	{ 2774, "rbakcup2", "rbakcup2" },
-	{ 2775, "smpp", "smpp" },
-	{ 2776, "ridgeway1", "ridgeway1" },
-	{ 2777, "ridgeway2", "ridgeway2" },
-	{ 2778, "gwen-sonya", "gwen-sonya" },
-	{ 2779, "lbc-sync", "lbc-sync" },
-	{ 2780, "lbc-control", "lbc-control" },
-	{ 2781, "whosells", "whosells" },
-	{ 2782, "everydayrc", "everydayrc" },
-	{ 2783, "aises", "aises" },
-	{ 2784, "www-dev", "www-dev" },
-	{ 2785, "aic-np", "aic-np" },
-	{ 2786, "aic-oncrpc", "aic-oncrpc" },
-	{ 2787, "piccolo", "piccolo" },
-	{ 2788, "fryeserv", "fryeserv" },
-	{ 2789, "media-agent", "media-agent" },
-	{ 2790, "plgproxy", "plgproxy" },
-	{ 2791, "mtport-regist", "mtport-regist" },
-	{ 2792, "f5-globalsite", "f5-globalsite" },
-	{ 2793, "initlsmsad", "initlsmsad" },
-	{ 2794, "urp", "urp" },
-	{ 2795, "livestats", "livestats" },
-	{ 2796, "ac-tech", "ac-tech" },
-	{ 2797, "esp-encap", "esp-encap" },
-	{ 2798, "tmesis-upshot", "tmesis-upshot" },
-	{ 2799, "icon-discover", "icon-discover" },
-	{ 2800, "acc-raid", "acc-raid" },
-	{ 2801, "igcp", "igcp" },
-	{ 2802, "veritas-tcp1", "veritas-udp1" },
-	{ 2803, "btprjctrl", "btprjctrl" },
-	{ 2804, "dvr-esm", "dvr-esm" },
-	{ 2805, "wta-wsp-s", "wta-wsp-s" },
-	{ 2806, "cspuni", "cspuni" },
-	{ 2807, "cspmulti", "cspmulti" },
-	{ 2808, "j-lan-p", "j-lan-p" },
-	{ 2809, "corbaloc", "corbaloc" },
-	{ 2810, "netsteward", "netsteward" },
-	{ 2811, "gsiftp", "gsiftp" },
-	{ 2812, "atmtcp", "atmtcp" },
-	{ 2813, "llm-pass", "llm-pass" },
-	{ 2814, "llm-csv", "llm-csv" },
-	{ 2815, "lbc-measure", "lbc-measure" },
-	{ 2816, "lbc-watchdog", "lbc-watchdog" },
-	{ 2817, "nmsigport", "nmsigport" },
-	{ 2818, "rmlnk", "rmlnk" },
-	{ 2819, "fc-faultnotify", "fc-faultnotify" },
-	{ 2820, "univision", "univision" },
-	{ 2821, "vrts-at-port", "vrts-at-port" },
-	{ 2822, "ka0wuc", "ka0wuc" },
-	{ 2823, "cqg-netlan", "cqg-netlan" },
-	{ 2824, "cqg-netlan-1", "cqg-netlan-1" },
-	{ 2826, "slc-systemlog", "slc-systemlog" },
-	{ 2827, "slc-ctrlrloops", "slc-ctrlrloops" },
-	{ 2828, "itm-lm", "itm-lm" },
-	{ 2829, "silkp1", "silkp1" },
-	{ 2830, "silkp2", "silkp2" },
-	{ 2831, "silkp3", "silkp3" },
-	{ 2832, "silkp4", "silkp4" },
-	{ 2833, "glishd", "glishd" },
-	{ 2834, "evtp", "evtp" },
-	{ 2835, "evtp-data", "evtp-data" },
-	{ 2836, "catalyst", "catalyst" },
-	{ 2837, "repliweb", "repliweb" },
-	{ 2838, "starbot", "starbot" },
-	{ 2839, "nmsigport", "nmsigport" },
-	{ 2840, "l3-exprt", "l3-exprt" },
-	{ 2841, "l3-ranger", "l3-ranger" },
-	{ 2842, "l3-hawk", "l3-hawk" },
-	{ 2843, "pdnet", "pdnet" },
-	{ 2844, "bpcp-poll", "bpcp-poll" },
-	{ 2845, "bpcp-trap", "bpcp-trap" },
-	{ 2846, "aimpp-hello", "aimpp-hello" },
-	{ 2847, "aimpp-port-req", "aimpp-port-req" },
-	{ 2848, "amt-blc-port", "amt-blc-port" },
-	{ 2849, "fxp", "fxp" },
-	{ 2850, "metaconsole", "metaconsole" },
-	{ 2851, "webemshttp", "webemshttp" },
-	{ 2852, "bears-01", "bears-01" },
-	{ 2853, "ispipes", "ispipes" },
-	{ 2854, "infomover", "infomover" },
-	{ 2855, "msrp", NULL },
-	{ 2856, "cesdinv", "cesdinv" },
-	{ 2857, "simctlp", "simctlp" },
-	{ 2858, "ecnp", "ecnp" },
-	{ 2859, "activememory", "activememory" },
-	{ 2860, "dialpad-voice1", "dialpad-voice1" },
-	{ 2861, "dialpad-voice2", "dialpad-voice2" },
-	{ 2862, "ttg-protocol", "ttg-protocol" },
-	{ 2863, "sonardata", "sonardata" },
-	{ 2864, "astronova-main", "astronova-main" },
-	{ 2865, "pit-vpn", "pit-vpn" },
-	{ 2866, "iwlistener", "iwlistener" },
-	{ 2867, "esps-portal", "esps-portal" },
-	{ 2868, "npep-messaging", "npep-messaging" },
-	{ 2869, "icslap", "icslap" },
-	{ 2870, "daishi", "daishi" },
-	{ 2871, "msi-selectplay", "msi-selectplay" },
-	{ 2872, "radix", "radix" },
-	{ 2873, "psrt", "psrt" },
-	{ 2874, "dxmessagebase1", "dxmessagebase1" },
-	{ 2875, "dxmessagebase2", "dxmessagebase2" },
-	{ 2876, "sps-tunnel", "sps-tunnel" },
-	{ 2877, "bluelance", "bluelance" },
-	{ 2878, "aap", "aap" },
-	{ 2879, "ucentric-ds", "ucentric-ds" },
-	{ 2880, "synapse", "synapse" },
-	{ 2881, "ndsp", "ndsp" },
-	{ 2882, "ndtp", "ndtp" },
-	{ 2883, "ndnp", "ndnp" },
-	{ 2884, "flashmsg", "flashmsg" },
-	{ 2885, "topflow", "topflow" },
-	{ 2886, "responselogic", "responselogic" },
-	{ 2887, "aironetddp", "aironetddp" },
-	{ 2888, "spcsdlobby", "spcsdlobby" },
-	{ 2889, "rsom", "rsom" },
-	{ 2890, "cspclmulti", "cspclmulti" },
-	{ 2891, "cinegrfx-elmd", "cinegrfx-elmd" },
-	{ 2892, "snifferdata", "snifferdata" },
-	{ 2893, "vseconnector", "vseconnector" },
-	{ 2894, "abacus-remote", "abacus-remote" },
-	{ 2895, "natuslink", "natuslink" },
-	{ 2896, "ecovisiong6-1", "ecovisiong6-1" },
-	{ 2897, "citrix-rtmp", "citrix-rtmp" },
-	{ 2898, "appliance-cfg", "appliance-cfg" },
-	{ 2899, "powergemplus", "powergemplus" },
-	{ 2900, "quicksuite", "quicksuite" },
-	{ 2901, "allstorcns", "allstorcns" },
-	{ 2902, "netaspi", "netaspi" },
-	{ 2903, "suitcase", "suitcase" },
-	{ 2904, "m2ua", "m2ua" },
-	{ 2905, "m3ua", NULL },
-	{ 2906, "caller9", "caller9" },
-	{ 2907, "webmethods-b2b", "webmethods-b2b" },
-	{ 2908, "mao", "mao" },
-	{ 2909, "funk-dialout", "funk-dialout" },
-	{ 2910, "tdaccess", "tdaccess" },
-	{ 2911, "blockade", "blockade" },
-	{ 2912, "epicon", "epicon" },
-	{ 2913, "boosterware", "boosterware" },
-	{ 2914, "gamelobby", "gamelobby" },
-	{ 2915, "tksocket", "tksocket" },
-	{ 2916, "elvin-server", "elvin-server" },
-	{ 2917, "elvin-client", "elvin-client" },
-	{ 2918, "kastenchasepad", "kastenchasepad" },
-	{ 2919, "roboer", "roboer" },
-	{ 2920, "roboeda", "roboeda" },
-	{ 2921, "cesdcdman", "cesdcdman" },
-	{ 2922, "cesdcdtrn", "cesdcdtrn" },
-	{ 2923, "wta-wsp-wtp-s", "wta-wsp-wtp-s" },
-	{ 2924, "precise-vip", "precise-vip" },
-	{ 2926, "mobile-file-dl", "mobile-file-dl" },
-	{ 2927, "unimobilectrl", "unimobilectrl" },
-	{ 2928, "redstone-cpss", "redstone-cpss" },
-	{ 2929, "amx-webadmin", "amx-webadmin" },
-	{ 2930, "amx-weblinx", "amx-weblinx" },
-	{ 2931, "circle-x", "circle-x" },
-	{ 2932, "incp", "incp" },
-	{ 2933, "4-tieropmgw", "4-tieropmgw" },
-	{ 2934, "4-tieropmcli", "4-tieropmcli" },
-	{ 2935, "qtp", "qtp" },
-	{ 2936, "otpatch", "otpatch" },
-	{ 2937, "pnaconsult-lm", "pnaconsult-lm" },
-	{ 2938, "sm-pas-1", "sm-pas-1" },
-	{ 2939, "sm-pas-2", "sm-pas-2" },
-	{ 2940, "sm-pas-3", "sm-pas-3" },
-	{ 2941, "sm-pas-4", "sm-pas-4" },
-	{ 2942, "sm-pas-5", "sm-pas-5" },
-	{ 2943, "ttnrepository", "ttnrepository" },
-	{ 2944, "megaco-h248", "megaco-h248" },
-	{ 2945, "h248-binary", "h248-binary" },
-	{ 2946, "fjsvmpor", "fjsvmpor" },
-	{ 2947, "gpsd", "gpsd" },
-	{ 2948, "wap-push", "wap-push" },
-	{ 2949, "wap-pushsecure", "wap-pushsecure" },
-	{ 2950, "esip", "esip" },
-	{ 2951, "ottp", "ottp" },
-	{ 2952, "mpfwsas", "mpfwsas" },
-	{ 2953, "ovalarmsrv", "ovalarmsrv" },
-	{ 2954, "ovalarmsrv-cmd", "ovalarmsrv-cmd" },
-	{ 2955, "csnotify", "csnotify" },
-	{ 2956, "ovrimosdbman", "ovrimosdbman" },
-	{ 2957, "jmact5", "jmact5" },
-	{ 2958, "jmact6", "jmact6" },
-	{ 2959, "rmopagt", "rmopagt" },
-	{ 2960, "dfoxserver", "dfoxserver" },
-	{ 2961, "boldsoft-lm", "boldsoft-lm" },
-	{ 2962, "iph-policy-cli", "iph-policy-cli" },
-	{ 2963, "iph-policy-adm", "iph-policy-adm" },
-	{ 2964, "bullant-srap", "bullant-srap" },
-	{ 2965, "bullant-rap", "bullant-rap" },
-	{ 2966, "idp-infotrieve", "idp-infotrieve" },
-	{ 2967, "ssc-agent", "ssc-agent" },
-	{ 2968, "enpp", "enpp" },
-	{ 2969, "essp", "essp" },
-	{ 2970, "index-net", "index-net" },
-	{ 2971, "netclip", "netclip" },
-	{ 2972, "pmsm-webrctl", "pmsm-webrctl" },
-	{ 2973, "svnetworks", "svnetworks" },
-	{ 2974, "signal", "signal" },
-	{ 2975, "fjmpcm", "fjmpcm" },
-	{ 2976, "cns-srv-port", "cns-srv-port" },
-	{ 2977, "ttc-etap-ns", "ttc-etap-ns" },
-	{ 2978, "ttc-etap-ds", "ttc-etap-ds" },
-	{ 2979, "h263-video", "h263-video" },
-	{ 2980, "wimd", "wimd" },
-	{ 2981, "mylxamport", "mylxamport" },
-	{ 2982, "iwb-whiteboard", "iwb-whiteboard" },
-	{ 2983, "netplan", "netplan" },
-	{ 2984, "hpidsadmin", "hpidsadmin" },
-	{ 2985, "hpidsagent", "hpidsagent" },
-	{ 2986, "stonefalls", "stonefalls" },
-	{ 2987, "identify", "identify" },
-	{ 2988, "hippad", "hippad" },
-	{ 2989, "zarkov", "zarkov" },
-	{ 2990, "boscap", "boscap" },
-	{ 2991, "wkstn-mon", "wkstn-mon" },
-	{ 2992, "avenyo", "avenyo" },
-	{ 2993, "veritas-vis1", "veritas-vis1" },
-	{ 2994, "veritas-vis2", "veritas-vis2" },
-	{ 2995, "idrs", "idrs" },
-	{ 2996, "vsixml", "vsixml" },
-	{ 2997, "rebol", "rebol" },
-	{ 2998, "realsecure", "realsecure" },
-	{ 2999, "remoteware-un", "remoteware-un" },
-	{ 3000, "remoteware-cl", "remoteware-cl" },
-	{ 3001, "origo-native", NULL },
-	{ 3002, "remoteware-srv", "remoteware-srv" },
-	{ 3003, "cgms", "cgms" },
-	{ 3004, "csoftragent", "csoftragent" },
-	{ 3005, "geniuslm", "geniuslm" },
-	{ 3006, "ii-admin", "ii-admin" },
-	{ 3007, "lotusmtap", "lotusmtap" },
-	{ 3008, "midnight-tech", "midnight-tech" },
-	{ 3009, "pxc-ntfy", "pxc-ntfy" },
-	{ 3010, "gw", "ping-pong" },
-	{ 3011, "trusted-web", "trusted-web" },
-	{ 3012, "twsdss", "twsdss" },
-	{ 3013, "gilatskysurfer", "gilatskysurfer" },
-	{ 3014, "broker-service", "broker-service" },
-	{ 3015, "nati-dstp", "nati-dstp" },
-	{ 3016, "notify-srvr", "notify-srvr" },
-	{ 3017, "event-listener", "event-listener" },
-	{ 3018, "srvc-registry", "srvc-registry" },
-	{ 3019, "resource-mgr", "resource-mgr" },
-	{ 3020, "cifs", "cifs" },
-	{ 3021, "agriserver", "agriserver" },
-	{ 3022, "csregagent", "csregagent" },
-	{ 3023, "magicnotes", "magicnotes" },
-	{ 3024, "nds-sso", "nds-sso" },
-	{ 3025, "arepa-raft", "arepa-raft" },
-	{ 3026, "agri-gateway", "agri-gateway" },
-	{ 3027, "LiebDevMgmt-C", "LiebDevMgmt-C" },
-	{ 3028, "LiebDevMgmt-DM", "LiebDevMgmt-DM" },
-	{ 3029, "LiebDevMgmt-A", "LiebDevMgmt-A" },
-	{ 3030, "arepa-cas", "arepa-cas" },
-	{ 3031, "eppc", "eppc" },
-	{ 3032, "redwood-chat", "redwood-chat" },
-	{ 3033, "pdb", "pdb" },
-	{ 3034, "osmosis-aeea", "osmosis-aeea" },
-	{ 3035, "fjsv-gssagt", "fjsv-gssagt" },
-	{ 3036, "hagel-dump", "hagel-dump" },
-	{ 3037, "hp-san-mgmt", "hp-san-mgmt" },
-	{ 3038, "santak-ups", "santak-ups" },
-	{ 3039, "cogitate", "cogitate" },
-	{ 3040, "tomato-springs", "tomato-springs" },
-	{ 3041, "di-traceware", "di-traceware" },
-	{ 3042, "journee", "journee" },
-	{ 3043, "brp", "brp" },
-	{ 3044, "epp", "epp" },
-	{ 3045, "responsenet", "responsenet" },
-	{ 3046, "di-ase", "di-ase" },
-	{ 3047, "hlserver", "hlserver" },
-	{ 3048, "pctrader", "pctrader" },
-	{ 3049, "nsws", "nsws" },
-	{ 3050, "gds-db", "gds-db" },
-	{ 3051, "galaxy-server", "galaxy-server" },
-	{ 3052, "apc-3052", "apc-3052" },
-	{ 3053, "dsom-server", "dsom-server" },
-	{ 3054, "amt-cnf-prot", "amt-cnf-prot" },
-	{ 3055, "policyserver", "policyserver" },
-	{ 3056, "cdl-server", "cdl-server" },
-	{ 3057, "goahead-fldup", "goahead-fldup" },
-	{ 3058, "videobeans", "videobeans" },
-	{ 3059, "qsoft", "qsoft" },
-	{ 3060, "interserver", "interserver" },
-	{ 3061, "cautcpd", "cautcpd" },
-	{ 3062, "ncacn-ip-tcp", "ncacn-ip-tcp" },
-	{ 3063, "ncadg-ip-udp", "ncadg-ip-udp" },
-	{ 3064, "rprt", "rprt" },
-	{ 3065, "slinterbase", "slinterbase" },
-	{ 3066, "netattachsdmp", "netattachsdmp" },
-	{ 3067, "fjhpjp", "fjhpjp" },
-	{ 3068, "ls3bcast", "ls3bcast" },
-	{ 3069, "ls3", "ls3" },
-	{ 3070, "mgxswitch", "mgxswitch" },
-	{ 3071, "xplat-replicate", NULL },
-	{ 3072, "csd-monitor", "csd-monitor" },
-	{ 3073, "vcrp", "vcrp" },
-	{ 3074, "xbox", "xbox" },
-	{ 3075, "orbix-locator", "orbix-locator" },
-	{ 3076, "orbix-config", "orbix-config" },
-	{ 3077, "orbix-loc-ssl", "orbix-loc-ssl" },
-	{ 3078, "orbix-cfg-ssl", "orbix-cfg-ssl" },
-	{ 3079, "lv-frontpanel", "lv-frontpanel" },
-	{ 3080, "stm-pproc", "stm-pproc" },
-	{ 3081, "tl1-lv", "tl1-lv" },
-	{ 3082, "tl1-raw", "tl1-raw" },
-	{ 3083, "tl1-telnet", "tl1-telnet" },
-	{ 3084, "itm-mccs", "itm-mccs" },
-	{ 3085, "pcihreq", "pcihreq" },
-	{ 3086, "jdl-dbkitchen", "jdl-dbkitchen" },
-	{ 3087, "asoki-sma", "asoki-sma" },
-	{ 3088, "xdtp", "xdtp" },
-	{ 3089, "ptk-alink", "ptk-alink" },
-	{ 3090, "stss", "stss" },
-	{ 3091, "1ci-smcs", "1ci-smcs" },
-	{ 3093, "rapidmq-center", "rapidmq-center" },
-	{ 3094, "rapidmq-reg", "rapidmq-reg" },
-	{ 3095, "panasas", "panasas" },
-	{ 3096, "ndl-aps", "ndl-aps" },
-	{ 3098, "umm-port", "umm-port" },
-	{ 3099, "chmd", "chmd" },
-	{ 3100, "opcon-xps", "opcon-xps" },
-	{ 3101, "hp-pxpib", "hp-pxpib" },
-	{ 3102, "slslavemon", "slslavemon" },
-	{ 3103, "autocuesmi", "autocuesmi" },
-	{ 3104, "autocuelog", "autocuetime" },
-	{ 3105, "cardbox", "cardbox" },
-	{ 3106, "cardbox-http", "cardbox-http" },
-	{ 3107, "business", "business" },
-	{ 3108, "geolocate", "geolocate" },
-	{ 3109, "personnel", "personnel" },
-	{ 3110, "sim-control", "sim-control" },
-	{ 3111, "wsynch", "wsynch" },
-	{ 3112, "ksysguard", "ksysguard" },
-	{ 3113, "cs-auth-svr", "cs-auth-svr" },
-	{ 3114, "ccmad", "ccmad" },
-	{ 3115, "mctet-master", "mctet-master" },
-	{ 3116, "mctet-gateway", "mctet-gateway" },
-	{ 3117, "mctet-jserv", "mctet-jserv" },
-	{ 3118, "pkagent", "pkagent" },
-	{ 3119, "d2000kernel", "d2000kernel" },
-	{ 3120, "d2000webserver", "d2000webserver" },
-	{ 3121, "pcmk-remote", NULL },
-	{ 3122, "vtr-emulator", "vtr-emulator" },
-	{ 3123, "edix", "edix" },
-	{ 3124, "beacon-port", "beacon-port" },
-	{ 3125, "a13-an", "a13-an" },
-	{ 3127, "ctx-bridge", "ctx-bridge" },
-	{ 3128, "ndl-aas", "ndl-aas" },
-	{ 3129, "netport-id", "netport-id" },
-	{ 3130, "icpv2", "icpv2" },
-	{ 3131, "netbookmark", "netbookmark" },
-	{ 3132, "ms-rule-engine", "ms-rule-engine" },
-	{ 3133, "prism-deploy", "prism-deploy" },
-	{ 3134, "ecp", "ecp" },
-	{ 3135, "peerbook-port", "peerbook-port" },
-	{ 3136, "grubd", "grubd" },
-	{ 3137, "rtnt-1", "rtnt-1" },
-	{ 3138, "rtnt-2", "rtnt-2" },
-	{ 3139, "incognitorv", "incognitorv" },
-	{ 3140, "ariliamulti", "ariliamulti" },
-	{ 3141, "vmodem", "vmodem" },
-	{ 3142, "rdc-wh-eos", "rdc-wh-eos" },
-	{ 3143, "seaview", "seaview" },
-	{ 3144, "tarantella", "tarantella" },
-	{ 3145, "csi-lfap", "csi-lfap" },
-	{ 3146, "bears-02", "bears-02" },
-	{ 3147, "rfio", "rfio" },
-	{ 3148, "nm-game-admin", "nm-game-admin" },
-	{ 3149, "nm-game-server", "nm-game-server" },
-	{ 3150, "nm-asses-admin", "nm-asses-admin" },
-	{ 3151, "nm-assessor", "nm-assessor" },
-	{ 3152, "feitianrockey", "feitianrockey" },
-	{ 3153, "s8-client-port", "s8-client-port" },
-	{ 3154, "ccmrmi", "ccmrmi" },
-	{ 3155, "jpegmpeg", "jpegmpeg" },
-	{ 3156, "indura", "indura" },
-	{ 3157, "lsa-comm", "lsa-comm" },
-	{ 3158, "stvp", "stvp" },
-	{ 3159, "navegaweb-port", "navegaweb-port" },
-	{ 3160, "tip-app-server", "tip-app-server" },
-	{ 3161, "doc1lm", "doc1lm" },
-	{ 3162, "sflm", "sflm" },
-	{ 3163, "res-sap", "res-sap" },
-	{ 3164, "imprs", "imprs" },
-	{ 3165, "newgenpay", "newgenpay" },
-	{ 3166, "sossecollector", "sossecollector" },
-	{ 3167, "nowcontact", "nowcontact" },
-	{ 3168, "poweronnud", "poweronnud" },
-	{ 3169, "serverview-as", "serverview-as" },
-	{ 3170, "serverview-asn", "serverview-asn" },
-	{ 3171, "serverview-gf", "serverview-gf" },
-	{ 3172, "serverview-rm", "serverview-rm" },
-	{ 3173, "serverview-icc", "serverview-icc" },
-	{ 3174, "armi-server", "armi-server" },
-	{ 3175, "t1-e1-over-ip", "t1-e1-over-ip" },
-	{ 3176, "ars-master", "ars-master" },
-	{ 3177, "phonex-port", "phonex-port" },
-	{ 3178, "radclientport", "radclientport" },
-	{ 3179, "h2gf-w-2m", "h2gf-w-2m" },
-	{ 3180, "mc-brk-srv", "mc-brk-srv" },
-	{ 3181, "bmcpatrolagent", "bmcpatrolagent" },
-	{ 3182, "bmcpatrolrnvu", "bmcpatrolrnvu" },
-	{ 3183, "cops-tls", "cops-tls" },
-	{ 3184, "apogeex-port", "apogeex-port" },
-	{ 3185, "smpppd", "smpppd" },
-	{ 3186, "iiw-port", "iiw-port" },
-	{ 3187, "odi-port", "odi-port" },
-	{ 3188, "brcm-comm-port", "brcm-comm-port" },
-	{ 3189, "pcle-infex", "pcle-infex" },
-	{ 3190, "csvr-proxy", "csvr-proxy" },
-	{ 3191, "csvr-sslproxy", "csvr-sslproxy" },
-	{ 3192, "firemonrcc", "firemonrcc" },
-	{ 3193, "spandataport", "spandataport" },
-	{ 3194, "magbind", "magbind" },
-	{ 3195, "ncu-1", "ncu-1" },
-	{ 3196, "ncu-2", "ncu-2" },
-	{ 3197, "embrace-dp-s", "embrace-dp-s" },
-	{ 3198, "embrace-dp-c", "embrace-dp-c" },
-	{ 3199, "dmod-workspace", "dmod-workspace" },
-	{ 3200, "tick-port", "tick-port" },
-	{ 3201, "cpq-tasksmart", "cpq-tasksmart" },
-	{ 3202, "intraintra", "intraintra" },
-	{ 3203, "netwatcher-mon", "netwatcher-mon" },
-	{ 3204, "netwatcher-db", "netwatcher-db" },
-	{ 3205, "isns", "isns" },
-	{ 3206, "ironmail", "ironmail" },
-	{ 3207, "vx-auth-port", "vx-auth-port" },
-	{ 3208, "pfu-prcallback", "pfu-prcallback" },
-	{ 3209, "netwkpathengine", "netwkpathengine" },
-	{ 3210, "flamenco-proxy", "flamenco-proxy" },
-	{ 3211, "avsecuremgmt", "avsecuremgmt" },
-	{ 3212, "surveyinst", "surveyinst" },
-	{ 3213, "neon24x7", "neon24x7" },
-	{ 3214, "jmq-daemon-1", "jmq-daemon-1" },
-	{ 3215, "jmq-daemon-2", "jmq-daemon-2" },
-	{ 3216, "ferrari-foam", "ferrari-foam" },
-	{ 3217, "unite", "unite" },
-	{ 3218, "smartpackets", "smartpackets" },
-	{ 3219, "wms-messenger", "wms-messenger" },
-	{ 3220, "xnm-ssl", "xnm-ssl" },
-	{ 3221, "xnm-clear-text", "xnm-clear-text" },
-	{ 3222, "glbp", "glbp" },
-	{ 3223, "digivote", "digivote" },
-	{ 3224, "aes-discovery", "aes-discovery" },
-	{ 3225, "fcip-port", "fcip-port" },
-	{ 3226, "isi-irp", "isi-irp" },
-	{ 3227, "dwnmshttp", "dwnmshttp" },
-	{ 3228, "dwmsgserver", "dwmsgserver" },
-	{ 3229, "global-cd-port", "global-cd-port" },
-	{ 3230, "sftdst-port", "sftdst-port" },
-	{ 3231, "vidigo", "vidigo" },
-	{ 3232, "mdtp", "mdtp" },
-	{ 3233, "whisker", "whisker" },
-	{ 3234, "alchemy", "alchemy" },
-	{ 3235, "mdap-port", "mdap-port" },
-	{ 3236, "apparenet-ts", "apparenet-ts" },
-	{ 3237, "apparenet-tps", "apparenet-tps" },
-	{ 3238, "apparenet-as", "apparenet-as" },
-	{ 3239, "apparenet-ui", "apparenet-ui" },
-	{ 3240, "triomotion", "triomotion" },
-	{ 3241, "sysorb", "sysorb" },
-	{ 3242, "sdp-id-port", "sdp-id-port" },
-	{ 3243, "timelot", "timelot" },
-	{ 3244, "onesaf", "onesaf" },
-	{ 3245, "vieo-fe", "vieo-fe" },
-	{ 3246, "dvt-system", "dvt-system" },
-	{ 3247, "dvt-data", "dvt-data" },
-	{ 3248, "procos-lm", "procos-lm" },
-	{ 3249, "ssp", "ssp" },
-	{ 3250, "hicp", "hicp" },
-	{ 3251, "sysscanner", "sysscanner" },
-	{ 3252, "dhe", "dhe" },
-	{ 3253, "pda-data", "pda-data" },
-	{ 3254, "pda-sys", "pda-sys" },
-	{ 3255, "semaphore", "semaphore" },
-	{ 3256, "cpqrpm-agent", "cpqrpm-agent" },
-	{ 3257, "cpqrpm-server", "cpqrpm-server" },
-	{ 3258, "ivecon-port", "ivecon-port" },
-	{ 3259, "epncdp2", "epncdp2" },
-	{ 3260, "iscsi-target", "iscsi-target" },
-	{ 3261, "winshadow", "winshadow" },
-	{ 3262, "necp", "necp" },
-	{ 3263, "ecolor-imager", "ecolor-imager" },
-	{ 3264, "ccmail", "ccmail" },
-	{ 3265, "altav-tunnel", "altav-tunnel" },
-	{ 3266, "ns-cfg-server", "ns-cfg-server" },
-	{ 3267, "ibm-dial-out", "ibm-dial-out" },
-	{ 3268, "msft-gc", "msft-gc" },
-	{ 3269, "msft-gc-ssl", "msft-gc-ssl" },
-	{ 3270, "verismart", "verismart" },
-	{ 3271, "csoft-prev", "csoft-prev" },
-	{ 3272, "user-manager", "user-manager" },
-	{ 3273, "sxmp", "sxmp" },
-	{ 3274, "ordinox-server", "ordinox-server" },
-	{ 3275, "samd", "samd" },
-	{ 3276, "maxim-asics", "maxim-asics" },
-	{ 3277, "awg-proxy", "awg-proxy" },
-	{ 3278, "lkcmserver", "lkcmserver" },
-	{ 3279, "admind", "admind" },
-	{ 3280, "vs-server", "vs-server" },
-	{ 3281, "sysopt", "sysopt" },
-	{ 3282, "datusorb", "datusorb" },
-	{ 3283, "net-assistant", "net-assistant" },
-	{ 3284, "4talk", "4talk" },
-	{ 3285, "plato", "plato" },
-	{ 3286, "e-net", "e-net" },
-	{ 3287, "directvdata", "directvdata" },
-	{ 3288, "cops", "cops" },
-	{ 3289, "enpc", "enpc" },
-	{ 3290, "caps-lm", "caps-lm" },
-	{ 3291, "sah-lm", "sah-lm" },
-	{ 3292, "cart-o-rama", "cart-o-rama" },
-	{ 3293, "fg-fps", "fg-fps" },
-	{ 3294, "fg-gip", "fg-gip" },
-	{ 3295, "dyniplookup", "dyniplookup" },
-	{ 3296, "rib-slm", "rib-slm" },
-	{ 3297, "cytel-lm", "cytel-lm" },
-	{ 3298, "deskview", "deskview" },
-	{ 3299, "pdrncs", "pdrncs" },
-	{ 3300, "ceph", NULL },
-	{ 3301, "tarantool", "tarantool" },
-	{ 3302, "mcs-fastmail", "mcs-fastmail" },
-	{ 3303, "opsession-clnt", "opsession-clnt" },
-	{ 3304, "opsession-srvr", "opsession-srvr" },
-	{ 3305, "odette-ftp", "odette-ftp" },
-	{ 3306, "mysql", "mysql" },
-	{ 3307, "opsession-prxy", "opsession-prxy" },
-	{ 3308, "tns-server", "tns-server" },
-	{ 3309, "tns-adv", "tns-adv" },
-	{ 3310, "dyna-access", "dyna-access" },
-	{ 3311, "mcns-tel-ret", "mcns-tel-ret" },
-	{ 3312, "appman-server", "appman-server" },
-	{ 3313, "uorb", "uorb" },
-	{ 3314, "uohost", "uohost" },
-	{ 3315, "cdid", "cdid" },
-	{ 3316, "aicc-cmi", "aicc-cmi" },
-	{ 3317, "vsaiport", "vsaiport" },
-	{ 3318, "ssrip", "ssrip" },
-	{ 3319, "sdt-lmd", "sdt-lmd" },
-	{ 3320, "officelink2000", "officelink2000" },
-	{ 3321, "vnsstr", "vnsstr" },
-	{ 3326, "sftu", "sftu" },
-	{ 3327, "bbars", "bbars" },
-	{ 3328, "egptlm", "egptlm" },
-	{ 3329, "hp-device-disc", "hp-device-disc" },
-	{ 3330, "mcs-calypsoicf", "mcs-calypsoicf" },
-	{ 3331, "mcs-messaging", "mcs-messaging" },
-	{ 3332, "mcs-mailsvr", "mcs-mailsvr" },
-	{ 3333, "dec-notes", "dec-notes" },
-	{ 3334, "directv-web", "directv-web" },
-	{ 3335, "directv-soft", "directv-soft" },
-	{ 3336, "directv-tick", "directv-tick" },
-	{ 3337, "directv-catlg", "directv-catlg" },
-	{ 3338, "anet-b", "anet-b" },
-	{ 3339, "anet-l", "anet-l" },
-	{ 3340, "anet-m", "anet-m" },
-	{ 3341, "anet-h", "anet-h" },
-	{ 3342, "webtie", "webtie" },
-	{ 3343, "ms-cluster-net", "ms-cluster-net" },
-	{ 3344, "bnt-manager", "bnt-manager" },
-	{ 3345, "influence", "influence" },
-	{ 3346, "trnsprntproxy", "trnsprntproxy" },
-	{ 3347, "phoenix-rpc", "phoenix-rpc" },
-	{ 3348, "pangolin-laser", "pangolin-laser" },
-	{ 3349, "chevinservices", "chevinservices" },
-	{ 3350, "findviatv", "findviatv" },
-	{ 3351, "btrieve", "btrieve" },
-	{ 3352, "ssql", "ssql" },
-	{ 3353, "fatpipe", "fatpipe" },
-	{ 3354, "suitjd", "suitjd" },
-	{ 3355, "ordinox-dbase", "ordinox-dbase" },
-	{ 3356, "upnotifyps", "upnotifyps" },
-	{ 3357, "adtech-test", "adtech-test" },
-	{ 3358, "mpsysrmsvr", "mpsysrmsvr" },
-	{ 3359, "wg-netforce", "wg-netforce" },
-	{ 3360, "kv-server", "kv-server" },
-	{ 3361, "kv-agent", "kv-agent" },
-	{ 3362, "dj-ilm", "dj-ilm" },
-	{ 3363, "nati-vi-server", "nati-vi-server" },
-	{ 3364, "creativeserver", "creativeserver" },
-	{ 3365, "contentserver", "contentserver" },
-	{ 3366, "creativepartnr", "creativepartnr" },
-	{ 3372, "tip2", "tip2" },
-	{ 3373, "lavenir-lm", "lavenir-lm" },
-	{ 3374, "cluster-disc", "cluster-disc" },
-	{ 3375, "vsnm-agent", "vsnm-agent" },
-	{ 3376, "cdbroker", "cdbroker" },
-	{ 3377, "cogsys-lm", "cogsys-lm" },
-	{ 3378, "wsicopy", "wsicopy" },
-	{ 3379, "socorfs", "socorfs" },
-	{ 3380, "sns-channels", "sns-channels" },
-	{ 3381, "geneous", "geneous" },
-	{ 3382, "fujitsu-neat", "fujitsu-neat" },
-	{ 3383, "esp-lm", "esp-lm" },
-	{ 3384, "hp-clic", "hp-clic" },
-	{ 3385, "qnxnetman", "qnxnetman" },
-	{ 3386, "gprs-data", "gprs-sig" },
-	{ 3387, "backroomnet", "backroomnet" },
-	{ 3388, "cbserver", "cbserver" },
-	{ 3389, "ms-wbt-server", "ms-wbt-server" },
-	{ 3390, "dsc", "dsc" },
-	{ 3391, "savant", "savant" },
-	{ 3392, "efi-lm", "efi-lm" },
-	{ 3393, "d2k-tapestry1", "d2k-tapestry1" },
-	{ 3394, "d2k-tapestry2", "d2k-tapestry2" },
-	{ 3395, "dyna-lm", "dyna-lm" },
-	{ 3396, "printer-agent", "printer-agent" },
-	{ 3397, "cloanto-lm", "cloanto-lm" },
-	{ 3398, "mercantile", "mercantile" },
-	{ 3399, "csms", "csms" },
-	{ 3400, "csms2", "csms2" },
-	{ 3401, "filecast", "filecast" },
-	{ 3402, "fxaengine-net", "fxaengine-net" },
-	{ 3405, "nokia-ann-ch1", "nokia-ann-ch1" },
-	{ 3406, "nokia-ann-ch2", "nokia-ann-ch2" },
-	{ 3407, "ldap-admin", "ldap-admin" },
-	{ 3408, "BESApi", "BESApi" },
-	{ 3409, "networklens", "networklens" },
-	{ 3410, "networklenss", "networklenss" },
-	{ 3411, "biolink-auth", "biolink-auth" },
-	{ 3412, "xmlblaster", "xmlblaster" },
-	{ 3413, "svnet", "svnet" },
-	{ 3414, "wip-port", "wip-port" },
-	{ 3415, "bcinameservice", "bcinameservice" },
-	{ 3416, "commandport", "commandport" },
-	{ 3417, "csvr", "csvr" },
-	{ 3418, "rnmap", "rnmap" },
-	{ 3419, "softaudit", "softaudit" },
-	{ 3420, "ifcp-port", "ifcp-port" },
-	{ 3421, "bmap", "bmap" },
-	{ 3422, "rusb-sys-port", "rusb-sys-port" },
-	{ 3423, "xtrm", "xtrm" },
-	{ 3424, "xtrms", "xtrms" },
-	{ 3425, "agps-port", "agps-port" },
-	{ 3426, "arkivio", "arkivio" },
-	{ 3427, "websphere-snmp", "websphere-snmp" },
-	{ 3428, "twcss", "twcss" },
-	{ 3429, "gcsp", "gcsp" },
-	{ 3430, "ssdispatch", "ssdispatch" },
-	{ 3431, "ndl-als", "ndl-als" },
-	{ 3432, "osdcp", "osdcp" },
-	{ 3433, "opnet-smp", "opnet-smp" },
-	{ 3434, "opencm", "opencm" },
-	{ 3435, "pacom", "pacom" },
-	{ 3436, "gc-config", "gc-config" },
-	{ 3437, "autocueds", "autocueds" },
-	{ 3438, "spiral-admin", "spiral-admin" },
-	{ 3439, "hri-port", "hri-port" },
-	{ 3440, "ans-console", "ans-console" },
-	{ 3441, "connect-client", "connect-client" },
-	{ 3442, "connect-server", "connect-server" },
-	{ 3443, "ov-nnm-websrv", "ov-nnm-websrv" },
-	{ 3444, "denali-server", "denali-server" },
-	{ 3445, "monp", "monp" },
-	{ 3446, "3comfaxrpc", "3comfaxrpc" },
-	{ 3447, "directnet", "directnet" },
-	{ 3448, "dnc-port", "dnc-port" },
-	{ 3449, "hotu-chat", "hotu-chat" },
-	{ 3450, "castorproxy", "castorproxy" },
-	{ 3451, "asam", "asam" },
-	{ 3452, "sabp-signal", "sabp-signal" },
-	{ 3453, "pscupd", "pscupd" },
-	{ 3454, "mira", "mira" },
-	{ 3455, "prsvp", "prsvp" },
-	{ 3456, "vat", "vat" },
-	{ 3457, "vat-control", "vat-control" },
-	{ 3458, "d3winosfi", "d3winosfi" },
-	{ 3459, "integral", "integral" },
-	{ 3460, "edm-manager", "edm-manager" },
-	{ 3461, "edm-stager", "edm-stager" },
-	{ 3462, "edm-std-notify", "edm-std-notify" },
-	{ 3463, "edm-adm-notify", "edm-adm-notify" },
-	{ 3464, "edm-mgr-sync", "edm-mgr-sync" },
-	{ 3465, "edm-mgr-cntrl", "edm-mgr-cntrl" },
-	{ 3466, "workflow", "workflow" },
-	{ 3467, "rcst", "rcst" },
-	{ 3468, "ttcmremotectrl", "ttcmremotectrl" },
-	{ 3469, "pluribus", "pluribus" },
-	{ 3470, "jt400", "jt400" },
-	{ 3471, "jt400-ssl", "jt400-ssl" },
-	{ 3472, "jaugsremotec-1", "jaugsremotec-1" },
-	{ 3473, "jaugsremotec-2", "jaugsremotec-2" },
-	{ 3474, "ttntspauto", "ttntspauto" },
-	{ 3475, "genisar-port", "genisar-port" },
-	{ 3476, "nppmp", "nppmp" },
-	{ 3477, "ecomm", "ecomm" },
-	{ 3478, "stun-behavior", "stun-behavior" },
-	{ 3479, "twrpc", "twrpc" },
-	{ 3480, "plethora", "plethora" },
-	{ 3481, "cleanerliverc", "cleanerliverc" },
-	{ 3482, "vulture", "vulture" },
-	{ 3483, "slim-devices", "slim-devices" },
-	{ 3484, "gbs-stp", "gbs-stp" },
-	{ 3485, "celatalk", "celatalk" },
-	{ 3486, "ifsf-hb-port", "ifsf-hb-port" },
-	{ 3487, "ltctcp", "ltcudp" },
-	{ 3488, "fs-rh-srv", "fs-rh-srv" },
-	{ 3489, "dtp-dia", "dtp-dia" },
-	{ 3490, "colubris", "colubris" },
-	{ 3491, "swr-port", "swr-port" },
-	{ 3492, "tvdumtray-port", "tvdumtray-port" },
-	{ 3493, "nut", "nut" },
-	{ 3494, "ibm3494", "ibm3494" },
-	{ 3495, "seclayer-tcp", "seclayer-tcp" },
-	{ 3496, "seclayer-tls", "seclayer-tls" },
-	{ 3497, "ipether232port", "ipether232port" },
-	{ 3498, "dashpas-port", "dashpas-port" },
-	{ 3499, "sccip-media", "sccip-media" },
-	{ 3500, "rtmp-port", "rtmp-port" },
-	{ 3501, "isoft-p2p", "isoft-p2p" },
-	{ 3502, "avinstalldisc", "avinstalldisc" },
-	{ 3503, "lsp-ping", "lsp-ping" },
-	{ 3504, "ironstorm", "ironstorm" },
-	{ 3505, "ccmcomm", "ccmcomm" },
-	{ 3506, "apc-3506", "apc-3506" },
-	{ 3507, "nesh-broker", "nesh-broker" },
-	{ 3508, "interactionweb", "interactionweb" },
-	{ 3509, "vt-ssl", "vt-ssl" },
-	{ 3510, "xss-port", "xss-port" },
-	{ 3511, "webmail-2", "webmail-2" },
-	{ 3512, "aztec", "aztec" },
-	{ 3513, "arcpd", "arcpd" },
-	{ 3514, "must-p2p", "must-p2p" },
-	{ 3515, "must-backplane", "must-backplane" },
-	{ 3516, "smartcard-port", "smartcard-port" },
-	{ 3517, "802-11-iapp", "802-11-iapp" },
-	{ 3518, "artifact-msg", "artifact-msg" },
-	{ 3519, "nvmsgd", "galileo" },
-	{ 3520, "galileolog", "galileolog" },
-	{ 3521, "mc3ss", "mc3ss" },
-	{ 3522, "nssocketport", "nssocketport" },
-	{ 3523, "odeumservlink", "odeumservlink" },
-	{ 3524, "ecmport", "ecmport" },
-	{ 3525, "eisport", "eisport" },
-	{ 3526, "starquiz-port", "starquiz-port" },
-	{ 3527, "beserver-msg-q", "beserver-msg-q" },
-	{ 3528, "jboss-iiop", "jboss-iiop" },
-	{ 3529, "jboss-iiop-ssl", "jboss-iiop-ssl" },
-	{ 3530, "gf", "gf" },
-	{ 3531, "joltid", "joltid" },
-	{ 3532, "raven-rmp", "raven-rmp" },
-	{ 3533, "raven-rdp", "raven-rdp" },
-	{ 3534, "urld-port", "urld-port" },
-	{ 3535, "ms-la", "ms-la" },
-	{ 3536, "snac", "snac" },
-	{ 3537, "ni-visa-remote", "ni-visa-remote" },
-	{ 3538, "ibm-diradm", "ibm-diradm" },
-	{ 3539, "ibm-diradm-ssl", "ibm-diradm-ssl" },
-	{ 3540, "pnrp-port", "pnrp-port" },
-	{ 3541, "voispeed-port", "voispeed-port" },
-	{ 3542, "hacl-monitor", "hacl-monitor" },
-	{ 3543, "qftest-lookup", "qftest-lookup" },
-	{ 3544, "teredo", "teredo" },
-	{ 3545, "camac", "camac" },
-	{ 3547, "symantec-sim", "symantec-sim" },
-	{ 3548, "interworld", "interworld" },
-	{ 3549, "tellumat-nms", "tellumat-nms" },
-	{ 3550, "ssmpp", "ssmpp" },
-	{ 3551, "apcupsd", "apcupsd" },
-	{ 3552, "taserver", "taserver" },
-	{ 3553, "rbr-discovery", "rbr-discovery" },
-	{ 3554, "questnotify", "questnotify" },
-	{ 3555, "razor", "razor" },
-	{ 3556, "sky-transport", "sky-transport" },
-	{ 3557, "personalos-001", "personalos-001" },
-	{ 3558, "mcp-port", "mcp-port" },
-	{ 3559, "cctv-port", "cctv-port" },
-	{ 3560, "iniserve-port", "iniserve-port" },
-	{ 3561, "bmc-onekey", "bmc-onekey" },
-	{ 3562, "sdbproxy", "sdbproxy" },
-	{ 3563, "watcomdebug", "watcomdebug" },
-	{ 3564, "esimport", "esimport" },
-	{ 3565, "m2pa", NULL },
-	{ 3566, "quest-data-hub", NULL },
-	{ 3567, "dof-eps", "dof-eps" },
-	{ 3568, "dof-tunnel-sec", "dof-tunnel-sec" },
-	{ 3569, "mbg-ctrl", "mbg-ctrl" },
-	{ 3570, "mccwebsvr-port", "mccwebsvr-port" },
-	{ 3571, "megardsvr-port", "megardsvr-port" },
-	{ 3572, "megaregsvrport", "megaregsvrport" },
-	{ 3573, "tag-ups-1", "tag-ups-1" },
-	{ 3574, "dmaf-server", "dmaf-caster" },
-	{ 3575, "ccm-port", "ccm-port" },
-	{ 3576, "cmc-port", "cmc-port" },
-	{ 3577, "config-port", "config-port" },
-	{ 3578, "data-port", "data-port" },
-	{ 3579, "ttat3lb", "ttat3lb" },
-	{ 3580, "nati-svrloc", "nati-svrloc" },
-	{ 3581, "kfxaclicensing", "kfxaclicensing" },
-	{ 3582, "press", "press" },
-	{ 3583, "canex-watch", "canex-watch" },
-	{ 3584, "u-dbap", "u-dbap" },
-	{ 3585, "emprise-lls", "emprise-lls" },
-	{ 3586, "emprise-lsc", "emprise-lsc" },
-	{ 3587, "p2pgroup", "p2pgroup" },
-	{ 3588, "sentinel", "sentinel" },
-	{ 3589, "isomair", "isomair" },
-	{ 3590, "wv-csp-sms", "wv-csp-sms" },
-	{ 3591, "gtrack-server", "gtrack-server" },
-	{ 3592, "gtrack-ne", "gtrack-ne" },
-	{ 3593, "bpmd", "bpmd" },
-	{ 3594, "mediaspace", "mediaspace" },
-	{ 3595, "shareapp", "shareapp" },
-	{ 3596, "iw-mmogame", "iw-mmogame" },
-	{ 3597, "a14", "a14" },
-	{ 3598, "a15", "a15" },
-	{ 3599, "quasar-server", "quasar-server" },
-	{ 3600, "trap-daemon", "trap-daemon" },
-	{ 3601, "visinet-gui", "visinet-gui" },
-	{ 3602, "infiniswitchcl", "infiniswitchcl" },
-	{ 3603, "int-rcv-cntrl", "int-rcv-cntrl" },
-	{ 3604, "bmc-jmx-port", "bmc-jmx-port" },
-	{ 3605, "comcam-io", "comcam-io" },
-	{ 3606, "splitlock", "splitlock" },
-	{ 3607, "precise-i3", "precise-i3" },
-	{ 3608, "trendchip-dcp", "trendchip-dcp" },
-	{ 3609, "cpdi-pidas-cm", "cpdi-pidas-cm" },
-	{ 3610, "echonet", "echonet" },
-	{ 3611, "six-degrees", "six-degrees" },
-	{ 3612, "dataprotector", "dataprotector" },
-	{ 3613, "alaris-disc", "alaris-disc" },
-	{ 3614, "sigma-port", "sigma-port" },
-	{ 3615, "start-network", "start-network" },
-	{ 3616, "cd3o-protocol", "cd3o-protocol" },
-	{ 3617, "sharp-server", "sharp-server" },
-	{ 3618, "aairnet-1", "aairnet-1" },
-	{ 3619, "aairnet-2", "aairnet-2" },
-	{ 3620, "ep-pcp", "ep-pcp" },
-	{ 3621, "ep-nsp", "ep-nsp" },
-	{ 3622, "ff-lr-port", "ff-lr-port" },
-	{ 3623, "haipe-discover", "haipe-discover" },
-	{ 3624, "dist-upgrade", "dist-upgrade" },
-	{ 3625, "volley", "volley" },
-	{ 3626, "bvcdaemon-port", "bvcdaemon-port" },
-	{ 3627, "jamserverport", "jamserverport" },
-	{ 3628, "ept-machine", "ept-machine" },
-	{ 3629, "escvpnet", "escvpnet" },
-	{ 3630, "cs-remote-db", "cs-remote-db" },
-	{ 3631, "cs-services", "cs-services" },
-	{ 3632, "distcc", "distcc" },
-	{ 3633, "wacp", "wacp" },
-	{ 3634, "hlibmgr", "hlibmgr" },
-	{ 3635, "sdo", "sdo" },
-	{ 3636, "servistaitsm", "servistaitsm" },
-	{ 3637, "scservp", "scservp" },
-	{ 3638, "ehp-backup", "ehp-backup" },
-	{ 3639, "xap-ha", "xap-ha" },
-	{ 3640, "netplay-port1", "netplay-port1" },
-	{ 3641, "netplay-port2", "netplay-port2" },
-	{ 3642, "juxml-port", "juxml-port" },
-	{ 3643, "audiojuggler", "audiojuggler" },
-	{ 3644, "ssowatch", "ssowatch" },
-	{ 3645, "cyc", "cyc" },
-	{ 3646, "xss-srv-port", "xss-srv-port" },
-	{ 3647, "splitlock-gw", "splitlock-gw" },
-	{ 3648, "fjcp", "fjcp" },
-	{ 3649, "nmmp", "nmmp" },
-	{ 3650, "prismiq-plugin", "prismiq-plugin" },
-	{ 3651, "xrpc-registry", "xrpc-registry" },
-	{ 3652, "vxcrnbuport", "vxcrnbuport" },
-	{ 3653, "tsp", "tsp" },
-	{ 3654, "vaprtm", "vaprtm" },
-	{ 3655, "abatemgr", "abatemgr" },
-	{ 3656, "abatjss", "abatjss" },
-	{ 3657, "immedianet-bcn", "immedianet-bcn" },
-	{ 3658, "ps-ams", "ps-ams" },
-	{ 3659, "apple-sasl", "apple-sasl" },
-	{ 3660, "can-nds-ssl", "can-nds-ssl" },
-	{ 3661, "can-ferret-ssl", "can-ferret-ssl" },
-	{ 3662, "pserver", "pserver" },
-	{ 3663, "dtp", "dtp" },
-	{ 3664, "ups-engine", "ups-engine" },
-	{ 3665, "ent-engine", "ent-engine" },
-	{ 3666, "eserver-pap", "eserver-pap" },
-	{ 3667, "infoexch", "infoexch" },
-	{ 3668, "dell-rm-port", "dell-rm-port" },
-	{ 3669, "casanswmgmt", "casanswmgmt" },
-	{ 3670, "smile", "smile" },
-	{ 3671, "efcp", "efcp" },
-	{ 3672, "lispworks-orb", "lispworks-orb" },
-	{ 3673, "mediavault-gui", "mediavault-gui" },
-	{ 3674, "wininstall-ipc", "wininstall-ipc" },
-	{ 3675, "calltrax", "calltrax" },
-	{ 3676, "va-pacbase", "va-pacbase" },
-	{ 3677, "roverlog", "roverlog" },
-	{ 3678, "ipr-dglt", "ipr-dglt" },
-	{ 3679, "newton-dock", "newton-dock" },
-	{ 3680, "npds-tracker", "npds-tracker" },
-	{ 3681, "bts-x73", "bts-x73" },
-	{ 3682, "cas-mapi", "cas-mapi" },
-	{ 3683, "bmc-ea", "bmc-ea" },
-	{ 3684, "faxstfx-port", "faxstfx-port" },
-	{ 3685, "dsx-agent", "dsx-agent" },
-	{ 3686, "tnmpv2", "tnmpv2" },
-	{ 3687, "simple-push", "simple-push" },
-	{ 3688, "simple-push-s", "simple-push-s" },
-	{ 3689, "daap", "daap" },
-	{ 3690, "svn", "svn" },
-	{ 3691, "magaya-network", "magaya-network" },
-	{ 3692, "intelsync", "intelsync" },
-	{ 3693, "easl", NULL },
-	{ 3695, "bmc-data-coll", "bmc-data-coll" },
-	{ 3696, "telnetcpcd", "telnetcpcd" },
-	{ 3697, "nw-license", "nw-license" },
-	{ 3698, "sagectlpanel", "sagectlpanel" },
-	{ 3699, "kpn-icw", "kpn-icw" },
-	{ 3700, "lrs-paging", "lrs-paging" },
-	{ 3701, "netcelera", "netcelera" },
-	{ 3702, "ws-discovery", "ws-discovery" },
-	{ 3703, "adobeserver-3", "adobeserver-3" },
-	{ 3704, "adobeserver-4", "adobeserver-4" },
-	{ 3705, "adobeserver-5", "adobeserver-5" },
-	{ 3706, "rt-event", "rt-event" },
-	{ 3707, "rt-event-s", "rt-event-s" },
-	{ 3708, "sun-as-iiops", "sun-as-iiops" },
-	{ 3709, "ca-idms", "ca-idms" },
-	{ 3710, "portgate-auth", "portgate-auth" },
-	{ 3711, "edb-server2", "edb-server2" },
-	{ 3712, "sentinel-ent", "sentinel-ent" },
-	{ 3713, "tftps", "tftps" },
-	{ 3714, "delos-dms", "delos-dms" },
-	{ 3715, "anoto-rendezv", "anoto-rendezv" },
-	{ 3716, "wv-csp-sms-cir", "wv-csp-sms-cir" },
-	{ 3717, "wv-csp-udp-cir", "wv-csp-udp-cir" },
-	{ 3718, "opus-services", "opus-services" },
-	{ 3719, "itelserverport", "itelserverport" },
-	{ 3720, "ufastro-instr", "ufastro-instr" },
-	{ 3721, "xsync", "xsync" },
-	{ 3722, "xserveraid", "xserveraid" },
-	{ 3723, "sychrond", "sychrond" },
-	{ 3724, "blizwow", "blizwow" },
-	{ 3725, "na-er-tip", "na-er-tip" },
-	{ 3726, "array-manager", "array-manager" },
-	{ 3727, "e-mdu", "e-mdu" },
-	{ 3728, "e-woa", "e-woa" },
-	{ 3729, "fksp-audit", "fksp-audit" },
-	{ 3730, "client-ctrl", "client-ctrl" },
-	{ 3731, "smap", "smap" },
-	{ 3732, "m-wnn", "m-wnn" },
-	{ 3733, "multip-msg", "multip-msg" },
-	{ 3734, "synel-data", "synel-data" },
-	{ 3735, "pwdis", "pwdis" },
-	{ 3736, "rs-rmi", "rs-rmi" },
-	{ 3737, "xpanel", NULL },
-	{ 3738, "versatalk", "versatalk" },
-	{ 3739, "launchbird-lm", "launchbird-lm" },
-	{ 3740, "heartbeat", "heartbeat" },
-	{ 3741, "wysdma", "wysdma" },
-	{ 3742, "cst-port", "cst-port" },
-	{ 3743, "ipcs-command", "ipcs-command" },
-	{ 3744, "sasg", "sasg" },
-	{ 3745, "gw-call-port", "gw-call-port" },
-	{ 3746, "linktest", "linktest" },
-	{ 3747, "linktest-s", "linktest-s" },
-	{ 3748, "webdata", "webdata" },
-	{ 3749, "cimtrak", "cimtrak" },
-	{ 3750, "cbos-ip-port", "cbos-ip-port" },
-	{ 3751, "gprs-cube", "gprs-cube" },
-	{ 3752, "vipremoteagent", "vipremoteagent" },
-	{ 3753, "nattyserver", "nattyserver" },
-	{ 3754, "timestenbroker", "timestenbroker" },
-	{ 3755, "sas-remote-hlp", "sas-remote-hlp" },
-	{ 3756, "canon-capt", "canon-capt" },
-	{ 3757, "grf-port", "grf-port" },
-	{ 3758, "apw-registry", "apw-registry" },
-	{ 3759, "exapt-lmgr", "exapt-lmgr" },
-	{ 3760, "adtempusclient", "adtempusclient" },
-	{ 3761, "gsakmp", "gsakmp" },
-	{ 3762, "gbs-smp", "gbs-smp" },
-	{ 3763, "xo-wave", "xo-wave" },
-	{ 3764, "mni-prot-rout", "mni-prot-rout" },
-	{ 3765, "rtraceroute", "rtraceroute" },
-	{ 3766, "sitewatch-s", NULL },
-	{ 3767, "listmgr-port", "listmgr-port" },
-	{ 3768, "rblcheckd", "rblcheckd" },
-	{ 3769, "haipe-otnk", "haipe-otnk" },
-	{ 3770, "cindycollab", "cindycollab" },
-	{ 3771, "paging-port", "paging-port" },
-	{ 3772, "ctp", "ctp" },
-	{ 3773, "ctdhercules", "ctdhercules" },
-	{ 3774, "zicom", "zicom" },
-	{ 3775, "ispmmgr", "ispmmgr" },
-	{ 3776, "dvcprov-port", "dvcprov-port" },
-	{ 3777, "jibe-eb", "jibe-eb" },
-	{ 3778, "c-h-it-port", "c-h-it-port" },
-	{ 3779, "cognima", "cognima" },
-	{ 3780, "nnp", "nnp" },
-	{ 3781, "abcvoice-port", "abcvoice-port" },
-	{ 3782, "iso-tp0s", "iso-tp0s" },
-	{ 3783, "bim-pem", "bim-pem" },
-	{ 3784, "bfd-control", "bfd-control" },
-	{ 3785, "bfd-echo", "bfd-echo" },
-	{ 3786, "upstriggervsw", "upstriggervsw" },
-	{ 3787, "fintrx", "fintrx" },
-	{ 3788, "isrp-port", "isrp-port" },
-	{ 3789, "remotedeploy", "remotedeploy" },
-	{ 3790, "quickbooksrds", "quickbooksrds" },
-	{ 3791, "tvnetworkvideo", "tvnetworkvideo" },
-	{ 3792, "sitewatch", "sitewatch" },
-	{ 3793, "dcsoftware", "dcsoftware" },
-	{ 3794, "jaus", "jaus" },
-	{ 3795, "myblast", "myblast" },
-	{ 3796, "spw-dialer", "spw-dialer" },
-	{ 3797, "idps", "idps" },
-	{ 3798, "minilock", "minilock" },
-	{ 3799, "radius-dynauth", "radius-dynauth" },
-	{ 3800, "pwgpsi", "pwgpsi" },
-	{ 3801, "ibm-mgr", "ibm-mgr" },
-	{ 3802, "vhd", "vhd" },
-	{ 3803, "soniqsync", "soniqsync" },
-	{ 3804, "iqnet-port", "iqnet-port" },
-	{ 3805, "tcpdataserver", "tcpdataserver" },
-	{ 3806, "wsmlb", "wsmlb" },
-	{ 3807, "spugna", "spugna" },
-	{ 3808, "sun-as-iiops-ca", "sun-as-iiops-ca" },
-	{ 3809, "apocd", "apocd" },
-	{ 3810, "wlanauth", "wlanauth" },
-	{ 3811, "amp", "amp" },
-	{ 3812, "neto-wol-server", "neto-wol-server" },
-	{ 3813, "rap-ip", "rap-ip" },
-	{ 3814, "neto-dcs", "neto-dcs" },
-	{ 3815, "lansurveyorxml", "lansurveyorxml" },
-	{ 3816, "sunlps-http", "sunlps-http" },
-	{ 3817, "tapeware", "tapeware" },
-	{ 3818, "crinis-hb", "crinis-hb" },
-	{ 3819, "epl-slp", "epl-slp" },
-	{ 3820, "scp", "scp" },
-	{ 3821, "pmcp", "pmcp" },
-	{ 3822, "acp-discovery", "acp-discovery" },
-	{ 3823, "acp-conduit", "acp-conduit" },
-	{ 3824, "acp-policy", "acp-policy" },
-	{ 3825, "ffserver", "ffserver" },
-	{ 3826, "warmux", "warmux" },
-	{ 3827, "netmpi", "netmpi" },
-	{ 3828, "neteh", "neteh" },
-	{ 3829, "neteh-ext", "neteh-ext" },
-	{ 3830, "cernsysmgmtagt", "cernsysmgmtagt" },
-	{ 3831, "dvapps", "dvapps" },
-	{ 3832, "xxnetserver", "xxnetserver" },
-	{ 3833, "aipn-auth", "aipn-auth" },
-	{ 3834, "spectardata", "spectardata" },
-	{ 3835, "spectardb", "spectardb" },
-	{ 3836, "markem-dcp", "markem-dcp" },
-	{ 3837, "mkm-discovery", "mkm-discovery" },
-	{ 3838, "sos", "sos" },
-	{ 3839, "amx-rms", "amx-rms" },
-	{ 3840, "flirtmitmir", "flirtmitmir" },
-	{ 3841, "shiprush-db-svr", NULL },
-	{ 3842, "nhci", "nhci" },
-	{ 3843, "quest-agent", "quest-agent" },
-	{ 3844, "rnm", "rnm" },
-	{ 3845, "v-one-spp", "v-one-spp" },
-	{ 3846, "an-pcp", "an-pcp" },
-	{ 3847, "msfw-control", "msfw-control" },
-	{ 3848, "item", "item" },
-	{ 3849, "spw-dnspreload", "spw-dnspreload" },
-	{ 3850, "qtms-bootstrap", "qtms-bootstrap" },
-	{ 3851, "spectraport", "spectraport" },
-	{ 3852, "sse-app-config", "sse-app-config" },
-	{ 3853, "sscan", "sscan" },
-	{ 3854, "stryker-com", "stryker-com" },
-	{ 3855, "opentrac", "opentrac" },
-	{ 3856, "informer", "informer" },
-	{ 3857, "trap-port", "trap-port" },
-	{ 3858, "trap-port-mom", "trap-port-mom" },
-	{ 3859, "nav-port", "nav-port" },
-	{ 3860, "sasp", "sasp" },
-	{ 3861, "winshadow-hd", "winshadow-hd" },
-	{ 3862, "giga-pocket", "giga-pocket" },
-	{ 3863, "asap-tcp", "asap-udp" },
-	{ 3864, "asap-tcp-tls", NULL },
-	{ 3865, "xpl", "xpl" },
-	{ 3866, "dzdaemon", "dzdaemon" },
-	{ 3867, "dzoglserver", "dzoglserver" },
-	{ 3868, "diameter", NULL },
-	{ 3869, "ovsam-mgmt", "ovsam-mgmt" },
-	{ 3870, "ovsam-d-agent", "ovsam-d-agent" },
-	{ 3871, "avocent-adsap", "avocent-adsap" },
-	{ 3872, "oem-agent", "oem-agent" },
-	{ 3873, "fagordnc", "fagordnc" },
-	{ 3874, "sixxsconfig", "sixxsconfig" },
-	{ 3875, "pnbscada", "pnbscada" },
-	{ 3876, "dl-agent", "dl-agent" },
-	{ 3877, "xmpcr-interface", "xmpcr-interface" },
-	{ 3878, "fotogcad", "fotogcad" },
-	{ 3879, "appss-lm", "appss-lm" },
-	{ 3880, "igrs", "igrs" },
-	{ 3881, "idac", "idac" },
-	{ 3882, "msdts1", "msdts1" },
-	{ 3883, "vrpn", "vrpn" },
-	{ 3884, "softrack-meter", "softrack-meter" },
-	{ 3885, "topflow-ssl", "topflow-ssl" },
-	{ 3886, "nei-management", "nei-management" },
-	{ 3887, "ciphire-data", "ciphire-data" },
-	{ 3888, "ciphire-serv", "ciphire-serv" },
-	{ 3889, "dandv-tester", "dandv-tester" },
-	{ 3890, "ndsconnect", "ndsconnect" },
-	{ 3891, "rtc-pm-port", "rtc-pm-port" },
-	{ 3892, "pcc-image-port", "pcc-image-port" },
-	{ 3893, "cgi-starapi", "cgi-starapi" },
-	{ 3894, "syam-agent", "syam-agent" },
-	{ 3895, "syam-smc", "syam-smc" },
-	{ 3896, "sdo-tls", "sdo-tls" },
-	{ 3897, "sdo-ssh", "sdo-ssh" },
-	{ 3898, "senip", "senip" },
-	{ 3899, "itv-control", "itv-control" },
-	{ 3900, "udt-os", "udt-os" },
-	{ 3901, "nimsh", "nimsh" },
-	{ 3902, "nimaux", "nimaux" },
-	{ 3903, "charsetmgr", "charsetmgr" },
-	{ 3904, "omnilink-port", "omnilink-port" },
-	{ 3905, "mupdate", "mupdate" },
-	{ 3906, "topovista-data", "topovista-data" },
-	{ 3907, "imoguia-port", "imoguia-port" },
-	{ 3908, "hppronetman", "hppronetman" },
-	{ 3909, "surfcontrolcpa", "surfcontrolcpa" },
-	{ 3910, "prnrequest", "prnrequest" },
-	{ 3911, "prnstatus", "prnstatus" },
-	{ 3912, "gbmt-stars", "gbmt-stars" },
-	{ 3913, "listcrt-port", "listcrt-port" },
-	{ 3914, "listcrt-port-2", "listcrt-port-2" },
-	{ 3915, "agcat", "agcat" },
-	{ 3916, "wysdmc", "wysdmc" },
-	{ 3917, "aftmux", "aftmux" },
-	{ 3918, "pktcablemmcops", "pktcablemmcops" },
-	{ 3919, "hyperip", "hyperip" },
-	{ 3920, "exasoftport1", "exasoftport1" },
-	{ 3921, "herodotus-net", "herodotus-net" },
-	{ 3922, "sor-update", "sor-update" },
-	{ 3923, "symb-sb-port", "symb-sb-port" },
-	{ 3924, "mpl-gprs-port", "mpl-gprs-port" },
-	{ 3925, "zmp", "zmp" },
-	{ 3926, "winport", "winport" },
-	{ 3927, "natdataservice", "natdataservice" },
-	{ 3928, "netboot-pxe", "netboot-pxe" },
-	{ 3929, "smauth-port", "smauth-port" },
-	{ 3930, "syam-webserver", "syam-webserver" },
-	{ 3931, "msr-plugin-port", "msr-plugin-port" },
-	{ 3932, "dyn-site", "dyn-site" },
-	{ 3933, "plbserve-port", "plbserve-port" },
-	{ 3934, "sunfm-port", "sunfm-port" },
-	{ 3935, "sdp-portmapper", "sdp-portmapper" },
-	{ 3936, "mailprox", "mailprox" },
-	{ 3937, "dvbservdsc", "dvbservdsc" },
-	{ 3938, "dbcontrol-agent", "dbcontrol-agent" },
-	{ 3939, "aamp", "aamp" },
-	{ 3940, "xecp-node", "xecp-node" },
-	{ 3941, "homeportal-web", "homeportal-web" },
-	{ 3942, "srdp", "srdp" },
-	{ 3943, "tig", "tig" },
-	{ 3944, "sops", "sops" },
-	{ 3945, "emcads", "emcads" },
-	{ 3946, "backupedge", "backupedge" },
-	{ 3947, "ccp", "ccp" },
-	{ 3948, "apdap", "apdap" },
-	{ 3949, "drip", "drip" },
-	{ 3950, "namemunge", "namemunge" },
-	{ 3951, "pwgippfax", "pwgippfax" },
-	{ 3952, "i3-sessionmgr", "i3-sessionmgr" },
-	{ 3953, "xmlink-connect", "xmlink-connect" },
-	{ 3954, "adrep", "adrep" },
-	{ 3955, "p2pcommunity", "p2pcommunity" },
-	{ 3956, "gvcp", "gvcp" },
-	{ 3957, "mqe-broker", "mqe-broker" },
-	{ 3958, "mqe-agent", "mqe-agent" },
-	{ 3959, "treehopper", "treehopper" },
-	{ 3960, "bess", "bess" },
-	{ 3961, "proaxess", "proaxess" },
-	{ 3962, "sbi-agent", "sbi-agent" },
-	{ 3963, "thrp", "thrp" },
-	{ 3964, "sasggprs", "sasggprs" },
-	{ 3965, "ati-ip-to-ncpe", "ati-ip-to-ncpe" },
-	{ 3966, "bflckmgr", "bflckmgr" },
-	{ 3967, "ppsms", "ppsms" },
-	{ 3968, "ianywhere-dbns", "ianywhere-dbns" },
-	{ 3969, "landmarks", "landmarks" },
-	{ 3970, "lanrevagent", "lanrevagent" },
-	{ 3971, "lanrevserver", "lanrevserver" },
-	{ 3972, "iconp", "iconp" },
-	{ 3973, "progistics", "progistics" },
-	{ 3974, "xk22", "xk22" },
-	{ 3975, "airshot", "airshot" },
-	{ 3976, "opswagent", "opswagent" },
-	{ 3977, "opswmanager", "opswmanager" },
-	{ 3978, "secure-cfg-svr", "secure-cfg-svr" },
-	{ 3979, "smwan", "smwan" },
-	{ 3981, "starfish", "starfish" },
-	{ 3982, "eis", "eis" },
-	{ 3983, "eisp", "eisp" },
-	{ 3984, "mapper-nodemgr", "mapper-nodemgr" },
-	{ 3985, "mapper-mapethd", "mapper-mapethd" },
-	{ 3986, "mapper-ws-ethd", "mapper-ws-ethd" },
-	{ 3987, "centerline", "centerline" },
-	{ 3988, "dcs-config", "dcs-config" },
-	{ 3989, "bv-queryengine", "bv-queryengine" },
-	{ 3990, "bv-is", "bv-is" },
-	{ 3991, "bv-smcsrv", "bv-smcsrv" },
-	{ 3992, "bv-ds", "bv-ds" },
-	{ 3993, "bv-agent", "bv-agent" },
-	{ 3995, "iss-mgmt-ssl", "iss-mgmt-ssl" },
-	{ 3996, "abcsoftware", "abcsoftware" },
-	{ 3997, "agentsease-db", "agentsease-db" },
-	{ 3998, "dnx", "dnx" },
-	{ 3999, "nvcnet", "nvcnet" },
-	{ 4000, "terabase", "terabase" },
-	{ 4001, "newoak", "newoak" },
-	{ 4002, "pxc-spvr-ft", "pxc-spvr-ft" },
-	{ 4003, "pxc-splr-ft", "pxc-splr-ft" },
-	{ 4004, "pxc-roid", "pxc-roid" },
-	{ 4005, "pxc-pin", "pxc-pin" },
-	{ 4006, "pxc-spvr", "pxc-spvr" },
-	{ 4007, "pxc-splr", "pxc-splr" },
-	{ 4008, "netcheque", "netcheque" },
-	{ 4009, "chimera-hwm", "chimera-hwm" },
-	{ 4010, "samsung-unidex", "samsung-unidex" },
-	{ 4011, "altserviceboot", "altserviceboot" },
-	{ 4012, "pda-gate", "pda-gate" },
-	{ 4013, "acl-manager", "acl-manager" },
-	{ 4014, "taiclock", "taiclock" },
-	{ 4015, "talarian-mcast1", "talarian-mcast1" },
-	{ 4016, "talarian-mcast2", "talarian-mcast2" },
-	{ 4017, "talarian-mcast3", "talarian-mcast3" },
-	{ 4018, "talarian-mcast4", "talarian-mcast4" },
-	{ 4019, "talarian-mcast5", "talarian-mcast5" },
-	{ 4020, "trap", "trap" },
-	{ 4021, "nexus-portal", "nexus-portal" },
-	{ 4022, "dnox", "dnox" },
-	{ 4023, "esnm-zoning", "esnm-zoning" },
-	{ 4024, "tnp1-port", "tnp1-port" },
-	{ 4025, "partimage", "partimage" },
-	{ 4026, "as-debug", "as-debug" },
-	{ 4027, "bxp", "bxp" },
-	{ 4028, "dtserver-port", "dtserver-port" },
-	{ 4029, "ip-qsig", "ip-qsig" },
-	{ 4030, "jdmn-port", "jdmn-port" },
-	{ 4031, "suucp", "suucp" },
-	{ 4032, "vrts-auth-port", "vrts-auth-port" },
-	{ 4033, "sanavigator", "sanavigator" },
-	{ 4034, "ubxd", "ubxd" },
-	{ 4035, "wap-push-http", "wap-push-http" },
-	{ 4036, "wap-push-https", "wap-push-https" },
-	{ 4037, "ravehd", "ravehd" },
-	{ 4038, "fazzt-ptp", "fazzt-ptp" },
-	{ 4039, "fazzt-admin", "fazzt-admin" },
-	{ 4040, "yo-main", "yo-main" },
-	{ 4041, "houston", "houston" },
-	{ 4042, "ldxp", "ldxp" },
-	{ 4043, "nirp", "nirp" },
-	{ 4044, "ltp", "ltp" },
-	{ 4045, "npp", "npp" },
-	{ 4046, "acp-proto", "acp-proto" },
-	{ 4047, "ctp-state", "ctp-state" },
-	{ 4049, "wafs", "wafs" },
-	{ 4050, "cisco-wafs", "cisco-wafs" },
-	{ 4051, "cppdp", "cppdp" },
-	{ 4052, "interact", "interact" },
-	{ 4053, "ccu-comm-1", "ccu-comm-1" },
-	{ 4054, "ccu-comm-2", "ccu-comm-2" },
-	{ 4055, "ccu-comm-3", "ccu-comm-3" },
-	{ 4056, "lms", "lms" },
-	{ 4057, "wfm", "wfm" },
-	{ 4058, "kingfisher", "kingfisher" },
-	{ 4059, "dlms-cosem", "dlms-cosem" },
-	{ 4060, "dsmeter-iatc", "dsmeter-iatc" },
-	{ 4061, "ice-location", "ice-location" },
-	{ 4062, "ice-slocation", "ice-slocation" },
-	{ 4063, "ice-router", "ice-router" },
-	{ 4064, "ice-srouter", "ice-srouter" },
-	{ 4065, "avanti-cdp", "avanti-cdp" },
-	{ 4066, "pmas", "pmas" },
-	{ 4067, "idp", "idp" },
-	{ 4068, "ipfltbcst", "ipfltbcst" },
-	{ 4069, "minger", "minger" },
-	{ 4070, "tripe", "tripe" },
-	{ 4071, "aibkup", "aibkup" },
-	{ 4072, "zieto-sock", "zieto-sock" },
-	{ 4073, "iRAPP", "iRAPP" },
-	{ 4074, "cequint-cityid", "cequint-cityid" },
-	{ 4075, "perimlan", "perimlan" },
-	{ 4076, "seraph", "seraph" },
-	{ 4077, NULL, "ascomalarm" },
-	{ 4078, "cssp", NULL },
-	{ 4079, "santools", "santools" },
-	{ 4080, "lorica-in", "lorica-in" },
-	{ 4081, "lorica-in-sec", "lorica-in-sec" },
-	{ 4082, "lorica-out", "lorica-out" },
-	{ 4083, "lorica-out-sec", "lorica-out-sec" },
-	{ 4084, NULL, "fortisphere-vm" },
-	{ 4085, "ezmessagesrv", NULL },
-	{ 4086, NULL, "ftsync" },
-	{ 4087, "applusservice", NULL },
-	{ 4088, "npsp", NULL },
-	{ 4089, "opencore", "opencore" },
-	{ 4090, "omasgport", "omasgport" },
-	{ 4091, "ewinstaller", "ewinstaller" },
-	{ 4092, "ewdgs", "ewdgs" },
-	{ 4093, "pvxpluscs", "pvxpluscs" },
-	{ 4094, "sysrqd", "sysrqd" },
-	{ 4095, "xtgui", "xtgui" },
-	{ 4096, "bre", "bre" },
-	{ 4097, "patrolview", "patrolview" },
-	{ 4098, "drmsfsd", "drmsfsd" },
-	{ 4099, "dpcp", "dpcp" },
-	{ 4100, "igo-incognito", "igo-incognito" },
-	{ 4101, "brlp-0", "brlp-0" },
-	{ 4102, "brlp-1", "brlp-1" },
-	{ 4103, "brlp-2", "brlp-2" },
-	{ 4104, "brlp-3", "brlp-3" },
-	{ 4105, "shofar", "shofar" },
-	{ 4106, "synchronite", "synchronite" },
-	{ 4107, "j-ac", "j-ac" },
-	{ 4108, "accel", "accel" },
-	{ 4109, "izm", "izm" },
-	{ 4110, "g2tag", "g2tag" },
-	{ 4111, "xgrid", "xgrid" },
-	{ 4112, "apple-vpns-rp", "apple-vpns-rp" },
-	{ 4113, "aipn-reg", "aipn-reg" },
-	{ 4114, "jomamqmonitor", "jomamqmonitor" },
-	{ 4115, "cds", "cds" },
-	{ 4116, "smartcard-tls", "smartcard-tls" },
-	{ 4117, "hillrserv", "hillrserv" },
-	{ 4118, "netscript", "netscript" },
-	{ 4119, "assuria-slm", "assuria-slm" },
-	{ 4120, "minirem", NULL },
-	{ 4121, "e-builder", "e-builder" },
-	{ 4122, "fprams", "fprams" },
-	{ 4123, "z-wave", "z-wave" },
-	{ 4124, "tigv2", "tigv2" },
-	{ 4125, "opsview-envoy", "opsview-envoy" },
-	{ 4126, "ddrepl", "ddrepl" },
-	{ 4127, "unikeypro", "unikeypro" },
-	{ 4128, "nufw", "nufw" },
-	{ 4129, "nuauth", "nuauth" },
-	{ 4130, "fronet", "fronet" },
-	{ 4131, "stars", "stars" },
-	{ 4132, "nuts-dem", "nuts-dem" },
-	{ 4133, "nuts-bootp", "nuts-bootp" },
-	{ 4134, "nifty-hmi", "nifty-hmi" },
-	{ 4135, "cl-db-attach", "cl-db-attach" },
-	{ 4136, "cl-db-request", "cl-db-request" },
-	{ 4137, "cl-db-remote", "cl-db-remote" },
-	{ 4138, "nettest", "nettest" },
-	{ 4139, "thrtx", "thrtx" },
-	{ 4140, "cedros-fds", "cedros-fds" },
-	{ 4141, "oirtgsvc", "oirtgsvc" },
-	{ 4142, "oidocsvc", "oidocsvc" },
-	{ 4143, "oidsr", "oidsr" },
-	{ 4145, "vvr-control", "vvr-control" },
-	{ 4146, "tgcconnect", "tgcconnect" },
-	{ 4147, "vrxpservman", "vrxpservman" },
-	{ 4148, "hhb-handheld", "hhb-handheld" },
-	{ 4149, "agslb", "agslb" },
-	{ 4150, "PowerAlert-nsa", "PowerAlert-nsa" },
-	{ 4151, "menandmice-noh", "menandmice-noh" },
-	{ 4152, "idig-mux", "idig-mux" },
-	{ 4153, "mbl-battd", "mbl-battd" },
-	{ 4154, "atlinks", "atlinks" },
-	{ 4155, "bzr", "bzr" },
-	{ 4156, "stat-results", "stat-results" },
-	{ 4157, "stat-scanner", "stat-scanner" },
-	{ 4158, "stat-cc", "stat-cc" },
-	{ 4159, "nss", "nss" },
-	{ 4160, "jini-discovery", "jini-discovery" },
-	{ 4161, "omscontact", "omscontact" },
-	{ 4162, "omstopology", "omstopology" },
-	{ 4163, "silverpeakpeer", "silverpeakpeer" },
-	{ 4164, "silverpeakcomm", "silverpeakcomm" },
-	{ 4165, "altcp", "altcp" },
-	{ 4166, "joost", "joost" },
-	{ 4167, "ddgn", "ddgn" },
-	{ 4168, "pslicser", "pslicser" },
-	{ 4169, "iadt", "iadt-disc" },
-	{ 4170, "d-cinema-csp", NULL },
-	{ 4171, "ml-svnet", NULL },
-	{ 4172, "pcoip", "pcoip" },
-	{ 4173, NULL, "mma-discovery" },
-	{ 4174, "smcluster", "sm-disc" },
-	{ 4175, "bccp", NULL },
-	{ 4176, "tl-ipcproxy", NULL },
-	{ 4177, "wello", "wello" },
-	{ 4178, "storman", "storman" },
-	{ 4179, "MaxumSP", "MaxumSP" },
-	{ 4180, "httpx", "httpx" },
-	{ 4181, "macbak", "macbak" },
-	{ 4182, "pcptcpservice", "pcptcpservice" },
-	{ 4183, "cyborgnet", "cyborgnet" },
-	{ 4184, "universe-suite", "universe-suite" },
-	{ 4185, "wcpp", "wcpp" },
-	{ 4186, "boxbackupstore", NULL },
-	{ 4187, "csc-proxy", NULL },
-	{ 4188, "vatata", "vatata" },
-	{ 4189, "pcep", NULL },
-	{ 4190, "sieve", NULL },
-	{ 4191, NULL, "dsmipv6" },
-	{ 4192, "azeti", "azeti-bd" },
-	{ 4193, "pvxplusio", NULL },
-	{ 4194, "spdm", NULL },
-	{ 4195, "aws-wsp", "aws-wsp" },
-	{ 4197, "hctl", "hctl" },
-	{ 4199, "eims-admin", "eims-admin" },
-	{ 4300, "corelccam", "corelccam" },
-	{ 4301, "d-data", "d-data" },
-	{ 4302, "d-data-control", "d-data-control" },
-	{ 4303, "srcp", "srcp" },
-	{ 4304, "owserver", "owserver" },
-	{ 4305, "batman", "batman" },
-	{ 4306, "pinghgl", "pinghgl" },
-	{ 4307, "trueconf", "trueconf" },
-	{ 4308, "compx-lockview", "compx-lockview" },
-	{ 4309, "dserver", "dserver" },
-	{ 4310, "mirrtex", "mirrtex" },
-	{ 4311, "p6ssmc", NULL },
-	{ 4312, "pscl-mgt", NULL },
-	{ 4313, "perrla", NULL },
-	{ 4314, "choiceview-agt", NULL },
-	{ 4316, "choiceview-clt", NULL },
-	{ 4317, "opentelemetry", NULL },
-	{ 4319, "skytale", "skytale" },
-	{ 4320, "fdt-rcatp", "fdt-rcatp" },
-	{ 4321, "rwhois", "rwhois" },
-	{ 4322, "trim-event", "trim-event" },
-	{ 4323, "trim-ice", "trim-ice" },
-	{ 4325, "geognosisadmin", "geognosisman" },
-	{ 4326, "geognosis", "geognosis" },
-	{ 4327, "jaxer-web", "jaxer-web" },
-	{ 4328, "jaxer-manager", "jaxer-manager" },
-	{ 4329, "publiqare-sync", NULL },
-	{ 4330, "dey-sapi", NULL },
-	{ 4331, "ktickets-rest", NULL },
-	{ 4332, "getty-focus", NULL },
-	{ 4333, "ahsp", "ahsp" },
-	{ 4334, "netconf-ch-ssh", NULL },
-	{ 4335, "netconf-ch-tls", NULL },
-	{ 4336, "restconf-ch-tls", NULL },
-	{ 4340, "gaia", "gaia" },
-	{ 4341, NULL, "lisp-data" },
-	{ 4342, NULL, "lisp-control" },
-	{ 4343, "unicall", "unicall" },
-	{ 4344, "vinainstall", "vinainstall" },
-	{ 4345, "m4-network-as", "m4-network-as" },
-	{ 4346, "elanlm", "elanlm" },
-	{ 4347, "lansurveyor", "lansurveyor" },
-	{ 4348, "itose", "itose" },
-	{ 4349, "fsportmap", "fsportmap" },
-	{ 4350, "net-device", "net-device" },
-	{ 4351, "plcy-net-svcs", "plcy-net-svcs" },
-	{ 4352, "pjlink", "pjlink" },
-	{ 4353, "f5-iquery", "f5-iquery" },
-	{ 4354, "qsnet-trans", "qsnet-trans" },
-	{ 4355, "qsnet-workst", "qsnet-workst" },
-	{ 4356, "qsnet-assist", "qsnet-assist" },
-	{ 4357, "qsnet-cond", "qsnet-cond" },
-	{ 4358, "qsnet-nucl", "qsnet-nucl" },
-	{ 4359, "omabcastltkm", "omabcastltkm" },
-	{ 4360, "matrix-vnet", NULL },
-	{ 4361, NULL, "nacnl" },
-	{ 4362, NULL, "afore-vdp-disc" },
-	{ 4366, NULL, "shadowstream" },
-	{ 4368, "wxbrief", "wxbrief" },
-	{ 4369, "epmd", "epmd" },
-	{ 4370, "elpro-tunnel", "elpro-tunnel" },
-	{ 4371, "l2c-control", "l2c-disc" },
-	{ 4372, "l2c-data", "l2c-data" },
-	{ 4373, "remctl", "remctl" },
-	{ 4374, "psi-ptt", NULL },
-	{ 4375, "tolteces", "tolteces" },
-	{ 4376, "bip", "bip" },
-	{ 4377, "cp-spxsvr", "cp-spxsvr" },
-	{ 4378, "cp-spxdpy", "cp-spxdpy" },
-	{ 4379, "ctdb", "ctdb" },
-	{ 4389, "xandros-cms", "xandros-cms" },
-	{ 4390, "wiegand", "wiegand" },
-	{ 4391, "apwi-imserver", NULL },
-	{ 4392, "apwi-rxserver", NULL },
-	{ 4393, "apwi-rxspooler", NULL },
-	{ 4394, NULL, "apwi-disc" },
-	{ 4395, "omnivisionesx", "omnivisionesx" },
-	{ 4396, "fly", NULL },
-	{ 4400, "ds-srv", "ds-srv" },
-	{ 4401, "ds-srvr", "ds-srvr" },
-	{ 4402, "ds-clnt", "ds-clnt" },
-	{ 4403, "ds-user", "ds-user" },
-	{ 4404, "ds-admin", "ds-admin" },
-	{ 4405, "ds-mail", "ds-mail" },
-	{ 4406, "ds-slp", "ds-slp" },
-	{ 4407, "nacagent", NULL },
-	{ 4408, "slscc", NULL },
-	{ 4409, "netcabinet-com", NULL },
-	{ 4410, "itwo-server", NULL },
-	{ 4411, "found", NULL },
-	{ 4412, NULL, "smallchat" },
-	{ 4413, "vision-mon", "vision-mon-disc" },
-	{ 4414, "updog", NULL },
-	{ 4415, "brcd-vr-req", NULL },
-	{ 4416, "pjj-player", "pjj-player-disc" },
-	{ 4417, "workflowdir", NULL },
-	{ 4418, NULL, "axysbridge" },
-	{ 4419, "cbp", NULL },
-	{ 4420, "nvme", "nvme" },
-	{ 4421, "scaleft", NULL },
-	{ 4422, "tsepisp", NULL },
-	{ 4423, "thingkit", NULL },
-	{ 4425, "netrockey6", "netrockey6" },
-	{ 4426, "beacon-port-2", "beacon-port-2" },
-	{ 4427, "drizzle", NULL },
-	{ 4428, "omviserver", NULL },
-	{ 4429, "omviagent", NULL },
-	{ 4430, "rsqlserver", "rsqlserver" },
-	{ 4431, "wspipe", NULL },
-	{ 4432, "l-acoustics", "l-acoustics" },
-	{ 4433, "vop", NULL },
-	{ 4441, NULL, "netblox" },
-	{ 4442, "saris", "saris" },
-	{ 4443, "pharos", "pharos" },
-	{ 4444, "nv-video", "nv-video" },
-	{ 4445, "upnotifyp", "upnotifyp" },
-	{ 4446, "n1-fwp", "n1-fwp" },
-	{ 4447, "n1-rmgmt", "n1-rmgmt" },
-	{ 4448, "asc-slmd", "asc-slmd" },
-	{ 4449, "privatewire", "privatewire" },
-	{ 4450, "camp", "camp" },
-	{ 4451, "ctisystemmsg", "ctisystemmsg" },
-	{ 4452, "ctiprogramload", "ctiprogramload" },
-	{ 4453, "nssalertmgr", "nssalertmgr" },
-	{ 4454, "nssagentmgr", "nssagentmgr" },
-	{ 4455, "prchat-user", "prchat-user" },
-	{ 4456, "prchat-server", "prchat-server" },
-	{ 4457, "prRegister", "prRegister" },
-	{ 4458, "mcp", "mcp" },
-	{ 4460, "ntske", NULL },
-	{ 4480, "agtp", "agtp-quic" },
-	{ 4484, "hpssmgmt", "hpssmgmt" },
-	{ 4485, "assyst-dr", NULL },
-	{ 4486, "icms", "icms" },
-	{ 4487, "prex-tcp", NULL },
-	{ 4488, "awacs-ice", "awacs-ice" },
-	{ 4500, "ipsec-nat-t", "ipsec-nat-t" },
-	{ 4503, NULL, "m-bus-oms" },
-	{ 4534, NULL, "armagetronad" },
-	{ 4535, "ehs", "ehs" },
-	{ 4536, "ehs-ssl", "ehs-ssl" },
-	{ 4537, "wssauthsvc", "wssauthsvc" },
-	{ 4538, "swx-gate", "swx-gate" },
-	{ 4545, "worldscores", "worldscores" },
-	{ 4546, "sf-lm", "sf-lm" },
-	{ 4547, "lanner-lm", "lanner-lm" },
-	{ 4548, "synchromesh", "synchromesh" },
-	{ 4549, "aegate", "aegate" },
-	{ 4550, "gds-adppiw-db", "gds-adppiw-db" },
-	{ 4551, "ieee-mih", "ieee-mih" },
-	{ 4552, "menandmice-mon", "menandmice-mon" },
-	{ 4553, "icshostsvc", NULL },
-	{ 4554, "msfrs", "msfrs" },
-	{ 4555, "rsip", "rsip" },
-	{ 4556, "dtn-bundle", "dtn-bundle" },
-	{ 4557, NULL, "mtcevrunqss" },
-	{ 4558, NULL, "mtcevrunqman" },
-	{ 4559, "hylafax", "hylafax" },
-	{ 4563, "amahi-anywhere", NULL },
-	{ 4566, "kwtc", "kwtc" },
-	{ 4567, "tram", "tram" },
-	{ 4568, "bmc-reporting", "bmc-reporting" },
-	{ 4569, "iax", "iax" },
-	{ 4570, "deploymentmap", NULL },
-	{ 4573, "cardifftec-back", NULL },
-	{ 4590, "rid", NULL },
-	{ 4591, "l3t-at-an", "l3t-at-an" },
-	{ 4592, NULL, "hrpd-ith-at-an" },
-	{ 4593, "ipt-anri-anri", "ipt-anri-anri" },
-	{ 4594, "ias-session", "ias-session" },
-	{ 4595, "ias-paging", "ias-paging" },
-	{ 4596, "ias-neighbor", "ias-neighbor" },
-	{ 4597, "a21-an-1xbs", "a21-an-1xbs" },
-	{ 4598, "a16-an-an", "a16-an-an" },
-	{ 4599, "a17-an-an", "a17-an-an" },
-	{ 4600, "piranha1", "piranha1" },
-	{ 4601, "piranha2", "piranha2" },
-	{ 4602, "mtsserver", NULL },
-	{ 4603, "menandmice-upg", NULL },
-	{ 4604, "irp", NULL },
-	{ 4605, "sixchat", NULL },
-	{ 4606, "sixid", NULL },
-	{ 4621, NULL, "ventoso" },
-	{ 4646, "dots-signal", "dots-signal" },
-	{ 4658, "playsta2-app", "playsta2-app" },
-	{ 4659, "playsta2-lob", "playsta2-lob" },
-	{ 4660, "smaclmgr", "smaclmgr" },
-	{ 4661, "kar2ouche", "kar2ouche" },
-	{ 4662, "oms", "oms" },
-	{ 4663, "noteit", "noteit" },
-	{ 4664, "ems", "ems" },
-	{ 4665, "contclientms", "contclientms" },
-	{ 4666, "eportcomm", "eportcomm" },
-	{ 4667, "mmacomm", "mmacomm" },
-	{ 4668, "mmaeds", "mmaeds" },
-	{ 4669, "eportcommdata", "eportcommdata" },
-	{ 4670, "light", "light" },
-	{ 4671, "acter", "acter" },
-	{ 4672, "rfa", "rfa" },
-	{ 4673, "cxws", "cxws" },
-	{ 4674, "appiq-mgmt", "appiq-mgmt" },
-	{ 4675, "dhct-status", "dhct-status" },
-	{ 4676, "dhct-alerts", "dhct-alerts" },
-	{ 4677, "bcs", "bcs" },
-	{ 4678, "traversal", "traversal" },
-	{ 4679, "mgesupervision", "mgesupervision" },
-	{ 4680, "mgemanagement", "mgemanagement" },
-	{ 4681, "parliant", "parliant" },
-	{ 4682, "finisar", "finisar" },
-	{ 4683, "spike", "spike" },
-	{ 4684, "rfid-rp1", "rfid-rp1" },
-	{ 4685, "autopac", "autopac" },
-	{ 4686, "msp-os", "msp-os" },
-	{ 4687, "nst", "nst" },
-	{ 4688, "mobile-p2p", "mobile-p2p" },
-	{ 4689, "altovacentral", "altovacentral" },
-	{ 4690, "prelude", "prelude" },
-	{ 4691, "mtn", "mtn" },
-	{ 4692, "conspiracy", "conspiracy" },
-	{ 4700, "netxms-agent", "netxms-agent" },
-	{ 4701, "netxms-mgmt", "netxms-mgmt" },
-	{ 4702, "netxms-sync", "netxms-sync" },
-	{ 4703, "npqes-test", NULL },
-	{ 4704, "assuria-ins", NULL },
-	{ 4711, "trinity-dist", "trinity-dist" },
-	{ 4725, "truckstar", "truckstar" },
-	{ 4726, NULL, "a26-fap-fgw" },
-	{ 4727, "fcis", "fcis-disc" },
-	{ 4728, "capmux", "capmux" },
-	{ 4729, NULL, "gsmtap" },
-	{ 4730, "gearman", "gearman" },
-	{ 4731, "remcap", NULL },
-	{ 4732, NULL, "ohmtrigger" },
-	{ 4733, "resorcs", NULL },
-	{ 4737, "ipdr-sp", "ipdr-sp" },
-	{ 4738, "solera-lpn", "solera-lpn" },
-	{ 4739, "ipfix", "ipfix" },
-	{ 4740, "ipfixs", "ipfixs" },
-	{ 4741, "lumimgrd", "lumimgrd" },
-	{ 4742, "sicct", "sicct-sdp" },
-	{ 4743, "openhpid", "openhpid" },
-	{ 4744, "ifsp", "ifsp" },
-	{ 4745, "fmp", "fmp" },
-	{ 4746, NULL, "intelliadm-disc" },
-	{ 4747, NULL, "buschtrommel" },
-	{ 4749, "profilemac", "profilemac" },
-	{ 4750, "ssad", "ssad" },
-	{ 4751, "spocp", "spocp" },
-	{ 4752, "snap", "snap" },
-	{ 4753, "simon", "simon-disc" },
-	{ 4754, NULL, "gre-in-udp" },
-	{ 4755, NULL, "gre-udp-dtls" },
-	{ 4756, "RDCenter", NULL },
-	{ 4774, "converge", NULL },
-	{ 4784, "bfd-multi-ctl", "bfd-multi-ctl" },
-	{ 4785, NULL, "cncp" },
-	{ 4786, "smart-install", NULL },
-	{ 4787, "sia-ctrl-plane", NULL },
-	{ 4788, "xmcp", NULL },
-	{ 4789, NULL, "vxlan" },
-	{ 4790, NULL, "vxlan-gpe" },
-	{ 4791, NULL, "roce" },
-	{ 4792, "unified-bus", "unified-bus" },
-	{ 4793, NULL, "uet" },
-	{ 4794, NULL, "veroce" },
-	{ 4800, "iims", "iims" },
-	{ 4801, "iwec", "iwec" },
-	{ 4802, "ilss", "ilss" },
-	{ 4803, "notateit", "notateit-disc" },
-	{ 4804, NULL, "aja-ntv4-disc" },
-	{ 4827, "htcp", "htcp" },
-	{ 4837, "varadero-0", "varadero-0" },
-	{ 4838, "varadero-1", "varadero-1" },
-	{ 4839, "varadero-2", "varadero-2" },
-	{ 4840, "opcua-tcp", "opcua-udp" },
-	{ 4841, "quosa", "quosa" },
-	{ 4842, "gw-asv", "gw-asv" },
-	{ 4843, "opcua-tls", "opcua-tls" },
-	{ 4844, "gw-log", "gw-log" },
-	{ 4845, "wcr-remlib", "wcr-remlib" },
-	{ 4846, "contamac-icm", "contamac-icm" },
-	{ 4847, "wfc", "wfc" },
-	{ 4848, "appserv-http", "appserv-http" },
-	{ 4849, "appserv-https", "appserv-https" },
-	{ 4850, "sun-as-nodeagt", "sun-as-nodeagt" },
-	{ 4851, "derby-repli", "derby-repli" },
-	{ 4867, "unify-debug", "unify-debug" },
-	{ 4868, "phrelay", "phrelay" },
-	{ 4869, "phrelaydbg", "phrelaydbg" },
-	{ 4870, "cc-tracking", "cc-tracking" },
-	{ 4871, "wired", "wired" },
-	{ 4876, "tritium-can", "tritium-can" },
-	{ 4877, "lmcs", "lmcs" },
-	{ 4878, NULL, "inst-discovery" },
-	{ 4879, "wsdl-event", NULL },
-	{ 4880, "hislip", NULL },
-	{ 4881, NULL, "socp-t" },
-	{ 4882, NULL, "socp-c" },
-	{ 4883, "wmlserver", NULL },
-	{ 4884, "hivestor", "hivestor" },
-	{ 4885, "abbs", "abbs" },
-	{ 4888, "xcap-portal", NULL },
-	{ 4889, "xcap-control", NULL },
-	{ 4894, "lyskom", "lyskom" },
-	{ 4899, "radmin-port", "radmin-port" },
-	{ 4900, "hfcs", "hfcs" },
-	{ 4901, "flr-agent", NULL },
-	{ 4902, "magiccontrol", NULL },
-	{ 4912, "lutap", NULL },
-	{ 4913, "lutcp", NULL },
-	{ 4914, "bones", "bones" },
-	{ 4915, "frcs", NULL },
-	{ 4936, NULL, "an-signaling" },
-	{ 4937, NULL, "atsc-mh-ssc" },
-	{ 4940, "eq-office-4940", "eq-office-4940" },
-	{ 4941, "eq-office-4941", "eq-office-4941" },
-	{ 4942, "eq-office-4942", "eq-office-4942" },
-	{ 4949, "munin", "munin" },
-	{ 4950, "sybasesrvmon", "sybasesrvmon" },
-	{ 4951, "pwgwims", "pwgwims" },
-	{ 4952, "sagxtsds", "sagxtsds" },
-	{ 4953, "dbsyncarbiter", NULL },
-	{ 4969, "ccss-qmm", "ccss-qmm" },
-	{ 4970, "ccss-qsm", "ccss-qsm" },
-	{ 4971, "burp", NULL },
-	{ 4980, NULL, "ctxs-vpp" },
-	{ 4984, "webyast", NULL },
-	{ 4985, "gerhcs", NULL },
-	{ 4986, "mrip", "mrip" },
-	{ 4987, "smar-se-port1", "smar-se-port1" },
-	{ 4988, "smar-se-port2", "smar-se-port2" },
-	{ 4989, "parallel", "parallel" },
-	{ 4990, "busycal", "busycal" },
-	{ 4991, "vrt", "vrt" },
-	{ 4999, "hfcs-manager", "hfcs-manager" },
-	{ 5000, "commplex-main", "commplex-main" },
-	{ 5001, "commplex-link", "commplex-link" },
-	{ 5002, "rfe", "rfe" },
-	{ 5003, "fmpro-internal", "fmpro-internal" },
-	{ 5004, "avt-profile-1", "avt-profile-1" },
-	{ 5005, "avt-profile-2", "avt-profile-2" },
-	{ 5006, "wsm-server", "wsm-server" },
-	{ 5007, "wsm-server-ssl", "wsm-server-ssl" },
-	{ 5008, "synapsis-edge", "synapsis-edge" },
-	{ 5009, "winfs", "winfs" },
-	{ 5010, "telelpathstart", "telelpathstart" },
-	{ 5011, "telelpathattack", "telelpathattack" },
-	{ 5012, "nsp", "nsp" },
-	{ 5013, "fmpro-v6", "fmpro-v6" },
-	{ 5014, NULL, "onpsocket" },
-	{ 5015, "fmwp", NULL },
-	{ 5020, "zenginkyo-1", "zenginkyo-1" },
-	{ 5021, "zenginkyo-2", "zenginkyo-2" },
-	{ 5022, "mice", "mice" },
-	{ 5023, "htuilsrv", "htuilsrv" },
-	{ 5024, "scpi-telnet", "scpi-telnet" },
-	{ 5025, "scpi-raw", "scpi-raw" },
-	{ 5026, "strexec-d", "strexec-d" },
-	{ 5027, "strexec-s", "strexec-s" },
-	{ 5028, "qvr", NULL },
-	{ 5029, "infobright", "infobright" },
-	{ 5031, NULL, "dmp" },
-	{ 5032, "signacert-agent", NULL },
-	{ 5033, "jtnetd-server", NULL },
-	{ 5034, "jtnetd-status", NULL },
-	{ 5042, "asnaacceler8db", "asnaacceler8db" },
-	{ 5043, "swxadmin", "swxadmin" },
-	{ 5044, "lxi-evntsvc", "lxi-evntsvc" },
-	{ 5045, "osp", NULL },
-	{ 5046, NULL, "vpm-udp" },
-	{ 5047, NULL, "iscape" },
-	{ 5048, "texai", NULL },
-	{ 5049, "ivocalize", "ivocalize" },
-	{ 5050, "mmcc", "mmcc" },
-	{ 5051, "ita-agent", "ita-agent" },
-	{ 5052, "ita-manager", "ita-manager" },
-	{ 5053, "rlm", "rlm-disc" },
-	{ 5054, "rlm-admin", NULL },
-	{ 5055, "unot", "unot" },
-	{ 5056, "intecom-ps1", "intecom-ps1" },
-	{ 5057, "intecom-ps2", "intecom-ps2" },
-	{ 5058, NULL, "locus-disc" },
-	{ 5059, "sds", "sds" },
-	{ 5060, "sip", "sip" },
-	{ 5061, "sips", "sips" },
-	{ 5062, "na-localise", "na-localise" },
-	{ 5063, "csrpc", NULL },
-	{ 5064, "ca-1", "ca-1" },
-	{ 5065, "ca-2", "ca-2" },
-	{ 5066, "stanag-5066", "stanag-5066" },
-	{ 5067, "authentx", "authentx" },
-	{ 5068, "bitforestsrv", NULL },
-	{ 5069, "i-net-2000-npr", "i-net-2000-npr" },
-	{ 5070, "vtsas", "vtsas" },
-	{ 5071, "powerschool", "powerschool" },
-	{ 5072, "ayiya", "ayiya" },
-	{ 5073, "tag-pm", "tag-pm" },
-	{ 5074, "alesquery", "alesquery" },
-	{ 5075, "pvaccess", NULL },
-	{ 5078, NULL, "pixelpusher" },
-	{ 5079, NULL, "cp-spxrpts" },
-	{ 5080, "onscreen", "onscreen" },
-	{ 5081, "sdl-ets", "sdl-ets" },
-	{ 5082, "qcp", "qcp" },
-	{ 5083, "qfp", "qfp" },
-	{ 5084, "llrp", "llrp" },
-	{ 5085, "encrypted-llrp", "encrypted-llrp" },
-	{ 5086, "aprigo-cs", NULL },
-	{ 5087, "biotic", NULL },
-	{ 5092, NULL, "magpie" },
-	{ 5093, "sentinel-lm", "sentinel-lm" },
-	{ 5094, "hart-ip", "hart-ip" },
-	{ 5099, "sentlm-srv2srv", "sentlm-srv2srv" },
-	{ 5100, "socalia", "socalia" },
-	{ 5101, "talarian-tcp", "talarian-udp" },
-	{ 5102, "oms-nonsecure", "oms-nonsecure" },
-	{ 5103, "actifio-c2c", NULL },
-	{ 5104, NULL, "tinymessage" },
-	{ 5105, NULL, "hughes-ap" },
-	{ 5106, "actifioudsagent", NULL },
-	{ 5107, "actifioreplic", NULL },
-	{ 5111, "taep-as-svc", "taep-as-svc" },
-	{ 5112, "pm-cmdsvr", "pm-cmdsvr" },
-	{ 5114, "ev-services", NULL },
-	{ 5115, "autobuild", NULL },
-	{ 5116, NULL, "emb-proj-cmd" },
-	{ 5117, "gradecam", NULL },
-	{ 5120, "barracuda-bbs", "barracuda-bbs" },
-	{ 5133, "nbt-pc", "nbt-pc" },
-	{ 5134, "ppactivation", NULL },
-	{ 5135, "erp-scale", NULL },
-	{ 5136, NULL, "minotaur-sa" },
-	{ 5137, "ctsd", "ctsd" },
-	{ 5145, "rmonitor-secure", "rmonitor-secure" },
-	{ 5146, "social-alarm", NULL },
-	{ 5150, "atmp", "atmp" },
-	{ 5151, "esri-sde", "esri-sde" },
-	{ 5152, "sde-discovery", "sde-discovery" },
-	{ 5154, "bzflag", "bzflag" },
-	{ 5155, "asctrl-agent", "asctrl-agent" },
-	{ 5156, "rugameonline", NULL },
-	{ 5157, "mediat", NULL },
-	{ 5161, "snmpssh", NULL },
-	{ 5162, "snmpssh-trap", NULL },
-	{ 5163, "sbackup", NULL },
-	{ 5164, "vpa", "vpa-disc" },
-	{ 5165, "ife-icorp", "ife-icorp" },
-	{ 5166, "winpcs", "winpcs" },
-	{ 5167, "scte104", "scte104" },
-	{ 5168, "scte30", "scte30" },
-	{ 5172, "pcoip-mgmt", NULL },
-	{ 5190, "aol", "aol" },
-	{ 5191, "aol-1", "aol-1" },
-	{ 5192, "aol-2", "aol-2" },
-	{ 5193, "aol-3", "aol-3" },
-	{ 5194, "cpscomm", NULL },
-	{ 5195, "ampl-lic", NULL },
-	{ 5196, "ampl-tableproxy", NULL },
-	{ 5197, "tunstall-lwp", NULL },
-	{ 5200, "targus-getdata", "targus-getdata" },
-	{ 5201, "targus-getdata1", "targus-getdata1" },
-	{ 5202, "targus-getdata2", "targus-getdata2" },
-	{ 5203, "targus-getdata3", "targus-getdata3" },
-	{ 5209, "nomad", NULL },
-	{ 5215, "noteza", NULL },
-	{ 5221, "3exmp", NULL },
-	{ 5222, "xmpp-client", NULL },
-	{ 5223, "hpvirtgrp", "hpvirtgrp" },
-	{ 5224, "hpvirtctrl", "hpvirtctrl" },
-	{ 5225, "hp-server", "hp-server" },
-	{ 5226, "hp-status", "hp-status" },
-	{ 5227, "perfd", "perfd" },
-	{ 5228, "hpvroom", NULL },
-	{ 5229, "jaxflow", NULL },
-	{ 5230, "jaxflow-data", NULL },
-	{ 5231, "crusecontrol", NULL },
-	{ 5232, "csedaemon", NULL },
-	{ 5233, "enfs", NULL },
-	{ 5234, "eenet", "eenet" },
-	{ 5235, "galaxy-network", "galaxy-network" },
-	{ 5236, "padl2sim", "padl2sim" },
-	{ 5237, "mnet-discovery", "mnet-discovery" },
-	{ 5242, "attune", NULL },
-	{ 5243, "xycstatus", NULL },
-	{ 5245, "downtools", "downtools-disc" },
-	{ 5246, NULL, "capwap-control" },
-	{ 5247, NULL, "capwap-data" },
-	{ 5248, "caacws", "caacws" },
-	{ 5249, "caaclang2", "caaclang2" },
-	{ 5250, "soagateway", "soagateway" },
-	{ 5251, "caevms", "caevms" },
-	{ 5252, "movaz-ssc", "movaz-ssc" },
-	{ 5253, "kpdp", NULL },
-	{ 5254, "logcabin", NULL },
-	{ 5264, "3com-njack-1", "3com-njack-1" },
-	{ 5265, "3com-njack-2", "3com-njack-2" },
-	{ 5269, "xmpp-server", NULL },
-	{ 5270, "cartographerxmp", "cartographerxmp" },
-	{ 5271, "cuelink", "cuelink-disc" },
-	{ 5272, "pk", "pk" },
-	{ 5280, "xmpp-bosh", NULL },
-	{ 5281, "undo-lm", NULL },
-	{ 5282, "transmit-port", "transmit-port" },
-	{ 5298, "presence", "presence" },
-	{ 5299, "nlg-data", "nlg-data" },
-	{ 5300, "hacl-hb", "hacl-hb" },
-	{ 5301, "hacl-gs", "hacl-gs" },
-	{ 5302, "hacl-cfg", "hacl-cfg" },
-	{ 5303, "hacl-probe", "hacl-probe" },
-	{ 5304, "hacl-local", "hacl-local" },
-	{ 5305, "hacl-test", "hacl-test" },
-	{ 5306, "sun-mc-grp", "sun-mc-grp" },
-	{ 5307, "sco-aip", "sco-aip" },
-	{ 5308, "cfengine", "cfengine" },
-	{ 5309, "jprinter", "jprinter" },
-	{ 5310, "outlaws", "outlaws" },
-	{ 5312, "permabit-cs", "permabit-cs" },
-	{ 5313, "rrdp", "rrdp" },
-	{ 5314, "opalis-rbt-ipc", "opalis-rbt-ipc" },
-	{ 5315, "hacl-poll", "hacl-poll" },
-	{ 5316, "hpbladems", NULL },
-	{ 5317, "hpdevms", NULL },
-	{ 5318, "pkix-cmc", NULL },
-	{ 5319, "roughtime", "roughtime" },
-	{ 5320, "bsfserver-zn", NULL },
-	{ 5321, "bsfsvr-zn-ssl", NULL },
-	{ 5343, "kfserver", "kfserver" },
-	{ 5344, "xkotodrcp", "xkotodrcp" },
-	{ 5349, "stun-behaviors", "stun-behaviors" },
-	{ 5350, NULL, "pcp-multicast" },
-	{ 5351, NULL, "pcp" },
-	{ 5352, "dns-llq", "dns-llq" },
-	{ 5353, "mdns", "mdns" },
-	{ 5354, "mdnsresponder", "mdnsresponder" },
-	{ 5355, "llmnr", "llmnr" },
-	{ 5356, "ms-smlbiz", "ms-smlbiz" },
-	{ 5357, "wsdapi", "wsdapi" },
-	{ 5358, "wsdapi-s", "wsdapi-s" },
-	{ 5359, "ms-alerter", "ms-alerter" },
-	{ 5360, "ms-sideshow", "ms-sideshow" },
-	{ 5361, "ms-s-sideshow", "ms-s-sideshow" },
-	{ 5362, "serverwsd2", "serverwsd2" },
-	{ 5363, "net-projection", "net-projection" },
-	{ 5364, NULL, "kdnet" },
-	{ 5397, "stresstester", "stresstester" },
-	{ 5398, "elektron-admin", "elektron-admin" },
-	{ 5399, "securitychase", "securitychase" },
-	{ 5400, "excerpt", "excerpt" },
-	{ 5401, "excerpts", "excerpts" },
-	{ 5402, "mftp", "mftp" },
-	{ 5403, "hpoms-ci-lstn", "hpoms-ci-lstn" },
-	{ 5404, "hpoms-dps-lstn", "hpoms-dps-lstn" },
-	{ 5405, "netsupport", "netsupport" },
-	{ 5406, "systemics-sox", "systemics-sox" },
-	{ 5407, "foresyte-clear", "foresyte-clear" },
-	{ 5408, "foresyte-sec", "foresyte-sec" },
-	{ 5409, "salient-dtasrv", "salient-dtasrv" },
-	{ 5410, "salient-usrmgr", "salient-usrmgr" },
-	{ 5411, "actnet", "actnet" },
-	{ 5412, "continuus", "continuus" },
-	{ 5413, "wwiotalk", "wwiotalk" },
-	{ 5414, "statusd", "statusd" },
-	{ 5415, "ns-server", "ns-server" },
-	{ 5416, "sns-gateway", "sns-gateway" },
-	{ 5417, "sns-agent", "sns-agent" },
-	{ 5418, "mcntp", "mcntp" },
-	{ 5419, "dj-ice", "dj-ice" },
-	{ 5420, "cylink-c", "cylink-c" },
-	{ 5421, "netsupport2", "netsupport2" },
-	{ 5422, "salient-mux", "salient-mux" },
-	{ 5423, "virtualuser", "virtualuser" },
-	{ 5424, "beyond-remote", "beyond-remote" },
-	{ 5425, "br-channel", "br-channel" },
-	{ 5426, "devbasic", "devbasic" },
-	{ 5427, "sco-peer-tta", "sco-peer-tta" },
-	{ 5428, "telaconsole", "telaconsole" },
-	{ 5429, "base", "base" },
-	{ 5430, "radec-corp", "radec-corp" },
-	{ 5431, "park-agent", "park-agent" },
-	{ 5432, "postgresql", "postgresql" },
-	{ 5433, "pyrrho", "pyrrho" },
-	{ 5434, "sgi-arrayd", "sgi-arrayd" },
-	{ 5435, "sceanics", "sceanics" },
-	{ 5436, NULL, "pmip6-cntl" },
-	{ 5437, NULL, "pmip6-data" },
-	{ 5443, "spss", "spss" },
-	{ 5445, "smbdirect", NULL },
-	{ 5450, "tiepie", "tiepie-disc" },
-	{ 5453, "surebox", "surebox" },
-	{ 5454, "apc-5454", "apc-5454" },
-	{ 5455, "apc-5455", "apc-5455" },
-	{ 5456, "apc-5456", "apc-5456" },
-	{ 5461, "silkmeter", "silkmeter" },
-	{ 5462, "ttl-publisher", "ttl-publisher" },
-	{ 5463, "ttlpriceproxy", "ttlpriceproxy" },
-	{ 5464, "quailnet", "quailnet" },
-	{ 5465, "netops-broker", "netops-broker" },
-	{ 5470, "apsolab-col", NULL },
-	{ 5471, "apsolab-cols", NULL },
-	{ 5472, "apsolab-tag", NULL },
-	{ 5473, "apsolab-tags", NULL },
-	{ 5474, NULL, "apsolab-rpc" },
-	{ 5475, "apsolab-data", NULL },
-	{ 5500, "fcp-addr-srvr1", "fcp-addr-srvr1" },
-	{ 5501, "fcp-addr-srvr2", "fcp-addr-srvr2" },
-	{ 5502, "fcp-srvr-inst1", "fcp-srvr-inst1" },
-	{ 5503, "fcp-srvr-inst2", "fcp-srvr-inst2" },
-	{ 5504, "fcp-cics-gw1", "fcp-cics-gw1" },
-	{ 5505, "checkoutdb", "checkoutdb" },
-	{ 5506, "amc", "amc" },
-	{ 5507, "psl-management", NULL },
-	{ 5540, "matter", "matter" },
-	{ 5543, "qftest-lic-mcp", NULL },
-	{ 5550, "cbus", NULL },
-	{ 5553, "sgi-eventmond", "sgi-eventmond" },
-	{ 5554, "sgi-esphttp", "sgi-esphttp" },
-	{ 5555, "personal-agent", "personal-agent" },
-	{ 5556, "freeciv", "freeciv" },
-	{ 5557, "farenet", NULL },
-	{ 5565, "dp-bura", NULL },
-	{ 5566, "westec-connect", NULL },
-	{ 5567, "dof-dps-mc-sec", "dof-dps-mc-sec" },
-	{ 5568, "sdt", "sdt" },
-	{ 5569, "rdmnet-ctrl", "rdmnet-device" },
-	{ 5573, "sdmmp", "sdmmp" },
-	{ 5574, "lsi-bobcat", NULL },
-	{ 5575, "ora-oap", NULL },
-	{ 5579, "fdtracks", NULL },
-	{ 5580, "tmosms0", "tmosms0" },
-	{ 5581, "tmosms1", "tmosms1" },
-	{ 5582, "fac-restore", "fac-restore" },
-	{ 5583, "tmo-icon-sync", "tmo-icon-sync" },
-	{ 5584, "bis-web", "bis-web" },
-	{ 5585, "bis-sync", "bis-sync" },
-	{ 5586, "att-mt-sms", NULL },
-	{ 5597, "ininmessaging", "ininmessaging" },
-	{ 5598, "mctfeed", "mctfeed" },
-	{ 5599, "esinstall", "esinstall" },
-	{ 5600, "esmmanager", "esmmanager" },
-	{ 5601, "esmagent", "esmagent" },
-	{ 5602, "a1-msc", "a1-msc" },
-	{ 5603, "a1-bs", "a1-bs" },
-	{ 5604, "a3-sdunode", "a3-sdunode" },
-	{ 5605, "a4-sdunode", "a4-sdunode" },
-	{ 5618, "efr", NULL },
-	{ 5627, "ninaf", "ninaf" },
-	{ 5628, "htrust", "htrust" },
-	{ 5629, "symantec-sfdb", "symantec-sfdb" },
-	{ 5630, "precise-comm", "precise-comm" },
-	{ 5631, "pcanywheredata", "pcanywheredata" },
-	{ 5632, "pcanywherestat", "pcanywherestat" },
-	{ 5633, "beorl", "beorl" },
-	{ 5634, "xprtld", "xprtld" },
-	{ 5635, "sfmsso", NULL },
-	{ 5636, "sfm-db-server", NULL },
-	{ 5637, "cssc", NULL },
-	{ 5638, "flcrs", NULL },
-	{ 5639, "ics", NULL },
-	{ 5646, "vfmobile", NULL },
-	{ 5666, "nrpe", NULL },
-	{ 5670, "filemq", "zre-disc" },
-	{ 5671, "amqps", "amqps" },
-	{ 5672, "amqp", "amqp" },
-	{ 5673, "jms", "jms" },
-	{ 5674, "hyperscsi-port", "hyperscsi-port" },
-	{ 5675, "v5ua", "v5ua" },
-	{ 5676, "raadmin", "raadmin" },
-	{ 5677, "questdb2-lnchr", "questdb2-lnchr" },
-	{ 5678, "rrac", "rrac" },
-	{ 5679, "dccm", "dccm" },
-	{ 5680, "auriga-router", "auriga-router" },
-	{ 5681, "ncxcp", "ncxcp" },
-	{ 5682, NULL, "brightcore" },
-	{ 5683, "coap", "coap" },
-	{ 5684, "coaps", "coaps" },
-	{ 5687, NULL, "gog-multiplayer" },
-	{ 5688, "ggz", "ggz" },
-	{ 5689, "qmvideo", "qmvideo" },
-	{ 5693, "rbsystem", NULL },
-	{ 5696, "kmip", NULL },
-	{ 5700, "supportassist", NULL },
-	{ 5705, "storageos", NULL },
-	{ 5713, "proshareaudio", "proshareaudio" },
-	{ 5714, "prosharevideo", "prosharevideo" },
-	{ 5715, "prosharedata", "prosharedata" },
-	{ 5716, "prosharerequest", "prosharerequest" },
-	{ 5717, "prosharenotify", "prosharenotify" },
-	{ 5718, "dpm", "dpm" },
-	{ 5719, "dpm-agent", "dpm-agent" },
-	{ 5720, "ms-licensing", "ms-licensing" },
-	{ 5721, "dtpt", "dtpt" },
-	{ 5722, "msdfsr", "msdfsr" },
-	{ 5723, "omhs", "omhs" },
-	{ 5724, "omsdk", "omsdk" },
-	{ 5725, "ms-ilm", NULL },
-	{ 5726, "ms-ilm-sts", NULL },
-	{ 5727, "asgenf", NULL },
-	{ 5728, "io-dist-data", "io-dist-group" },
-	{ 5729, "openmail", "openmail" },
-	{ 5730, "unieng", "unieng" },
-	{ 5741, "ida-discover1", "ida-discover1" },
-	{ 5742, "ida-discover2", "ida-discover2" },
-	{ 5743, "watchdoc-pod", "watchdoc-pod" },
-	{ 5744, "watchdoc", "watchdoc" },
-	{ 5745, "fcopy-server", "fcopy-server" },
-	{ 5746, "fcopys-server", "fcopys-server" },
-	{ 5747, "tunatic", "tunatic" },
-	{ 5748, "tunalyzer", "tunalyzer" },
-	{ 5750, "rscd", "rscd" },
-	{ 5755, "openmailg", "openmailg" },
-	{ 5757, "x500ms", "x500ms" },
-	{ 5766, "openmailns", "openmailns" },
-	{ 5767, "s-openmail", "s-openmail" },
-	{ 5768, "openmailpxy", "openmailpxy" },
-	{ 5769, "spramsca", "spramsca" },
-	{ 5770, "spramsd", "spramsd" },
-	{ 5771, "netagent", "netagent" },
-	{ 5777, "starfield-io", "starfield-io" },
-	{ 5780, "vts-rpc", NULL },
-	{ 5781, "3par-evts", "3par-evts" },
-	{ 5782, "3par-mgmt", "3par-mgmt" },
-	{ 5783, "3par-mgmt-ssl", "3par-mgmt-ssl" },
-	{ 5784, NULL, "ibar" },
-	{ 5785, "3par-rcopy", "3par-rcopy" },
-	{ 5786, NULL, "cisco-redu" },
-	{ 5787, NULL, "waascluster" },
-	{ 5793, "xtreamx", "xtreamx" },
-	{ 5794, NULL, "spdp" },
-	{ 5798, "enlabel-dpl", NULL },
-	{ 5813, "icmpd", "icmpd" },
-	{ 5814, "spt-automation", "spt-automation" },
-	{ 5820, "autopassdaemon", NULL },
-	{ 5841, "shiprush-d-ch", NULL },
-	{ 5842, "reversion", NULL },
-	{ 5859, "wherehoo", "wherehoo" },
-	{ 5863, "ppsuitemsg", "ppsuitemsg" },
-	{ 5868, "diameters", NULL },
-	{ 5883, "jute", NULL },
-	{ 5900, "rfb", "rfb" },
-	{ 5903, "ff-ice", "ff-ice" },
-	{ 5904, "ag-swim", "ag-swim" },
-	{ 5905, "asmgcs", "asmgcs" },
-	{ 5906, "rpas-c2", "rpas-c2" },
-	{ 5907, "dsd", "dsd" },
-	{ 5908, "ipsma", "ipsma" },
-	{ 5909, "agma", "agma" },
-	{ 5910, "ats-atn", "ats-atn" },
-	{ 5911, "ats-acars", "ats-acars" },
-	{ 5912, "ais-met", "ais-met" },
-	{ 5913, "aoc-acars", "aoc-acars" },
-	{ 5914, "ipsdtls", "ipsdtls" },
-	{ 5963, "indy", "indy" },
-	{ 5968, "mppolicy-v5", "mppolicy-v5" },
-	{ 5969, "mppolicy-mgr", "mppolicy-mgr" },
-	{ 5984, "couchdb", "couchdb" },
-	{ 5985, "wsman", "wsman" },
-	{ 5986, "wsmans", "wsmans" },
-	{ 5987, "wbem-rmi", "wbem-rmi" },
-	{ 5988, "wbem-http", "wbem-http" },
-	{ 5989, "wbem-https", "wbem-https" },
-	{ 5990, "wbem-exp-https", "wbem-exp-https" },
-	{ 5991, "nuxsl", "nuxsl" },
-	{ 5992, "consul-insight", "consul-insight" },
-	{ 5993, "cim-rs", NULL },
-	{ 5994, "rms-agent", NULL },
-	{ 5999, "cvsup", "cvsup" },
-	{ 6064, "ndl-ahp-svc", "ndl-ahp-svc" },
-	{ 6065, "winpharaoh", "winpharaoh" },
-	{ 6066, "ewctsp", "ewctsp" },
-	{ 6068, "gsmp-ancp", NULL },
-	{ 6069, "trip", "trip" },
-	{ 6070, "messageasap", "messageasap" },
-	{ 6071, "ssdtp", "ssdtp" },
-	{ 6072, "diagnose-proc", "diagnose-proc" },
-	{ 6073, "directplay8", "directplay8" },
-	{ 6074, "max", "max" },
-	{ 6075, "dpm-acm", NULL },
-	{ 6076, "msft-dpm-cert", NULL },
-	{ 6077, "iconstructsrv", NULL },
-	{ 6080, NULL, "gue" },
-	{ 6081, NULL, "geneve" },
-	{ 6082, NULL, "p25cai" },
-	{ 6083, NULL, "miami-bcast" },
-	{ 6084, "reload-config", NULL },
-	{ 6085, "konspire2b", "konspire2b" },
-	{ 6086, "pdtp", "pdtp" },
-	{ 6087, "ldss", "ldss" },
-	{ 6088, "doglms", "doglms-notify" },
-	{ 6099, "raxa-mgmt", NULL },
-	{ 6100, "synchronet-db", "synchronet-db" },
-	{ 6101, "synchronet-rtc", "synchronet-rtc" },
-	{ 6102, "synchronet-upd", "synchronet-upd" },
-	{ 6103, "rets", "rets" },
-	{ 6104, "dbdb", "dbdb" },
-	{ 6105, "primaserver", "primaserver" },
-	{ 6106, "mpsserver", "mpsserver" },
-	{ 6107, "etc-control", "etc-control" },
-	{ 6108, "sercomm-scadmin", "sercomm-scadmin" },
-	{ 6109, "globecast-id", "globecast-id" },
-	{ 6110, "softcm", "softcm" },
-	{ 6111, "spc", "spc" },
-	{ 6112, "dtspcd", "dtspcd" },
-	{ 6113, "dayliteserver", NULL },
-	{ 6114, "wrspice", NULL },
-	{ 6115, "xic", NULL },
-	{ 6116, "xtlserv", NULL },
-	{ 6117, "daylitetouch", NULL },
-	{ 6118, NULL, "tipc" },
-	{ 6121, "spdy", NULL },
-	{ 6122, "bex-webadmin", "bex-webadmin" },
-	{ 6123, "backup-express", "backup-express" },
-	{ 6124, "pnbs", "pnbs" },
-	{ 6130, "damewaremobgtwy", NULL },
-	{ 6133, "nbt-wol", "nbt-wol" },
-	{ 6140, "pulsonixnls", "pulsonixnls" },
-	{ 6141, "meta-corp", "meta-corp" },
-	{ 6142, "aspentec-lm", "aspentec-lm" },
-	{ 6143, "watershed-lm", "watershed-lm" },
-	{ 6144, "statsci1-lm", "statsci1-lm" },
-	{ 6145, "statsci2-lm", "statsci2-lm" },
-	{ 6146, "lonewolf-lm", "lonewolf-lm" },
-	{ 6147, "montage-lm", "montage-lm" },
-	{ 6148, "ricardo-lm", "ricardo-lm" },
-	{ 6149, "tal-pod", "tal-pod" },
-	{ 6159, "efb-aci", NULL },
-	{ 6160, "ecmp", "ecmp-data" },
-	{ 6161, "patrol-ism", "patrol-ism" },
-	{ 6162, "patrol-coll", "patrol-coll" },
-	{ 6163, "pscribe", "pscribe" },
-	{ 6200, "lm-x", "lm-x" },
-	{ 6201, NULL, "thermo-calc" },
-	{ 6209, "qmtps", "qmtps" },
-	{ 6222, "radmind", "radmind" },
-	{ 6241, "jeol-nsdtp-1", "jeol-nsddp-1" },
-	{ 6242, "jeol-nsdtp-2", "jeol-nsddp-2" },
-	{ 6243, "jeol-nsdtp-3", "jeol-nsddp-3" },
-	{ 6244, "jeol-nsdtp-4", "jeol-nsddp-4" },
-	{ 6251, "tl1-raw-ssl", "tl1-raw-ssl" },
-	{ 6252, "tl1-ssh", "tl1-ssh" },
-	{ 6253, "crip", "crip" },
-	{ 6267, "gld", NULL },
-	{ 6268, "grid", "grid" },
-	{ 6269, "grid-alt", "grid-alt" },
-	{ 6300, "bmc-grx", "bmc-grx" },
-	{ 6301, "bmc-ctd-ldap", "bmc-ctd-ldap" },
-	{ 6306, "ufmp", "ufmp" },
-	{ 6315, "scup", "scup-disc" },
-	{ 6316, "abb-escp", "abb-escp" },
-	{ 6317, "nav-data-cmd", "nav-data" },
-	{ 6318, "iona-data", NULL },
-	{ 6320, "repsvc", "repsvc" },
-	{ 6321, "emp-server1", "emp-server1" },
-	{ 6322, "emp-server2", "emp-server2" },
-	{ 6324, "hrd-ncs", "hrd-ns-disc" },
-	{ 6325, "dt-mgmtsvc", NULL },
-	{ 6326, "dt-vra", NULL },
-	{ 6343, "sflow", "sflow" },
-	{ 6344, "streletz", NULL },
-	{ 6346, "gnutella-svc", "gnutella-svc" },
-	{ 6347, "gnutella-rtr", "gnutella-rtr" },
-	{ 6350, "adap", "adap" },
-	{ 6355, "pmcs", "pmcs" },
-	{ 6360, "metaedit-mu", "metaedit-mu" },
-	{ 6363, NULL, "ndn" },
-	{ 6370, "metaedit-se", "metaedit-se" },
-	{ 6379, "redis", NULL },
-	{ 6382, "metatude-mds", "metatude-mds" },
-	{ 6389, "clariion-evr01", "clariion-evr01" },
-	{ 6390, "metaedit-ws", "metaedit-ws" },
-	{ 6417, "faxcomservice", "faxcomservice" },
-	{ 6418, "syserverremote", NULL },
-	{ 6419, "svdrp", "svdrp-disc" },
-	{ 6420, "nim-vdrshell", "nim-vdrshell" },
-	{ 6421, "nim-wan", "nim-wan" },
-	{ 6432, "pgbouncer", NULL },
-	{ 6440, "heliosd", NULL },
-	{ 6442, "tarp", NULL },
-	{ 6443, "sun-sr-https", "sun-sr-https" },
-	{ 6444, "sge-qmaster", "sge-qmaster" },
-	{ 6445, "sge-execd", "sge-execd" },
-	{ 6446, "mysql-proxy", "mysql-proxy" },
-	{ 6455, "skip-cert-recv", "skip-cert-recv" },
-	{ 6456, "skip-cert-send", "skip-cert-send" },
-	{ 6464, "ieee11073-20701", "ieee11073-20701" },
-	{ 6471, "lvision-lm", "lvision-lm" },
-	{ 6480, "sun-sr-http", "sun-sr-http" },
-	{ 6481, "servicetags", "servicetags" },
-	{ 6482, "ldoms-mgmt", "ldoms-mgmt" },
-	{ 6483, "SunVTS-RMI", "SunVTS-RMI" },
-	{ 6484, "sun-sr-jms", "sun-sr-jms" },
-	{ 6485, "sun-sr-iiop", "sun-sr-iiop" },
-	{ 6486, "sun-sr-iiops", "sun-sr-iiops" },
-	{ 6487, "sun-sr-iiop-aut", "sun-sr-iiop-aut" },
-	{ 6488, "sun-sr-jmx", "sun-sr-jmx" },
-	{ 6489, "sun-sr-admin", "sun-sr-admin" },
-	{ 6500, "boks", "boks" },
-	{ 6501, "boks-servc", "boks-servc" },
-	{ 6502, "boks-servm", "boks-servm" },
-	{ 6503, "boks-clntd", "boks-clntd" },
-	{ 6505, "badm-priv", "badm-priv" },
-	{ 6506, "badm-pub", "badm-pub" },
-	{ 6507, "bdir-priv", "bdir-priv" },
-	{ 6508, "bdir-pub", "bdir-pub" },
-	{ 6509, "mgcs-mfp-port", "mgcs-mfp-port" },
-	{ 6510, "mcer-port", "mcer-port" },
-	{ 6511, NULL, "dccp-udp" },
-	{ 6513, "netconf-tls", NULL },
-	{ 6514, "syslog-tls", "syslog-tls" },
-	{ 6515, "elipse-rec", "elipse-rec" },
-	{ 6543, "lds-distrib", "lds-distrib" },
-	{ 6544, "lds-dump", "lds-dump" },
-	{ 6547, "apc-6547", "apc-6547" },
-	{ 6548, "apc-6548", "apc-6548" },
-	{ 6549, "apc-6549", "apc-6549" },
-	{ 6550, "fg-sysupdate", "fg-sysupdate" },
-	{ 6551, "sum", "sum" },
-	{ 6556, "checkmk-agent", NULL },
-	{ 6558, "xdsxdm", "xdsxdm" },
-	{ 6566, "sane-port", "sane-port" },
-	{ 6568, "canit-store", "rp-reputation" },
-	{ 6579, "affiliate", "affiliate" },
-	{ 6580, "parsec-master", "parsec-master" },
-	{ 6581, "parsec-peer", "parsec-peer" },
-	{ 6582, "parsec-game", "parsec-game" },
-	{ 6583, "joaJewelSuite", "joaJewelSuite" },
-	{ 6600, "mshvlm", NULL },
-	{ 6601, "mstmg-sstp", NULL },
-	{ 6602, "wsscomfrmwk", NULL },
-	{ 6610, "bencher", "bencher" },
-	{ 6619, "odette-ftps", "odette-ftps" },
-	{ 6620, "kftp-data", "kftp-data" },
-	{ 6621, "kftp", "kftp" },
-	{ 6622, "mcftp", "mcftp" },
-	{ 6623, "ktelnet", "ktelnet" },
-	{ 6624, "datascaler-db", NULL },
-	{ 6625, "datascaler-ctl", NULL },
-	{ 6626, "wago-service", "wago-service" },
-	{ 6627, "nexgen", "nexgen" },
-	{ 6628, "afesc-mc", "afesc-mc" },
-	{ 6629, "nexgen-aux", "nexgen-aux" },
-	{ 6632, "mxodbc-connect", NULL },
-	{ 6633, NULL, "cisco-vpath-tun" },
-	{ 6634, NULL, "mpls-pm" },
-	{ 6635, NULL, "mpls-udp" },
-	{ 6636, NULL, "mpls-udp-dtls" },
-	{ 6640, "ovsdb", NULL },
-	{ 6653, "openflow", "openflow" },
-	{ 6655, "pcs-sf-ui-man", NULL },
-	{ 6656, "emgmsg", NULL },
-	{ 6657, NULL, "palcom-disc" },
-	{ 6670, "vocaltec-gold", "vocaltec-gold" },
-	{ 6671, "p4p-portal", "p4p-portal" },
-	{ 6672, "vision-server", "vision-server" },
-	{ 6673, "vision-elmd", "vision-elmd" },
-	{ 6678, "vfbp", "vfbp-disc" },
-	{ 6679, "osaut", "osaut" },
-	{ 6687, "clever-ctrace", NULL },
-	{ 6688, "clever-tcpip", NULL },
-	{ 6689, "tsa", "tsa" },
-	{ 6690, "cleverdetect", NULL },
-	{ 6696, NULL, "babel" },
-	{ 6697, "ircs-u", NULL },
-	{ 6699, NULL, "babel-dtls" },
-	{ 6701, "kti-icad-srvr", "kti-icad-srvr" },
-	{ 6702, "e-design-net", "e-design-net" },
-	{ 6703, "e-design-web", "e-design-web" },
-	{ 6714, "ibprotocol", "ibprotocol" },
-	{ 6715, "fibotrader-com", "fibotrader-com" },
-	{ 6716, "princity-agent", NULL },
-	{ 6767, "bmc-perf-agent", "bmc-perf-agent" },
-	{ 6768, "bmc-perf-mgrd", "bmc-perf-mgrd" },
-	{ 6769, "adi-gxp-srvprt", "adi-gxp-srvprt" },
-	{ 6770, "plysrv-http", "plysrv-http" },
-	{ 6771, "plysrv-https", "plysrv-https" },
-	{ 6777, "ntz-tracker", NULL },
-	{ 6778, "ntz-p2p-storage", NULL },
-	{ 6784, NULL, "bfd-lag" },
-	{ 6785, "dgpf-exchg", "dgpf-exchg" },
-	{ 6786, "smc-jmx", "smc-jmx" },
-	{ 6787, "smc-admin", "smc-admin" },
-	{ 6788, "smc-http", "smc-http" },
-	{ 6789, "radg", NULL },
-	{ 6790, "hnmp", "hnmp" },
-	{ 6791, "hnm", "hnm" },
-	{ 6801, "acnet", "acnet" },
-	{ 6817, "pentbox-sim", NULL },
-	{ 6831, "ambit-lm", "ambit-lm" },
-	{ 6841, "netmo-default", "netmo-default" },
-	{ 6842, "netmo-http", "netmo-http" },
-	{ 6850, "iccrushmore", "iccrushmore" },
-	{ 6868, "acctopus-cc", "acctopus-st" },
-	{ 6888, "muse", "muse" },
-	{ 6900, "rtimeviewer", NULL },
-	{ 6901, "jetstream", NULL },
-	{ 6924, "split-ping", "split-ping" },
-	{ 6935, "ethoscan", "ethoscan" },
-	{ 6936, "xsmsvc", "xsmsvc" },
-	{ 6946, "bioserver", "bioserver" },
-	{ 6951, "otlp", "otlp" },
-	{ 6961, "jmact3", "jmact3" },
-	{ 6962, "jmevt2", "jmevt2" },
-	{ 6963, "swismgr1", "swismgr1" },
-	{ 6964, "swismgr2", "swismgr2" },
-	{ 6965, "swistrap", "swistrap" },
-	{ 6966, "swispol", "swispol" },
-	{ 6969, "acmsoda", "acmsoda" },
-	{ 6970, "conductor", NULL },
-	{ 6980, NULL, "qolyester" },
-	{ 6997, "MobilitySrv", "MobilitySrv" },
-	{ 6998, "iatp-highpri", "iatp-highpri" },
-	{ 6999, "iatp-normalpri", "iatp-normalpri" },
-	{ 7000, "afs3-fileserver", "afs3-fileserver" },
-	{ 7001, "afs3-callback", "afs3-callback" },
-	{ 7002, "afs3-prserver", "afs3-prserver" },
-	{ 7003, "afs3-vlserver", "afs3-vlserver" },
-	{ 7004, "afs3-kaserver", "afs3-kaserver" },
-	{ 7005, "afs3-volser", "afs3-volser" },
-	{ 7006, "afs3-errors", "afs3-errors" },
-	{ 7007, "afs3-bos", "afs3-bos" },
-	{ 7008, "afs3-update", "afs3-update" },
-	{ 7009, "afs3-rmtsys", "afs3-rmtsys" },
-	{ 7010, "ups-onlinet", "ups-onlinet" },
-	{ 7011, "talon-disc", "talon-disc" },
-	{ 7012, "talon-engine", "talon-engine" },
-	{ 7013, "microtalon-dis", "microtalon-dis" },
-	{ 7014, "microtalon-com", "microtalon-com" },
-	{ 7015, "talon-webserver", "talon-webserver" },
-	{ 7016, "spg", "spg" },
-	{ 7017, "grasp", "grasp" },
-	{ 7018, "fisa-svc", NULL },
-	{ 7019, "doceri-ctl", "doceri-view" },
-	{ 7020, "dpserve", "dpserve" },
-	{ 7021, "dpserveadmin", "dpserveadmin" },
-	{ 7022, "ctdp", "ctdp" },
-	{ 7023, "ct2nmcs", "ct2nmcs" },
-	{ 7024, "vmsvc", "vmsvc" },
-	{ 7025, "vmsvc-2", "vmsvc-2" },
-	{ 7026, "loreji-panel", NULL },
-	{ 7030, "op-probe", "op-probe" },
-	{ 7031, "iposplanet", NULL },
-	{ 7040, NULL, "quest-disc" },
-	{ 7070, "arcp", "arcp" },
-	{ 7071, "iwg1", "iwg1" },
-	{ 7072, "iba-cfg", "iba-cfg-disc" },
-	{ 7073, "martalk", NULL },
-	{ 7080, "empowerid", "empowerid" },
-	{ 7088, NULL, "zixi-transport" },
-	{ 7095, NULL, "jdp-disc" },
-	{ 7099, "lazy-ptop", "lazy-ptop" },
-	{ 7100, "font-service", "font-service" },
-	{ 7101, "elcn", "elcn" },
-	{ 7107, NULL, "aes-x170" },
-	{ 7117, "rothaga", NULL },
-	{ 7121, "virprot-lm", "virprot-lm" },
-	{ 7123, "snif", "snif" },
-	{ 7128, "scenidm", "scenidm" },
-	{ 7129, "scenccs", "scenccs" },
-	{ 7161, "cabsm-comm", "cabsm-comm" },
-	{ 7162, "caistoragemgr", "caistoragemgr" },
-	{ 7163, "cacsambroker", "cacsambroker" },
-	{ 7164, "fsr", "fsr" },
-	{ 7165, "doc-server", "doc-server" },
-	{ 7166, "aruba-server", "aruba-server" },
-	{ 7167, "casrmagent", NULL },
-	{ 7168, "cnckadserver", NULL },
-	{ 7169, "ccag-pib", "ccag-pib" },
-	{ 7170, "nsrp", "nsrp" },
-	{ 7171, "drm-production", "drm-production" },
-	{ 7172, "metalbend", NULL },
-	{ 7173, "zsecure", NULL },
-	{ 7174, "clutild", "clutild" },
-	{ 7181, NULL, "janus-disc" },
-	{ 7200, "fodms", "fodms" },
-	{ 7201, "dlip", "dlip" },
-	{ 7202, "pon-ictp", NULL },
-	{ 7215, "PS-Server", NULL },
-	{ 7216, "PS-Capture-Pro", NULL },
-	{ 7227, "ramp", "ramp" },
-	{ 7228, "citrixupp", NULL },
-	{ 7229, "citrixuppg", NULL },
-	{ 7234, "asa-gateways", NULL },
-	{ 7235, NULL, "aspcoordination" },
-	{ 7236, "display", NULL },
-	{ 7237, "pads", NULL },
-	{ 7244, "frc-hicp", "frc-hicp-disc" },
-	{ 7262, "cnap", "cnap" },
-	{ 7272, "watchme-7272", "watchme-7272" },
-	{ 7273, "oma-rlp", "oma-rlp" },
-	{ 7274, "oma-rlp-s", "oma-rlp-s" },
-	{ 7275, "oma-ulp", "oma-ulp" },
-	{ 7276, "oma-ilp", "oma-ilp" },
-	{ 7277, "oma-ilp-s", "oma-ilp-s" },
-	{ 7278, "oma-dcdocbs", "oma-dcdocbs" },
-	{ 7279, "ctxlic", "ctxlic" },
-	{ 7280, "itactionserver1", "itactionserver1" },
-	{ 7281, "itactionserver2", "itactionserver2" },
-	{ 7282, "mzca-action", "mzca-alert" },
-	{ 7283, "genstat", NULL },
-	{ 7365, "lcm-server", "lcm-server" },
-	{ 7391, "mindfilesys", "mindfilesys" },
-	{ 7392, "mrssrendezvous", "mrssrendezvous" },
-	{ 7393, "nfoldman", "nfoldman" },
-	{ 7394, "fse", "fse" },
-	{ 7395, "winqedit", "winqedit" },
-	{ 7397, "hexarc", "hexarc" },
-	{ 7400, "rtps-discovery", "rtps-discovery" },
-	{ 7401, "rtps-dd-ut", "rtps-dd-ut" },
-	{ 7402, "rtps-dd-mt", "rtps-dd-mt" },
-	{ 7410, "ionixnetmon", "ionixnetmon" },
-	{ 7411, "daqstream", "daqstream" },
-	{ 7420, NULL, "ipluminary" },
-	{ 7421, "mtportmon", "mtportmon" },
-	{ 7426, "pmdmgr", "pmdmgr" },
-	{ 7427, "oveadmgr", "oveadmgr" },
-	{ 7428, "ovladmgr", "ovladmgr" },
-	{ 7429, "opi-sock", "opi-sock" },
-	{ 7430, "xmpv7", "xmpv7" },
-	{ 7431, "pmd", "pmd" },
-	{ 7437, "faximum", "faximum" },
-	{ 7443, "oracleas-https", "oracleas-https" },
-	{ 7471, "sttunnel", NULL },
-	{ 7473, "rise", "rise" },
-	{ 7474, "neo4j", NULL },
-	{ 7478, "openit", NULL },
-	{ 7491, "telops-lmd", "telops-lmd" },
-	{ 7500, "silhouette", "silhouette" },
-	{ 7501, "ovbus", "ovbus" },
-	{ 7508, "adcp", NULL },
-	{ 7509, "acplt", NULL },
-	{ 7510, "ovhpas", "ovhpas" },
-	{ 7511, "pafec-lm", "pafec-lm" },
-	{ 7542, "saratoga", "saratoga" },
-	{ 7543, "atul", "atul" },
-	{ 7544, "nta-ds", "nta-ds" },
-	{ 7545, "nta-us", "nta-us" },
-	{ 7546, "cfs", "cfs" },
-	{ 7547, "cwmp", "cwmp" },
-	{ 7548, "tidp", "tidp" },
-	{ 7549, "nls-tl", "nls-tl" },
-	{ 7550, NULL, "cloudsignaling" },
-	{ 7551, "controlone-con", NULL },
-	{ 7560, "sncp", "sncp" },
-	{ 7563, "cfw", NULL },
-	{ 7566, "vsi-omega", "vsi-omega" },
-	{ 7569, "dell-eql-asm", NULL },
-	{ 7570, "aries-kfinder", "aries-kfinder" },
-	{ 7574, "coherence", "coherence-disc" },
-	{ 7575, "wtmi-panel", NULL },
-	{ 7588, "sun-lm", "sun-lm" },
-	{ 7606, "mipi-debug", "mipi-debug" },
-	{ 7624, "indi", "indi" },
-	{ 7626, "simco", NULL },
-	{ 7627, "soap-http", "soap-http" },
-	{ 7628, "zen-pawn", "zen-pawn" },
-	{ 7629, "xdas", "xdas" },
-	{ 7630, "hawk", NULL },
-	{ 7631, "tesla-sys-msg", NULL },
-	{ 7633, "pmdfmgt", "pmdfmgt" },
-	{ 7648, "cuseeme", "cuseeme" },
-	{ 7663, "rome", "rome" },
-	{ 7668, "authoritygate", NULL },
-	{ 7672, "imqstomp", NULL },
-	{ 7673, "imqstomps", NULL },
-	{ 7674, "imqtunnels", "imqtunnels" },
-	{ 7675, "imqtunnel", "imqtunnel" },
-	{ 7676, "imqbrokerd", "imqbrokerd" },
-	{ 7677, "sun-user-https", "sun-user-https" },
-	{ 7680, "ms-do", "ms-do" },
-	{ 7683, "dmt", NULL },
-	{ 7687, "bolt", NULL },
-	{ 7689, "collaber", "collaber" },
-	{ 7690, "sovd", NULL },
-	{ 7697, "klio", "klio" },
-	{ 7700, "em7-secom", NULL },
-	{ 7707, "sync-em7", "sync-em7" },
-	{ 7708, "scinet", "scinet" },
-	{ 7720, "medimageportal", "medimageportal" },
-	{ 7724, "nsdeepfreezectl", "nsdeepfreezectl" },
-	{ 7725, "nitrogen", "nitrogen" },
-	{ 7726, "freezexservice", "freezexservice" },
-	{ 7727, "trident-data", "trident-data" },
-	{ 7728, "osvr", "osvr" },
-	{ 7734, "smip", "smip" },
-	{ 7738, "aiagent", "aiagent" },
-	{ 7741, "scriptview", "scriptview" },
-	{ 7742, "msss", NULL },
-	{ 7743, "sstp-1", "sstp-1" },
-	{ 7744, "raqmon-pdu", "raqmon-pdu" },
-	{ 7747, "prgp", "prgp" },
-	{ 7775, "inetfs", NULL },
-	{ 7777, "cbt", "cbt" },
-	{ 7778, "interwise", "interwise" },
-	{ 7779, "vstat", "vstat" },
-	{ 7781, "accu-lmgr", "accu-lmgr" },
-	{ 7784, NULL, "s-bfd" },
-	{ 7786, "minivend", "minivend" },
-	{ 7787, "popup-reminders", "popup-reminders" },
-	{ 7789, "office-tools", "office-tools" },
-	{ 7794, "q3ade", "q3ade" },
-	{ 7797, "pnet-conn", "pnet-conn" },
-	{ 7798, "pnet-enc", "pnet-enc" },
-	{ 7799, "altbsdp", "altbsdp" },
-	{ 7800, "asr", "asr" },
-	{ 7801, "ssp-client", "ssp-client" },
-	{ 7802, NULL, "vns-tp" },
-	{ 7810, "rbt-wanopt", "rbt-wanopt" },
-	{ 7845, "apc-7845", "apc-7845" },
-	{ 7846, "apc-7846", "apc-7846" },
-	{ 7847, "csoauth", NULL },
-	{ 7869, "mobileanalyzer", NULL },
-	{ 7870, "rbt-smc", NULL },
-	{ 7871, "mdm", NULL },
-	{ 7872, NULL, "mipv6tls" },
-	{ 7878, "owms", NULL },
-	{ 7880, "pss", "pss" },
-	{ 7887, "ubroker", "ubroker" },
-	{ 7900, "mevent", "mevent" },
-	{ 7901, "tnos-sp", "tnos-sp" },
-	{ 7902, "tnos-dp", "tnos-dp" },
-	{ 7903, "tnos-dps", "tnos-dps" },
-	{ 7913, "qo-secure", "qo-secure" },
-	{ 7932, "t2-drm", "t2-drm" },
-	{ 7933, "t2-brm", "t2-brm" },
-	{ 7962, "generalsync", "generalsync" },
-	{ 7967, "supercell", "supercell" },
-	{ 7979, "micromuse-ncps", "micromuse-ncps" },
-	{ 7980, "quest-vista", "quest-vista" },
-	{ 7981, "sossd-collect", NULL },
-	{ 7982, "sossd-agent", "sossd-disc" },
-	{ 7997, "pushns", NULL },
-	{ 7998, NULL, "usicontentpush" },
-	{ 7999, "irdmi2", "irdmi2" },
-	{ 8000, "irdmi", "irdmi" },
-	{ 8001, "vcom-tunnel", "vcom-tunnel" },
-	{ 8002, "teradataordbms", "teradataordbms" },
-	{ 8003, "mcreport", "mcreport" },
-	{ 8004, "p2pevolvenet", NULL },
-	{ 8005, "mxi", "mxi" },
-	{ 8006, "wpl-analytics", "wpl-disc" },
-	{ 8007, "warppipe", "warppipe" },
-	{ 8008, "http-alt", "http-alt" },
-	{ 8009, "nvme-disc", NULL },
-	{ 8015, "cfg-cloud", NULL },
-	{ 8016, "ads-s", NULL },
-	{ 8017, NULL, "cisco-cloudsec" },
-	{ 8019, "qbdb", "qbdb" },
-	{ 8020, "intu-ec-svcdisc", "intu-ec-svcdisc" },
-	{ 8021, "intu-ec-client", "intu-ec-client" },
-	{ 8022, "oa-system", "oa-system" },
-	{ 8023, "arca-api", "arca-api" },
-	{ 8025, "ca-audit-da", "ca-audit-da" },
-	{ 8026, "ca-audit-ds", "ca-audit-ds" },
-	{ 8027, "papachi-p2p-srv", "papachi-p2p-srv" },
-	{ 8032, "pro-ed", "pro-ed" },
-	{ 8033, "mindprint", "mindprint" },
-	{ 8034, "vantronix-mgmt", "vantronix-mgmt" },
-	{ 8040, "ampify", "ampify" },
-	{ 8041, "enguity-xccetp", "enguity-xccetp" },
-	{ 8042, "fs-agent", NULL },
-	{ 8043, "fs-server", NULL },
-	{ 8044, "fs-mgmt", NULL },
-	{ 8051, "rocrail", NULL },
-	{ 8052, "senomix01", "senomix01" },
-	{ 8053, "senomix02", "senomix02" },
-	{ 8054, "senomix03", "senomix03" },
-	{ 8055, "senomix04", "senomix04" },
-	{ 8056, "senomix05", "senomix05" },
-	{ 8057, "senomix06", "senomix06" },
-	{ 8058, "senomix07", "senomix07" },
-	{ 8059, "senomix08", "senomix08" },
-	{ 8060, NULL, "aero" },
-	{ 8061, "nikatron-dev", NULL },
-	{ 8066, "toad-bi-appsrvr", NULL },
-	{ 8067, "infi-async", NULL },
-	{ 8070, "ucs-isc", NULL },
-	{ 8074, "gadugadu", "gadugadu" },
-	{ 8080, "http-alt", "http-alt" },
-	{ 8081, "sunproxyadmin", "sunproxyadmin" },
-	{ 8082, "us-cli", "us-cli" },
-	{ 8083, "us-srv", "us-srv" },
-	{ 8084, "websnp", NULL },
-	{ 8086, "d-s-n", "d-s-n" },
-	{ 8087, "simplifymedia", "simplifymedia" },
-	{ 8088, "radan-http", "radan-http" },
-	{ 8090, "opsmessaging", NULL },
-	{ 8091, "jamlink", NULL },
-	{ 8097, "sac", "sac" },
-	{ 8100, "xprint-server", "xprint-server" },
-	{ 8101, "ldoms-migr", NULL },
-	{ 8102, "kz-migr", NULL },
-	{ 8111, NULL, "skynetflow" },
-	{ 8115, "mtl8000-matrix", "mtl8000-matrix" },
-	{ 8116, "cp-cluster", "cp-cluster" },
-	{ 8117, "purityrpc", NULL },
-	{ 8118, "privoxy", "privoxy" },
-	{ 8121, "apollo-data", "apollo-data" },
-	{ 8122, "apollo-admin", "apollo-admin" },
-	{ 8128, "paycash-online", "paycash-online" },
-	{ 8129, "paycash-wbp", "paycash-wbp" },
-	{ 8130, "indigo-vrmi", "indigo-vrmi" },
-	{ 8131, "indigo-vbcp", "indigo-vbcp" },
-	{ 8132, "dbabble", "dbabble" },
-	{ 8140, "puppet", NULL },
-	{ 8148, "isdd", "isdd" },
-	{ 8149, NULL, "eor-game" },
-	{ 8153, "quantastor", NULL },
-	{ 8160, "patrol", "patrol" },
-	{ 8161, "patrol-snmp", "patrol-snmp" },
-	{ 8162, "lpar2rrd", NULL },
-	{ 8181, "intermapper", NULL },
-	{ 8182, "vmware-fdm", "vmware-fdm" },
-	{ 8183, "proremote", NULL },
-	{ 8184, "itach", "itach" },
-	{ 8190, "gcp-rphy", NULL },
-	{ 8191, "limnerpressure", NULL },
-	{ 8192, "spytechphone", "spytechphone" },
-	{ 8194, "blp1", "blp1" },
-	{ 8195, "blp2", "blp2" },
-	{ 8199, "vvr-data", "vvr-data" },
-	{ 8200, "trivnet1", "trivnet1" },
-	{ 8201, "trivnet2", "trivnet2" },
-	{ 8202, NULL, "aesop" },
-	{ 8204, "lm-perfworks", "lm-perfworks" },
-	{ 8205, "lm-instmgr", "lm-instmgr" },
-	{ 8206, "lm-dta", "lm-dta" },
-	{ 8207, "lm-sserver", "lm-sserver" },
-	{ 8208, "lm-webwatcher", "lm-webwatcher" },
-	{ 8211, NULL, "aruba-papi" },
-	{ 8230, "rexecj", "rexecj" },
-	{ 8231, NULL, "hncp-udp-port" },
-	{ 8232, NULL, "hncp-dtls-port" },
-	{ 8243, "synapse-nhttps", "synapse-nhttps" },
-	{ 8266, NULL, "espeasy-p2p" },
-	{ 8270, "robot-remote", NULL },
-	{ 8276, "ms-mcc", "ms-mcc" },
-	{ 8280, "synapse-nhttp", "synapse-nhttp" },
-	{ 8282, "libelle", "libelle-disc" },
-	{ 8292, "blp3", "blp3" },
-	{ 8293, "hiperscan-id", NULL },
-	{ 8294, "blp4", "blp4" },
-	{ 8300, "tmi", "tmi" },
-	{ 8301, "amberon", "amberon" },
-	{ 8313, "hub-open-net", NULL },
-	{ 8320, "tnp-discover", "tnp-discover" },
-	{ 8321, "tnp", "tnp" },
-	{ 8322, "garmin-marine", "garmin-marine" },
-	{ 8351, "server-find", "server-find" },
-	{ 8376, "cruise-enum", "cruise-enum" },
-	{ 8377, "cruise-swroute", "cruise-swroute" },
-	{ 8378, "cruise-config", "cruise-config" },
-	{ 8379, "cruise-diags", "cruise-diags" },
-	{ 8380, "cruise-update", "cruise-update" },
-	{ 8383, "m2mservices", "m2mservices" },
-	{ 8384, NULL, "marathontp" },
-	{ 8400, "cvd", "cvd" },
-	{ 8401, "sabarsd", "sabarsd" },
-	{ 8402, "abarsd", "abarsd" },
-	{ 8403, "admind", "admind" },
-	{ 8404, "svcloud", NULL },
-	{ 8405, "svbackup", NULL },
-	{ 8415, "dlpx-sp", NULL },
-	{ 8416, "espeech", "espeech" },
-	{ 8417, "espeech-rtp", "espeech-rtp" },
-	{ 8423, "aritts", NULL },
-	{ 8432, "pgbackrest", NULL },
-	{ 8433, NULL, "aws-as2" },
-	{ 8442, "cybro-a-bus", "cybro-a-bus" },
-	{ 8443, "pcsync-https", "pcsync-https" },
-	{ 8444, "pcsync-http", "pcsync-http" },
-	{ 8445, "copy", "copy-disc" },
-	{ 8448, "matrix-fed", NULL },
-	{ 8450, "npmp", "npmp" },
-	{ 8457, "nexentamv", NULL },
-	{ 8470, "cisco-avp", NULL },
-	{ 8471, "pim-port", NULL },
-	{ 8472, "otv", "otv" },
-	{ 8473, "vp2p", "vp2p" },
-	{ 8474, "noteshare", "noteshare" },
-	{ 8500, "fmtp", "fmtp" },
-	{ 8501, "cmtp-mgt", "cmtp-av" },
-	{ 8502, "ftnmtp", NULL },
-	{ 8503, NULL, "lsp-self-ping" },
-	{ 8554, "rtsp-alt", "rtsp-alt" },
-	{ 8555, "d-fence", "d-fence" },
-	{ 8567, "dof-tunnel", "dof-tunnel" },
-	{ 8600, "asterix", "asterix" },
-	{ 8609, NULL, "canon-cpp-disc" },
-	{ 8610, "canon-mfnp", "canon-mfnp" },
-	{ 8611, "canon-bjnp1", "canon-bjnp1" },
-	{ 8612, "canon-bjnp2", "canon-bjnp2" },
-	{ 8613, "canon-bjnp3", "canon-bjnp3" },
-	{ 8614, "canon-bjnp4", "canon-bjnp4" },
-	{ 8615, "imink", NULL },
-	{ 8665, "monetra", NULL },
-	{ 8666, "monetra-admin", NULL },
-	{ 8668, "spartan", NULL },
-	{ 8675, "msi-cps-rm", "msi-cps-rm-disc" },
-	{ 8686, "sun-as-jmxrmi", "sun-as-jmxrmi" },
-	{ 8688, "openremote-ctrl", NULL },
-	{ 8699, "vnyx", NULL },
-	{ 8710, "semi-grpc", NULL },
-	{ 8711, "nvc", NULL },
-	{ 8732, NULL, "dtp-net" },
-	{ 8733, "ibus", "ibus" },
-	{ 8750, "dey-keyneg", NULL },
-	{ 8763, "mc-appserver", "mc-appserver" },
-	{ 8764, "openqueue", "openqueue" },
-	{ 8765, "ultraseek-http", "ultraseek-http" },
-	{ 8766, "amcs", "amcs" },
-	{ 8767, "core-of-source", NULL },
-	{ 8768, "sandpolis", NULL },
-	{ 8769, "oktaauthenticat", NULL },
-	{ 8770, "dpap", "dpap" },
-	{ 8778, "uec", NULL },
-	{ 8786, "msgclnt", "msgclnt" },
-	{ 8787, "msgsrvr", "msgsrvr" },
-	{ 8793, "acd-pm", "acd-pm" },
-	{ 8800, "sunwebadmin", "sunwebadmin" },
-	{ 8804, "truecm", "truecm" },
-	{ 8805, NULL, "pfcp" },
-	{ 8807, NULL, "hes-clip" },
-	{ 8808, NULL, "ssports-bcast" },
-	{ 8809, NULL, "3gpp-monp" },
-	{ 8873, "dxspider", "dxspider" },
-	{ 8880, "cddbp-alt", "cddbp-alt" },
-	{ 8881, "galaxy4d", NULL },
-	{ 8883, "secure-mqtt", "secure-mqtt" },
-	{ 8888, "ddi-tcp-1", "ddi-udp-1" },
-	{ 8889, "ddi-tcp-2", "ddi-udp-2" },
-	{ 8890, "ddi-tcp-3", "ddi-udp-3" },
-	{ 8891, "ddi-tcp-4", "ddi-udp-4" },
-	{ 8892, "ddi-tcp-5", "ddi-udp-5" },
-	{ 8893, "ddi-tcp-6", "ddi-udp-6" },
-	{ 8894, "ddi-tcp-7", "ddi-udp-7" },
-	{ 8899, "ospf-lite", "ospf-lite" },
-	{ 8900, "jmb-cds1", "jmb-cds1" },
-	{ 8901, "jmb-cds2", "jmb-cds2" },
-	{ 8908, "dpp", NULL },
-	{ 8910, "manyone-http", "manyone-http" },
-	{ 8911, "manyone-xml", "manyone-xml" },
-	{ 8912, "wcbackup", "wcbackup" },
-	{ 8913, "dragonfly", "dragonfly" },
-	{ 8937, "twds", NULL },
-	{ 8953, "ub-dns-control", NULL },
-	{ 8954, "cumulus-admin", "cumulus-admin" },
-	{ 8980, "nod-provider", "nod-provider" },
-	{ 8981, NULL, "nod-client" },
-	{ 8989, "sunwebadmins", "sunwebadmins" },
-	{ 8990, "http-wmap", "http-wmap" },
-	{ 8991, "https-wmap", "https-wmap" },
-	{ 8997, "oracle-ms-ens", NULL },
-	{ 8998, "canto-roboflow", NULL },
-	{ 8999, "bctp", "bctp" },
-	{ 9000, "cslistener", "cslistener" },
-	{ 9001, "etlservicemgr", "etlservicemgr" },
-	{ 9002, "dynamid", "dynamid" },
-	{ 9005, "golem", NULL },
-	{ 9007, NULL, "ogs-client" },
-	{ 9008, "ogs-server", NULL },
-	{ 9009, "pichat", "pichat" },
-	{ 9010, "sdr", NULL },
-	{ 9011, NULL, "d-star" },
-	{ 9020, "tambora", "tambora" },
-	{ 9021, "panagolin-ident", "panagolin-ident" },
-	{ 9022, "paragent", "paragent" },
-	{ 9023, "swa-1", "swa-1" },
-	{ 9024, "swa-2", "swa-2" },
-	{ 9025, "swa-3", "swa-3" },
-	{ 9026, "swa-4", "swa-4" },
-	{ 9050, "versiera", NULL },
-	{ 9051, "fio-cmgmt", NULL },
-	{ 9060, "CardWeb-IO", "CardWeb-RT" },
-	{ 9080, "glrpc", "glrpc" },
-	{ 9081, NULL, "cisco-aqos" },
-	{ 9083, "emc-pp-mgmtsvc", NULL },
-	{ 9084, "aurora", "aurora" },
-	{ 9085, "ibm-rsyscon", "ibm-rsyscon" },
-	{ 9086, "net2display", "net2display" },
-	{ 9087, "classic", "classic" },
-	{ 9088, "sqlexec", "sqlexec" },
-	{ 9089, "sqlexec-ssl", "sqlexec-ssl" },
-	{ 9090, "websm", "websm" },
-	{ 9091, "xmltec-xmlmail", "xmltec-xmlmail" },
-	{ 9092, "XmlIpcRegSvc", "XmlIpcRegSvc" },
-	{ 9093, "copycat", NULL },
-	{ 9100, "pdl-datastream", "pdl-datastream" },
-	{ 9101, "bacula-dir", "bacula-dir" },
-	{ 9102, "bacula-fd", "bacula-fd" },
-	{ 9103, "bacula-sd", "bacula-sd" },
-	{ 9104, "peerwire", "peerwire" },
-	{ 9105, "xadmin", "xadmin" },
-	{ 9106, "astergate", "astergate-disc" },
-	{ 9107, "astergatefax", NULL },
-	{ 9111, "hexxorecore", "hexxorecore" },
-	{ 9119, "mxit", "mxit" },
-	{ 9122, "grcmp", NULL },
-	{ 9123, "grcp", NULL },
-	{ 9131, "dddp", "dddp" },
-	{ 9160, "apani1", "apani1" },
-	{ 9161, "apani2", "apani2" },
-	{ 9162, "apani3", "apani3" },
-	{ 9163, "apani4", "apani4" },
-	{ 9164, "apani5", "apani5" },
-	{ 9183, "sirius-agent", "sirius-agent" },
-	{ 9191, "sun-as-jpda", "sun-as-jpda" },
-	{ 9200, "wap-wsp", "wap-wsp" },
-	{ 9201, "wap-wsp-wtp", "wap-wsp-wtp" },
-	{ 9202, "wap-wsp-s", "wap-wsp-s" },
-	{ 9203, "wap-wsp-wtp-s", "wap-wsp-wtp-s" },
-	{ 9204, "wap-vcard", "wap-vcard" },
-	{ 9205, "wap-vcal", "wap-vcal" },
-	{ 9206, "wap-vcard-s", "wap-vcard-s" },
-	{ 9207, "wap-vcal-s", "wap-vcal-s" },
-	{ 9208, "rjcdb-vcards", "rjcdb-vcards" },
-	{ 9209, "almobile-system", "almobile-system" },
-	{ 9210, "oma-mlp", "oma-mlp" },
-	{ 9211, "oma-mlp-s", "oma-mlp-s" },
-	{ 9212, "serverviewdbms", "serverviewdbms" },
-	{ 9213, "serverstart", "serverstart" },
-	{ 9214, "ipdcesgbs", "ipdcesgbs" },
-	{ 9215, "insis", "insis" },
-	{ 9216, "acme", "acme" },
-	{ 9217, "fsc-port", "fsc-port" },
-	{ 9222, "teamcoherence", "teamcoherence" },
-	{ 9255, "mon", "mon" },
-	{ 9277, NULL, "traingpsdata" },
-	{ 9278, "pegasus", "pegasus" },
-	{ 9279, "pegasus-ctl", "pegasus-ctl" },
-	{ 9280, "pgps", "pgps" },
-	{ 9281, "swtp-port1", "swtp-port1" },
-	{ 9282, "swtp-port2", "swtp-port2" },
-	{ 9283, "callwaveiam", "callwaveiam" },
-	{ 9284, "visd", "visd" },
-	{ 9285, "n2h2server", "n2h2server" },
-	{ 9286, NULL, "n2receive" },
-	{ 9287, "cumulus", "cumulus" },
-	{ 9292, "armtechdaemon", "armtechdaemon" },
-	{ 9293, "storview", "storview" },
-	{ 9294, "armcenterhttp", "armcenterhttp" },
-	{ 9295, "armcenterhttps", "armcenterhttps" },
-	{ 9300, "vrace", "vrace" },
-	{ 9306, "sphinxql", NULL },
-	{ 9310, "sapms", NULL },
-	{ 9312, "sphinxapi", NULL },
-	{ 9318, "secure-ts", "secure-ts" },
-	{ 9321, "guibase", "guibase" },
-	{ 9339, "gnmi-gnoi", NULL },
-	{ 9340, "gribi", NULL },
-	{ 9343, "mpidcmgr", "mpidcmgr" },
-	{ 9344, "mphlpdmc", "mphlpdmc" },
-	{ 9345, "rancher", NULL },
-	{ 9346, "ctechlicensing", "ctechlicensing" },
-	{ 9374, "fjdmimgr", "fjdmimgr" },
-	{ 9380, "boxp", "boxp" },
-	{ 9387, "d2dconfig", NULL },
-	{ 9388, "d2ddatatrans", NULL },
-	{ 9389, "adws", NULL },
-	{ 9390, "otp", NULL },
-	{ 9396, "fjinvmgr", "fjinvmgr" },
-	{ 9397, "mpidcagt", "mpidcagt" },
-	{ 9400, "sec-t4net-srv", "sec-t4net-srv" },
-	{ 9401, "sec-t4net-clt", "sec-t4net-clt" },
-	{ 9402, "sec-pc2fax-srv", "sec-pc2fax-srv" },
-	{ 9418, "git", "git" },
-	{ 9443, "tungsten-https", "tungsten-https" },
-	{ 9444, "wso2esb-console", "wso2esb-console" },
-	{ 9445, "mindarray-ca", NULL },
-	{ 9450, "sntlkeyssrvr", "sntlkeyssrvr" },
-	{ 9500, "ismserver", "ismserver" },
-	{ 9522, NULL, "sma-spw" },
-	{ 9535, "mngsuite", "mngsuite" },
-	{ 9536, "laes-bf", "laes-bf" },
-	{ 9555, "trispen-sra", "trispen-sra" },
-	{ 9559, "p4runtime", NULL },
-	{ 9592, "ldgateway", "ldgateway" },
-	{ 9593, "cba8", "cba8" },
-	{ 9594, "msgsys", "msgsys" },
-	{ 9595, "pds", "pds" },
-	{ 9596, "mercury-disc", "mercury-disc" },
-	{ 9597, "pd-admin", "pd-admin" },
-	{ 9598, "vscp", "vscp" },
-	{ 9599, "robix", "robix" },
-	{ 9600, "micromuse-ncpw", "micromuse-ncpw" },
-	{ 9612, "streamcomm-ds", "streamcomm-ds" },
-	{ 9614, "iadt-tls", NULL },
-	{ 9616, "erunbook-agent", NULL },
-	{ 9617, "erunbook-server", NULL },
-	{ 9618, "condor", "condor" },
-	{ 9628, "odbcpathway", "odbcpathway" },
-	{ 9629, "uniport", "uniport" },
-	{ 9630, "peoctlr", NULL },
-	{ 9631, "peocoll", NULL },
-	{ 9632, NULL, "mc-comm" },
-	{ 9640, "pqsflows", NULL },
-	{ 9666, "zoomcp", NULL },
-	{ 9667, "xmms2", "xmms2" },
-	{ 9668, "tec5-sdctp", "tec5-sdctp" },
-	{ 9694, "client-wakeup", "client-wakeup" },
-	{ 9695, "ccnx", "ccnx" },
-	{ 9700, "board-roar", "board-roar" },
-	{ 9747, "l5nas-parchan", "l5nas-parchan" },
-	{ 9750, "board-voip", "board-voip" },
-	{ 9753, "rasadv", "rasadv" },
-	{ 9762, "tungsten-http", "tungsten-http" },
-	{ 9800, "davsrc", "davsrc" },
-	{ 9801, "sstp-2", "sstp-2" },
-	{ 9802, "davsrcs", "davsrcs" },
-	{ 9875, "sapv1", "sapv1" },
-	{ 9876, "sd", NULL },
-	{ 9877, "x510", NULL },
-	{ 9878, NULL, "kca-service" },
-	{ 9888, "cyborg-systems", "cyborg-systems" },
-	{ 9889, "gt-proxy", "gt-proxy" },
-	{ 9898, "monkeycom", "monkeycom" },
-	{ 9899, NULL, "sctp-tunneling" },
-	{ 9900, "iua", "iua" },
-	{ 9901, NULL, "enrp" },
-	{ 9903, NULL, "multicast-ping" },
-	{ 9909, "domaintime", "domaintime" },
-	{ 9911, "sype-transport", "sype-transport" },
-	{ 9925, "xybrid-cloud", NULL },
-	{ 9950, "apc-9950", "apc-9950" },
-	{ 9951, "apc-9951", "apc-9951" },
-	{ 9952, "apc-9952", "apc-9952" },
-	{ 9953, "acis", "acis" },
-	{ 9954, "hinp", NULL },
-	{ 9955, "alljoyn-stm", "alljoyn-mcm" },
-	{ 9956, NULL, "alljoyn" },
-	{ 9966, "odnsp", "odnsp" },
-	{ 9978, "xybrid-rt", NULL },
-	{ 9979, "visweather", NULL },
-	{ 9981, "pumpkindb", NULL },
-	{ 9986, "kaostransport", NULL },
-	{ 9987, "dsm-scm-target", "dsm-scm-target" },
-	{ 9988, "nsesrvr", NULL },
-	{ 9990, "osm-appsrvr", "osm-appsrvr" },
-	{ 9991, "osm-oev", "osm-oev" },
-	{ 9992, "palace-1", "palace-1" },
-	{ 9993, "palace-2", "palace-2" },
-	{ 9994, "palace-3", "palace-3" },
-	{ 9995, "palace-4", "palace-4" },
-	{ 9996, "palace-5", "palace-5" },
-	{ 9997, "palace-6", "palace-6" },
-	{ 9998, "distinct32", "distinct32" },
-	{ 9999, "distinct", "distinct" },
-	{ 10000, "ndmp", "ndmp" },
-	{ 10001, "scp-config", "scp-config" },
-	{ 10002, "documentum", "documentum" },
-	{ 10003, "documentum-s", "documentum-s" },
-	{ 10004, "emcrmirccd", NULL },
-	{ 10005, "emcrmird", NULL },
-	{ 10006, "netapp-sync", NULL },
-	{ 10007, "mvs-capacity", "mvs-capacity" },
-	{ 10008, "octopus", "octopus" },
-	{ 10009, "swdtp-sv", "swdtp-sv" },
-	{ 10010, "rxapi", NULL },
-	{ 10020, "abb-hw", NULL },
-	{ 10023, NULL, "cefd-vmp" },
-	{ 10050, "zabbix-agent", "zabbix-agent" },
-	{ 10051, "zabbix-trapper", "zabbix-trapper" },
-	{ 10055, "qptlmd", NULL },
-	{ 10080, "amanda", "amanda" },
-	{ 10081, "famdc", "famdc" },
-	{ 10100, "itap-ddtp", "itap-ddtp" },
-	{ 10101, "ezmeeting-2", "ezmeeting-2" },
-	{ 10102, "ezproxy-2", "ezproxy-2" },
-	{ 10103, "ezrelay", "ezrelay" },
-	{ 10104, "swdtp", "swdtp" },
-	{ 10107, "bctp-server", "bctp-server" },
-	{ 10110, "nmea-0183", "nmea-0183" },
-	{ 10111, NULL, "nmea-onenet" },
-	{ 10113, "netiq-endpoint", "netiq-endpoint" },
-	{ 10114, "netiq-qcheck", "netiq-qcheck" },
-	{ 10115, "netiq-endpt", "netiq-endpt" },
-	{ 10116, "netiq-voipa", "netiq-voipa" },
-	{ 10117, "iqrm", "iqrm" },
-	{ 10125, "cimple", NULL },
-	{ 10128, "bmc-perf-sd", "bmc-perf-sd" },
-	{ 10129, "bmc-gms", NULL },
-	{ 10160, "qb-db-server", "qb-db-server" },
-	{ 10161, "snmptls", "snmpdtls" },
-	{ 10162, "snmptls-trap", "snmpdtls-trap" },
-	{ 10200, "trisoap", "trisoap" },
-	{ 10201, "rsms", "rscs" },
-	{ 10252, "apollo-relay", "apollo-relay" },
-	{ 10253, NULL, "eapol-relay" },
-	{ 10260, "axis-wimp-port", "axis-wimp-port" },
-	{ 10261, "tile-ml", NULL },
-	{ 10288, "blocks", "blocks" },
-	{ 10439, NULL, "bngsync" },
-	{ 10443, "cirrossp", NULL },
-	{ 10500, NULL, "hip-nat-t" },
-	{ 10540, "MOS-lower", "MOS-lower" },
-	{ 10541, "MOS-upper", "MOS-upper" },
-	{ 10542, "MOS-aux", "MOS-aux" },
-	{ 10543, "MOS-soap", "MOS-soap" },
-	{ 10544, "MOS-soap-opt", "MOS-soap-opt" },
-	{ 10548, "serverdocs", NULL },
-	{ 10631, "printopia", NULL },
-	{ 10800, "gap", "gap" },
-	{ 10805, "lpdg", "lpdg" },
-	{ 10809, "nbd", NULL },
-	{ 10810, NULL, "nmc-disc" },
-	{ 10860, "helix", "helix" },
-	{ 10880, "bveapi", "bveapi" },
-	{ 10933, "octopustentacle", NULL },
-	{ 10990, "rmiaux", "rmiaux" },
-	{ 11000, "irisa", "irisa" },
-	{ 11001, "metasys", "metasys" },
-	{ 11095, "weave", "weave" },
-	{ 11103, "origo-sync", NULL },
-	{ 11104, "netapp-icmgmt", NULL },
-	{ 11105, "netapp-icdata", NULL },
-	{ 11106, "sgi-lk", "sgi-lk" },
-	{ 11108, NULL, "myq-termlink" },
-	{ 11109, "sgi-dmfmgr", NULL },
-	{ 11110, "sgi-soap", NULL },
-	{ 11111, "vce", "vce" },
-	{ 11112, "dicom", "dicom" },
-	{ 11161, "suncacao-snmp", "suncacao-snmp" },
-	{ 11162, "suncacao-jmxmp", "suncacao-jmxmp" },
-	{ 11163, "suncacao-rmi", "suncacao-rmi" },
-	{ 11164, "suncacao-csa", "suncacao-csa" },
-	{ 11165, "suncacao-websvc", "suncacao-websvc" },
-	{ 11171, NULL, "snss" },
-	{ 11172, "oemcacao-jmxmp", NULL },
-	{ 11173, "t5-straton", NULL },
-	{ 11174, "oemcacao-rmi", NULL },
-	{ 11175, "oemcacao-websvc", NULL },
-	{ 11201, "smsqp", "smsqp" },
-	{ 11202, "dcsl-backup", NULL },
-	{ 11208, "wifree", "wifree" },
-	{ 11211, "memcache", "memcache" },
-	{ 11235, "xcompute", NULL },
-	{ 11319, "imip", "imip" },
-	{ 11320, "imip-channels", "imip-channels" },
-	{ 11321, "arena-server", "arena-server" },
-	{ 11367, "atm-uhas", "atm-uhas" },
-	{ 11371, "hkp", "hkp" },
-	{ 11430, NULL, "lsdp" },
-	{ 11434, "ollama", NULL },
-	{ 11489, "asgcypresstcps", NULL },
-	{ 11600, "tempest-port", "tempest-port" },
-	{ 11623, "emc-xsw-dconfig", NULL },
-	{ 11720, "h323callsigalt", "h323callsigalt" },
-	{ 11723, "emc-xsw-dcache", "emc-xsw-dcache" },
-	{ 11751, "intrepid-ssl", "intrepid-ssl" },
-	{ 11796, "lanschool", "lanschool-mpt" },
-	{ 11876, "xoraya", "xoraya" },
-	{ 11877, NULL, "x2e-disc" },
-	{ 11967, "sysinfo-sp", "sysinfo-sp" },
-	{ 11971, "tibsd", NULL },
-	{ 12000, "entextxid", "entextxid" },
-	{ 12001, "entextnetwk", "entextnetwk" },
-	{ 12002, "entexthigh", "entexthigh" },
-	{ 12003, "entextmed", "entextmed" },
-	{ 12004, "entextlow", "entextlow" },
-	{ 12005, "dbisamserver1", "dbisamserver1" },
-	{ 12006, "dbisamserver2", "dbisamserver2" },
-	{ 12007, "accuracer", "accuracer" },
-	{ 12008, "accuracer-dbms", "accuracer-dbms" },
-	{ 12009, NULL, "ghvpn" },
-	{ 12010, "edbsrvr", NULL },
-	{ 12012, "vipera", "vipera" },
-	{ 12013, "vipera-ssl", "vipera-ssl" },
-	{ 12109, "rets-ssl", "rets-ssl" },
-	{ 12121, "nupaper-ss", "nupaper-ss" },
-	{ 12168, "cawas", "cawas" },
-	{ 12172, "hivep", "hivep" },
-	{ 12300, "linogridengine", "linogridengine" },
-	{ 12302, "rads", NULL },
-	{ 12321, "warehouse-sss", "warehouse-sss" },
-	{ 12322, "warehouse", "warehouse" },
-	{ 12345, "italk", "italk" },
-	{ 12546, "carb-repl-ctrl", NULL },
-	{ 12753, "tsaf", "tsaf" },
-	{ 12865, "netperf", NULL },
-	{ 13160, "i-zipqd", "i-zipqd" },
-	{ 13216, "bcslogc", "bcslogc" },
-	{ 13217, "rs-pias", "rs-pias" },
-	{ 13218, "emc-vcas-tcp", "emc-vcas-udp" },
-	{ 13223, "powwow-client", "powwow-client" },
-	{ 13224, "powwow-server", "powwow-server" },
-	{ 13400, "doip-data", "doip-disc" },
-	{ 13720, "bprd", "bprd" },
-	{ 13721, "bpdbm", "bpdbm" },
-	{ 13722, "bpjava-msvc", "bpjava-msvc" },
-	{ 13724, "vnetd", "vnetd" },
-	{ 13782, "bpcd", "bpcd" },
-	{ 13783, "vopied", "vopied" },
-	{ 13785, "nbdb", "nbdb" },
-	{ 13786, "nomdb", "nomdb" },
-	{ 13818, "dsmcc-config", "dsmcc-config" },
-	{ 13819, "dsmcc-session", "dsmcc-session" },
-	{ 13820, "dsmcc-passthru", "dsmcc-passthru" },
-	{ 13821, "dsmcc-download", "dsmcc-download" },
-	{ 13822, "dsmcc-ccp", "dsmcc-ccp" },
-	{ 13823, "bmdss", NULL },
-	{ 13832, "a-trust-rpc", NULL },
-	{ 13894, "ucontrol", "ucontrol" },
-	{ 13929, "dta-systems", "dta-systems" },
-	{ 13930, "medevolve", NULL },
-	{ 14000, "scotty-ft", "scotty-ft" },
-	{ 14001, "sua", "sua" },
-	{ 14002, NULL, "scotty-disc" },
-	{ 14033, "sage-best-com1", "sage-best-com1" },
-	{ 14034, "sage-best-com2", "sage-best-com2" },
-	{ 14141, "vcs-app", "vcs-app" },
-	{ 14142, "icpp", "icpp" },
-	{ 14143, "icpps", NULL },
-	{ 14145, "gcm-app", "gcm-app" },
-	{ 14149, "vrts-tdd", "vrts-tdd" },
-	{ 14150, "vcscmd", NULL },
-	{ 14154, "vad", "vad" },
-	{ 14250, "cps", "cps" },
-	{ 14414, "ca-web-update", "ca-web-update" },
-	{ 14500, "xpra", NULL },
-	{ 14936, "hde-lcesrvr-1", "hde-lcesrvr-1" },
-	{ 14937, "hde-lcesrvr-2", "hde-lcesrvr-2" },
-	{ 15000, "hydap", "hydap" },
-	{ 15002, "onep-tls", NULL },
-	{ 15118, NULL, "v2g-secc" },
-	{ 15345, "xpilot", "xpilot" },
-	{ 15363, "3link", "3link" },
-	{ 15555, "cisco-snat", "cisco-snat" },
-	{ 15660, "bex-xr", "bex-xr" },
-	{ 15740, "ptp", "ptp" },
-	{ 15998, NULL, "2ping" },
-	{ 15999, "programmar", NULL },
-	{ 16000, "fmsas", NULL },
-	{ 16001, "fmsascon", NULL },
-	{ 16002, "gsms", NULL },
-	{ 16003, NULL, "alfin" },
-	{ 16020, "jwpc", NULL },
-	{ 16021, "jwpc-bin", NULL },
-	{ 16161, "sun-sea-port", "sun-sea-port" },
-	{ 16162, "solaris-audit", NULL },
-	{ 16309, "etb4j", "etb4j" },
-	{ 16310, "pduncs", "pduncs" },
-	{ 16311, "pdefmns", "pdefmns" },
-	{ 16360, "netserialext1", "netserialext1" },
-	{ 16361, "netserialext2", "netserialext2" },
-	{ 16367, "netserialext3", "netserialext3" },
-	{ 16368, "netserialext4", "netserialext4" },
-	{ 16384, "connected", "connected" },
-	{ 16385, "rdgs", NULL },
-	{ 16619, "xoms", NULL },
-	{ 16665, "axon-tunnel", NULL },
-	{ 16666, NULL, "vtp" },
-	{ 16789, "cadsisvr", NULL },
-	{ 16900, "newbay-snc-mc", "newbay-snc-mc" },
-	{ 16950, "sgcip", "sgcip" },
-	{ 16991, "intel-rci-mp", "intel-rci-mp" },
-	{ 16992, "amt-soap-http", "amt-soap-http" },
-	{ 16993, "amt-soap-https", "amt-soap-https" },
-	{ 16994, "amt-redir-tcp", "amt-redir-tcp" },
-	{ 16995, "amt-redir-tls", "amt-redir-tls" },
-	{ 17007, "isode-dua", "isode-dua" },
-	{ 17010, "ncpu", NULL },
-	{ 17184, "vestasdlp", NULL },
-	{ 17185, "soundsvirtual", "soundsvirtual" },
-	{ 17219, "chipper", "chipper" },
-	{ 17220, "avtp", "avtp" },
-	{ 17221, "avdecc", "avdecc" },
-	{ 17222, NULL, "cpsp" },
-	{ 17223, "isa100-gci", NULL },
-	{ 17224, NULL, "trdp-pd" },
-	{ 17225, "trdp-md", "trdp-md" },
-	{ 17234, "integrius-stp", "integrius-stp" },
-	{ 17235, "ssh-mgmt", "ssh-mgmt" },
-	{ 17500, "db-lsp", "db-lsp-disc" },
-	{ 17555, "ailith", NULL },
-	{ 17729, "ea", "ea" },
-	{ 17754, "zep", "zep" },
-	{ 17755, "zigbee-ip", "zigbee-ip" },
-	{ 17756, "zigbee-ips", "zigbee-ips" },
-	{ 17777, "sw-orion", NULL },
-	{ 18000, "biimenu", "biimenu" },
-	{ 18104, "radpdf", NULL },
-	{ 18136, "racf", NULL },
-	{ 18181, "opsec-cvp", "opsec-cvp" },
-	{ 18182, "opsec-ufp", "opsec-ufp" },
-	{ 18183, "opsec-sam", "opsec-sam" },
-	{ 18184, "opsec-lea", "opsec-lea" },
-	{ 18185, "opsec-omi", "opsec-omi" },
-	{ 18186, "ohsc", "ohsc" },
-	{ 18187, "opsec-ela", "opsec-ela" },
-	{ 18241, "checkpoint-rtm", "checkpoint-rtm" },
-	{ 18242, "iclid", NULL },
-	{ 18243, "clusterxl", NULL },
-	{ 18262, "gv-pf", "gv-pf" },
-	{ 18463, "ac-cluster", "ac-cluster" },
-	{ 18516, NULL, "heythings" },
-	{ 18634, "rds-ib", "rds-ib" },
-	{ 18635, "rds-ip", "rds-ip" },
-	{ 18668, "vdmmesh", "vdmmesh-disc" },
-	{ 18769, "ique", "ique" },
-	{ 18881, "infotos", "infotos" },
-	{ 18888, "apc-necmp", "apc-necmp" },
-	{ 19000, "igrid", "igrid" },
-	{ 19007, "scintilla", "scintilla" },
-	{ 19020, "j-link", NULL },
-	{ 19191, "opsec-uaa", "opsec-uaa" },
-	{ 19194, "ua-secureagent", "ua-secureagent" },
-	{ 19220, "cora", "cora-disc" },
-	{ 19283, "keysrvr", "keysrvr" },
-	{ 19315, "keyshadow", "keyshadow" },
-	{ 19398, "mtrgtrans", "mtrgtrans" },
-	{ 19410, "hp-sco", "hp-sco" },
-	{ 19411, "hp-sca", "hp-sca" },
-	{ 19412, "hp-sessmon", "hp-sessmon" },
-	{ 19539, "fxuptp", "fxuptp" },
-	{ 19540, "sxuptp", "sxuptp" },
-	{ 19541, "jcp", "jcp" },
-	{ 19788, NULL, "mle" },
-	{ 19790, "faircom-db", NULL },
-	{ 19998, "iec-104-sec", NULL },
-	{ 19999, "dnp-sec", "dnp-sec" },
-	{ 20000, "dnp", "dnp" },
-	{ 20001, "microsan", "microsan" },
-	{ 20002, "commtact-http", "commtact-http" },
-	{ 20003, "commtact-https", "commtact-https" },
-	{ 20005, "openwebnet", "openwebnet" },
-	{ 20012, NULL, "ss-idi-disc" },
-	{ 20013, "ss-idi", NULL },
-	{ 20014, "opendeploy", "opendeploy" },
-	{ 20034, "nburn-id", "nburn-id" },
-	{ 20046, "tmophl7mts", "tmophl7mts" },
-	{ 20048, "mountd", "mountd" },
-	{ 20049, "nfsrdma", "nfsrdma" },
-	{ 20057, "avesterra", NULL },
-	{ 20167, "tolfab", "tolfab" },
-	{ 20202, "ipdtp-port", "ipdtp-port" },
-	{ 20222, "ipulse-ics", "ipulse-ics" },
-	{ 20480, "emwavemsg", "emwavemsg" },
-	{ 20670, "track", "track" },
-	{ 20810, "crtech-nlm", NULL },
-	{ 20999, "athand-mmp", "athand-mmp" },
-	{ 21000, "irtrans", "irtrans" },
-	{ 21010, "notezilla-lan", NULL },
-	{ 21212, "trinket-agent", NULL },
-	{ 21213, "cohesity-agent", NULL },
-	{ 21221, "aigairserver", NULL },
-	{ 21337, "xahaud", NULL },
-	{ 21553, "rdm-tfs", NULL },
-	{ 21554, "dfserver", "dfserver" },
-	{ 21590, "vofr-gateway", "vofr-gateway" },
-	{ 21800, "tvpm", "tvpm" },
-	{ 21801, "sal", NULL },
-	{ 21845, "webphone", "webphone" },
-	{ 21846, "netspeak-is", "netspeak-is" },
-	{ 21847, "netspeak-cs", "netspeak-cs" },
-	{ 21848, "netspeak-acd", "netspeak-acd" },
-	{ 21849, "netspeak-cps", "netspeak-cps" },
-	{ 22000, "snapenetio", "snapenetio" },
-	{ 22001, "optocontrol", "optocontrol" },
-	{ 22002, "optohost002", "optohost002" },
-	{ 22003, "optohost003", "optohost003" },
-	{ 22004, "optohost004", "optohost004" },
-	{ 22005, "optohost004", "optohost004" },
-	{ 22125, "dcap", NULL },
-	{ 22128, "gsidcap", NULL },
-	{ 22222, "easyengine", NULL },
-	{ 22273, "wnn6", "wnn6" },
-	{ 22305, "cis", "cis" },
-	{ 22333, "showcockpit-net", "showcockpit-net" },
-	{ 22335, "shrewd-control", "shrewd-stream" },
-	{ 22343, "cis-secure", "cis-secure" },
-	{ 22347, "wibukey", "wibukey" },
-	{ 22350, "codemeter", "codemeter" },
-	{ 22351, "codemeter-cmwan", NULL },
-	{ 22537, "caldsoft-backup", NULL },
-	{ 22555, "vocaltec-wconf", "vocaltec-phone" },
-	{ 22763, "talikaserver", "talikaserver" },
-	{ 22800, "aws-brf", "aws-brf" },
-	{ 22951, "brf-gw", "brf-gw" },
-	{ 23000, "inovaport1", "inovaport1" },
-	{ 23001, "inovaport2", "inovaport2" },
-	{ 23002, "inovaport3", "inovaport3" },
-	{ 23003, "inovaport4", "inovaport4" },
-	{ 23004, "inovaport5", "inovaport5" },
-	{ 23005, "inovaport6", "inovaport6" },
-	{ 23053, "gntp", NULL },
-	{ 23272, NULL, "s102" },
-	{ 23294, "5afe-dir", "5afe-disc" },
-	{ 23333, "elxmgmt", "elxmgmt" },
-	{ 23400, "novar-dbase", "novar-dbase" },
-	{ 23401, "novar-alarm", "novar-alarm" },
-	{ 23402, "novar-global", "novar-global" },
-	{ 23456, "aequus", NULL },
-	{ 23457, "aequus-alt", NULL },
-	{ 23546, "areaguard-neo", NULL },
-	{ 24000, "med-ltp", "med-ltp" },
-	{ 24001, "med-fsp-rx", "med-fsp-rx" },
-	{ 24002, "med-fsp-tx", "med-fsp-tx" },
-	{ 24003, "med-supp", "med-supp" },
-	{ 24004, "med-ovw", "med-ovw" },
-	{ 24005, "med-ci", "med-ci" },
-	{ 24006, "med-net-svc", "med-net-svc" },
-	{ 24242, "filesphere", "filesphere" },
-	{ 24249, "vista-4gl", "vista-4gl" },
-	{ 24321, "ild", "ild" },
-	{ 24322, NULL, "hid" },
-	{ 24323, "vrmg-ip", NULL },
-	{ 24386, "intel-rci", "intel-rci" },
-	{ 24465, "tonidods", "tonidods" },
-	{ 24554, "binkp", "binkp" },
-	{ 24577, "bilobit", "bilobit-update" },
-	{ 24601, NULL, "udpstp" },
-	{ 24666, "sdtvwcam", NULL },
-	{ 24676, "canditv", "canditv" },
-	{ 24677, "flashfiler", "flashfiler" },
-	{ 24678, "proactivate", "proactivate" },
-	{ 24680, "tcc-http", "tcc-http" },
-	{ 24754, "cslg", NULL },
-	{ 24850, NULL, "assoc-disc" },
-	{ 24922, "find", "find" },
-	{ 25000, "icl-twobase1", "icl-twobase1" },
-	{ 25001, "icl-twobase2", "icl-twobase2" },
-	{ 25002, "icl-twobase3", "icl-twobase3" },
-	{ 25003, "icl-twobase4", "icl-twobase4" },
-	{ 25004, "icl-twobase5", "icl-twobase5" },
-	{ 25005, "icl-twobase6", "icl-twobase6" },
-	{ 25006, "icl-twobase7", "icl-twobase7" },
-	{ 25007, "icl-twobase8", "icl-twobase8" },
-	{ 25008, "icl-twobase9", "icl-twobase9" },
-	{ 25009, "icl-twobase10", "icl-twobase10" },
-	{ 25100, "db2c-tls", NULL },
-	{ 25576, "sauterdongle", NULL },
-	{ 25604, "idtp", NULL },
-	{ 25793, "vocaltec-hos", "vocaltec-hos" },
-	{ 25900, "tasp-net", "tasp-net" },
-	{ 25901, "niobserver", "niobserver" },
-	{ 25902, "nilinkanalyst", "nilinkanalyst" },
-	{ 25903, "niprobe", "niprobe" },
-	{ 25954, NULL, "bf-game" },
-	{ 25955, NULL, "bf-master" },
-	{ 26000, "quake", "quake" },
-	{ 26133, "scscp", "scscp" },
-	{ 26208, "wnn6-ds", "wnn6-ds" },
-	{ 26257, "cockroach", NULL },
-	{ 26260, "ezproxy", "ezproxy" },
-	{ 26261, "ezmeeting", "ezmeeting" },
-	{ 26262, "k3software-svr", "k3software-svr" },
-	{ 26263, "k3software-cli", "k3software-cli" },
-	{ 26486, "exoline-tcp", "exoline-udp" },
-	{ 26487, "exoconfig", "exoconfig" },
-	{ 26489, "exonet", "exonet" },
-	{ 27010, "flex-lmadmin", NULL },
-	{ 27016, "chlenix", NULL },
-	{ 27017, "mongodb", NULL },
-	{ 27345, "imagepump", "imagepump" },
-	{ 27442, "jesmsjc", "jesmsjc" },
-	{ 27504, "kopek-httphead", "kopek-httphead" },
-	{ 27782, "ars-vista", "ars-vista" },
-	{ 27876, "astrolink", NULL },
-	{ 27999, "tw-auth-key", "tw-auth-key" },
-	{ 28000, "nxlmd", "nxlmd" },
-	{ 28001, "pqsp", NULL },
-	{ 28010, "gruber-cashreg", NULL },
-	{ 28080, "thor-engine", NULL },
-	{ 28119, NULL, "a27-ran-ran" },
-	{ 28200, "voxelstorm", "voxelstorm" },
-	{ 28240, "siemensgsm", "siemensgsm" },
-	{ 28589, "bosswave", NULL },
-	{ 29000, "saltd-licensing", NULL },
-	{ 29167, "otmp", "otmp" },
-	{ 29999, "bingbang", NULL },
-	{ 30000, "ndmps", NULL },
-	{ 30001, "pago-services1", "pago-services1" },
-	{ 30002, "pago-services2", "pago-services2" },
-	{ 30003, "amicon-fpsu-ra", "amicon-fpsu-ra" },
-	{ 30004, NULL, "amicon-fpsu-s" },
-	{ 30100, "rwp", NULL },
-	{ 30260, "kingdomsonline", "kingdomsonline" },
-	{ 30400, "gs-realtime", NULL },
-	{ 30832, NULL, "samsung-disc" },
-	{ 30939, "dilithium3", "dilithium3" },
-	{ 30999, "ovobs", "ovobs" },
-	{ 31016, "ka-sddp", "ka-kdp" },
-	{ 31020, "autotrac-acp", NULL },
-	{ 31029, NULL, "yawn" },
-	{ 31337, "eldim", "eldim" },
-	{ 31400, "pace-licensed", NULL },
-	{ 31416, "xqosd", "xqosd" },
-	{ 31457, "tetrinet", "tetrinet" },
-	{ 31620, "lm-mon", "lm-mon" },
-	{ 31685, "dsx-monitor", NULL },
-	{ 31765, "gamesmith-port", "gamesmith-port" },
-	{ 31948, "iceedcp-tx", "iceedcp-tx" },
-	{ 31949, "iceedcp-rx", "iceedcp-rx" },
-	{ 32034, "iracinghelper", "iracinghelper" },
-	{ 32249, "t1distproc60", "t1distproc60" },
-	{ 32400, "plex", NULL },
-	{ 32483, "apm-link", "apm-link" },
-	{ 32635, "sec-ntb-clnt", "sec-ntb-clnt" },
-	{ 32636, "DMExpress", "DMExpress" },
-	{ 32767, "filenet-powsrm", "filenet-powsrm" },
-	{ 32768, "filenet-tms", "filenet-tms" },
-	{ 32769, "filenet-rpc", "filenet-rpc" },
-	{ 32770, "filenet-nch", "filenet-nch" },
-	{ 32771, "filenet-rmi", "filenet-rmi" },
-	{ 32772, "filenet-pa", "filenet-pa" },
-	{ 32773, "filenet-cm", "filenet-cm" },
-	{ 32774, "filenet-re", "filenet-re" },
-	{ 32775, "filenet-pch", "filenet-pch" },
-	{ 32776, "filenet-peior", "filenet-peior" },
-	{ 32777, "filenet-obrok", "filenet-obrok" },
-	{ 32801, "mlsn", "mlsn" },
-	{ 32811, "retp", NULL },
-	{ 32896, "idmgratm", "idmgratm" },
-	{ 33000, "wg-endpt-comms", NULL },
-	{ 33060, "mysqlx", NULL },
-	{ 33123, "aurora-balaena", "aurora-balaena" },
-	{ 33331, "diamondport", "diamondport" },
-	{ 33333, "dgi-serv", NULL },
-	{ 33334, "speedtrace", "speedtrace-disc" },
-	{ 33434, "traceroute", "traceroute" },
-	{ 33435, NULL, "mtrace" },
-	{ 33656, "snip-slave", "snip-slave" },
-	{ 33890, "digilent-adept", NULL },
-	{ 34249, "turbonote-2", "turbonote-2" },
-	{ 34378, "p-net-local", "p-net-local" },
-	{ 34379, "p-net-remote", "p-net-remote" },
-	{ 34567, "dhanalakshmi", "edi-service" },
-	{ 34962, "profinet-rt", "profinet-rt" },
-	{ 34963, "profinet-rtm", "profinet-rtm" },
-	{ 34964, "profinet-cm", "profinet-cm" },
-	{ 34965, "profinet-cm-sec", "profinet-cm-sec" },
-	{ 34966, NULL, "profinet-rt-sec" },
-	{ 34980, "ethercat", "ethercat" },
-	{ 35000, "heathview", NULL },
-	{ 35001, "rt-viewer", "rt-viewer" },
-	{ 35002, "rt-sound", NULL },
-	{ 35003, "rt-devicemapper", NULL },
-	{ 35004, "rt-classmanager", "rt-classmanager" },
-	{ 35005, "rt-labtracker", NULL },
-	{ 35006, "rt-helper", NULL },
-	{ 35100, "axio-disc", "axio-disc" },
-	{ 35354, "kitim", NULL },
-	{ 35355, "altova-lm", "altova-lm-disc" },
-	{ 35356, "guttersnex", NULL },
-	{ 35357, "openstack-id", NULL },
-	{ 36001, "allpeers", "allpeers" },
-	{ 36411, NULL, "wlcp" },
-	{ 36524, "febooti-aw", NULL },
-	{ 36602, "observium-agent", NULL },
-	{ 36700, "mapx", NULL },
-	{ 36865, "kastenxpipe", "kastenxpipe" },
-	{ 37475, "neckar", "neckar" },
-	{ 37483, "gdrive-sync", NULL },
-	{ 37601, "eftp", NULL },
-	{ 37654, "unisys-eportal", "unisys-eportal" },
-	{ 38000, "ivs-database", NULL },
-	{ 38001, "ivs-insertion", NULL },
-	{ 38002, "cresco-control", "crescoctrl-disc" },
-	{ 38201, "galaxy7-data", "galaxy7-data" },
-	{ 38202, "fairview", "fairview" },
-	{ 38203, "agpolicy", "agpolicy" },
-	{ 38638, "psqlmws", NULL },
-	{ 38800, "sruth", NULL },
-	{ 38865, "secrmmsafecopya", NULL },
-	{ 39063, "vroa", NULL },
-	{ 39681, "turbonote-1", "turbonote-1" },
-	{ 40000, "safetynetp", "safetynetp" },
-	{ 40023, NULL, "k-patentssensor" },
-	{ 40404, "sptx", NULL },
-	{ 40841, "cscp", "cscp" },
-	{ 40842, "csccredir", "csccredir" },
-	{ 40843, "csccfirewall", "csccfirewall" },
-	{ 40853, NULL, "ortec-disc" },
-	{ 41111, "fs-qos", "fs-qos" },
-	{ 41121, "tentacle", NULL },
-	{ 41230, "z-wave-s", "z-wave-s" },
-	{ 41794, "crestron-cip", "crestron-cip" },
-	{ 41795, "crestron-ctp", "crestron-ctp" },
-	{ 41796, "crestron-cips", NULL },
-	{ 41797, "crestron-ctps", NULL },
-	{ 42508, "candp", "candp" },
-	{ 42509, "candrp", "candrp" },
-	{ 42510, "caerpc", "caerpc" },
-	{ 42999, "curiosity", NULL },
-	{ 43000, "recvr-rc", "recvr-rc-disc" },
-	{ 43188, "reachout", "reachout" },
-	{ 43189, "ndm-agent-port", "ndm-agent-port" },
-	{ 43190, "ip-provision", "ip-provision" },
-	{ 43191, "noit-transport", NULL },
-	{ 43210, "shaperai", "shaperai-disc" },
-	{ 43438, NULL, "hmip-routing" },
-	{ 43439, "eq3-update", "eq3-config" },
-	{ 43440, "ew-mgmt", "ew-disc-cmd" },
-	{ 43441, "ciscocsdb", "ciscocsdb" },
-	{ 44123, "z-wave-tunnel", NULL },
-	{ 44321, "pmcd", "pmcd" },
-	{ 44322, "pmproxy", "pmproxy" },
-	{ 44323, "pmwebapi", NULL },
-	{ 44444, "cognex-dataman", NULL },
-	{ 44445, "acronis-backup", NULL },
-	{ 44544, NULL, "domiq" },
-	{ 44553, "rbr-debug", "rbr-debug" },
-	{ 44600, NULL, "asihpi" },
-	{ 44818, "EtherNet-IP-2", "EtherNet-IP-2" },
-	{ 44900, "m3da", "m3da-disc" },
-	{ 45000, "asmp", "asmp-mon" },
-	{ 45001, "asmps", NULL },
-	{ 45002, "rs-status", NULL },
-	{ 45045, "synctest", NULL },
-	{ 45054, "invision-ag", "invision-ag" },
-	{ 45185, "witsnet", "witsnet" },
-	{ 45514, "cloudcheck", "cloudcheck-ping" },
-	{ 45678, "eba", "eba" },
-	{ 45824, "dai-shell", NULL },
-	{ 45825, "qdb2service", "qdb2service" },
-	{ 45966, "ssr-servermgr", "ssr-servermgr" },
-	{ 46336, "inedo", NULL },
-	{ 46998, "spremotetablet", NULL },
-	{ 46999, "mediabox", "mediabox" },
-	{ 47000, "mbus", "mbus" },
-	{ 47001, "winrm", NULL },
-	{ 47100, NULL, "jvl-mactalk" },
-	{ 47557, "dbbrowse", "dbbrowse" },
-	{ 47624, "directplaysrvr", "directplaysrvr" },
-	{ 47806, "ap", "ap" },
-	{ 47808, "bacnet", "bacnet" },
-	{ 47809, NULL, "presonus-ucnet" },
-	{ 48000, "nimcontroller", "nimcontroller" },
-	{ 48001, "nimspooler", "nimspooler" },
-	{ 48002, "nimhub", "nimhub" },
-	{ 48003, "nimgtw", "nimgtw" },
-	{ 48004, "nimbusdb", NULL },
-	{ 48005, "nimbusdbctrl", NULL },
-	{ 48048, "juka", NULL },
-	{ 48049, "3gpp-cbsp", NULL },
-	{ 48050, "weandsf", NULL },
-	{ 48128, "isnetserv", "isnetserv" },
-	{ 48129, "blp5", "blp5" },
-	{ 48556, "com-bardac-dw", "com-bardac-dw" },
-	{ 48619, "iqobject", "iqobject" },
-	{ 48653, "robotraconteur", "robotraconteur" },
-	{ 49000, "matahari", NULL },
-	{ 49001, "nusrp", "nusdp-disc" },
-	{ 49150, "inspider", NULL },
+	{ 1, 1, 1 }, /* tcpmux */
+	{ 5, 8, 8 }, /* rje */
+	{ 7, 12, 12 }, /* echo */
+	{ 9, 17, 17 }, /* discard */
+	{ 11, 25, 25 }, /* systat */
+	{ 13, 32, 32 }, /* daytime */
+	{ 17, 40, 40 }, /* qotd */
+	{ 18, 45, 45 }, /* msp */
+	{ 19, 49, 49 }, /* chargen */
+	{ 20, 57, 57 }, /* ftp-data */
+	{ 21, 66, 66 }, /* ftp */
+	{ 22, 70, 70 }, /* ssh */
+	{ 23, 74, 74 }, /* telnet */
+	{ 25, 81, 81 }, /* smtp */
+	{ 27, 86, 86 }, /* nsw-fe */
+	{ 29, 93, 93 }, /* msg-icp */
+	{ 31, 101, 101 }, /* msg-auth */
+	{ 33, 110, 110 }, /* dsp */
+	{ 37, 114, 114 }, /* time */
+	{ 38, 119, 119 }, /* rap */
+	{ 39, 123, 123 }, /* rlp */
+	{ 41, 127, 127 }, /* graphics */
+	{ 42, 136, 136 }, /* nameserver */
+	{ 43, 147, 147 }, /* nicname */
+	{ 44, 155, 155 }, /* mpm-flags */
+	{ 45, 165, 165 }, /* mpm */
+	{ 46, 169, 169 }, /* mpm-snd */
+	{ 48, 177, 177 }, /* auditd */
+	{ 49, 184, 184 }, /* tacacs */
+	{ 50, 191, 191 }, /* re-mail-ck */
+	{ 52, 202, 202 }, /* xns-time */
+	{ 53, 211, 211 }, /* domain */
+	{ 54, 218, 218 }, /* xns-ch */
+	{ 55, 225, 225 }, /* isi-gl */
+	{ 56, 232, 232 }, /* xns-auth */
+	{ 58, 241, 241 }, /* xns-mail */
+	{ 62, 250, 250 }, /* acas */
+	{ 63, 255, 255 }, /* whoispp */
+	{ 64, 263, 263 }, /* covia */
+	{ 65, 269, 269 }, /* tacacs-ds */
+	{ 66, 279, 279 }, /* sql-net */
+	{ 67, 287, 287 }, /* bootps */
+	{ 68, 294, 294 }, /* bootpc */
+	{ 69, 301, 301 }, /* tftp */
+	{ 70, 306, 306 }, /* gopher */
+	{ 71, 313, 313 }, /* netrjs-1 */
+	{ 72, 322, 322 }, /* netrjs-2 */
+	{ 73, 331, 331 }, /* netrjs-3 */
+	{ 74, 340, 340 }, /* netrjs-4 */
+	{ 76, 349, 349 }, /* deos */
+	{ 78, 354, 354 }, /* vettcp */
+	{ 79, 361, 361 }, /* finger */
+	{ 80, 368, 368 }, /* http */
+	{ 82, 373, 373 }, /* xfer */
+	{ 83, 378, 378 }, /* mit-ml-dev */
+	{ 84, 389, 389 }, /* ctf */
+	{ 85, 378, 378 }, /* mit-ml-dev */
+	{ 86, 393, 393 }, /* mfcobol */
+	{ 88, 401, 401 }, /* kerberos */
+	{ 89, 410, 410 }, /* su-mit-tg */
+	{ 90, 420, 420 }, /* dnsix */
+	{ 91, 426, 426 }, /* mit-dov */
+	{ 92, 434, 434 }, /* npp */
+	{ 93, 438, 438 }, /* dcp */
+	{ 94, 442, 442 }, /* objcall */
+	{ 95, 450, 450 }, /* supdup */
+	{ 96, 457, 457 }, /* dixie */
+	{ 97, 463, 463 }, /* swift-rvf */
+	{ 98, 473, 473 }, /* tacnews */
+	{ 99, 481, 481 }, /* metagram */
+	{ 101, 490, 490 }, /* hostname */
+	{ 102, 499, 499 }, /* iso-tsap */
+	{ 103, 508, 508 }, /* gppitnp */
+	{ 104, 516, 516 }, /* acr-nema */
+	{ 105, 525, 525 }, /* csnet-ns */
+	{ 106, 534, 534 }, /* 3com-tsmux */
+	{ 107, 545, 545 }, /* rtelnet */
+	{ 108, 553, 553 }, /* snagas */
+	{ 109, 560, 560 }, /* pop2 */
+	{ 110, 565, 565 }, /* pop3 */
+	{ 111, 570, 570 }, /* sunrpc */
+	{ 112, 577, 577 }, /* mcidas */
+	{ 113, 584, 584 }, /* auth */
+	{ 115, 589, 589 }, /* sftp */
+	{ 116, 594, 594 }, /* ansanotify */
+	{ 117, 605, 605 }, /* uucp-path */
+	{ 118, 615, 615 }, /* sqlserv */
+	{ 119, 623, 623 }, /* nntp */
+	{ 120, 628, 628 }, /* cfdptkt */
+	{ 121, 636, 636 }, /* erpc */
+	{ 122, 641, 641 }, /* smakynet */
+	{ 123, 650, 650 }, /* ntp */
+	{ 124, 654, 654 }, /* ansatrader */
+	{ 125, 665, 665 }, /* locus-map */
+	{ 126, 675, 675 }, /* nxedit */
+	{ 127, 682, 682 }, /* locus-con */
+	{ 128, 692, 692 }, /* gss-xlicen */
+	{ 129, 703, 703 }, /* pwdgen */
+	{ 130, 710, 710 }, /* cisco-fna */
+	{ 131, 720, 720 }, /* cisco-tna */
+	{ 132, 730, 730 }, /* cisco-sys */
+	{ 133, 740, 740 }, /* statsrv */
+	{ 134, 748, 748 }, /* ingres-net */
+	{ 135, 759, 759 }, /* epmap */
+	{ 136, 765, 765 }, /* profile */
+	{ 137, 773, 773 }, /* netbios-ns */
+	{ 138, 784, 784 }, /* netbios-dgm */
+	{ 139, 796, 796 }, /* netbios-ssn */
+	{ 140, 808, 808 }, /* emfis-data */
+	{ 141, 819, 819 }, /* emfis-cntl */
+	{ 142, 830, 830 }, /* bl-idm */
+	{ 143, 837, 0 }, /* imap */
+	{ 144, 842, 842 }, /* uma */
+	{ 145, 846, 846 }, /* uaac */
+	{ 146, 851, 851 }, /* iso-tp0 */
+	{ 147, 859, 859 }, /* iso-ip */
+	{ 148, 866, 866 }, /* jargon */
+	{ 149, 873, 873 }, /* aed-512 */
+	{ 150, 279, 279 }, /* sql-net */
+	{ 151, 881, 881 }, /* hems */
+	{ 152, 886, 886 }, /* bftp */
+	{ 153, 891, 891 }, /* sgmp */
+	{ 154, 896, 896 }, /* netsc-prod */
+	{ 155, 907, 907 }, /* netsc-dev */
+	{ 156, 917, 917 }, /* sqlsrv */
+	{ 157, 924, 924 }, /* knet-cmp */
+	{ 158, 933, 933 }, /* pcmail-srv */
+	{ 159, 944, 944 }, /* nss-routing */
+	{ 160, 956, 956 }, /* sgmp-traps */
+	{ 161, 967, 967 }, /* snmp */
+	{ 162, 972, 972 }, /* snmptrap */
+	{ 163, 981, 981 }, /* cmip-man */
+	{ 164, 990, 990 }, /* cmip-agent */
+	{ 165, 1001, 1001 }, /* xns-courier */
+	{ 166, 1013, 1013 }, /* s-net */
+	{ 167, 1019, 1019 }, /* namp */
+	{ 168, 1024, 1024 }, /* rsvd */
+	{ 169, 1029, 1029 }, /* send */
+	{ 170, 1034, 1034 }, /* print-srv */
+	{ 171, 1044, 1044 }, /* multiplex */
+	{ 172, 1054, 1054 }, /* cl-1 */
+	{ 173, 1059, 1059 }, /* xyplex-mux */
+	{ 174, 1070, 1070 }, /* mailq */
+	{ 175, 1076, 1076 }, /* vmnet */
+	{ 176, 1082, 1082 }, /* genrad-mux */
+	{ 177, 1093, 1093 }, /* xdmcp */
+	{ 178, 1099, 1099 }, /* nextstep */
+	{ 179, 1108, 1108 }, /* bgp */
+	{ 180, 1112, 1112 }, /* ris */
+	{ 181, 1116, 1116 }, /* unify */
+	{ 182, 1122, 1122 }, /* audit */
+	{ 183, 1128, 1128 }, /* ocbinder */
+	{ 184, 1137, 1137 }, /* ocserver */
+	{ 185, 1146, 1146 }, /* remote-kis */
+	{ 186, 1157, 1157 }, /* kis */
+	{ 187, 1161, 1161 }, /* aci */
+	{ 188, 1165, 1165 }, /* mumps */
+	{ 189, 1171, 1171 }, /* qft */
+	{ 190, 1175, 1175 }, /* gacp */
+	{ 191, 1180, 1180 }, /* prospero */
+	{ 192, 1189, 1189 }, /* osu-nms */
+	{ 193, 1197, 1197 }, /* srmp */
+	{ 194, 1202, 1202 }, /* irc */
+	{ 195, 1206, 1206 }, /* dn6-nlm-aud */
+	{ 196, 1218, 1218 }, /* dn6-smm-red */
+	{ 197, 1230, 1230 }, /* dls */
+	{ 198, 1234, 1234 }, /* dls-mon */
+	{ 199, 1242, 1242 }, /* smux */
+	{ 200, 1247, 1247 }, /* src */
+	{ 201, 1251, 1251 }, /* at-rtmp */
+	{ 202, 1259, 1259 }, /* at-nbp */
+	{ 203, 1266, 1266 }, /* at-3 */
+	{ 204, 1271, 1271 }, /* at-echo */
+	{ 205, 1279, 1279 }, /* at-5 */
+	{ 206, 1284, 1284 }, /* at-zis */
+	{ 207, 1291, 1291 }, /* at-7 */
+	{ 208, 1296, 1296 }, /* at-8 */
+	{ 209, 1301, 1301 }, /* qmtp */
+	{ 210, 1306, 1306 }, /* z39-50 */
+	{ 211, 1313, 1313 }, /* 914c-g */
+	{ 212, 1320, 1320 }, /* anet */
+	{ 213, 1325, 1325 }, /* ipx */
+	{ 214, 1329, 1329 }, /* vmpwscs */
+	{ 215, 1337, 1337 }, /* softpc */
+	{ 216, 1344, 1344 }, /* CAIlic */
+	{ 217, 1351, 1351 }, /* dbase */
+	{ 218, 1357, 1357 }, /* mpp */
+	{ 219, 1361, 1361 }, /* uarps */
+	{ 220, 1367, 1367 }, /* imap3 */
+	{ 221, 1373, 1373 }, /* fln-spx */
+	{ 222, 1381, 1381 }, /* rsh-spx */
+	{ 223, 1389, 1389 }, /* cdc */
+	{ 224, 1393, 1393 }, /* masqdialer */
+	{ 242, 1404, 1404 }, /* direct */
+	{ 243, 1411, 1411 }, /* sur-meas */
+	{ 244, 1420, 1420 }, /* inbusiness */
+	{ 245, 1431, 1431 }, /* link */
+	{ 246, 1436, 1436 }, /* dsp3270 */
+	{ 247, 1444, 1444 }, /* subntbcst-tftp */
+	{ 248, 1459, 1459 }, /* bhfhs */
+	{ 256, 119, 119 }, /* rap */
+	{ 257, 1465, 1465 }, /* set */
+	{ 259, 1469, 1469 }, /* esro-gen */
+	{ 260, 1478, 1478 }, /* openport */
+	{ 261, 1487, 1487 }, /* nsiiops */
+	{ 262, 1495, 1495 }, /* arcisdms */
+	{ 263, 1504, 1504 }, /* hdap */
+	{ 264, 1509, 1509 }, /* bgmp */
+	{ 265, 1514, 1514 }, /* x-bone-ctl */
+	{ 266, 1525, 1525 }, /* sst */
+	{ 267, 1529, 1529 }, /* td-service */
+	{ 268, 1540, 1540 }, /* td-replica */
+	{ 269, 1551, 1551 }, /* manet */
+	{ 270, 0, 1557 }, /* gist */
+	{ 271, 1562, 0 }, /* pt-tls */
+	{ 280, 1569, 1569 }, /* http-mgmt */
+	{ 281, 1579, 1579 }, /* personal-link */
+	{ 282, 1593, 1593 }, /* cableport-ax */
+	{ 283, 1606, 1606 }, /* rescap */
+	{ 284, 1613, 1613 }, /* corerjd */
+	{ 286, 1621, 1621 }, /* fxp */
+	{ 287, 1625, 1625 }, /* k-block */
+	{ 300, 1633, 0 }, /* tacacss */
+	{ 308, 1641, 1641 }, /* novastorbakcup */
+	{ 309, 1656, 1656 }, /* entrusttime */
+	{ 310, 1668, 1668 }, /* bhmds */
+	{ 311, 1674, 1674 }, /* asip-webadmin */
+	{ 312, 1688, 1688 }, /* vslmp */
+	{ 313, 1694, 1694 }, /* magenta-logic */
+	{ 314, 1708, 1708 }, /* opalis-robot */
+	{ 315, 1721, 1721 }, /* dpsi */
+	{ 316, 1726, 1726 }, /* decauth */
+	{ 317, 1734, 1734 }, /* zannet */
+	{ 318, 1741, 1741 }, /* pkix-timestamp */
+	{ 319, 1756, 1756 }, /* ptp-event */
+	{ 320, 1766, 1766 }, /* ptp-general */
+	{ 321, 1778, 1778 }, /* pip */
+	{ 322, 1782, 1782 }, /* rtsps */
+	{ 323, 1788, 0 }, /* rpki-rtr */
+	{ 324, 1797, 0 }, /* rpki-rtr-tls */
+	{ 333, 1810, 1810 }, /* texar */
+	{ 344, 1816, 1816 }, /* pdap */
+	{ 345, 1821, 1821 }, /* pawserv */
+	{ 346, 1829, 1829 }, /* zserv */
+	{ 347, 1835, 1835 }, /* fatserv */
+	{ 348, 1843, 1843 }, /* csi-sgwp */
+	{ 349, 1852, 1852 }, /* mftp */
+	{ 350, 1857, 1857 }, /* matip-type-a */
+	{ 351, 1870, 1870 }, /* bhoetty */
+	{ 352, 1878, 1878 }, /* bhoedap4 */
+	{ 353, 1887, 1887 }, /* ndsauth */
+	{ 354, 1895, 1895 }, /* bh611 */
+	{ 355, 1901, 1901 }, /* datex-asn */
+	{ 356, 1911, 1911 }, /* cloanto-net-1 */
+	{ 357, 1925, 1925 }, /* bhevent */
+	{ 358, 1933, 1933 }, /* shrinkwrap */
+	{ 360, 1944, 1944 }, /* scoi2odialog */
+	{ 361, 1957, 1957 }, /* semantix */
+	{ 362, 1966, 1966 }, /* srssend */
+	{ 363, 1974, 1974 }, /* rsvp-tunnel */
+	{ 364, 1986, 1986 }, /* aurora-cmgr */
+	{ 365, 1998, 1998 }, /* dtk */
+	{ 366, 2002, 2002 }, /* odmr */
+	{ 367, 2007, 2007 }, /* mortgageware */
+	{ 368, 2020, 2020 }, /* qbikgdp */
+	{ 369, 2028, 2028 }, /* rpc2portmap */
+	{ 370, 2040, 2040 }, /* codaauth2 */
+	{ 371, 2050, 2050 }, /* clearcase */
+	{ 372, 2060, 2060 }, /* ulistproc */
+	{ 373, 2070, 2070 }, /* legent-1 */
+	{ 374, 2079, 2079 }, /* legent-2 */
+	{ 375, 2088, 2088 }, /* hassle */
+	{ 376, 2095, 2095 }, /* nip */
+	{ 377, 2099, 2099 }, /* tnETOS */
+	{ 378, 2106, 2106 }, /* dsETOS */
+	{ 379, 2113, 2113 }, /* is99c */
+	{ 380, 2119, 2119 }, /* is99s */
+	{ 381, 2125, 2125 }, /* hp-collector */
+	{ 382, 2138, 2138 }, /* hp-managed-node */
+	{ 383, 2154, 2154 }, /* hp-alarm-mgr */
+	{ 384, 2167, 2167 }, /* arns */
+	{ 385, 2172, 2172 }, /* ibm-app */
+	{ 386, 2180, 2180 }, /* asa */
+	{ 387, 2184, 2184 }, /* aurp */
+	{ 388, 2189, 2189 }, /* unidata-ldm */
+	{ 389, 2201, 2201 }, /* ldap */
+	{ 390, 2206, 2206 }, /* uis */
+	{ 391, 2210, 2210 }, /* synotics-relay */
+	{ 392, 2225, 2225 }, /* synotics-broker */
+	{ 393, 2241, 2241 }, /* meta5 */
+	{ 394, 2247, 2247 }, /* embl-ndt */
+	{ 395, 2256, 2256 }, /* netcp */
+	{ 396, 2262, 2262 }, /* netware-ip */
+	{ 397, 2273, 2273 }, /* mptn */
+	{ 398, 2278, 2278 }, /* kryptolan */
+	{ 399, 2288, 2288 }, /* iso-tsap-c2 */
+	{ 400, 2300, 2300 }, /* osb-sd */
+	{ 401, 2307, 2307 }, /* ups */
+	{ 402, 2311, 2311 }, /* genie */
+	{ 403, 2317, 2317 }, /* decap */
+	{ 404, 2323, 2323 }, /* nced */
+	{ 405, 2328, 2328 }, /* ncld */
+	{ 406, 2333, 2333 }, /* imsp */
+	{ 407, 2338, 2338 }, /* timbuktu */
+	{ 408, 2347, 2347 }, /* prm-sm */
+	{ 409, 2354, 2354 }, /* prm-nm */
+	{ 410, 2361, 2361 }, /* decladebug */
+	{ 411, 2372, 2372 }, /* rmt */
+	{ 412, 2376, 2376 }, /* synoptics-trap */
+	{ 413, 2391, 2391 }, /* smsp */
+	{ 414, 2396, 2396 }, /* infoseek */
+	{ 415, 2405, 2405 }, /* bnet */
+	{ 416, 2410, 2410 }, /* silverplatter */
+	{ 417, 2424, 2424 }, /* onmux */
+	{ 418, 2430, 2430 }, /* hyper-g */
+	{ 419, 2438, 2438 }, /* ariel1 */
+	{ 420, 2445, 2445 }, /* smpte */
+	{ 421, 2451, 2451 }, /* ariel2 */
+	{ 422, 2458, 2458 }, /* ariel3 */
+	{ 423, 2465, 2465 }, /* opc-job-start */
+	{ 424, 2479, 2479 }, /* opc-job-track */
+	{ 425, 2493, 2493 }, /* icad-el */
+	{ 426, 2501, 2501 }, /* smartsdp */
+	{ 427, 2510, 2510 }, /* svrloc */
+	{ 428, 2517, 2517 }, /* ocs-cmu */
+	{ 429, 2525, 2525 }, /* ocs-amu */
+	{ 430, 2533, 2533 }, /* utmpsd */
+	{ 431, 2540, 2540 }, /* utmpcd */
+	{ 432, 2547, 2547 }, /* iasd */
+	{ 433, 2552, 2552 }, /* nnsp */
+	{ 434, 2557, 2557 }, /* mobileip-agent */
+	{ 435, 2572, 2572 }, /* mobilip-mn */
+	{ 436, 2583, 2583 }, /* dna-cml */
+	{ 437, 2591, 2591 }, /* comscm */
+	{ 438, 2598, 2598 }, /* dsfgw */
+	{ 439, 2604, 2604 }, /* dasp */
+	{ 440, 2609, 2609 }, /* sgcp */
+	{ 441, 2614, 2614 }, /* decvms-sysmgt */
+	{ 442, 2628, 2628 }, /* cvc-hostd */
+	{ 443, 2638, 2638 }, /* https */
+	{ 444, 2644, 2644 }, /* snpp */
+	{ 445, 2649, 2649 }, /* microsoft-ds */
+	{ 446, 2662, 2662 }, /* ddm-rdb */
+	{ 447, 2670, 2670 }, /* ddm-dfm */
+	{ 448, 2678, 2678 }, /* ddm-ssl */
+	{ 449, 2686, 2686 }, /* as-servermap */
+	{ 450, 2699, 2699 }, /* tserver */
+	{ 451, 2707, 2707 }, /* sfs-smp-net */
+	{ 452, 2719, 2719 }, /* sfs-config */
+	{ 453, 2730, 2730 }, /* creativeserver */
+	{ 454, 2745, 2745 }, /* contentserver */
+	{ 455, 2759, 2759 }, /* creativepartnr */
+	{ 456, 2774, 2784 }, /* macon-tcp macon-udp */
+	{ 457, 2794, 2794 }, /* scohelp */
+	{ 458, 2802, 2802 }, /* appleqtc */
+	{ 459, 2811, 2811 }, /* ampr-rcmd */
+	{ 460, 2821, 2821 }, /* skronk */
+	{ 461, 2828, 2828 }, /* datasurfsrv */
+	{ 462, 2840, 2840 }, /* datasurfsrvsec */
+	{ 463, 2855, 2855 }, /* alpes */
+	{ 464, 2861, 2861 }, /* kpasswd */
+	{ 465, 2869, 2881 }, /* submissions igmpv3lite */
+	{ 466, 2892, 2892 }, /* digital-vrc */
+	{ 467, 2904, 2904 }, /* mylex-mapd */
+	{ 468, 2915, 2915 }, /* photuris */
+	{ 469, 2924, 2924 }, /* rcp */
+	{ 470, 2928, 2928 }, /* scx-proxy */
+	{ 471, 2938, 2938 }, /* mondex */
+	{ 472, 2945, 2945 }, /* ljk-login */
+	{ 473, 2955, 2955 }, /* hybrid-pop */
+	{ 474, 2966, 2975 }, /* tn-tl-w1 tn-tl-w2 */
+	{ 475, 2984, 2984 }, /* tcpnethaspsrv */
+	{ 476, 2998, 2998 }, /* tn-tl-fd1 */
+	{ 477, 3008, 3008 }, /* ss7ns */
+	{ 478, 3014, 3014 }, /* spsc */
+	{ 479, 3019, 3019 }, /* iafserver */
+	{ 480, 3029, 3029 }, /* iafdbase */
+	{ 481, 3038, 3038 }, /* ph */
+	{ 482, 3041, 3041 }, /* bgs-nsi */
+	{ 483, 3049, 3049 }, /* ulpnet */
+	{ 484, 3056, 3056 }, /* integra-sme */
+	{ 485, 3068, 3068 }, /* powerburst */
+	{ 486, 3079, 3079 }, /* avian */
+	{ 487, 3085, 3085 }, /* saft */
+	{ 488, 3090, 3090 }, /* gss-http */
+	{ 489, 3099, 3099 }, /* nest-protocol */
+	{ 490, 3113, 3113 }, /* micom-pfs */
+	{ 491, 3123, 3123 }, /* go-login */
+	{ 492, 3132, 3132 }, /* ticf-1 */
+	{ 493, 3139, 3139 }, /* ticf-2 */
+	{ 494, 3146, 3146 }, /* pov-ray */
+	{ 495, 3154, 3154 }, /* intecourier */
+	{ 496, 3166, 3166 }, /* pim-rp-disc */
+	{ 497, 3178, 3178 }, /* retrospect */
+	{ 498, 3189, 3189 }, /* siam */
+	{ 499, 3194, 3194 }, /* iso-ill */
+	{ 500, 3202, 3202 }, /* isakmp */
+	{ 501, 3209, 3209 }, /* stmf */
+	{ 502, 3214, 3214 }, /* mbap */
+	{ 503, 3219, 3219 }, /* intrinsa */
+	{ 504, 3228, 3228 }, /* citadel */
+	{ 505, 3236, 3236 }, /* mailbox-lm */
+	{ 506, 3247, 3247 }, /* ohimsrv */
+	{ 507, 3255, 3255 }, /* crs */
+	{ 508, 3259, 3259 }, /* xvttp */
+	{ 509, 3265, 3265 }, /* snare */
+	{ 510, 3271, 3271 }, /* fcp */
+	{ 511, 3275, 3275 }, /* passgo */
+	{ 512, 3282, 3287 }, /* exec biff */
+	{ 513, 3292, 3298 }, /* login who */
+	{ 514, 3302, 3308 }, /* shell syslog */
+	{ 515, 3315, 3315 }, /* printer */
+	{ 516, 3323, 3323 }, /* videotex */
+	{ 517, 3332, 3332 }, /* talk */
+	{ 518, 3337, 3337 }, /* ntalk */
+	{ 519, 3343, 3343 }, /* utime */
+	{ 520, 3349, 3353 }, /* efs router */
+	{ 521, 3360, 3360 }, /* ripng */
+	{ 522, 3366, 3366 }, /* ulp */
+	{ 523, 3370, 3370 }, /* ibm-db2 */
+	{ 524, 3378, 3378 }, /* ncp */
+	{ 525, 3382, 3382 }, /* timed */
+	{ 526, 3388, 3388 }, /* tempo */
+	{ 527, 3394, 3394 }, /* stx */
+	{ 528, 3398, 3398 }, /* custix */
+	{ 529, 3405, 3405 }, /* irc-serv */
+	{ 530, 3414, 3414 }, /* courier */
+	{ 531, 3422, 3422 }, /* conference */
+	{ 532, 3433, 3433 }, /* netnews */
+	{ 533, 3441, 3441 }, /* netwall */
+	{ 534, 3449, 3449 }, /* windream */
+	{ 535, 3458, 3458 }, /* iiop */
+	{ 536, 3463, 3463 }, /* opalis-rdv */
+	{ 537, 3474, 3474 }, /* nmsp */
+	{ 538, 3479, 3479 }, /* gdomap */
+	{ 539, 3486, 3486 }, /* apertus-ldp */
+	{ 540, 3498, 3498 }, /* uucp */
+	{ 541, 3503, 3503 }, /* uucp-rlogin */
+	{ 542, 3515, 3515 }, /* commerce */
+	{ 543, 3524, 3524 }, /* klogin */
+	{ 544, 3531, 3531 }, /* kshell */
+	{ 545, 3538, 3538 }, /* appleqtcsrvr */
+	{ 546, 3551, 3551 }, /* dhcpv6-client */
+	{ 547, 3565, 3565 }, /* dhcpv6-server */
+	{ 548, 3579, 3579 }, /* afpovertcp */
+	{ 549, 3590, 3590 }, /* idfp */
+	{ 550, 3595, 3595 }, /* new-rwho */
+	{ 551, 3604, 3604 }, /* cybercash */
+	{ 552, 3614, 3614 }, /* devshr-nts */
+	{ 553, 3625, 3625 }, /* pirp */
+	{ 554, 3630, 3630 }, /* rtsp */
+	{ 555, 3635, 3635 }, /* dsf */
+	{ 556, 3639, 3639 }, /* remotefs */
+	{ 557, 3648, 3648 }, /* openvms-sysipc */
+	{ 558, 3663, 3663 }, /* sdnskmp */
+	{ 559, 3671, 3671 }, /* teedtap */
+	{ 560, 3679, 3679 }, /* rmonitor */
+	{ 561, 3688, 3688 }, /* monitor */
+	{ 562, 3696, 3696 }, /* chshell */
+	{ 563, 3704, 3704 }, /* nntps */
+	{ 564, 3710, 3710 }, /* 9pfs */
+	{ 565, 3715, 3715 }, /* whoami */
+	{ 566, 3722, 3722 }, /* streettalk */
+	{ 567, 3733, 3733 }, /* banyan-rpc */
+	{ 568, 3744, 3744 }, /* ms-shuttle */
+	{ 569, 3755, 3755 }, /* ms-rome */
+	{ 570, 3763, 3763 }, /* meter */
+	{ 571, 3763, 3763 }, /* meter */
+	{ 572, 3769, 3769 }, /* sonar */
+	{ 573, 3775, 3775 }, /* banyan-vip */
+	{ 574, 3786, 3786 }, /* ftp-agent */
+	{ 575, 3796, 3796 }, /* vemmi */
+	{ 576, 3802, 3802 }, /* ipcd */
+	{ 577, 3807, 3807 }, /* vnas */
+	{ 578, 3812, 3812 }, /* ipdd */
+	{ 579, 3817, 3817 }, /* decbsrv */
+	{ 580, 3825, 3825 }, /* sntp-heartbeat */
+	{ 581, 3840, 3840 }, /* bdp */
+	{ 582, 3844, 3844 }, /* scc-security */
+	{ 583, 3857, 3857 }, /* philips-vc */
+	{ 584, 3868, 3868 }, /* keyserver */
+	{ 586, 3878, 3878 }, /* password-chg */
+	{ 587, 3891, 3891 }, /* submission */
+	{ 588, 3902, 3902 }, /* cal */
+	{ 589, 3906, 3906 }, /* eyelink */
+	{ 590, 3914, 3914 }, /* tns-cml */
+	{ 591, 3922, 3922 }, /* http-alt */
+	{ 592, 3931, 3931 }, /* eudora-set */
+	{ 593, 3942, 3942 }, /* http-rpc-epmap */
+	{ 594, 3957, 3957 }, /* tpip */
+	{ 595, 3962, 3962 }, /* cab-protocol */
+	{ 596, 3975, 3975 }, /* smsd */
+	{ 597, 3980, 3980 }, /* ptcnameservice */
+	{ 598, 3995, 3995 }, /* sco-websrvrmg3 */
+	{ 599, 4010, 4010 }, /* acp */
+	{ 600, 4014, 4014 }, /* ipcserver */
+	{ 601, 4024, 4024 }, /* syslog-conn */
+	{ 602, 4036, 4036 }, /* xmlrpc-beep */
+	{ 603, 4048, 4048 }, /* idxp */
+	{ 604, 4053, 4053 }, /* tunnel */
+	{ 605, 4060, 4060 }, /* soap-beep */
+	{ 606, 4070, 4070 }, /* urm */
+	{ 607, 4074, 4074 }, /* nqs */
+	{ 608, 4078, 4078 }, /* sift-uft */
+	{ 609, 4087, 4087 }, /* npmp-trap */
+	{ 610, 4097, 4097 }, /* npmp-local */
+	{ 611, 4108, 4108 }, /* npmp-gui */
+	{ 612, 4117, 4117 }, /* hmmp-ind */
+	{ 613, 4126, 4126 }, /* hmmp-op */
+	{ 614, 4134, 4134 }, /* sshell */
+	{ 615, 4141, 4141 }, /* sco-inetmgr */
+	{ 616, 4153, 4153 }, /* sco-sysmgr */
+	{ 617, 4164, 4164 }, /* sco-dtmgr */
+	{ 618, 4174, 4174 }, /* dei-icda */
+	{ 619, 4183, 4183 }, /* compaq-evm */
+	{ 620, 4194, 4194 }, /* sco-websrvrmgr */
+	{ 621, 4209, 4209 }, /* escp-ip */
+	{ 622, 4217, 4217 }, /* collaborator */
+	{ 623, 4230, 4242 }, /* oob-ws-http asf-rmcp */
+	{ 624, 4251, 4251 }, /* cryptoadmin */
+	{ 625, 4263, 4263 }, /* dec-dlm */
+	{ 626, 4271, 4271 }, /* asia */
+	{ 627, 4276, 4276 }, /* passgo-tivoli */
+	{ 628, 4290, 4290 }, /* qmqp */
+	{ 629, 4295, 4295 }, /* 3com-amp3 */
+	{ 630, 4305, 4305 }, /* rda */
+	{ 631, 4309, 4309 }, /* ipp */
+	{ 632, 4313, 4313 }, /* bmpp */
+	{ 633, 4318, 4318 }, /* servstat */
+	{ 634, 4327, 4327 }, /* ginad */
+	{ 635, 4333, 4333 }, /* rlzdbase */
+	{ 636, 4342, 4342 }, /* ldaps */
+	{ 637, 4348, 4348 }, /* lanserver */
+	{ 638, 4358, 4358 }, /* mcns-sec */
+	{ 639, 4367, 4367 }, /* msdp */
+	{ 640, 4372, 4372 }, /* entrust-sps */
+	{ 641, 4384, 4384 }, /* repcmd */
+	{ 642, 4391, 4391 }, /* esro-emsdp */
+	{ 643, 4402, 4402 }, /* sanity */
+	{ 644, 4409, 4409 }, /* dwr */
+	{ 645, 4413, 4413 }, /* pssc */
+	{ 646, 4418, 4418 }, /* ldp */
+	{ 647, 4422, 4422 }, /* dhcp-failover */
+	{ 648, 4436, 4436 }, /* rrp */
+	{ 649, 4440, 4440 }, /* cadview-3d */
+	{ 650, 4451, 4451 }, /* obex */
+	{ 651, 4456, 4456 }, /* ieee-mms */
+	{ 652, 4465, 4465 }, /* hello-port */
+	{ 653, 4476, 4476 }, /* repscmd */
+	{ 654, 4484, 4484 }, /* aodv */
+	{ 655, 4489, 4489 }, /* tinc */
+	{ 656, 4494, 4494 }, /* spmp */
+	{ 657, 4499, 4499 }, /* rmc */
+	{ 658, 4503, 4503 }, /* tenfold */
+	{ 660, 4511, 4511 }, /* mac-srvr-admin */
+	{ 661, 4526, 4526 }, /* hap */
+	{ 662, 4530, 4530 }, /* pftp */
+	{ 663, 4535, 4535 }, /* purenoise */
+	{ 664, 4545, 4558 }, /* oob-ws-https asf-secure-rmcp */
+	{ 665, 4574, 4574 }, /* sun-dr */
+	{ 666, 4581, 4581 }, /* doom */
+	{ 667, 4586, 4586 }, /* disclose */
+	{ 668, 4595, 4595 }, /* mecomm */
+	{ 669, 4602, 4602 }, /* meregister */
+	{ 670, 4613, 4613 }, /* vacdsm-sws */
+	{ 671, 4624, 4624 }, /* vacdsm-app */
+	{ 672, 4635, 4635 }, /* vpps-qua */
+	{ 673, 4644, 4644 }, /* cimplex */
+	{ 674, 4652, 4652 }, /* acap */
+	{ 675, 4657, 4657 }, /* dctp */
+	{ 676, 4662, 4662 }, /* vpps-via */
+	{ 677, 4671, 4671 }, /* vpp */
+	{ 678, 4675, 4675 }, /* ggf-ncp */
+	{ 679, 4683, 4683 }, /* mrm */
+	{ 680, 4687, 4687 }, /* entrust-aaas */
+	{ 681, 4700, 4700 }, /* entrust-aams */
+	{ 682, 4713, 4713 }, /* xfr */
+	{ 683, 4717, 4717 }, /* corba-iiop */
+	{ 684, 4728, 4728 }, /* corba-iiop-ssl */
+	{ 685, 4743, 4743 }, /* mdc-portmapper */
+	{ 686, 4758, 4758 }, /* hcp-wismar */
+	{ 687, 4769, 4769 }, /* asipregistry */
+	{ 688, 4782, 4782 }, /* realm-rusd */
+	{ 689, 4793, 4793 }, /* nmap */
+	{ 690, 4798, 4798 }, /* vatp */
+	{ 691, 4803, 4803 }, /* msexch-routing */
+	{ 692, 4818, 4818 }, /* hyperwave-isp */
+	{ 693, 4832, 4832 }, /* connendp */
+	{ 694, 4841, 4841 }, /* ha-cluster */
+	{ 695, 4852, 4852 }, /* ieee-mms-ssl */
+	{ 696, 4865, 4865 }, /* rushd */
+	{ 697, 4871, 4871 }, /* uuidgen */
+	{ 698, 4879, 4879 }, /* olsr */
+	{ 699, 4884, 4884 }, /* accessnetwork */
+	{ 700, 4898, 4898 }, /* epp */
+	{ 701, 4902, 4902 }, /* lmp */
+	{ 702, 4906, 4906 }, /* iris-beep */
+	{ 704, 4916, 4916 }, /* elcsd */
+	{ 705, 4922, 4922 }, /* agentx */
+	{ 706, 4929, 4929 }, /* silc */
+	{ 707, 4934, 4934 }, /* borland-dsj */
+	{ 709, 4946, 4946 }, /* entrust-kmsh */
+	{ 710, 4959, 4959 }, /* entrust-ash */
+	{ 711, 4971, 4971 }, /* cisco-tdp */
+	{ 712, 4981, 4981 }, /* tbrpf */
+	{ 713, 4987, 4987 }, /* iris-xpc */
+	{ 714, 4996, 4996 }, /* iris-xpcs */
+	{ 715, 5006, 5006 }, /* iris-lwz */
+	{ 716, 0, 5015 }, /* pana */
+	{ 729, 5020, 5020 }, /* netviewdm1 */
+	{ 730, 5031, 5031 }, /* netviewdm2 */
+	{ 731, 5042, 5042 }, /* netviewdm3 */
+	{ 741, 5053, 5053 }, /* netgw */
+	{ 742, 5059, 5059 }, /* netrcs */
+	{ 744, 5066, 5066 }, /* flexlm */
+	{ 747, 5073, 5073 }, /* fujitsu-dev */
+	{ 748, 5085, 5085 }, /* ris-cm */
+	{ 749, 5092, 5092 }, /* kerberos-adm */
+	{ 750, 5105, 5111 }, /* rfile kerberos-iv */
+	{ 751, 5123, 5123 }, /* pump */
+	{ 752, 5128, 5128 }, /* qrh */
+	{ 753, 5132, 5132 }, /* rrh */
+	{ 754, 5136, 5136 }, /* tell */
+	{ 758, 5141, 5141 }, /* nlogin */
+	{ 759, 5148, 5148 }, /* con */
+	{ 760, 5152, 5152 }, /* ns */
+	{ 761, 5155, 5155 }, /* rxe */
+	{ 762, 5159, 5159 }, /* quotad */
+	{ 763, 5166, 5166 }, /* cycleserv */
+	{ 764, 5176, 5176 }, /* omserv */
+	{ 765, 5183, 5183 }, /* webster */
+	{ 767, 5191, 5191 }, /* phonebook */
+	{ 769, 5201, 5201 }, /* vid */
+	{ 770, 5205, 5205 }, /* cadlock */
+	{ 771, 5213, 5213 }, /* rtip */
+	{ 772, 5218, 5218 }, /* cycleserv2 */
+	{ 773, 5229, 5236 }, /* submit notify */
+	{ 774, 5243, 5251 }, /* rpasswd acmaint-dbd */
+	{ 775, 5263, 5270 }, /* entomb acmaint-transd */
+	{ 776, 5285, 5285 }, /* wpages */
+	{ 777, 5292, 5292 }, /* multiling-http */
+	{ 780, 5307, 5307 }, /* wpgs */
+	{ 800, 5312, 5312 }, /* mdbs-daemon */
+	{ 801, 5324, 5324 }, /* device */
+	{ 802, 5331, 5331 }, /* mbap-s */
+	{ 810, 5338, 5338 }, /* fcp-udp */
+	{ 828, 5346, 5346 }, /* itm-mcell-s */
+	{ 829, 5358, 5358 }, /* pkix-3-ca-ra */
+	{ 830, 5371, 5371 }, /* netconf-ssh */
+	{ 847, 5383, 5383 }, /* dhcp-failover2 */
+	{ 848, 5398, 5398 }, /* gdoi */
+	{ 853, 5403, 5403 }, /* domain-s */
+	{ 854, 5412, 5412 }, /* dlep */
+	{ 860, 5417, 5417 }, /* iscsi */
+	{ 861, 5423, 5437 }, /* owamp-control owamp-test */
+	{ 862, 5448, 5462 }, /* twamp-control twamp-test */
+	{ 873, 5473, 5473 }, /* rsync */
+	{ 886, 5479, 5479 }, /* iclcnet-locate */
+	{ 887, 5494, 5494 }, /* iclcnet-svinfo */
+	{ 888, 5509, 5515 }, /* cddbp accessbuilder */
+	{ 900, 5529, 5529 }, /* omginitialrefs */
+	{ 901, 5544, 5544 }, /* smpnameres */
+	{ 902, 5555, 5555 }, /* ideafarm-door */
+	{ 903, 5569, 5569 }, /* ideafarm-panic */
+	{ 910, 5584, 5584 }, /* kink */
+	{ 911, 5589, 5589 }, /* xact-backup */
+	{ 912, 5601, 5601 }, /* apex-mesh */
+	{ 913, 5611, 5611 }, /* apex-edge */
+	{ 914, 0, 5621 }, /* rift-lies */
+	{ 915, 0, 5631 }, /* rift-ties */
+	{ 953, 5641, 0 }, /* rndc */
+	{ 989, 5646, 5646 }, /* ftps-data */
+	{ 990, 5656, 5656 }, /* ftps */
+	{ 991, 5661, 5661 }, /* nas */
+	{ 992, 5665, 5665 }, /* telnets */
+	{ 993, 5673, 0 }, /* imaps */
+	{ 995, 5679, 5679 }, /* pop3s */
+	{ 996, 5685, 5685 }, /* vsinet */
+	{ 997, 5692, 5692 }, /* maitrd */
+	{ 998, 5699, 5706 }, /* busboy puparp */
+	{ 999, 5713, 5713 }, /* puprouter */
+	{ 1000, 5723, 5723 }, /* cadlock2 */
+	{ 1001, 5732, 0 }, /* webpush */
+	{ 1010, 5740, 5740 }, /* surf */
+	{ 1021, 5745, 5745 }, /* exp1 */
+	{ 1022, 5750, 5750 }, /* exp2 */
+	{ 1025, 5755, 5755 }, /* blackjack */
+	{ 1026, 5765, 5765 }, /* cap */
+	{ 1027, 0, 5769 }, /* 6a44 */
+	{ 1029, 5774, 5774 }, /* solid-mux */
+	{ 1033, 5784, 5784 }, /* netinfo-local */
+	{ 1034, 5798, 5798 }, /* activesync */
+	{ 1035, 5809, 5809 }, /* mxxrlogin */
+	{ 1036, 5819, 5819 }, /* nsstp */
+	{ 1037, 5825, 5825 }, /* ams */
+	{ 1038, 5829, 5829 }, /* mtqp */
+	{ 1039, 5834, 5834 }, /* sbl */
+	{ 1040, 5838, 5838 }, /* netarx */
+	{ 1041, 5845, 5845 }, /* danf-ak2 */
+	{ 1042, 5854, 5854 }, /* afrog */
+	{ 1043, 5860, 5860 }, /* boinc-client */
+	{ 1044, 5873, 5873 }, /* dcutility */
+	{ 1045, 5883, 5883 }, /* fpitp */
+	{ 1046, 5889, 5889 }, /* wfremotertm */
+	{ 1047, 5901, 5901 }, /* neod1 */
+	{ 1048, 5907, 5907 }, /* neod2 */
+	{ 1049, 5913, 5913 }, /* td-postman */
+	{ 1050, 5924, 5924 }, /* cma */
+	{ 1051, 5928, 5928 }, /* optima-vnet */
+	{ 1052, 5940, 5940 }, /* ddt */
+	{ 1053, 5944, 5944 }, /* remote-as */
+	{ 1054, 5954, 5954 }, /* brvread */
+	{ 1055, 5962, 5962 }, /* ansyslmd */
+	{ 1056, 5971, 5971 }, /* vfo */
+	{ 1057, 5975, 5975 }, /* startron */
+	{ 1058, 5984, 5984 }, /* nim */
+	{ 1059, 5988, 5988 }, /* nimreg */
+	{ 1060, 5995, 5995 }, /* polestar */
+	{ 1061, 6004, 6004 }, /* kiosk */
+	{ 1062, 6010, 6010 }, /* veracity */
+	{ 1063, 6019, 6019 }, /* kyoceranetdev */
+	{ 1064, 6033, 6033 }, /* jstel */
+	{ 1065, 6039, 6039 }, /* syscomlan */
+	{ 1066, 6049, 6049 }, /* fpo-fns */
+	{ 1067, 6057, 6057 }, /* instl-boots */
+	{ 1068, 6069, 6069 }, /* instl-bootc */
+	{ 1069, 6081, 6081 }, /* cognex-insight */
+	{ 1070, 6096, 6096 }, /* gmrupdateserv */
+	{ 1071, 6110, 6110 }, /* bsquare-voip */
+	{ 1072, 6123, 6123 }, /* cardax */
+	{ 1073, 6130, 6130 }, /* bridgecontrol */
+	{ 1074, 6144, 6144 }, /* warmspotMgmt */
+	{ 1075, 6157, 6157 }, /* rdrmshc */
+	{ 1076, 6165, 6165 }, /* dab-sti-c */
+	{ 1077, 6175, 6175 }, /* imgames */
+	{ 1078, 6183, 6183 }, /* avocent-proxy */
+	{ 1079, 6197, 6197 }, /* asprovatalk */
+	{ 1080, 6209, 6209 }, /* socks */
+	{ 1081, 6215, 6215 }, /* pvuniwien */
+	{ 1082, 6225, 6225 }, /* amt-esd-prot */
+	{ 1083, 6238, 6238 }, /* ansoft-lm-1 */
+	{ 1084, 6250, 6250 }, /* ansoft-lm-2 */
+	{ 1085, 6262, 6262 }, /* webobjects */
+	{ 1086, 6273, 6273 }, /* cplscrambler-lg */
+	{ 1087, 6289, 6289 }, /* cplscrambler-in */
+	{ 1088, 6305, 6305 }, /* cplscrambler-al */
+	{ 1089, 6321, 6321 }, /* ff-annunc */
+	{ 1090, 6331, 6331 }, /* ff-fms */
+	{ 1091, 6338, 6338 }, /* ff-sm */
+	{ 1092, 6344, 6344 }, /* obrpd */
+	{ 1093, 6350, 6350 }, /* proofd */
+	{ 1094, 6357, 6357 }, /* rootd */
+	{ 1095, 6363, 6363 }, /* nicelink */
+	{ 1096, 6372, 6372 }, /* cnrprotocol */
+	{ 1097, 6384, 6384 }, /* sunclustermgr */
+	{ 1098, 6398, 6398 }, /* rmiactivation */
+	{ 1099, 6412, 6412 }, /* rmiregistry */
+	{ 1100, 6424, 6424 }, /* mctp */
+	{ 1101, 6429, 6429 }, /* pt2-discover */
+	{ 1102, 6442, 6442 }, /* adobeserver-1 */
+	{ 1103, 6456, 6456 }, /* adobeserver-2 */
+	{ 1104, 6470, 6470 }, /* xrl */
+	{ 1105, 6474, 6474 }, /* ftranhc */
+	{ 1106, 6482, 6482 }, /* isoipsigport-1 */
+	{ 1107, 6497, 6497 }, /* isoipsigport-2 */
+	{ 1108, 6512, 6512 }, /* ratio-adp */
+	{ 1110, 6522, 6534 }, /* webadmstart nfsd-keepalive */
+	{ 1111, 6549, 6549 }, /* lmsocialserver */
+	{ 1112, 6564, 6564 }, /* icp */
+	{ 1113, 6568, 6568 }, /* ltp-deepspace */
+	{ 1114, 6582, 6582 }, /* mini-sql */
+	{ 1115, 6591, 6591 }, /* ardus-trns */
+	{ 1116, 6602, 6602 }, /* ardus-cntl */
+	{ 1117, 6613, 6613 }, /* ardus-mtrns */
+	{ 1118, 6625, 6625 }, /* sacred */
+	{ 1119, 6632, 6632 }, /* bnetgame */
+	{ 1120, 6641, 6641 }, /* bnetfile */
+	{ 1121, 6650, 6650 }, /* rmpp */
+	{ 1122, 6655, 6655 }, /* availant-mgr */
+	{ 1123, 6668, 6668 }, /* murray */
+	{ 1124, 6675, 6675 }, /* hpvmmcontrol */
+	{ 1125, 6688, 6688 }, /* hpvmmagent */
+	{ 1126, 6699, 6699 }, /* hpvmmdata */
+	{ 1127, 6709, 6709 }, /* kwdb-commn */
+	{ 1128, 6720, 6720 }, /* saphostctrl */
+	{ 1129, 6732, 6732 }, /* saphostctrls */
+	{ 1130, 6745, 6745 }, /* casp */
+	{ 1131, 6750, 6750 }, /* caspssl */
+	{ 1132, 6758, 6758 }, /* kvm-via-ip */
+	{ 1133, 6769, 6769 }, /* dfn */
+	{ 1134, 6773, 6773 }, /* aplx */
+	{ 1135, 6778, 6778 }, /* omnivision */
+	{ 1136, 6789, 6789 }, /* hhb-gateway */
+	{ 1137, 6801, 6801 }, /* trim */
+	{ 1138, 6806, 6806 }, /* encrypted-admin */
+	{ 1139, 6822, 6822 }, /* evm */
+	{ 1140, 6826, 6826 }, /* autonoc */
+	{ 1141, 6834, 6834 }, /* mxomss */
+	{ 1142, 6841, 6841 }, /* edtools */
+	{ 1143, 6849, 6849 }, /* imyx */
+	{ 1144, 6854, 6854 }, /* fuscript */
+	{ 1145, 6863, 6863 }, /* x9-icue */
+	{ 1146, 6871, 6871 }, /* audit-transfer */
+	{ 1147, 6886, 6886 }, /* capioverlan */
+	{ 1148, 6898, 6898 }, /* elfiq-repl */
+	{ 1149, 6909, 6909 }, /* bvtsonar */
+	{ 1150, 6918, 6918 }, /* blaze */
+	{ 1151, 6924, 6924 }, /* unizensus */
+	{ 1152, 6934, 6934 }, /* winpoplanmess */
+	{ 1153, 6948, 6948 }, /* c1222-acse */
+	{ 1154, 6959, 6959 }, /* resacommunity */
+	{ 1155, 6973, 6973 }, /* nfa */
+	{ 1156, 6977, 6977 }, /* iascontrol-oms */
+	{ 1157, 6992, 6992 }, /* iascontrol */
+	{ 1158, 7003, 7003 }, /* dbcontrol-oms */
+	{ 1159, 7017, 7017 }, /* oracle-oms */
+	{ 1160, 7028, 7028 }, /* olsv */
+	{ 1161, 7033, 7033 }, /* health-polling */
+	{ 1162, 7048, 7048 }, /* health-trap */
+	{ 1163, 7060, 7060 }, /* sddp */
+	{ 1164, 7065, 7065 }, /* qsm-proxy */
+	{ 1165, 7075, 7075 }, /* qsm-gui */
+	{ 1166, 7083, 7083 }, /* qsm-remote */
+	{ 1167, 7094, 7094 }, /* cisco-ipsla */
+	{ 1168, 7106, 7106 }, /* vchat */
+	{ 1169, 7112, 7112 }, /* tripwire */
+	{ 1170, 7121, 7121 }, /* atc-lm */
+	{ 1171, 7128, 7128 }, /* atc-appserver */
+	{ 1172, 7142, 7142 }, /* dnap */
+	{ 1173, 7147, 7147 }, /* d-cinema-rrp */
+	{ 1174, 7160, 7160 }, /* fnet-remote-ui */
+	{ 1175, 7175, 7175 }, /* dossier */
+	{ 1176, 7183, 7183 }, /* indigo-server */
+	{ 1177, 7197, 7197 }, /* dkmessenger */
+	{ 1178, 7209, 7209 }, /* sgi-storman */
+	{ 1179, 7221, 7221 }, /* b2n */
+	{ 1180, 7225, 7225 }, /* mc-client */
+	{ 1181, 7235, 7235 }, /* 3comnetman */
+	{ 1182, 7246, 7256 }, /* accelenet accelenet-data */
+	{ 1183, 7271, 7271 }, /* llsurfup-http */
+	{ 1184, 7285, 7285 }, /* llsurfup-https */
+	{ 1185, 7300, 7300 }, /* catchpole */
+	{ 1186, 7310, 7310 }, /* mysql-cluster */
+	{ 1187, 7324, 7324 }, /* alias */
+	{ 1188, 7330, 7330 }, /* hp-webadmin */
+	{ 1189, 7342, 7342 }, /* unet */
+	{ 1190, 7347, 7347 }, /* commlinx-avl */
+	{ 1191, 7360, 7360 }, /* gpfs */
+	{ 1192, 7365, 7365 }, /* caids-sensor */
+	{ 1193, 7378, 7378 }, /* fiveacross */
+	{ 1194, 7389, 7389 }, /* openvpn */
+	{ 1195, 7397, 7397 }, /* rsf-1 */
+	{ 1196, 7403, 7403 }, /* netmagic */
+	{ 1197, 7412, 7412 }, /* carrius-rshell */
+	{ 1198, 7427, 7427 }, /* cajo-discovery */
+	{ 1199, 7442, 7442 }, /* dmidi */
+	{ 1200, 7448, 7448 }, /* scol */
+	{ 1201, 7453, 7453 }, /* nucleus-sand */
+	{ 1202, 7466, 7466 }, /* caiccipc */
+	{ 1203, 7475, 7475 }, /* ssslic-mgr */
+	{ 1204, 7486, 7486 }, /* ssslog-mgr */
+	{ 1205, 7497, 7497 }, /* accord-mgc */
+	{ 1206, 7508, 7508 }, /* anthony-data */
+	{ 1207, 7521, 7521 }, /* metasage */
+	{ 1208, 7530, 7530 }, /* seagull-ais */
+	{ 1209, 7542, 7542 }, /* ipcd3 */
+	{ 1210, 7548, 7548 }, /* eoss */
+	{ 1211, 7553, 7553 }, /* groove-dpp */
+	{ 1212, 7564, 7564 }, /* lupa */
+	{ 1213, 7569, 7569 }, /* mpc-lifenet */
+	{ 1214, 7581, 7581 }, /* kazaa */
+	{ 1215, 7587, 7587 }, /* scanstat-1 */
+	{ 1216, 7598, 7598 }, /* etebac5 */
+	{ 1217, 7606, 7606 }, /* hpss-ndapi */
+	{ 1218, 7617, 7617 }, /* aeroflight-ads */
+	{ 1219, 7632, 7632 }, /* aeroflight-ret */
+	{ 1220, 7647, 7647 }, /* qt-serveradmin */
+	{ 1221, 7662, 7662 }, /* sweetware-apps */
+	{ 1222, 7677, 7677 }, /* nerv */
+	{ 1223, 7682, 7682 }, /* tgp */
+	{ 1224, 7686, 7686 }, /* vpnz */
+	{ 1225, 7691, 7691 }, /* slinkysearch */
+	{ 1226, 7704, 7704 }, /* stgxfws */
+	{ 1227, 7712, 7712 }, /* dns2go */
+	{ 1228, 7719, 7719 }, /* florence */
+	{ 1229, 7728, 7728 }, /* zented */
+	{ 1230, 7735, 7735 }, /* periscope */
+	{ 1231, 7745, 7745 }, /* menandmice-lpm */
+	{ 1232, 7760, 7760 }, /* first-defense */
+	{ 1233, 7774, 7774 }, /* univ-appserver */
+	{ 1234, 7789, 7789 }, /* search-agent */
+	{ 1235, 7802, 7802 }, /* mosaicsyssvc1 */
+	{ 1236, 7816, 7816 }, /* bvcontrol */
+	{ 1237, 7826, 7826 }, /* tsdos390 */
+	{ 1238, 7835, 7835 }, /* hacl-qs */
+	{ 1239, 7843, 7843 }, /* nmsd */
+	{ 1240, 7848, 7848 }, /* instantia */
+	{ 1241, 7858, 7858 }, /* nessus */
+	{ 1242, 7865, 7865 }, /* nmasoverip */
+	{ 1243, 7876, 7876 }, /* serialgateway */
+	{ 1244, 7890, 7890 }, /* isbconference1 */
+	{ 1245, 7905, 7905 }, /* isbconference2 */
+	{ 1246, 7920, 7920 }, /* payrouter */
+	{ 1247, 7930, 7930 }, /* visionpyramid */
+	{ 1248, 7944, 7944 }, /* hermes */
+	{ 1249, 7951, 7951 }, /* mesavistaco */
+	{ 1250, 7963, 7963 }, /* swldy-sias */
+	{ 1251, 7974, 7974 }, /* servergraph */
+	{ 1252, 7986, 7986 }, /* bspne-pcc */
+	{ 1253, 7996, 7996 }, /* q55-pcc */
+	{ 1254, 8004, 8004 }, /* de-noc */
+	{ 1255, 8011, 8011 }, /* de-cache-query */
+	{ 1256, 8026, 8026 }, /* de-server */
+	{ 1257, 8036, 8036 }, /* shockwave2 */
+	{ 1258, 8047, 8047 }, /* opennl */
+	{ 1259, 8054, 8054 }, /* opennl-voice */
+	{ 1260, 8067, 8067 }, /* ibm-ssd */
+	{ 1261, 8075, 8075 }, /* mpshrsv */
+	{ 1262, 8083, 8083 }, /* qnts-orb */
+	{ 1263, 8092, 8092 }, /* dka */
+	{ 1264, 8096, 8096 }, /* prat */
+	{ 1265, 8101, 8101 }, /* dssiapi */
+	{ 1266, 8109, 8109 }, /* dellpwrappks */
+	{ 1267, 8122, 8122 }, /* epc */
+	{ 1268, 8126, 8126 }, /* propel-msgsys */
+	{ 1269, 8140, 8140 }, /* watilapp */
+	{ 1270, 8149, 8149 }, /* opsmgr */
+	{ 1271, 8156, 8156 }, /* excw */
+	{ 1272, 8161, 8161 }, /* cspmlockmgr */
+	{ 1273, 8173, 8173 }, /* emc-gateway */
+	{ 1274, 8185, 8185 }, /* t1distproc */
+	{ 1275, 8196, 8196 }, /* ivcollector */
+	{ 1277, 8208, 8208 }, /* miva-mqs */
+	{ 1278, 8217, 8217 }, /* dellwebadmin-1 */
+	{ 1279, 8232, 8232 }, /* dellwebadmin-2 */
+	{ 1280, 8247, 8247 }, /* pictrography */
+	{ 1281, 8260, 8260 }, /* healthd */
+	{ 1282, 8268, 8268 }, /* emperion */
+	{ 1283, 8277, 8277 }, /* productinfo */
+	{ 1284, 8289, 8289 }, /* iee-qfx */
+	{ 1285, 8297, 8297 }, /* neoiface */
+	{ 1286, 8306, 8306 }, /* netuitive */
+	{ 1287, 8316, 8316 }, /* routematch */
+	{ 1288, 8327, 8327 }, /* navbuddy */
+	{ 1289, 8336, 8336 }, /* jwalkserver */
+	{ 1290, 8348, 8348 }, /* winjaserver */
+	{ 1291, 8360, 8360 }, /* seagulllms */
+	{ 1292, 8371, 8371 }, /* dsdn */
+	{ 1293, 8376, 8376 }, /* pkt-krb-ipsec */
+	{ 1294, 8390, 8390 }, /* cmmdriver */
+	{ 1295, 8400, 8400 }, /* ehtp */
+	{ 1296, 8405, 8405 }, /* dproxy */
+	{ 1297, 8412, 8412 }, /* sdproxy */
+	{ 1298, 8420, 8420 }, /* lpcp */
+	{ 1299, 8425, 8425 }, /* hp-sci */
+	{ 1300, 8432, 8432 }, /* h323hostcallsc */
+	{ 1303, 8447, 8447 }, /* sftsrv */
+	{ 1304, 8454, 8454 }, /* boomerang */
+	{ 1305, 8464, 8464 }, /* pe-mike */
+	{ 1306, 8472, 8472 }, /* re-conn-proto */
+	{ 1307, 8486, 8486 }, /* pacmand */
+	{ 1308, 8494, 8494 }, /* odsi */
+	{ 1309, 8499, 8499 }, /* jtag-server */
+	{ 1310, 8511, 8511 }, /* husky */
+	{ 1311, 8517, 8517 }, /* rxmon */
+	{ 1312, 8523, 8523 }, /* sti-envision */
+	{ 1313, 8536, 8536 }, /* bmc-patroldb */
+	{ 1314, 8549, 8549 }, /* pdps */
+	{ 1315, 8554, 8554 }, /* els */
+	{ 1316, 8558, 8558 }, /* exbit-escp */
+	{ 1317, 8569, 8569 }, /* vrts-ipcserver */
+	{ 1318, 8584, 8584 }, /* krb5gatekeeper */
+	{ 1319, 8599, 8599 }, /* amx-icsp */
+	{ 1320, 8608, 8608 }, /* amx-axbnet */
+	{ 1321, 1778, 1778 }, /* pip */
+	{ 1322, 8619, 8619 }, /* novation */
+	{ 1323, 8628, 8628 }, /* brcd */
+	{ 1324, 8633, 8633 }, /* delta-mcp */
+	{ 1325, 8643, 8643 }, /* dx-instrument */
+	{ 1326, 8657, 8657 }, /* wimsic */
+	{ 1327, 8664, 8664 }, /* ultrex */
+	{ 1328, 8671, 8671 }, /* ewall */
+	{ 1329, 8677, 8677 }, /* netdb-export */
+	{ 1330, 8690, 8690 }, /* streetperfect */
+	{ 1331, 8704, 8704 }, /* intersan */
+	{ 1332, 8713, 8713 }, /* pcia-rxp-b */
+	{ 1333, 8724, 8724 }, /* passwrd-policy */
+	{ 1334, 8739, 8739 }, /* writesrv */
+	{ 1335, 8748, 8748 }, /* digital-notary */
+	{ 1336, 8763, 8763 }, /* ischat */
+	{ 1337, 8770, 8770 }, /* menandmice-dns */
+	{ 1338, 8785, 8785 }, /* wmc-log-svc */
+	{ 1339, 8797, 8797 }, /* kjtsiteserver */
+	{ 1340, 8811, 8811 }, /* naap */
+	{ 1341, 8816, 8816 }, /* qubes */
+	{ 1342, 8822, 8822 }, /* esbroker */
+	{ 1343, 8831, 8831 }, /* re101 */
+	{ 1344, 8837, 8837 }, /* icap */
+	{ 1345, 8842, 8842 }, /* vpjp */
+	{ 1346, 8847, 8847 }, /* alta-ana-lm */
+	{ 1347, 8859, 8859 }, /* bbn-mmc */
+	{ 1348, 8867, 8867 }, /* bbn-mmx */
+	{ 1349, 8875, 8875 }, /* sbook */
+	{ 1350, 8881, 8881 }, /* editbench */
+	{ 1351, 8891, 8891 }, /* equationbuilder */
+	{ 1352, 8907, 8907 }, /* lotusnote */
+	{ 1353, 8917, 8917 }, /* relief */
+	{ 1354, 8924, 8924 }, /* XSIP-network */
+	{ 1355, 8937, 8937 }, /* intuitive-edge */
+	{ 1356, 8952, 8952 }, /* cuillamartin */
+	{ 1357, 8965, 8965 }, /* pegboard */
+	{ 1358, 8974, 8974 }, /* connlcli */
+	{ 1359, 8983, 8983 }, /* ftsrv */
+	{ 1360, 8989, 8989 }, /* mimer */
+	{ 1361, 8995, 8995 }, /* linx */
+	{ 1362, 9000, 9000 }, /* timeflies */
+	{ 1363, 9010, 9010 }, /* ndm-requester */
+	{ 1364, 9024, 9024 }, /* ndm-server */
+	{ 1365, 9035, 9035 }, /* adapt-sna */
+	{ 1366, 9045, 9045 }, /* netware-csp */
+	{ 1367, 9057, 9057 }, /* dcs */
+	{ 1368, 9061, 9061 }, /* screencast */
+	{ 1369, 9072, 9072 }, /* gv-us */
+	{ 1370, 9078, 9078 }, /* us-gv */
+	{ 1371, 9084, 9084 }, /* fc-cli */
+	{ 1372, 9091, 9091 }, /* fc-ser */
+	{ 1373, 9098, 9098 }, /* chromagrafx */
+	{ 1374, 9110, 9110 }, /* molly */
+	{ 1375, 9116, 9116 }, /* bytex */
+	{ 1376, 9122, 9122 }, /* ibm-pps */
+	{ 1377, 9130, 9130 }, /* cichlid */
+	{ 1378, 9138, 9138 }, /* elan */
+	{ 1379, 9143, 9143 }, /* dbreporter */
+	{ 1380, 9154, 9154 }, /* telesis-licman */
+	{ 1381, 9169, 9169 }, /* apple-licman */
+	{ 1382, 9182, 9182 }, /* udt-os */
+	{ 1383, 9189, 9189 }, /* gwha */
+	{ 1384, 9194, 9194 }, /* os-licman */
+	{ 1385, 9204, 9204 }, /* atex-elmd */
+	{ 1386, 9214, 9214 }, /* checksum */
+	{ 1387, 9223, 9223 }, /* cadsi-lm */
+	{ 1388, 9232, 9232 }, /* objective-dbc */
+	{ 1389, 9246, 9246 }, /* iclpv-dm */
+	{ 1390, 9255, 9255 }, /* iclpv-sc */
+	{ 1391, 9264, 9264 }, /* iclpv-sas */
+	{ 1392, 9274, 9274 }, /* iclpv-pm */
+	{ 1393, 9283, 9283 }, /* iclpv-nls */
+	{ 1394, 9293, 9293 }, /* iclpv-nlc */
+	{ 1395, 9303, 9303 }, /* iclpv-wsm */
+	{ 1396, 9313, 9313 }, /* dvl-activemail */
+	{ 1397, 9328, 9328 }, /* audio-activmail */
+	{ 1398, 9344, 9344 }, /* video-activmail */
+	{ 1399, 9360, 9360 }, /* cadkey-licman */
+	{ 1400, 9374, 9374 }, /* cadkey-tablet */
+	{ 1401, 9388, 9388 }, /* goldleaf-licman */
+	{ 1402, 9404, 9404 }, /* prm-sm-np */
+	{ 1403, 9414, 9414 }, /* prm-nm-np */
+	{ 1404, 9424, 9424 }, /* igi-lm */
+	{ 1405, 9431, 9431 }, /* ibm-res */
+	{ 1406, 9439, 9439 }, /* netlabs-lm */
+	{ 1407, 9450, 0 }, /* tibet-server */
+	{ 1408, 9463, 9463 }, /* sophia-lm */
+	{ 1409, 9473, 9473 }, /* here-lm */
+	{ 1410, 9481, 9481 }, /* hiq */
+	{ 1411, 9485, 9485 }, /* af */
+	{ 1412, 9488, 9488 }, /* innosys */
+	{ 1413, 9496, 9496 }, /* innosys-acl */
+	{ 1414, 9508, 9508 }, /* ibm-mqseries */
+	{ 1415, 9521, 9521 }, /* dbstar */
+	{ 1416, 9528, 9528 }, /* novell-lu6-2 */
+	{ 1417, 9541, 9541 }, /* timbuktu-srv1 */
+	{ 1418, 9555, 9555 }, /* timbuktu-srv2 */
+	{ 1419, 9569, 9569 }, /* timbuktu-srv3 */
+	{ 1420, 9583, 9583 }, /* timbuktu-srv4 */
+	{ 1421, 9597, 9597 }, /* gandalf-lm */
+	{ 1422, 9608, 9608 }, /* autodesk-lm */
+	{ 1423, 9620, 9620 }, /* essbase */
+	{ 1424, 9628, 9628 }, /* hybrid */
+	{ 1425, 9635, 9635 }, /* zion-lm */
+	{ 1426, 9643, 9643 }, /* sais */
+	{ 1427, 9648, 9648 }, /* mloadd */
+	{ 1428, 9655, 9655 }, /* informatik-lm */
+	{ 1429, 9669, 9669 }, /* nms */
+	{ 1430, 9673, 9673 }, /* tpdu */
+	{ 1431, 9678, 9678 }, /* rgtp */
+	{ 1432, 9683, 9683 }, /* blueberry-lm */
+	{ 1433, 9696, 9696 }, /* ms-sql-s */
+	{ 1434, 9705, 9705 }, /* ms-sql-m */
+	{ 1435, 9714, 9714 }, /* ibm-cics */
+	{ 1436, 9723, 9723 }, /* saism */
+	{ 1437, 9729, 9729 }, /* tabula */
+	{ 1438, 9736, 9736 }, /* eicon-server */
+	{ 1439, 9749, 9749 }, /* eicon-x25 */
+	{ 1440, 9759, 9759 }, /* eicon-slp */
+	{ 1441, 9769, 9769 }, /* cadis-1 */
+	{ 1442, 9777, 9777 }, /* cadis-2 */
+	{ 1443, 9785, 9785 }, /* ies-lm */
+	{ 1444, 9792, 9792 }, /* marcam-lm */
+	{ 1445, 9802, 9802 }, /* proxima-lm */
+	{ 1446, 9813, 9813 }, /* ora-lm */
+	{ 1447, 9820, 9820 }, /* apri-lm */
+	{ 1448, 9828, 9828 }, /* oc-lm */
+	{ 1449, 9834, 9834 }, /* peport */
+	{ 1450, 9841, 9841 }, /* dwf */
+	{ 1451, 9845, 9845 }, /* infoman */
+	{ 1452, 9853, 9853 }, /* gtegsc-lm */
+	{ 1453, 9863, 9863 }, /* genie-lm */
+	{ 1454, 9872, 9872 }, /* interhdl-elmd */
+	{ 1455, 9886, 9886 }, /* esl-lm */
+	{ 1456, 9893, 9893 }, /* dca */
+	{ 1457, 9897, 9897 }, /* valisys-lm */
+	{ 1458, 9908, 9908 }, /* nrcabq-lm */
+	{ 1459, 9918, 9918 }, /* proshare1 */
+	{ 1460, 9928, 9928 }, /* proshare2 */
+	{ 1461, 9938, 9938 }, /* ibm-wrless-lan */
+	{ 1462, 9953, 9953 }, /* world-lm */
+	{ 1463, 9962, 9962 }, /* nucleus */
+	{ 1464, 9970, 9970 }, /* msl-lmd */
+	{ 1465, 9978, 9978 }, /* pipes */
+	{ 1466, 9984, 9984 }, /* oceansoft-lm */
+	{ 1467, 9997, 9997 }, /* csdmbase */
+	{ 1468, 10006, 10006 }, /* csdm */
+	{ 1469, 10011, 10011 }, /* aal-lm */
+	{ 1470, 10018, 10018 }, /* uaiact */
+	{ 1471, 9997, 9997 }, /* csdmbase */
+	{ 1472, 10006, 10006 }, /* csdm */
+	{ 1473, 10025, 10025 }, /* openmath */
+	{ 1474, 10034, 10034 }, /* telefinder */
+	{ 1475, 10045, 10045 }, /* taligent-lm */
+	{ 1476, 10057, 10057 }, /* clvm-cfg */
+	{ 1477, 10066, 10066 }, /* ms-sna-server */
+	{ 1478, 10080, 10080 }, /* ms-sna-base */
+	{ 1479, 10092, 10092 }, /* dberegister */
+	{ 1480, 10104, 10104 }, /* pacerforum */
+	{ 1481, 10115, 10115 }, /* airs */
+	{ 1482, 10120, 10120 }, /* miteksys-lm */
+	{ 1483, 10132, 10132 }, /* afs */
+	{ 1484, 10136, 10136 }, /* confluent */
+	{ 1485, 10146, 10146 }, /* lansource */
+	{ 1486, 10156, 10156 }, /* nms-topo-serv */
+	{ 1487, 10170, 10170 }, /* localinfosrvr */
+	{ 1488, 10184, 10184 }, /* docstor */
+	{ 1489, 10192, 10192 }, /* dmdocbroker */
+	{ 1490, 10204, 10204 }, /* insitu-conf */
+	{ 1492, 10216, 10216 }, /* stone-design-1 */
+	{ 1493, 10231, 10231 }, /* netmap-lm */
+	{ 1494, 10241, 10241 }, /* ica */
+	{ 1495, 10245, 10245 }, /* cvc */
+	{ 1496, 10249, 10249 }, /* liberty-lm */
+	{ 1497, 10260, 10260 }, /* rfx-lm */
+	{ 1498, 10267, 10267 }, /* sybase-sqlany */
+	{ 1499, 10281, 10281 }, /* fhc */
+	{ 1500, 10285, 10285 }, /* vlsi-lm */
+	{ 1501, 10293, 10293 }, /* saiscm */
+	{ 1502, 10300, 10300 }, /* shivadiscovery */
+	{ 1503, 10315, 10315 }, /* imtc-mcs */
+	{ 1504, 10324, 10324 }, /* evb-elm */
+	{ 1505, 10332, 10332 }, /* funkproxy */
+	{ 1506, 10342, 10342 }, /* utcd */
+	{ 1507, 10347, 10347 }, /* symplex */
+	{ 1508, 10355, 10355 }, /* diagmond */
+	{ 1509, 10364, 10364 }, /* robcad-lm */
+	{ 1510, 10374, 10374 }, /* mvx-lm */
+	{ 1511, 10381, 10381 }, /* 3l-l1 */
+	{ 1512, 10387, 10387 }, /* wins */
+	{ 1513, 10392, 10392 }, /* fujitsu-dtc */
+	{ 1514, 10404, 10404 }, /* fujitsu-dtcns */
+	{ 1515, 10418, 10418 }, /* ifor-protocol */
+	{ 1516, 10432, 10432 }, /* vpad */
+	{ 1517, 10437, 10437 }, /* vpac */
+	{ 1518, 10442, 10442 }, /* vpvd */
+	{ 1519, 10447, 10447 }, /* vpvc */
+	{ 1520, 10452, 10452 }, /* atm-zip-office */
+	{ 1521, 10467, 10467 }, /* ncube-lm */
+	{ 1522, 10476, 10476 }, /* ricardo-lm */
+	{ 1523, 10487, 10487 }, /* cichild-lm */
+	{ 1524, 10498, 10498 }, /* ingreslock */
+	{ 1525, 10509, 10509 }, /* prospero-np */
+	{ 1526, 10521, 10521 }, /* pdap-np */
+	{ 1527, 10529, 10529 }, /* tlisrv */
+	{ 1528, 10536, 10536 }, /* norp */
+	{ 1529, 10541, 10541 }, /* coauthor */
+	{ 1530, 10550, 10550 }, /* rap-service */
+	{ 1531, 10562, 10562 }, /* rap-listen */
+	{ 1532, 10573, 10573 }, /* miroconnect */
+	{ 1533, 10585, 10585 }, /* virtual-places */
+	{ 1534, 10600, 10600 }, /* micromuse-lm */
+	{ 1535, 10613, 10613 }, /* ampr-info */
+	{ 1536, 10623, 10623 }, /* ampr-inter */
+	{ 1537, 10634, 10634 }, /* sdsc-lm */
+	{ 1538, 10642, 10642 }, /* 3ds-lm */
+	{ 1539, 10649, 10649 }, /* intellistor-lm */
+	{ 1540, 10664, 10664 }, /* rds */
+	{ 1541, 10668, 10668 }, /* rds2 */
+	{ 1542, 10673, 10673 }, /* gridgen-elmd */
+	{ 1543, 10686, 10686 }, /* simba-cs */
+	{ 1544, 10695, 10695 }, /* aspeclmd */
+	{ 1545, 10704, 10704 }, /* vistium-share */
+	{ 1546, 10718, 10718 }, /* abbaccuray */
+	{ 1547, 10729, 10729 }, /* laplink */
+	{ 1548, 10737, 10737 }, /* axon-lm */
+	{ 1549, 10745, 10755 }, /* shivahose shivasound */
+	{ 1550, 10766, 10766 }, /* 3m-image-lm */
+	{ 1551, 10778, 10778 }, /* hecmtl-db */
+	{ 1552, 10788, 10788 }, /* pciarray */
+	{ 1553, 10797, 10797 }, /* sna-cs */
+	{ 1554, 10804, 10804 }, /* caci-lm */
+	{ 1555, 10812, 10812 }, /* livelan */
+	{ 1556, 10820, 10820 }, /* veritas-pbx */
+	{ 1557, 10832, 10832 }, /* arbortext-lm */
+	{ 1558, 10845, 10845 }, /* xingmpeg */
+	{ 1559, 10854, 10854 }, /* web2host */
+	{ 1560, 10863, 10863 }, /* asci-val */
+	{ 1561, 10872, 10872 }, /* facilityview */
+	{ 1562, 10885, 10885 }, /* pconnectmgr */
+	{ 1563, 10897, 10897 }, /* cadabra-lm */
+	{ 1564, 10908, 10908 }, /* pay-per-view */
+	{ 1565, 10921, 10921 }, /* winddlb */
+	{ 1566, 10929, 10929 }, /* corelvideo */
+	{ 1567, 10940, 10940 }, /* jlicelmd */
+	{ 1568, 10949, 10949 }, /* tsspmap */
+	{ 1569, 10957, 10957 }, /* ets */
+	{ 1570, 10961, 10961 }, /* orbixd */
+	{ 1571, 10968, 10968 }, /* rdb-dbs-disp */
+	{ 1572, 10981, 10981 }, /* chip-lm */
+	{ 1573, 10989, 10989 }, /* itscomm-ns */
+	{ 1574, 11000, 11000 }, /* mvel-lm */
+	{ 1575, 11008, 11008 }, /* oraclenames */
+	{ 1576, 11020, 11020 }, /* moldflow-lm */
+	{ 1577, 11032, 11032 }, /* hypercube-lm */
+	{ 1578, 11045, 11045 }, /* jacobus-lm */
+	{ 1579, 11056, 11056 }, /* ioc-sea-lm */
+	{ 1580, 11067, 11076 }, /* tn-tl-r1 tn-tl-r2 */
+	{ 1581, 11085, 11085 }, /* mil-2045-47001 */
+	{ 1582, 11100, 11100 }, /* msims */
+	{ 1583, 11106, 11106 }, /* simbaexpress */
+	{ 1584, 11119, 11119 }, /* tn-tl-fd2 */
+	{ 1585, 11129, 11129 }, /* intv */
+	{ 1586, 11134, 11134 }, /* ibm-abtact */
+	{ 1587, 11145, 11145 }, /* pra-elmd */
+	{ 1588, 11154, 11154 }, /* triquest-lm */
+	{ 1589, 11166, 11166 }, /* vqp */
+	{ 1590, 11170, 11170 }, /* gemini-lm */
+	{ 1591, 11180, 11180 }, /* ncpm-pm */
+	{ 1592, 11188, 11188 }, /* commonspace */
+	{ 1593, 11200, 11200 }, /* mainsoft-lm */
+	{ 1594, 11212, 11212 }, /* sixtrak */
+	{ 1595, 11220, 11220 }, /* radio */
+	{ 1596, 11226, 11235 }, /* radio-sm radio-bc */
+	{ 1597, 11244, 11244 }, /* orbplus-iiop */
+	{ 1598, 11257, 11257 }, /* picknfs */
+	{ 1599, 11265, 11265 }, /* simbaservices */
+	{ 1600, 11279, 11279 }, /* issd */
+	{ 1601, 11284, 11284 }, /* aas */
+	{ 1602, 11288, 11288 }, /* inspect */
+	{ 1603, 11296, 11296 }, /* picodbc */
+	{ 1604, 11304, 11304 }, /* icabrowser */
+	{ 1605, 11315, 11315 }, /* slp */
+	{ 1606, 11319, 11319 }, /* slm-api */
+	{ 1607, 11327, 11327 }, /* stt */
+	{ 1608, 11331, 11331 }, /* smart-lm */
+	{ 1609, 11340, 11340 }, /* isysg-lm */
+	{ 1610, 11349, 11349 }, /* taurus-wh */
+	{ 1611, 11359, 11359 }, /* ill */
+	{ 1612, 11363, 11363 }, /* netbill-trans */
+	{ 1613, 11377, 11377 }, /* netbill-keyrep */
+	{ 1614, 11392, 11392 }, /* netbill-cred */
+	{ 1615, 11405, 11405 }, /* netbill-auth */
+	{ 1616, 11418, 11418 }, /* netbill-prod */
+	{ 1617, 11431, 11431 }, /* nimrod-agent */
+	{ 1618, 11444, 11444 }, /* skytelnet */
+	{ 1619, 11454, 11454 }, /* xs-openstorage */
+	{ 1620, 11469, 11469 }, /* faxportwinport */
+	{ 1621, 11484, 11484 }, /* softdataphone */
+	{ 1622, 11498, 11498 }, /* ontime */
+	{ 1623, 11505, 11505 }, /* jaleosnd */
+	{ 1624, 11514, 11514 }, /* udp-sr-port */
+	{ 1625, 11526, 11526 }, /* svs-omagent */
+	{ 1626, 11538, 11538 }, /* shockwave */
+	{ 1627, 11548, 11548 }, /* t128-gateway */
+	{ 1628, 11561, 11561 }, /* lontalk-norm */
+	{ 1629, 11574, 11574 }, /* lontalk-urgnt */
+	{ 1630, 11588, 11588 }, /* oraclenet8cman */
+	{ 1631, 11603, 11603 }, /* visitview */
+	{ 1632, 11613, 11613 }, /* pammratc */
+	{ 1633, 11622, 11622 }, /* pammrpc */
+	{ 1634, 11630, 11630 }, /* loaprobe */
+	{ 1635, 11639, 11639 }, /* edb-server1 */
+	{ 1636, 11651, 11651 }, /* isdc */
+	{ 1637, 11656, 11656 }, /* islc */
+	{ 1638, 11661, 11661 }, /* ismc */
+	{ 1639, 11666, 11666 }, /* cert-initiator */
+	{ 1640, 11681, 11681 }, /* cert-responder */
+	{ 1641, 11696, 11696 }, /* invision */
+	{ 1642, 11705, 11705 }, /* isis-am */
+	{ 1643, 11713, 11713 }, /* isis-ambc */
+	{ 1644, 11723, 11723 }, /* saiseh */
+	{ 1645, 11730, 11730 }, /* sightline */
+	{ 1646, 11740, 11740 }, /* sa-msg-port */
+	{ 1647, 11752, 11752 }, /* rsap */
+	{ 1648, 11757, 11757 }, /* concurrent-lm */
+	{ 1649, 11771, 11771 }, /* kermit */
+	{ 1650, 11778, 11778 }, /* nkd */
+	{ 1651, 11782, 11782 }, /* shiva-confsrvr */
+	{ 1652, 11797, 11797 }, /* xnmp */
+	{ 1653, 11802, 11802 }, /* alphatech-lm */
+	{ 1654, 11815, 11815 }, /* stargatealerts */
+	{ 1655, 11830, 11830 }, /* dec-mbadmin */
+	{ 1656, 11842, 11842 }, /* dec-mbadmin-h */
+	{ 1657, 11856, 11856 }, /* fujitsu-mmpdc */
+	{ 1658, 11870, 11870 }, /* sixnetudr */
+	{ 1659, 11880, 11880 }, /* sg-lm */
+	{ 1660, 11886, 11886 }, /* skip-mc-gikreq */
+	{ 1661, 11901, 11901 }, /* netview-aix-1 */
+	{ 1662, 11915, 11915 }, /* netview-aix-2 */
+	{ 1663, 11929, 11929 }, /* netview-aix-3 */
+	{ 1664, 11943, 11943 }, /* netview-aix-4 */
+	{ 1665, 11957, 11957 }, /* netview-aix-5 */
+	{ 1666, 11971, 11971 }, /* netview-aix-6 */
+	{ 1667, 11985, 11985 }, /* netview-aix-7 */
+	{ 1668, 11999, 11999 }, /* netview-aix-8 */
+	{ 1669, 12013, 12013 }, /* netview-aix-9 */
+	{ 1670, 12027, 12027 }, /* netview-aix-10 */
+	{ 1671, 12042, 12042 }, /* netview-aix-11 */
+	{ 1672, 12057, 12057 }, /* netview-aix-12 */
+	{ 1673, 12072, 12072 }, /* proshare-mc-1 */
+	{ 1674, 12086, 12086 }, /* proshare-mc-2 */
+	{ 1675, 12100, 12100 }, /* pdp */
+	{ 1676, 12104, 12113 }, /* netcomm1 netcomm2 */
+	{ 1677, 12122, 12122 }, /* groupwise */
+	{ 1678, 12132, 12132 }, /* prolink */
+	{ 1679, 12140, 12140 }, /* darcorp-lm */
+	{ 1680, 12151, 12151 }, /* microcom-sbp */
+	{ 1681, 12164, 12164 }, /* sd-elmd */
+	{ 1682, 12172, 12172 }, /* lanyon-lantern */
+	{ 1683, 12187, 12187 }, /* ncpm-hip */
+	{ 1684, 12196, 12196 }, /* snaresecure */
+	{ 1685, 12208, 12208 }, /* n2nremote */
+	{ 1686, 12218, 12218 }, /* cvmon */
+	{ 1687, 12224, 12224 }, /* nsjtp-ctrl */
+	{ 1688, 12235, 12235 }, /* nsjtp-data */
+	{ 1689, 12246, 12246 }, /* firefox */
+	{ 1690, 12254, 12254 }, /* ng-umds */
+	{ 1691, 12262, 12262 }, /* empire-empuma */
+	{ 1692, 12276, 12276 }, /* sstsys-lm */
+	{ 1693, 12286, 12286 }, /* rrirtr */
+	{ 1694, 12293, 12293 }, /* rrimwm */
+	{ 1695, 12300, 12300 }, /* rrilwm */
+	{ 1696, 12307, 12307 }, /* rrifmm */
+	{ 1697, 12314, 12314 }, /* rrisat */
+	{ 1698, 12321, 12321 }, /* rsvp-encap-1 */
+	{ 1699, 12334, 12334 }, /* rsvp-encap-2 */
+	{ 1700, 12347, 12347 }, /* mps-raft */
+	{ 1701, 12356, 12356 }, /* l2tp */
+	{ 1702, 12361, 12361 }, /* deskshare */
+	{ 1703, 12371, 12371 }, /* hb-engine */
+	{ 1704, 12381, 12381 }, /* bcs-broker */
+	{ 1705, 12392, 12392 }, /* slingshot */
+	{ 1706, 12402, 12402 }, /* jetform */
+	{ 1707, 12410, 12410 }, /* vdmplay */
+	{ 1708, 12418, 12418 }, /* gat-lmd */
+	{ 1709, 12426, 12426 }, /* centra */
+	{ 1710, 12433, 12433 }, /* impera */
+	{ 1711, 12440, 12440 }, /* pptconference */
+	{ 1712, 12454, 12454 }, /* registrar */
+	{ 1713, 12464, 12464 }, /* conferencetalk */
+	{ 1714, 12479, 12479 }, /* sesi-lm */
+	{ 1715, 12487, 12487 }, /* houdini-lm */
+	{ 1716, 12498, 12498 }, /* xmsg */
+	{ 1717, 12503, 12503 }, /* fj-hdnet */
+	{ 1718, 12512, 12512 }, /* h323gatedisc */
+	{ 1719, 12525, 12525 }, /* h323gatestat */
+	{ 1720, 12538, 12538 }, /* h323hostcall */
+	{ 1721, 12551, 12551 }, /* caicci */
+	{ 1722, 12558, 12558 }, /* hks-lm */
+	{ 1723, 12565, 12565 }, /* pptp */
+	{ 1724, 12570, 12570 }, /* csbphonemaster */
+	{ 1725, 12585, 12585 }, /* iden-ralp */
+	{ 1726, 12595, 12595 }, /* iberiagames */
+	{ 1727, 12607, 12607 }, /* winddx */
+	{ 1728, 12614, 12614 }, /* telindus */
+	{ 1729, 12623, 12623 }, /* citynl */
+	{ 1730, 12630, 12630 }, /* roketz */
+	{ 1731, 12637, 12637 }, /* msiccp */
+	{ 1732, 12644, 12644 }, /* proxim */
+	{ 1733, 12651, 12651 }, /* siipat */
+	{ 1734, 12658, 12658 }, /* cambertx-lm */
+	{ 1735, 12670, 12670 }, /* privatechat */
+	{ 1736, 12682, 12682 }, /* street-stream */
+	{ 1737, 12696, 12696 }, /* ultimad */
+	{ 1738, 12704, 12704 }, /* gamegen1 */
+	{ 1739, 12713, 12713 }, /* webaccess */
+	{ 1740, 12723, 12723 }, /* encore */
+	{ 1741, 12730, 12730 }, /* cisco-net-mgmt */
+	{ 1742, 12745, 12745 }, /* 3Com-nsd */
+	{ 1743, 12754, 12754 }, /* cinegrfx-lm */
+	{ 1744, 12766, 12766 }, /* ncpm-ft */
+	{ 1745, 12774, 12774 }, /* remote-winsock */
+	{ 1746, 12789, 12789 }, /* ftrapid-1 */
+	{ 1747, 12799, 12799 }, /* ftrapid-2 */
+	{ 1748, 12809, 12809 }, /* oracle-em1 */
+	{ 1749, 12820, 12820 }, /* aspen-services */
+	{ 1750, 12835, 12835 }, /* sslp */
+	{ 1751, 12840, 12840 }, /* swiftnet */
+	{ 1752, 12849, 12849 }, /* lofr-lm */
+	{ 1753, 12857, 0 }, /* predatar-comms */
+	{ 1754, 12872, 12872 }, /* oracle-em2 */
+	{ 1755, 12883, 12883 }, /* ms-streaming */
+	{ 1756, 12896, 12896 }, /* capfast-lmd */
+	{ 1757, 12908, 12908 }, /* cnhrp */
+	{ 1758, 12914, 12914 }, /* tftp-mcast */
+	{ 1759, 12925, 12925 }, /* spss-lm */
+	{ 1760, 12933, 12933 }, /* www-ldap-gw */
+	{ 1761, 12945, 12945 }, /* cft-0 */
+	{ 1762, 12951, 12951 }, /* cft-1 */
+	{ 1763, 12957, 12957 }, /* cft-2 */
+	{ 1764, 12963, 12963 }, /* cft-3 */
+	{ 1765, 12969, 12969 }, /* cft-4 */
+	{ 1766, 12975, 12975 }, /* cft-5 */
+	{ 1767, 12981, 12981 }, /* cft-6 */
+	{ 1768, 12987, 12987 }, /* cft-7 */
+	{ 1769, 12993, 12993 }, /* bmc-net-adm */
+	{ 1770, 13005, 13005 }, /* bmc-net-svc */
+	{ 1771, 13017, 13017 }, /* vaultbase */
+	{ 1772, 13027, 13027 }, /* essweb-gw */
+	{ 1773, 13037, 13037 }, /* kmscontrol */
+	{ 1774, 13048, 13048 }, /* global-dtserv */
+	{ 1775, 13062, 0 }, /* vdab */
+	{ 1776, 13067, 13067 }, /* femis */
+	{ 1777, 13073, 13073 }, /* powerguardian */
+	{ 1778, 13087, 13087 }, /* prodigy-intrnet */
+	{ 1779, 13103, 13103 }, /* pharmasoft */
+	{ 1780, 13114, 13114 }, /* dpkeyserv */
+	{ 1781, 13124, 13124 }, /* answersoft-lm */
+	{ 1782, 13138, 13138 }, /* hp-hcip */
+	{ 1784, 13146, 13146 }, /* finle-lm */
+	{ 1785, 13155, 13155 }, /* windlm */
+	{ 1786, 13162, 13162 }, /* funk-logger */
+	{ 1787, 13174, 13174 }, /* funk-license */
+	{ 1788, 13187, 13187 }, /* psmond */
+	{ 1789, 13194, 13194 }, /* hello */
+	{ 1790, 3474, 3474 }, /* nmsp */
+	{ 1791, 13200, 13200 }, /* ea1 */
+	{ 1792, 13204, 13204 }, /* ibm-dt-2 */
+	{ 1793, 13213, 13213 }, /* rsc-robot */
+	{ 1794, 13223, 13223 }, /* cera-bcm */
+	{ 1795, 13232, 13232 }, /* dpi-proxy */
+	{ 1796, 13242, 13242 }, /* vocaltec-admin */
+	{ 1797, 842, 842 }, /* uma */
+	{ 1798, 13257, 13257 }, /* etp */
+	{ 1799, 13261, 13261 }, /* netrisk */
+	{ 1800, 13269, 13269 }, /* ansys-lm */
+	{ 1801, 13278, 13278 }, /* msmq */
+	{ 1802, 13283, 13283 }, /* concomp1 */
+	{ 1803, 13292, 13292 }, /* hp-hcip-gwy */
+	{ 1804, 13304, 13304 }, /* enl */
+	{ 1805, 13308, 13308 }, /* enl-name */
+	{ 1806, 13317, 13317 }, /* musiconline */
+	{ 1807, 13329, 13329 }, /* fhsp */
+	{ 1808, 13334, 13334 }, /* oracle-vp2 */
+	{ 1809, 13345, 13345 }, /* oracle-vp1 */
+	{ 1810, 13356, 13356 }, /* jerand-lm */
+	{ 1811, 13366, 13366 }, /* scientia-sdb */
+	{ 1812, 13379, 13379 }, /* radius */
+	{ 1813, 13386, 13386 }, /* radius-acct */
+	{ 1814, 13398, 13398 }, /* tdp-suite */
+	{ 1815, 13408, 13408 }, /* mmpft */
+	{ 1816, 13414, 13414 }, /* harp */
+	{ 1817, 13419, 13419 }, /* rkb-oscs */
+	{ 1818, 13428, 13428 }, /* etftp */
+	{ 1819, 13434, 13434 }, /* plato-lm */
+	{ 1820, 13443, 13443 }, /* mcagent */
+	{ 1821, 13451, 13451 }, /* donnyworld */
+	{ 1822, 13462, 13462 }, /* es-elmd */
+	{ 1823, 13470, 13470 }, /* unisys-lm */
+	{ 1824, 13480, 13480 }, /* metrics-pas */
+	{ 1825, 13492, 13492 }, /* direcpc-video */
+	{ 1826, 13506, 13506 }, /* ardt */
+	{ 1827, 13511, 13511 }, /* asi */
+	{ 1828, 13515, 13515 }, /* itm-mcell-u */
+	{ 1829, 13527, 13527 }, /* optika-emedia */
+	{ 1830, 13541, 13541 }, /* net8-cman */
+	{ 1831, 13551, 13551 }, /* myrtle */
+	{ 1832, 13558, 13558 }, /* tht-treasure */
+	{ 1833, 13571, 13571 }, /* udpradio */
+	{ 1834, 13580, 13580 }, /* ardusuni */
+	{ 1835, 13589, 13589 }, /* ardusmul */
+	{ 1836, 13598, 13598 }, /* ste-smsc */
+	{ 1837, 13607, 13607 }, /* csoft1 */
+	{ 1838, 13614, 13614 }, /* talnet */
+	{ 1839, 13621, 13621 }, /* netopia-vo1 */
+	{ 1840, 13633, 13633 }, /* netopia-vo2 */
+	{ 1841, 13645, 13645 }, /* netopia-vo3 */
+	{ 1842, 13657, 13657 }, /* netopia-vo4 */
+	{ 1843, 13669, 13669 }, /* netopia-vo5 */
+	{ 1844, 13681, 13681 }, /* direcpc-dll */
+	{ 1845, 13693, 13693 }, /* altalink */
+	{ 1846, 13702, 13702 }, /* tunstall-pnc */
+	{ 1847, 13715, 13715 }, /* slp-notify */
+	{ 1848, 13726, 13726 }, /* fjdocdist */
+	{ 1849, 13736, 13736 }, /* alpha-sms */
+	{ 1850, 13746, 13746 }, /* gsi */
+	{ 1851, 13750, 13750 }, /* ctcd */
+	{ 1852, 13755, 13755 }, /* virtual-time */
+	{ 1853, 13768, 13768 }, /* vids-avtp */
+	{ 1854, 13778, 13778 }, /* buddy-draw */
+	{ 1855, 13789, 13789 }, /* fiorano-rtrsvc */
+	{ 1856, 13804, 13804 }, /* fiorano-msgsvc */
+	{ 1857, 13819, 13819 }, /* datacaptor */
+	{ 1858, 13830, 13830 }, /* privateark */
+	{ 1859, 13841, 13841 }, /* gammafetchsvr */
+	{ 1860, 13855, 13855 }, /* sunscalar-svc */
+	{ 1861, 13869, 13869 }, /* lecroy-vicp */
+	{ 1862, 13881, 13881 }, /* mysql-cm-agent */
+	{ 1863, 13896, 13896 }, /* msnp */
+	{ 1864, 13901, 13901 }, /* paradym-31port */
+	{ 1865, 13916, 13916 }, /* entp */
+	{ 1866, 13921, 13921 }, /* swrmi */
+	{ 1867, 13927, 13927 }, /* udrive */
+	{ 1868, 13934, 13934 }, /* viziblebrowser */
+	{ 1869, 13949, 13949 }, /* transact */
+	{ 1870, 13958, 13958 }, /* sunscalar-dns */
+	{ 1871, 13972, 13972 }, /* canocentral0 */
+	{ 1872, 13985, 13985 }, /* canocentral1 */
+	{ 1873, 13998, 13998 }, /* fjmpjps */
+	{ 1874, 14006, 14006 }, /* fjswapsnp */
+	{ 1875, 14016, 14016 }, /* westell-stats */
+	{ 1876, 14030, 14030 }, /* ewcappsrv */
+	{ 1877, 14040, 14040 }, /* hp-webqosdb */
+	{ 1878, 14052, 14052 }, /* drmsmc */
+	{ 1879, 14059, 14059 }, /* nettgain-nms */
+	{ 1880, 14072, 14072 }, /* vsat-control */
+	{ 1881, 14085, 14085 }, /* ibm-mqseries2 */
+	{ 1882, 14099, 14099 }, /* ecsqdmn */
+	{ 1883, 14107, 14107 }, /* mqtt */
+	{ 1884, 14112, 14112 }, /* idmaps */
+	{ 1885, 14119, 14119 }, /* vrtstrapserver */
+	{ 1886, 14134, 14134 }, /* leoip */
+	{ 1887, 14140, 14140 }, /* filex-lport */
+	{ 1888, 14152, 14152 }, /* ncconfig */
+	{ 1889, 14161, 14161 }, /* unify-adapter */
+	{ 1890, 14175, 14175 }, /* wilkenlistener */
+	{ 1891, 14190, 14190 }, /* childkey-notif */
+	{ 1892, 14205, 14205 }, /* childkey-ctrl */
+	{ 1893, 14219, 14219 }, /* elad */
+	{ 1894, 14224, 14224 }, /* o2server-port */
+	{ 1896, 14238, 14238 }, /* b-novative-ls */
+	{ 1897, 14252, 14252 }, /* metaagent */
+	{ 1898, 14262, 14262 }, /* cymtec-port */
+	{ 1899, 14274, 14274 }, /* mc2studios */
+	{ 1900, 14285, 14285 }, /* ssdp */
+	{ 1901, 14290, 14290 }, /* fjicl-tep-a */
+	{ 1902, 14302, 14302 }, /* fjicl-tep-b */
+	{ 1903, 14314, 14314 }, /* linkname */
+	{ 1904, 14323, 14323 }, /* fjicl-tep-c */
+	{ 1905, 14335, 14335 }, /* sugp */
+	{ 1906, 14340, 14340 }, /* tpmd */
+	{ 1907, 14345, 14345 }, /* intrastar */
+	{ 1908, 14355, 14355 }, /* dawn */
+	{ 1909, 14360, 14360 }, /* global-wlink */
+	{ 1910, 14373, 14373 }, /* ultrabac */
+	{ 1911, 14382, 14382 }, /* mtp */
+	{ 1912, 14386, 14386 }, /* rhp-iibp */
+	{ 1913, 14395, 14395 }, /* armadp */
+	{ 1914, 14402, 14402 }, /* elm-momentum */
+	{ 1915, 14415, 14415 }, /* facelink */
+	{ 1916, 14424, 14424 }, /* persona */
+	{ 1917, 14432, 14432 }, /* noagent */
+	{ 1918, 14440, 14440 }, /* can-nds */
+	{ 1919, 14448, 14448 }, /* can-dch */
+	{ 1920, 14456, 14456 }, /* can-ferret */
+	{ 1921, 14467, 14467 }, /* noadmin */
+	{ 1922, 14475, 14475 }, /* tapestry */
+	{ 1923, 14484, 14484 }, /* spice */
+	{ 1924, 14490, 14490 }, /* xiip */
+	{ 1925, 14495, 14495 }, /* discovery-port */
+	{ 1926, 14510, 14510 }, /* egs */
+	{ 1927, 14514, 14514 }, /* videte-cipc */
+	{ 1928, 14526, 14526 }, /* emsd-port */
+	{ 1929, 14536, 14536 }, /* bandwiz-system */
+	{ 1930, 14551, 14551 }, /* driveappserver */
+	{ 1931, 14566, 14566 }, /* amdsched */
+	{ 1932, 14575, 14575 }, /* ctt-broker */
+	{ 1933, 14586, 14586 }, /* xmapi */
+	{ 1934, 14592, 14592 }, /* xaapi */
+	{ 1935, 14598, 14598 }, /* macromedia-fcs */
+	{ 1936, 14613, 14613 }, /* jetcmeserver */
+	{ 1937, 14626, 14626 }, /* jwserver */
+	{ 1938, 14635, 14635 }, /* jwclient */
+	{ 1939, 14644, 14644 }, /* jvserver */
+	{ 1940, 14653, 14653 }, /* jvclient */
+	{ 1941, 14662, 14662 }, /* dic-aida */
+	{ 1942, 14671, 14671 }, /* res */
+	{ 1943, 14675, 14675 }, /* beeyond-media */
+	{ 1944, 14689, 14689 }, /* close-combat */
+	{ 1945, 14702, 14702 }, /* dialogic-elmd */
+	{ 1946, 14716, 14716 }, /* tekpls */
+	{ 1947, 14723, 14723 }, /* sentinelsrm */
+	{ 1948, 14735, 14735 }, /* eye2eye */
+	{ 1949, 14743, 14743 }, /* ismaeasdaqlive */
+	{ 1950, 14758, 14758 }, /* ismaeasdaqtest */
+	{ 1951, 14773, 14773 }, /* bcs-lmserver */
+	{ 1952, 14786, 14786 }, /* mpnjsc */
+	{ 1953, 14793, 14793 }, /* rapidbase */
+	{ 1954, 14803, 14803 }, /* abr-api */
+	{ 1955, 14811, 14811 }, /* abr-secure */
+	{ 1956, 14822, 14822 }, /* vrtl-vmf-ds */
+	{ 1957, 14834, 14834 }, /* unix-status */
+	{ 1958, 14846, 14846 }, /* dxadmind */
+	{ 1959, 14855, 14855 }, /* simp-all */
+	{ 1960, 14864, 14864 }, /* nasmanager */
+	{ 1961, 14875, 14875 }, /* bts-appserver */
+	{ 1962, 14889, 14889 }, /* biap-mp */
+	{ 1963, 14897, 14897 }, /* webmachine */
+	{ 1964, 14908, 14908 }, /* solid-e-engine */
+	{ 1965, 14923, 14923 }, /* tivoli-npm */
+	{ 1966, 14934, 14934 }, /* slush */
+	{ 1967, 14940, 14940 }, /* sns-quote */
+	{ 1968, 14950, 14950 }, /* lipsinc */
+	{ 1969, 14958, 14958 }, /* lipsinc1 */
+	{ 1970, 14967, 14967 }, /* netop-rc */
+	{ 1971, 14976, 14976 }, /* netop-school */
+	{ 1972, 14989, 14989 }, /* intersys-cache */
+	{ 1973, 15004, 15004 }, /* dlsrap */
+	{ 1974, 15011, 15011 }, /* drp */
+	{ 1975, 15015, 15015 }, /* tcoflashagent */
+	{ 1976, 15029, 15029 }, /* tcoregagent */
+	{ 1977, 15041, 15041 }, /* tcoaddressbook */
+	{ 1978, 15056, 15056 }, /* unisql */
+	{ 1979, 15063, 15063 }, /* unisql-java */
+	{ 1980, 15075, 15075 }, /* panquest-xact */
+	{ 1981, 15089, 15089 }, /* p2pq */
+	{ 1982, 15094, 15094 }, /* estamp */
+	{ 1983, 15101, 15101 }, /* lhtp */
+	{ 1984, 15106, 15106 }, /* bb */
+	{ 1985, 15109, 15109 }, /* hsrp */
+	{ 1986, 15114, 15114 }, /* licensedaemon */
+	{ 1987, 15128, 15128 }, /* tr-rsrb-p1 */
+	{ 1988, 15139, 15139 }, /* tr-rsrb-p2 */
+	{ 1989, 15150, 15150 }, /* mshnet */
+	{ 1990, 15157, 15157 }, /* stun-p1 */
+	{ 1991, 15165, 15165 }, /* stun-p2 */
+	{ 1992, 15173, 15173 }, /* ipsendmsg */
+	{ 1993, 15183, 15183 }, /* snmp-tcp-port */
+	{ 1994, 15197, 15197 }, /* stun-port */
+	{ 1995, 15207, 15207 }, /* perf-port */
+	{ 1996, 15217, 15217 }, /* tr-rsrb-port */
+	{ 1997, 15230, 15230 }, /* gdp-port */
+	{ 1998, 15239, 15239 }, /* x25-svc-port */
+	{ 1999, 15252, 15252 }, /* tcp-id-port */
+	{ 2000, 15264, 15264 }, /* cisco-sccp */
+	{ 2001, 15275, 15278 }, /* dc wizard */
+	{ 2002, 15285, 15285 }, /* globe */
+	{ 2003, 15291, 15291 }, /* brutus */
+	{ 2004, 15298, 15306 }, /* mailbox emce */
+	{ 2005, 15311, 15319 }, /* berknet oracle */
+	{ 2006, 15326, 15336 }, /* invokator raid-cd */
+	{ 2007, 15344, 15352 }, /* dectalk raid-am */
+	{ 2008, 15360, 15365 }, /* conf terminaldb */
+	{ 2009, 15376, 15381 }, /* news whosockami */
+	{ 2010, 15392, 15399 }, /* search pipe-server */
+	{ 2011, 15411, 15419 }, /* raid-cc servserv */
+	{ 2012, 15428, 15436 }, /* ttyinfo raid-ac */
+	{ 2013, 15352, 15336 }, /* raid-am raid-cd */
+	{ 2014, 15444, 15450 }, /* troff raid-sf */
+	{ 2015, 15458, 15466 }, /* cypress raid-cs */
+	{ 2016, 15474, 15474 }, /* bootserver */
+	{ 2017, 15485, 15498 }, /* cypress-stat bootclient */
+	{ 2018, 15365, 15509 }, /* terminaldb rellpack */
+	{ 2019, 15381, 15518 }, /* whosockami about */
+	{ 2020, 15524, 15524 }, /* xinupageserver */
+	{ 2021, 15539, 15548 }, /* servexec xinuexpansion1 */
+	{ 2022, 15563, 15568 }, /* down xinuexpansion2 */
+	{ 2023, 15583, 15583 }, /* xinuexpansion3 */
+	{ 2024, 15598, 15598 }, /* xinuexpansion4 */
+	{ 2025, 15613, 15621 }, /* ellpack xribs */
+	{ 2026, 15627, 15627 }, /* scrabble */
+	{ 2027, 15636, 15636 }, /* shadowserver */
+	{ 2028, 15649, 15649 }, /* submitserver */
+	{ 2029, 15662, 15662 }, /* hsrpv6 */
+	{ 2030, 15669, 15669 }, /* device2 */
+	{ 2031, 15677, 15677 }, /* mobrien-chat */
+	{ 2032, 15690, 15690 }, /* blackboard */
+	{ 2033, 15701, 15701 }, /* glogger */
+	{ 2034, 15709, 15709 }, /* scoremgr */
+	{ 2035, 15718, 15718 }, /* imsldoc */
+	{ 2036, 15726, 15726 }, /* e-dpnet */
+	{ 2037, 15734, 15734 }, /* applus */
+	{ 2038, 15741, 15741 }, /* objectmanager */
+	{ 2039, 15755, 15755 }, /* prizma */
+	{ 2040, 15762, 15762 }, /* lam */
+	{ 2041, 15766, 15766 }, /* interbase */
+	{ 2042, 15776, 15776 }, /* isis */
+	{ 2043, 15781, 15781 }, /* isis-bcast */
+	{ 2044, 15792, 15792 }, /* rimsl */
+	{ 2045, 15798, 15798 }, /* cdfunc */
+	{ 2046, 15805, 15805 }, /* sdfunc */
+	{ 2047, 1230, 1230 }, /* dls */
+	{ 2048, 15812, 15812 }, /* dls-monitor */
+	{ 2049, 15824, 15824 }, /* nfs */
+	{ 2050, 15828, 15828 }, /* av-emb-config */
+	{ 2051, 15842, 15842 }, /* epnsdp */
+	{ 2052, 15849, 15849 }, /* clearvisn */
+	{ 2053, 15859, 15859 }, /* lot105-ds-upd */
+	{ 2054, 15873, 15873 }, /* weblogin */
+	{ 2055, 15882, 15882 }, /* iop */
+	{ 2056, 15886, 15886 }, /* omnisky */
+	{ 2057, 15894, 15894 }, /* rich-cp */
+	{ 2058, 15902, 15902 }, /* newwavesearch */
+	{ 2059, 15916, 15916 }, /* bmc-messaging */
+	{ 2060, 15930, 15930 }, /* teleniumdaemon */
+	{ 2061, 15945, 15945 }, /* netmount */
+	{ 2062, 15954, 15954 }, /* icg-swp */
+	{ 2063, 15962, 15962 }, /* icg-bridge */
+	{ 2064, 15973, 15973 }, /* icg-iprelay */
+	{ 2065, 15985, 15985 }, /* dlsrpn */
+	{ 2066, 15992, 15992 }, /* aura */
+	{ 2067, 15997, 15997 }, /* dlswpn */
+	{ 2068, 16004, 16004 }, /* avauthsrvprtcl */
+	{ 2069, 16019, 16019 }, /* event-port */
+	{ 2070, 16030, 16030 }, /* ah-esp-encap */
+	{ 2071, 16043, 16043 }, /* acp-port */
+	{ 2072, 16052, 16052 }, /* msync */
+	{ 2073, 16058, 16058 }, /* gxs-data-port */
+	{ 2074, 16072, 16072 }, /* vrtl-vmf-sa */
+	{ 2075, 16084, 16084 }, /* newlixengine */
+	{ 2076, 16097, 16097 }, /* newlixconfig */
+	{ 2077, 16110, 16110 }, /* tsrmagt */
+	{ 2078, 16118, 16118 }, /* tpcsrvr */
+	{ 2079, 16126, 16126 }, /* idware-router */
+	{ 2080, 16140, 16140 }, /* autodesk-nlm */
+	{ 2081, 16153, 16153 }, /* kme-trap-port */
+	{ 2082, 16167, 16167 }, /* infowave */
+	{ 2083, 16176, 16176 }, /* radsec */
+	{ 2084, 16183, 16183 }, /* sunclustergeo */
+	{ 2085, 16197, 16197 }, /* ada-cip */
+	{ 2086, 16205, 16205 }, /* gnunet */
+	{ 2087, 16212, 16212 }, /* eli */
+	{ 2088, 16216, 16216 }, /* ip-blf */
+	{ 2089, 16223, 16223 }, /* sep */
+	{ 2090, 16227, 16227 }, /* lrp */
+	{ 2091, 16231, 16231 }, /* prp */
+	{ 2092, 16235, 16235 }, /* descent3 */
+	{ 2093, 16244, 16244 }, /* nbx-cc */
+	{ 2094, 16251, 16251 }, /* nbx-au */
+	{ 2095, 16258, 16258 }, /* nbx-ser */
+	{ 2096, 16266, 16266 }, /* nbx-dir */
+	{ 2097, 16274, 16274 }, /* jetformpreview */
+	{ 2098, 16289, 16289 }, /* dialog-port */
+	{ 2099, 16301, 16301 }, /* h2250-annex-g */
+	{ 2100, 16315, 16315 }, /* amiganetfs */
+	{ 2101, 16326, 16326 }, /* rtcm-sc104 */
+	{ 2102, 16337, 16337 }, /* zephyr-srv */
+	{ 2103, 16348, 16348 }, /* zephyr-clt */
+	{ 2104, 16359, 16359 }, /* zephyr-hm */
+	{ 2105, 16369, 16369 }, /* minipay */
+	{ 2106, 16377, 16377 }, /* mzap */
+	{ 2107, 16382, 16382 }, /* bintec-admin */
+	{ 2108, 16395, 16395 }, /* comcam */
+	{ 2109, 16402, 16402 }, /* ergolight */
+	{ 2110, 16412, 16412 }, /* umsp */
+	{ 2111, 16417, 16417 }, /* dsatp */
+	{ 2112, 16423, 16423 }, /* idonix-metanet */
+	{ 2113, 16438, 16438 }, /* hsl-storm */
+	{ 2114, 16448, 16448 }, /* ariascribe */
+	{ 2115, 16459, 16459 }, /* kdm */
+	{ 2116, 16463, 16463 }, /* ccowcmr */
+	{ 2117, 16471, 16471 }, /* mentaclient */
+	{ 2118, 16483, 16483 }, /* mentaserver */
+	{ 2119, 16495, 16495 }, /* gsigatekeeper */
+	{ 2120, 16509, 16509 }, /* qencp */
+	{ 2121, 16515, 16515 }, /* scientia-ssdb */
+	{ 2122, 16529, 16529 }, /* caupc-remote */
+	{ 2123, 16542, 16542 }, /* gtp-control */
+	{ 2124, 16554, 16554 }, /* elatelink */
+	{ 2125, 16564, 16564 }, /* lockstep */
+	{ 2126, 16573, 16573 }, /* pktcable-cops */
+	{ 2127, 16587, 16587 }, /* index-pc-wb */
+	{ 2128, 16599, 16599 }, /* net-steward */
+	{ 2129, 16611, 16611 }, /* cs-live */
+	{ 2130, 16619, 16619 }, /* xds */
+	{ 2131, 16623, 16623 }, /* avantageb2b */
+	{ 2132, 16635, 16635 }, /* solera-epmap */
+	{ 2133, 16648, 16648 }, /* zymed-zpp */
+	{ 2134, 16658, 16658 }, /* avenue */
+	{ 2135, 16665, 16665 }, /* gris */
+	{ 2136, 16670, 16670 }, /* appworxsrv */
+	{ 2137, 16681, 16681 }, /* connect */
+	{ 2138, 16689, 16689 }, /* unbind-cluster */
+	{ 2139, 16704, 16704 }, /* ias-auth */
+	{ 2140, 16713, 16713 }, /* ias-reg */
+	{ 2141, 16721, 16721 }, /* ias-admind */
+	{ 2142, 16732, 16732 }, /* tdmoip */
+	{ 2143, 16739, 16739 }, /* lv-jc */
+	{ 2144, 16745, 16745 }, /* lv-ffx */
+	{ 2145, 16752, 16752 }, /* lv-pici */
+	{ 2146, 16760, 16760 }, /* lv-not */
+	{ 2147, 16767, 16767 }, /* lv-auth */
+	{ 2148, 16775, 16775 }, /* veritas-ucl */
+	{ 2149, 16787, 16787 }, /* acptsys */
+	{ 2150, 16795, 16795 }, /* dynamic3d */
+	{ 2151, 16805, 16805 }, /* docent */
+	{ 2152, 16812, 16812 }, /* gtp-user */
+	{ 2153, 16821, 16821 }, /* ctlptc */
+	{ 2154, 16828, 16828 }, /* stdptc */
+	{ 2155, 16835, 16835 }, /* brdptc */
+	{ 2156, 16842, 16842 }, /* trp */
+	{ 2157, 16846, 16846 }, /* xnds */
+	{ 2158, 16851, 16851 }, /* touchnetplus */
+	{ 2159, 16864, 16864 }, /* gdbremote */
+	{ 2160, 16874, 16874 }, /* apc-2160 */
+	{ 2161, 16883, 16883 }, /* apc-2161 */
+	{ 2162, 16892, 16892 }, /* navisphere */
+	{ 2163, 16903, 16903 }, /* navisphere-sec */
+	{ 2164, 16918, 16918 }, /* ddns-v3 */
+	{ 2165, 16926, 16926 }, /* x-bone-api */
+	{ 2166, 16937, 16937 }, /* iwserver */
+	{ 2167, 16946, 16946 }, /* raw-serial */
+	{ 2168, 16957, 16957 }, /* easy-soft-mux */
+	{ 2169, 16971, 16971 }, /* brain */
+	{ 2170, 16977, 16977 }, /* eyetv */
+	{ 2171, 16983, 16983 }, /* msfw-storage */
+	{ 2172, 16996, 16996 }, /* msfw-s-storage */
+	{ 2173, 17011, 17011 }, /* msfw-replica */
+	{ 2174, 17024, 17024 }, /* msfw-array */
+	{ 2175, 17035, 17035 }, /* airsync */
+	{ 2176, 17043, 17043 }, /* rapi */
+	{ 2177, 17048, 17048 }, /* qwave */
+	{ 2178, 17054, 17054 }, /* bitspeer */
+	{ 2179, 17063, 17063 }, /* vmrdp */
+	{ 2180, 17069, 17069 }, /* mc-gt-srv */
+	{ 2181, 17079, 17079 }, /* eforward */
+	{ 2182, 17088, 17088 }, /* cgn-stat */
+	{ 2183, 17097, 17097 }, /* cgn-config */
+	{ 2184, 17108, 17108 }, /* nvd */
+	{ 2185, 17112, 17112 }, /* onbase-dds */
+	{ 2186, 17123, 17123 }, /* gtaua */
+	{ 2187, 17129, 17134 }, /* ssmc ssmd */
+	{ 2188, 17139, 0 }, /* radware-rpm */
+	{ 2189, 17151, 0 }, /* radware-rpm-s */
+	{ 2190, 17165, 17165 }, /* tivoconnect */
+	{ 2191, 17177, 17177 }, /* tvbus */
+	{ 2192, 17183, 17183 }, /* asdis */
+	{ 2193, 17189, 17189 }, /* drwcs */
+	{ 2197, 17195, 17195 }, /* mnp-exchange */
+	{ 2198, 17208, 17208 }, /* onehome-remote */
+	{ 2199, 17223, 17223 }, /* onehome-help */
+	{ 2201, 17236, 17236 }, /* ats */
+	{ 2202, 17240, 17240 }, /* imtc-map */
+	{ 2203, 17249, 17249 }, /* b2-runtime */
+	{ 2204, 17260, 17260 }, /* b2-license */
+	{ 2205, 17271, 17271 }, /* jps */
+	{ 2206, 17275, 17275 }, /* hpocbus */
+	{ 2207, 17283, 17283 }, /* hpssd */
+	{ 2208, 17289, 17289 }, /* hpiod */
+	{ 2209, 17295, 17295 }, /* rimf-ps */
+	{ 2210, 17303, 17303 }, /* noaaport */
+	{ 2211, 17312, 17312 }, /* emwin */
+	{ 2212, 17318, 17318 }, /* leecoposserver */
+	{ 2213, 17333, 17333 }, /* kali */
+	{ 2214, 17338, 17338 }, /* rpi */
+	{ 2215, 17342, 17342 }, /* ipcore */
+	{ 2216, 17349, 17349 }, /* vtu-comms */
+	{ 2217, 17359, 17359 }, /* gotodevice */
+	{ 2218, 17370, 17370 }, /* bounzza */
+	{ 2219, 17378, 17378 }, /* netiq-ncap */
+	{ 2220, 17389, 17389 }, /* netiq */
+	{ 2221, 17395, 17395 }, /* ethernet-ip-s */
+	{ 2222, 17409, 17409 }, /* EtherNet-IP-1 */
+	{ 2223, 17423, 17423 }, /* rockwell-csp2 */
+	{ 2224, 17437, 17437 }, /* efi-mg */
+	{ 2225, 17444, 0 }, /* rcip-itu */
+	{ 2226, 17453, 17453 }, /* di-drm */
+	{ 2227, 17460, 17460 }, /* di-msg */
+	{ 2228, 17467, 17467 }, /* ehome-ms */
+	{ 2229, 17476, 17476 }, /* datalens */
+	{ 2230, 17485, 17485 }, /* queueadm */
+	{ 2231, 17494, 17494 }, /* wimaxasncp */
+	{ 2232, 17505, 17505 }, /* ivs-video */
+	{ 2233, 17515, 17515 }, /* infocrypt */
+	{ 2234, 17525, 17525 }, /* directplay */
+	{ 2235, 17536, 17536 }, /* sercomm-wlink */
+	{ 2236, 17550, 17550 }, /* nani */
+	{ 2237, 17555, 17555 }, /* optech-port1-lm */
+	{ 2238, 17571, 17571 }, /* aviva-sna */
+	{ 2239, 17581, 17581 }, /* imagequery */
+	{ 2240, 17592, 17592 }, /* recipe */
+	{ 2241, 17599, 17599 }, /* ivsd */
+	{ 2242, 17604, 17604 }, /* foliocorp */
+	{ 2243, 17614, 17614 }, /* magicom */
+	{ 2244, 17622, 17622 }, /* nmsserver */
+	{ 2245, 17632, 17632 }, /* hao */
+	{ 2246, 17636, 17636 }, /* pc-mta-addrmap */
+	{ 2247, 17651, 17651 }, /* antidotemgrsvr */
+	{ 2248, 17666, 17666 }, /* ums */
+	{ 2249, 17670, 17670 }, /* rfmp */
+	{ 2250, 17675, 17675 }, /* remote-collab */
+	{ 2251, 17689, 17689 }, /* dif-port */
+	{ 2252, 17698, 17698 }, /* njenet-ssl */
+	{ 2253, 17709, 17709 }, /* dtv-chan-req */
+	{ 2254, 17722, 17722 }, /* seispoc */
+	{ 2255, 17730, 17730 }, /* vrtp */
+	{ 2256, 17735, 17735 }, /* pcc-mfp */
+	{ 2257, 17743, 17743 }, /* simple-tx-rx */
+	{ 2258, 17756, 17756 }, /* rcts */
+	{ 2259, 17761, 17761 }, /* bid-serv */
+	{ 2260, 17770, 17770 }, /* apc-2260 */
+	{ 2261, 17779, 17779 }, /* comotionmaster */
+	{ 2262, 17794, 17794 }, /* comotionback */
+	{ 2263, 17807, 17807 }, /* ecwcfg */
+	{ 2264, 17814, 17814 }, /* apx500api-1 */
+	{ 2265, 17826, 17826 }, /* apx500api-2 */
+	{ 2266, 17838, 17838 }, /* mfserver */
+	{ 2267, 17847, 17847 }, /* ontobroker */
+	{ 2268, 17858, 17858 }, /* amt */
+	{ 2269, 17862, 17862 }, /* mikey */
+	{ 2270, 17868, 17868 }, /* starschool */
+	{ 2271, 17879, 17879 }, /* mmcals */
+	{ 2272, 17886, 17886 }, /* mmcal */
+	{ 2273, 17892, 17892 }, /* mysql-im */
+	{ 2274, 17901, 17901 }, /* pcttunnell */
+	{ 2275, 17912, 17912 }, /* ibridge-data */
+	{ 2276, 17925, 17925 }, /* ibridge-mgmt */
+	{ 2277, 17938, 17938 }, /* bluectrlproxy */
+	{ 2278, 17952, 17952 }, /* s3db */
+	{ 2279, 17957, 17957 }, /* xmquery */
+	{ 2280, 17965, 17965 }, /* lnvpoller */
+	{ 2281, 17975, 17975 }, /* lnvconsole */
+	{ 2282, 17986, 17986 }, /* lnvalarm */
+	{ 2283, 17995, 17995 }, /* lnvstatus */
+	{ 2284, 18005, 18005 }, /* lnvmaps */
+	{ 2285, 18013, 18013 }, /* lnvmailmon */
+	{ 2286, 18024, 18024 }, /* nas-metering */
+	{ 2287, 18037, 18037 }, /* dna */
+	{ 2288, 18041, 18041 }, /* netml */
+	{ 2289, 18047, 18047 }, /* dict-lookup */
+	{ 2290, 18059, 18059 }, /* sonus-logging */
+	{ 2291, 18073, 18073 }, /* eapsp */
+	{ 2292, 18079, 18079 }, /* mib-streaming */
+	{ 2293, 18093, 18093 }, /* npdbgmngr */
+	{ 2294, 18103, 18103 }, /* konshus-lm */
+	{ 2295, 18114, 18114 }, /* advant-lm */
+	{ 2296, 18124, 18124 }, /* theta-lm */
+	{ 2297, 18133, 18133 }, /* d2k-datamover1 */
+	{ 2298, 18148, 18148 }, /* d2k-datamover2 */
+	{ 2299, 18163, 18163 }, /* pc-telecommute */
+	{ 2300, 18178, 18178 }, /* cvmmon */
+	{ 2301, 18185, 18185 }, /* cpq-wbem */
+	{ 2302, 18194, 18194 }, /* binderysupport */
+	{ 2303, 18209, 18209 }, /* proxy-gateway */
+	{ 2304, 18223, 18223 }, /* attachmate-uts */
+	{ 2305, 18238, 18238 }, /* mt-scaleserver */
+	{ 2306, 18253, 18253 }, /* tappi-boxnet */
+	{ 2307, 18266, 18266 }, /* pehelp */
+	{ 2308, 18273, 18273 }, /* sdhelp */
+	{ 2309, 18280, 18280 }, /* sdserver */
+	{ 2310, 18289, 18289 }, /* sdclient */
+	{ 2311, 18298, 18298 }, /* messageservice */
+	{ 2312, 18313, 18313 }, /* wanscaler */
+	{ 2313, 18323, 18323 }, /* iapp */
+	{ 2314, 18328, 18328 }, /* cr-websystems */
+	{ 2315, 18342, 18342 }, /* precise-sft */
+	{ 2316, 18354, 18354 }, /* sent-lm */
+	{ 2317, 18362, 18362 }, /* attachmate-g32 */
+	{ 2318, 18377, 18377 }, /* cadencecontrol */
+	{ 2319, 18392, 18392 }, /* infolibria */
+	{ 2320, 18403, 18403 }, /* siebel-ns */
+	{ 2321, 18413, 18413 }, /* rdlap */
+	{ 2322, 18419, 18419 }, /* ofsd */
+	{ 2323, 18424, 18424 }, /* 3d-nfsd */
+	{ 2324, 18432, 18432 }, /* cosmocall */
+	{ 2325, 18442, 18442 }, /* ansysli */
+	{ 2326, 18450, 18450 }, /* idcp */
+	{ 2327, 18455, 18455 }, /* xingcsm */
+	{ 2328, 18463, 18463 }, /* netrix-sftm */
+	{ 2329, 17108, 17108 }, /* nvd */
+	{ 2330, 18475, 18475 }, /* tscchat */
+	{ 2331, 18483, 18483 }, /* agentview */
+	{ 2332, 18493, 18493 }, /* rcc-host */
+	{ 2333, 18502, 18502 }, /* snapp */
+	{ 2334, 18508, 18508 }, /* ace-client */
+	{ 2335, 18519, 18519 }, /* ace-proxy */
+	{ 2336, 18529, 18529 }, /* appleugcontrol */
+	{ 2337, 18544, 18544 }, /* ideesrv */
+	{ 2338, 18552, 18552 }, /* norton-lambert */
+	{ 2339, 18567, 18567 }, /* 3com-webview */
+	{ 2340, 18580, 18580 }, /* wrs-registry */
+	{ 2341, 18593, 18593 }, /* xiostatus */
+	{ 2342, 18603, 18603 }, /* manage-exec */
+	{ 2343, 18615, 18615 }, /* nati-logos */
+	{ 2344, 18626, 18626 }, /* fcmsys */
+	{ 2345, 18633, 18633 }, /* dbm */
+	{ 2346, 18637, 18637 }, /* redstorm-join */
+	{ 2347, 18651, 18651 }, /* redstorm-find */
+	{ 2348, 18665, 18665 }, /* redstorm-info */
+	{ 2349, 18679, 18679 }, /* redstorm-diag */
+	{ 2350, 18693, 18693 }, /* psbserver */
+	{ 2351, 18703, 18703 }, /* psrserver */
+	{ 2352, 18713, 18713 }, /* pslserver */
+	{ 2353, 18723, 18723 }, /* pspserver */
+	{ 2354, 18733, 18733 }, /* psprserver */
+	{ 2355, 18744, 18744 }, /* psdbserver */
+	{ 2356, 18755, 18755 }, /* gxtelmd */
+	{ 2357, 18763, 18763 }, /* unihub-server */
+	{ 2358, 18777, 18777 }, /* futrix */
+	{ 2359, 18784, 18784 }, /* flukeserver */
+	{ 2360, 18796, 18796 }, /* nexstorindltd */
+	{ 2361, 18810, 18810 }, /* tl1 */
+	{ 2362, 18814, 18814 }, /* digiman */
+	{ 2363, 18822, 18822 }, /* mediacntrlnfsd */
+	{ 2364, 18837, 18837 }, /* oi-2000 */
+	{ 2365, 18845, 18845 }, /* dbref */
+	{ 2366, 18851, 18851 }, /* qip-login */
+	{ 2367, 18861, 18861 }, /* service-ctrl */
+	{ 2368, 18874, 18874 }, /* opentable */
+	{ 2369, 18884, 18884 }, /* bif-p2p */
+	{ 2370, 18892, 18892 }, /* l3-hbmon */
+	{ 2371, 4305, 0 }, /* rda */
+	{ 2372, 18901, 18901 }, /* lanmessenger */
+	{ 2373, 18914, 0 }, /* remographlm */
+	{ 2374, 18926, 0 }, /* hydra */
+	{ 2375, 18932, 0 }, /* docker */
+	{ 2376, 18939, 0 }, /* docker-s */
+	{ 2377, 18948, 0 }, /* swarm */
+	{ 2378, 0, 18954 }, /* dali */
+	{ 2379, 18959, 0 }, /* etcd-client */
+	{ 2380, 18971, 0 }, /* etcd-server */
+	{ 2381, 18983, 18983 }, /* compaq-https */
+	{ 2382, 18996, 18996 }, /* ms-olap3 */
+	{ 2383, 19005, 19005 }, /* ms-olap4 */
+	{ 2384, 19014, 19025 }, /* sd-request sd-capacity */
+	{ 2385, 19037, 19037 }, /* sd-data */
+	{ 2386, 19045, 19045 }, /* virtualtape */
+	{ 2387, 19057, 19057 }, /* vsamredirector */
+	{ 2388, 19072, 19072 }, /* mynahautostart */
+	{ 2389, 19087, 19087 }, /* ovsessionmgr */
+	{ 2390, 19100, 19100 }, /* rsmtp */
+	{ 2391, 19106, 19106 }, /* 3com-net-mgmt */
+	{ 2392, 19120, 19120 }, /* tacticalauth */
+	{ 2393, 19133, 19133 }, /* ms-olap1 */
+	{ 2394, 19142, 19142 }, /* ms-olap2 */
+	{ 2395, 19151, 19151 }, /* lan900-remote */
+	{ 2396, 19165, 19165 }, /* wusage */
+	{ 2397, 19172, 19172 }, /* ncl */
+	{ 2398, 19176, 19176 }, /* orbiter */
+	{ 2399, 19184, 19184 }, /* fmpro-fdal */
+	{ 2400, 19195, 19195 }, /* opequus-server */
+	{ 2401, 19210, 19210 }, /* cvspserver */
+	{ 2402, 19221, 19221 }, /* taskmaster2000 */
+	{ 2403, 19221, 19221 }, /* taskmaster2000 */
+	{ 2404, 19236, 19236 }, /* iec-104 */
+	{ 2405, 19244, 19244 }, /* trc-netpoll */
+	{ 2406, 19256, 19256 }, /* jediserver */
+	{ 2407, 19267, 19267 }, /* orion */
+	{ 2408, 19273, 0 }, /* railgun-webaccl */
+	{ 2409, 19289, 19289 }, /* sns-protocol */
+	{ 2410, 19302, 19302 }, /* vrts-registry */
+	{ 2411, 19316, 19316 }, /* netwave-ap-mgmt */
+	{ 2412, 19332, 19332 }, /* cdn */
+	{ 2413, 19336, 19336 }, /* orion-rmi-reg */
+	{ 2414, 19350, 19350 }, /* beeyond */
+	{ 2415, 19358, 19358 }, /* codima-rtp */
+	{ 2416, 19369, 19369 }, /* rmtserver */
+	{ 2417, 19379, 19379 }, /* composit-server */
+	{ 2418, 19395, 19395 }, /* cas */
+	{ 2419, 19399, 19399 }, /* attachmate-s2s */
+	{ 2420, 19414, 19414 }, /* dslremote-mgmt */
+	{ 2421, 19429, 19429 }, /* g-talk */
+	{ 2422, 19436, 19436 }, /* crmsbits */
+	{ 2423, 19445, 19445 }, /* rnrp */
+	{ 2424, 19450, 19450 }, /* kofax-svr */
+	{ 2425, 19460, 19460 }, /* fjitsuappmgr */
+	{ 2426, 19473, 19473 }, /* vcmp */
+	{ 2427, 19478, 19478 }, /* mgcp-gateway */
+	{ 2428, 19491, 19491 }, /* ott */
+	{ 2429, 19495, 19495 }, /* ft-role */
+	{ 2430, 19503, 19503 }, /* venus */
+	{ 2431, 19509, 19509 }, /* venus-se */
+	{ 2432, 19518, 19518 }, /* codasrv */
+	{ 2433, 19526, 19526 }, /* codasrv-se */
+	{ 2434, 19537, 19537 }, /* pxc-epmap */
+	{ 2435, 19547, 19547 }, /* optilogic */
+	{ 2436, 19557, 19557 }, /* topx */
+	{ 2437, 19562, 19562 }, /* unicontrol */
+	{ 2438, 45, 45 }, /* msp */
+	{ 2439, 19573, 19573 }, /* sybasedbsynch */
+	{ 2440, 19587, 19587 }, /* spearway */
+	{ 2441, 19596, 19596 }, /* pvsw-inet */
+	{ 2442, 19606, 19606 }, /* netangel */
+	{ 2443, 19615, 19615 }, /* powerclientcsf */
+	{ 2444, 19630, 19630 }, /* btpp2sectrans */
+	{ 2445, 19644, 19644 }, /* dtn1 */
+	{ 2446, 19649, 19649 }, /* bues-service */
+	{ 2447, 19662, 19662 }, /* ovwdb */
+	{ 2448, 19668, 19668 }, /* hpppssvr */
+	{ 2449, 19677, 19677 }, /* ratl */
+	{ 2450, 19682, 19682 }, /* netadmin */
+	{ 2451, 19691, 19691 }, /* netchat */
+	{ 2452, 19699, 19699 }, /* snifferclient */
+	{ 2453, 19713, 19713 }, /* madge-ltd */
+	{ 2454, 19723, 19723 }, /* indx-dds */
+	{ 2455, 19732, 19732 }, /* wago-io-system */
+	{ 2456, 19747, 19747 }, /* altav-remmgt */
+	{ 2457, 19760, 19760 }, /* rapido-ip */
+	{ 2458, 19770, 19770 }, /* griffin */
+	{ 2459, 19778, 19778 }, /* xrpl */
+	{ 2460, 19783, 19783 }, /* ms-theater */
+	{ 2461, 19794, 19794 }, /* qadmifoper */
+	{ 2462, 19805, 19805 }, /* qadmifevent */
+	{ 2463, 19817, 19817 }, /* lsi-raid-mgmt */
+	{ 2464, 19831, 19831 }, /* direcpc-si */
+	{ 2465, 19842, 19842 }, /* lbm */
+	{ 2466, 19846, 19846 }, /* lbf */
+	{ 2467, 19850, 19850 }, /* high-criteria */
+	{ 2468, 19864, 19864 }, /* qip-msgd */
+	{ 2469, 19873, 19873 }, /* mti-tcs-comm */
+	{ 2470, 19886, 19886 }, /* taskman-port */
+	{ 2471, 19899, 19899 }, /* seaodbc */
+	{ 2472, 19907, 19907 }, /* c3 */
+	{ 2473, 19910, 19910 }, /* aker-cdp */
+	{ 2474, 19919, 19919 }, /* vitalanalysis */
+	{ 2475, 19933, 19933 }, /* ace-server */
+	{ 2476, 19944, 19944 }, /* ace-svr-prop */
+	{ 2477, 19957, 19957 }, /* ssm-cvs */
+	{ 2478, 19965, 19965 }, /* ssm-cssps */
+	{ 2479, 19975, 19975 }, /* ssm-els */
+	{ 2480, 19983, 19983 }, /* powerexchange */
+	{ 2481, 19997, 19997 }, /* giop */
+	{ 2482, 20002, 20002 }, /* giop-ssl */
+	{ 2483, 20011, 20011 }, /* ttc */
+	{ 2484, 20015, 20015 }, /* ttc-ssl */
+	{ 2485, 20023, 20023 }, /* netobjects1 */
+	{ 2486, 20035, 20035 }, /* netobjects2 */
+	{ 2487, 20047, 20047 }, /* pns */
+	{ 2488, 20051, 20051 }, /* moy-corp */
+	{ 2489, 20060, 20060 }, /* tsilb */
+	{ 2490, 20066, 20066 }, /* qip-qdhcp */
+	{ 2491, 20076, 20076 }, /* conclave-cpp */
+	{ 2492, 20089, 20089 }, /* groove */
+	{ 2493, 20096, 20096 }, /* talarian-mqs */
+	{ 2494, 20109, 20109 }, /* bmc-ar */
+	{ 2495, 20116, 20116 }, /* fast-rem-serv */
+	{ 2496, 20130, 20130 }, /* dirgis */
+	{ 2497, 20137, 20137 }, /* quaddb */
+	{ 2498, 20144, 20144 }, /* odn-castraq */
+	{ 2499, 19562, 19562 }, /* unicontrol */
+	{ 2500, 20156, 20156 }, /* rtsserv */
+	{ 2501, 20164, 20164 }, /* rtsclient */
+	{ 2502, 20174, 20174 }, /* kentrox-prot */
+	{ 2503, 20187, 20187 }, /* nms-dpnss */
+	{ 2504, 20197, 20197 }, /* wlbs */
+	{ 2505, 20202, 20202 }, /* ppcontrol */
+	{ 2506, 20212, 20212 }, /* jbroker */
+	{ 2507, 20220, 20220 }, /* spock */
+	{ 2508, 20226, 20226 }, /* jdatastore */
+	{ 2509, 20237, 20237 }, /* fjmpss */
+	{ 2510, 20244, 20244 }, /* fjappmgrbulk */
+	{ 2511, 20257, 20257 }, /* metastorm */
+	{ 2512, 20267, 20267 }, /* citrixima */
+	{ 2513, 20277, 20277 }, /* citrixadmin */
+	{ 2514, 20289, 20289 }, /* facsys-ntp */
+	{ 2515, 20300, 20300 }, /* facsys-router */
+	{ 2516, 20314, 20314 }, /* maincontrol */
+	{ 2517, 20326, 20326 }, /* call-sig-trans */
+	{ 2518, 20341, 20341 }, /* willy */
+	{ 2519, 20347, 20347 }, /* globmsgsvc */
+	{ 2520, 20358, 20358 }, /* pvsw */
+	{ 2521, 20363, 20363 }, /* adaptecmgr */
+	{ 2522, 20374, 20374 }, /* windb */
+	{ 2523, 20380, 20380 }, /* qke-llc-v3 */
+	{ 2524, 20391, 20391 }, /* optiwave-lm */
+	{ 2525, 20403, 20403 }, /* ms-v-worlds */
+	{ 2526, 20415, 20415 }, /* ema-sent-lm */
+	{ 2527, 20427, 20427 }, /* iqserver */
+	{ 2528, 20436, 20436 }, /* ncr-ccl */
+	{ 2529, 20444, 20444 }, /* utsftp */
+	{ 2530, 20451, 20451 }, /* vrcommerce */
+	{ 2531, 20462, 20462 }, /* ito-e-gui */
+	{ 2532, 20472, 20472 }, /* ovtopmd */
+	{ 2533, 20480, 20480 }, /* snifferserver */
+	{ 2534, 20494, 20494 }, /* combox-web-acc */
+	{ 2535, 20509, 20509 }, /* madcap */
+	{ 2536, 20516, 20516 }, /* btpp2audctr1 */
+	{ 2537, 20529, 20529 }, /* upgrade */
+	{ 2538, 20537, 20537 }, /* vnwk-prapi */
+	{ 2539, 20548, 20548 }, /* vsiadmin */
+	{ 2540, 20557, 20557 }, /* lonworks */
+	{ 2541, 20566, 20566 }, /* lonworks2 */
+	{ 2542, 20576, 20576 }, /* udrawgraph */
+	{ 2543, 20587, 20587 }, /* reftek */
+	{ 2544, 20594, 20594 }, /* novell-zen */
+	{ 2545, 20605, 20605 }, /* sis-emt */
+	{ 2546, 20613, 20613 }, /* vytalvaultbrtp */
+	{ 2547, 20628, 20628 }, /* vytalvaultvsmp */
+	{ 2548, 20643, 20643 }, /* vytalvaultpipe */
+	{ 2549, 20658, 20658 }, /* ipass */
+	{ 2550, 20664, 20664 }, /* ads */
+	{ 2551, 20668, 20668 }, /* isg-uda-server */
+	{ 2552, 20683, 20683 }, /* call-logging */
+	{ 2553, 20696, 20696 }, /* efidiningport */
+	{ 2554, 20710, 20710 }, /* vcnet-link-v10 */
+	{ 2555, 20725, 20725 }, /* compaq-wcp */
+	{ 2556, 20736, 20736 }, /* nicetec-nmsvc */
+	{ 2557, 20750, 20750 }, /* nicetec-mgmt */
+	{ 2558, 20763, 20763 }, /* pclemultimedia */
+	{ 2559, 20778, 20778 }, /* lstp */
+	{ 2560, 20783, 20783 }, /* labrat */
+	{ 2561, 20790, 20790 }, /* mosaixcc */
+	{ 2562, 20799, 20799 }, /* delibo */
+	{ 2563, 20806, 20806 }, /* cti-redwood */
+	{ 2564, 20818, 20818 }, /* hp-3000-telnet */
+	{ 2565, 20833, 20833 }, /* coord-svr */
+	{ 2566, 20843, 20843 }, /* pcs-pcw */
+	{ 2567, 20851, 20851 }, /* clp */
+	{ 2568, 20855, 20855 }, /* spamtrap */
+	{ 2569, 20864, 20864 }, /* sonuscallsig */
+	{ 2570, 20877, 20877 }, /* hs-port */
+	{ 2571, 20885, 20885 }, /* cecsvc */
+	{ 2572, 20892, 20892 }, /* ibp */
+	{ 2573, 20896, 20896 }, /* trustestablish */
+	{ 2574, 20911, 20911 }, /* blockade-bpsp */
+	{ 2575, 20925, 20925 }, /* hl7 */
+	{ 2576, 20929, 20929 }, /* tclprodebugger */
+	{ 2577, 20944, 20944 }, /* scipticslsrvr */
+	{ 2578, 20958, 20958 }, /* rvs-isdn-dcp */
+	{ 2579, 20971, 20971 }, /* mpfoncl */
+	{ 2580, 20979, 20979 }, /* tributary */
+	{ 2581, 20989, 20989 }, /* argis-te */
+	{ 2582, 20998, 20998 }, /* argis-ds */
+	{ 2583, 21007, 21007 }, /* mon */
+	{ 2584, 21011, 21011 }, /* cyaserv */
+	{ 2585, 21019, 21019 }, /* netx-server */
+	{ 2586, 21031, 21031 }, /* netx-agent */
+	{ 2587, 21042, 21042 }, /* masc */
+	{ 2588, 21047, 21047 }, /* privilege */
+	{ 2589, 21057, 21057 }, /* quartus-tcl */
+	{ 2590, 21069, 21069 }, /* idotdist */
+	{ 2591, 21078, 21078 }, /* maytagshuffle */
+	{ 2592, 21092, 21092 }, /* netrek */
+	{ 2593, 21099, 21099 }, /* mns-mail */
+	{ 2594, 21108, 21108 }, /* dts */
+	{ 2595, 21112, 21112 }, /* worldfusion1 */
+	{ 2596, 21125, 21125 }, /* worldfusion2 */
+	{ 2597, 21138, 21138 }, /* homesteadglory */
+	{ 2598, 21153, 21153 }, /* citriximaclient */
+	{ 2599, 21169, 21169 }, /* snapd */
+	{ 2600, 21175, 21175 }, /* hpstgmgr */
+	{ 2601, 21184, 21184 }, /* discp-client */
+	{ 2602, 21197, 21197 }, /* discp-server */
+	{ 2603, 21210, 21210 }, /* servicemeter */
+	{ 2604, 21223, 21223 }, /* nsc-ccs */
+	{ 2605, 21231, 21231 }, /* nsc-posa */
+	{ 2606, 21240, 21240 }, /* netmon */
+	{ 2607, 21247, 21247 }, /* connection */
+	{ 2608, 21258, 21258 }, /* wag-service */
+	{ 2609, 21270, 21270 }, /* system-monitor */
+	{ 2610, 21285, 21285 }, /* versa-tek */
+	{ 2611, 21295, 21295 }, /* lionhead */
+	{ 2612, 21304, 21304 }, /* qpasa-agent */
+	{ 2613, 21316, 21316 }, /* smntubootstrap */
+	{ 2614, 21331, 21331 }, /* neveroffline */
+	{ 2615, 21344, 21344 }, /* firepower */
+	{ 2616, 21354, 21354 }, /* appswitch-emp */
+	{ 2617, 21368, 21368 }, /* cmadmin */
+	{ 2618, 21376, 21376 }, /* priority-e-com */
+	{ 2619, 21391, 21391 }, /* bruce */
+	{ 2620, 21397, 21397 }, /* lpsrecommender */
+	{ 2621, 21412, 21412 }, /* miles-apart */
+	{ 2622, 21424, 21424 }, /* metricadbc */
+	{ 2623, 21435, 21435 }, /* lmdp */
+	{ 2624, 21440, 21440 }, /* aria */
+	{ 2625, 21445, 21445 }, /* blwnkl-port */
+	{ 2626, 21457, 21457 }, /* gbjd816 */
+	{ 2627, 21465, 21465 }, /* moshebeeri */
+	{ 2628, 21476, 21476 }, /* dict */
+	{ 2629, 21481, 21481 }, /* sitaraserver */
+	{ 2630, 21494, 21494 }, /* sitaramgmt */
+	{ 2631, 21505, 21505 }, /* sitaradir */
+	{ 2632, 21515, 21515 }, /* irdg-post */
+	{ 2633, 21525, 21525 }, /* interintelli */
+	{ 2634, 21538, 21538 }, /* pk-electronics */
+	{ 2635, 21553, 21553 }, /* backburner */
+	{ 2636, 21564, 21564 }, /* solve */
+	{ 2637, 21570, 21570 }, /* imdocsvc */
+	{ 2638, 21579, 21579 }, /* sybaseanywhere */
+	{ 2639, 21594, 21594 }, /* aminet */
+	{ 2640, 21601, 21601 }, /* ami-control */
+	{ 2641, 21613, 21613 }, /* hdl-srv */
+	{ 2642, 21621, 21621 }, /* tragic */
+	{ 2643, 21628, 21628 }, /* gte-samp */
+	{ 2644, 21637, 21637 }, /* travsoft-ipx-t */
+	{ 2645, 21652, 21652 }, /* novell-ipx-cmd */
+	{ 2646, 21667, 21667 }, /* and-lm */
+	{ 2647, 21674, 21674 }, /* syncserver */
+	{ 2648, 21685, 21685 }, /* upsnotifyprot */
+	{ 2649, 21699, 21699 }, /* vpsipport */
+	{ 2650, 21709, 21709 }, /* eristwoguns */
+	{ 2651, 21721, 21721 }, /* ebinsite */
+	{ 2652, 21730, 21730 }, /* interpathpanel */
+	{ 2653, 21745, 21745 }, /* sonus */
+	{ 2654, 21751, 21751 }, /* corel-vncadmin */
+	{ 2655, 21766, 21766 }, /* unglue */
+	{ 2656, 21773, 21773 }, /* kana */
+	{ 2657, 21778, 21778 }, /* sns-dispatcher */
+	{ 2658, 21793, 21793 }, /* sns-admin */
+	{ 2659, 21803, 21803 }, /* sns-query */
+	{ 2660, 21813, 21813 }, /* gcmonitor */
+	{ 2661, 21823, 21823 }, /* olhost */
+	{ 2662, 21830, 21830 }, /* bintec-capi */
+	{ 2663, 21842, 21842 }, /* bintec-tapi */
+	{ 2664, 21854, 21854 }, /* patrol-mq-gm */
+	{ 2665, 21867, 21867 }, /* patrol-mq-nm */
+	{ 2666, 21880, 21880 }, /* extensis */
+	{ 2667, 21889, 21889 }, /* alarm-clock-s */
+	{ 2668, 21903, 21903 }, /* alarm-clock-c */
+	{ 2669, 21917, 21917 }, /* toad */
+	{ 2670, 21922, 21922 }, /* tve-announce */
+	{ 2671, 21935, 21935 }, /* newlixreg */
+	{ 2672, 21945, 21945 }, /* nhserver */
+	{ 2673, 21954, 21954 }, /* firstcall42 */
+	{ 2674, 21966, 21966 }, /* ewnn */
+	{ 2675, 21971, 21971 }, /* ttc-etap */
+	{ 2676, 21980, 21980 }, /* simslink */
+	{ 2677, 21989, 21989 }, /* gadgetgate1way */
+	{ 2678, 22004, 22004 }, /* gadgetgate2way */
+	{ 2679, 22019, 22019 }, /* syncserverssl */
+	{ 2680, 22033, 22033 }, /* pxc-sapxom */
+	{ 2681, 22044, 22044 }, /* mpnjsomb */
+	{ 2683, 22053, 22053 }, /* ncdloadbalance */
+	{ 2684, 22068, 22068 }, /* mpnjsosv */
+	{ 2685, 22077, 22077 }, /* mpnjsocl */
+	{ 2686, 22086, 22086 }, /* mpnjsomg */
+	{ 2687, 22095, 22095 }, /* pq-lic-mgmt */
+	{ 2688, 22107, 22107 }, /* md-cg-http */
+	{ 2689, 22118, 22118 }, /* fastlynx */
+	{ 2690, 22127, 22127 }, /* hp-nnm-data */
+	{ 2691, 22139, 22139 }, /* itinternet */
+	{ 2692, 22150, 22150 }, /* admins-lms */
+	{ 2694, 22161, 22161 }, /* pwrsevent */
+	{ 2695, 22171, 22171 }, /* vspread */
+	{ 2696, 22179, 22179 }, /* unifyadmin */
+	{ 2697, 22190, 22190 }, /* oce-snmp-trap */
+	{ 2698, 22204, 22204 }, /* mck-ivpip */
+	{ 2699, 22214, 22214 }, /* csoft-plusclnt */
+	{ 2700, 22229, 22229 }, /* tqdata */
+	{ 2701, 22236, 22236 }, /* sms-rcinfo */
+	{ 2702, 22247, 22247 }, /* sms-xfer */
+	{ 2703, 22256, 22256 }, /* sms-chat */
+	{ 2704, 22265, 22265 }, /* sms-remctrl */
+	{ 2705, 22277, 22277 }, /* sds-admin */
+	{ 2706, 22287, 22287 }, /* ncdmirroring */
+	{ 2707, 22300, 22300 }, /* emcsymapiport */
+	{ 2708, 22314, 22314 }, /* banyan-net */
+	{ 2709, 22325, 22325 }, /* supermon */
+	{ 2710, 22334, 22334 }, /* sso-service */
+	{ 2711, 22346, 22346 }, /* sso-control */
+	{ 2712, 22358, 22358 }, /* aocp */
+	{ 2713, 22363, 22363 }, /* raventbs */
+	{ 2714, 22372, 22372 }, /* raventdm */
+	{ 2715, 22381, 22381 }, /* hpstgmgr2 */
+	{ 2716, 22391, 22391 }, /* inova-ip-disco */
+	{ 2717, 22406, 22406 }, /* pn-requester */
+	{ 2718, 22419, 22419 }, /* pn-requester2 */
+	{ 2719, 22433, 22433 }, /* scan-change */
+	{ 2720, 22445, 22445 }, /* wkars */
+	{ 2721, 22451, 22451 }, /* smart-diagnose */
+	{ 2722, 22466, 22466 }, /* proactivesrvr */
+	{ 2723, 22480, 22480 }, /* watchdog-nt */
+	{ 2724, 22492, 22492 }, /* qotps */
+	{ 2725, 22498, 22498 }, /* msolap-ptp2 */
+	{ 2726, 22510, 22510 }, /* tams */
+	{ 2727, 22515, 22515 }, /* mgcp-callagent */
+	{ 2728, 22530, 22530 }, /* sqdr */
+	{ 2729, 22535, 22535 }, /* tcim-control */
+	{ 2730, 22548, 22548 }, /* nec-raidplus */
+	{ 2731, 22561, 22561 }, /* fyre-messanger */
+	{ 2732, 22576, 22576 }, /* g5m */
+	{ 2733, 22580, 22580 }, /* signet-ctf */
+	{ 2734, 22591, 22591 }, /* ccs-software */
+	{ 2735, 22604, 22604 }, /* netiq-mc */
+	{ 2736, 22613, 22613 }, /* radwiz-nms-srv */
+	{ 2737, 22628, 22628 }, /* srp-feedback */
+	{ 2738, 22641, 22641 }, /* ndl-tcp-ois-gw */
+	{ 2739, 22656, 22656 }, /* tn-timing */
+	{ 2740, 22666, 22666 }, /* alarm */
+	{ 2741, 22672, 22672 }, /* tsb */
+	{ 2742, 22676, 22676 }, /* tsb2 */
+	{ 2743, 22681, 22681 }, /* murx */
+	{ 2744, 22686, 22686 }, /* honyaku */
+	{ 2745, 22694, 22694 }, /* urbisnet */
+	{ 2746, 22703, 22703 }, /* cpudpencap */
+	{ 2747, 22714, 22714 }, /* fjippol-swrly */
+	{ 2748, 22728, 22728 }, /* fjippol-polsvr */
+	{ 2749, 22743, 22743 }, /* fjippol-cnsl */
+	{ 2750, 22756, 22756 }, /* fjippol-port1 */
+	{ 2751, 22770, 22770 }, /* fjippol-port2 */
+	{ 2752, 22784, 22784 }, /* rsisysaccess */
+	{ 2753, 22797, 22797 }, /* de-spot */
+	{ 2754, 22805, 22805 }, /* apollo-cc */
+	{ 2755, 22815, 22815 }, /* expresspay */
+	{ 2756, 22826, 22826 }, /* simplement-tie */
+	{ 2757, 22841, 22841 }, /* cnrp */
+	{ 2758, 22846, 22846 }, /* apollo-status */
+	{ 2759, 22860, 22860 }, /* apollo-gms */
+	{ 2760, 22871, 22871 }, /* sabams */
+	{ 2761, 22878, 22878 }, /* dicom-iscl */
+	{ 2762, 22889, 22889 }, /* dicom-tls */
+	{ 2763, 22899, 22899 }, /* desktop-dna */
+	{ 2764, 22911, 22911 }, /* data-insurance */
+	{ 2765, 22926, 22926 }, /* qip-audup */
+	{ 2766, 22936, 22936 }, /* compaq-scp */
+	{ 2767, 22947, 22947 }, /* uadtc */
+	{ 2768, 22953, 22953 }, /* uacs */
+	{ 2769, 22958, 22958 }, /* exce */
+	{ 2770, 22963, 22963 }, /* veronica */
+	{ 2771, 22972, 22972 }, /* vergencecm */
+	{ 2772, 22983, 22983 }, /* auris */
+	{ 2773, 22989, 22989 }, /* rbakcup1 */
+	{ 2774, 22998, 22998 }, /* rbakcup2 */
+	{ 2775, 23007, 23007 }, /* smpp */
+	{ 2776, 23012, 23012 }, /* ridgeway1 */
+	{ 2777, 23022, 23022 }, /* ridgeway2 */
+	{ 2778, 23032, 23032 }, /* gwen-sonya */
+	{ 2779, 23043, 23043 }, /* lbc-sync */
+	{ 2780, 23052, 23052 }, /* lbc-control */
+	{ 2781, 23064, 23064 }, /* whosells */
+	{ 2782, 23073, 23073 }, /* everydayrc */
+	{ 2783, 23084, 23084 }, /* aises */
+	{ 2784, 23090, 23090 }, /* www-dev */
+	{ 2785, 23098, 23098 }, /* aic-np */
+	{ 2786, 23105, 23105 }, /* aic-oncrpc */
+	{ 2787, 23116, 23116 }, /* piccolo */
+	{ 2788, 23124, 23124 }, /* fryeserv */
+	{ 2789, 23133, 23133 }, /* media-agent */
+	{ 2790, 23145, 23145 }, /* plgproxy */
+	{ 2791, 23154, 23154 }, /* mtport-regist */
+	{ 2792, 23168, 23168 }, /* f5-globalsite */
+	{ 2793, 23182, 23182 }, /* initlsmsad */
+	{ 2794, 23193, 23193 }, /* urp */
+	{ 2795, 23197, 23197 }, /* livestats */
+	{ 2796, 23207, 23207 }, /* ac-tech */
+	{ 2797, 23215, 23215 }, /* esp-encap */
+	{ 2798, 23225, 23225 }, /* tmesis-upshot */
+	{ 2799, 23239, 23239 }, /* icon-discover */
+	{ 2800, 23253, 23253 }, /* acc-raid */
+	{ 2801, 23262, 23262 }, /* igcp */
+	{ 2802, 23267, 23280 }, /* veritas-tcp1 veritas-udp1 */
+	{ 2803, 23293, 23293 }, /* btprjctrl */
+	{ 2804, 23303, 23303 }, /* dvr-esm */
+	{ 2805, 23311, 23311 }, /* wta-wsp-s */
+	{ 2806, 23321, 23321 }, /* cspuni */
+	{ 2807, 23328, 23328 }, /* cspmulti */
+	{ 2808, 23337, 23337 }, /* j-lan-p */
+	{ 2809, 23345, 23345 }, /* corbaloc */
+	{ 2810, 23354, 23354 }, /* netsteward */
+	{ 2811, 23365, 23365 }, /* gsiftp */
+	{ 2812, 23372, 23372 }, /* atmtcp */
+	{ 2813, 23379, 23379 }, /* llm-pass */
+	{ 2814, 23388, 23388 }, /* llm-csv */
+	{ 2815, 23396, 23396 }, /* lbc-measure */
+	{ 2816, 23408, 23408 }, /* lbc-watchdog */
+	{ 2817, 23421, 23421 }, /* nmsigport */
+	{ 2818, 23431, 23431 }, /* rmlnk */
+	{ 2819, 23437, 23437 }, /* fc-faultnotify */
+	{ 2820, 23452, 23452 }, /* univision */
+	{ 2821, 23462, 23462 }, /* vrts-at-port */
+	{ 2822, 23475, 23475 }, /* ka0wuc */
+	{ 2823, 23482, 23482 }, /* cqg-netlan */
+	{ 2824, 23493, 23493 }, /* cqg-netlan-1 */
+	{ 2826, 23506, 23506 }, /* slc-systemlog */
+	{ 2827, 23520, 23520 }, /* slc-ctrlrloops */
+	{ 2828, 23535, 23535 }, /* itm-lm */
+	{ 2829, 23542, 23542 }, /* silkp1 */
+	{ 2830, 23549, 23549 }, /* silkp2 */
+	{ 2831, 23556, 23556 }, /* silkp3 */
+	{ 2832, 23563, 23563 }, /* silkp4 */
+	{ 2833, 23570, 23570 }, /* glishd */
+	{ 2834, 23577, 23577 }, /* evtp */
+	{ 2835, 23582, 23582 }, /* evtp-data */
+	{ 2836, 23592, 23592 }, /* catalyst */
+	{ 2837, 23601, 23601 }, /* repliweb */
+	{ 2838, 23610, 23610 }, /* starbot */
+	{ 2839, 23421, 23421 }, /* nmsigport */
+	{ 2840, 23618, 23618 }, /* l3-exprt */
+	{ 2841, 23627, 23627 }, /* l3-ranger */
+	{ 2842, 23637, 23637 }, /* l3-hawk */
+	{ 2843, 23645, 23645 }, /* pdnet */
+	{ 2844, 23651, 23651 }, /* bpcp-poll */
+	{ 2845, 23661, 23661 }, /* bpcp-trap */
+	{ 2846, 23671, 23671 }, /* aimpp-hello */
+	{ 2847, 23683, 23683 }, /* aimpp-port-req */
+	{ 2848, 23698, 23698 }, /* amt-blc-port */
+	{ 2849, 1621, 1621 }, /* fxp */
+	{ 2850, 23711, 23711 }, /* metaconsole */
+	{ 2851, 23723, 23723 }, /* webemshttp */
+	{ 2852, 23734, 23734 }, /* bears-01 */
+	{ 2853, 23743, 23743 }, /* ispipes */
+	{ 2854, 23751, 23751 }, /* infomover */
+	{ 2855, 23761, 0 }, /* msrp */
+	{ 2856, 23766, 23766 }, /* cesdinv */
+	{ 2857, 23774, 23774 }, /* simctlp */
+	{ 2858, 23782, 23782 }, /* ecnp */
+	{ 2859, 23787, 23787 }, /* activememory */
+	{ 2860, 23800, 23800 }, /* dialpad-voice1 */
+	{ 2861, 23815, 23815 }, /* dialpad-voice2 */
+	{ 2862, 23830, 23830 }, /* ttg-protocol */
+	{ 2863, 23843, 23843 }, /* sonardata */
+	{ 2864, 23853, 23853 }, /* astronova-main */
+	{ 2865, 23868, 23868 }, /* pit-vpn */
+	{ 2866, 23876, 23876 }, /* iwlistener */
+	{ 2867, 23887, 23887 }, /* esps-portal */
+	{ 2868, 23899, 23899 }, /* npep-messaging */
+	{ 2869, 23914, 23914 }, /* icslap */
+	{ 2870, 23921, 23921 }, /* daishi */
+	{ 2871, 23928, 23928 }, /* msi-selectplay */
+	{ 2872, 23943, 23943 }, /* radix */
+	{ 2873, 23949, 23949 }, /* psrt */
+	{ 2874, 23954, 23954 }, /* dxmessagebase1 */
+	{ 2875, 23969, 23969 }, /* dxmessagebase2 */
+	{ 2876, 23984, 23984 }, /* sps-tunnel */
+	{ 2877, 23995, 23995 }, /* bluelance */
+	{ 2878, 24005, 24005 }, /* aap */
+	{ 2879, 24009, 24009 }, /* ucentric-ds */
+	{ 2880, 24021, 24021 }, /* synapse */
+	{ 2881, 24029, 24029 }, /* ndsp */
+	{ 2882, 24034, 24034 }, /* ndtp */
+	{ 2883, 24039, 24039 }, /* ndnp */
+	{ 2884, 24044, 24044 }, /* flashmsg */
+	{ 2885, 24053, 24053 }, /* topflow */
+	{ 2886, 24061, 24061 }, /* responselogic */
+	{ 2887, 24075, 24075 }, /* aironetddp */
+	{ 2888, 24086, 24086 }, /* spcsdlobby */
+	{ 2889, 24097, 24097 }, /* rsom */
+	{ 2890, 24102, 24102 }, /* cspclmulti */
+	{ 2891, 24113, 24113 }, /* cinegrfx-elmd */
+	{ 2892, 24127, 24127 }, /* snifferdata */
+	{ 2893, 24139, 24139 }, /* vseconnector */
+	{ 2894, 24152, 24152 }, /* abacus-remote */
+	{ 2895, 24166, 24166 }, /* natuslink */
+	{ 2896, 24176, 24176 }, /* ecovisiong6-1 */
+	{ 2897, 24190, 24190 }, /* citrix-rtmp */
+	{ 2898, 24202, 24202 }, /* appliance-cfg */
+	{ 2899, 24216, 24216 }, /* powergemplus */
+	{ 2900, 24229, 24229 }, /* quicksuite */
+	{ 2901, 24240, 24240 }, /* allstorcns */
+	{ 2902, 24251, 24251 }, /* netaspi */
+	{ 2903, 24259, 24259 }, /* suitcase */
+	{ 2904, 24268, 24268 }, /* m2ua */
+	{ 2905, 24273, 0 }, /* m3ua */
+	{ 2906, 24278, 24278 }, /* caller9 */
+	{ 2907, 24286, 24286 }, /* webmethods-b2b */
+	{ 2908, 24301, 24301 }, /* mao */
+	{ 2909, 24305, 24305 }, /* funk-dialout */
+	{ 2910, 24318, 24318 }, /* tdaccess */
+	{ 2911, 24327, 24327 }, /* blockade */
+	{ 2912, 24336, 24336 }, /* epicon */
+	{ 2913, 24343, 24343 }, /* boosterware */
+	{ 2914, 24355, 24355 }, /* gamelobby */
+	{ 2915, 24365, 24365 }, /* tksocket */
+	{ 2916, 24374, 24374 }, /* elvin-server */
+	{ 2917, 24387, 24387 }, /* elvin-client */
+	{ 2918, 24400, 24400 }, /* kastenchasepad */
+	{ 2919, 24415, 24415 }, /* roboer */
+	{ 2920, 24422, 24422 }, /* roboeda */
+	{ 2921, 24430, 24430 }, /* cesdcdman */
+	{ 2922, 24440, 24440 }, /* cesdcdtrn */
+	{ 2923, 24450, 24450 }, /* wta-wsp-wtp-s */
+	{ 2924, 24464, 24464 }, /* precise-vip */
+	{ 2926, 24476, 24476 }, /* mobile-file-dl */
+	{ 2927, 24491, 24491 }, /* unimobilectrl */
+	{ 2928, 24505, 24505 }, /* redstone-cpss */
+	{ 2929, 24519, 24519 }, /* amx-webadmin */
+	{ 2930, 24532, 24532 }, /* amx-weblinx */
+	{ 2931, 24544, 24544 }, /* circle-x */
+	{ 2932, 24553, 24553 }, /* incp */
+	{ 2933, 24558, 24558 }, /* 4-tieropmgw */
+	{ 2934, 24570, 24570 }, /* 4-tieropmcli */
+	{ 2935, 24583, 24583 }, /* qtp */
+	{ 2936, 24587, 24587 }, /* otpatch */
+	{ 2937, 24595, 24595 }, /* pnaconsult-lm */
+	{ 2938, 24609, 24609 }, /* sm-pas-1 */
+	{ 2939, 24618, 24618 }, /* sm-pas-2 */
+	{ 2940, 24627, 24627 }, /* sm-pas-3 */
+	{ 2941, 24636, 24636 }, /* sm-pas-4 */
+	{ 2942, 24645, 24645 }, /* sm-pas-5 */
+	{ 2943, 24654, 24654 }, /* ttnrepository */
+	{ 2944, 24668, 24668 }, /* megaco-h248 */
+	{ 2945, 24680, 24680 }, /* h248-binary */
+	{ 2946, 24692, 24692 }, /* fjsvmpor */
+	{ 2947, 24701, 24701 }, /* gpsd */
+	{ 2948, 24706, 24706 }, /* wap-push */
+	{ 2949, 24715, 24715 }, /* wap-pushsecure */
+	{ 2950, 24730, 24730 }, /* esip */
+	{ 2951, 24735, 24735 }, /* ottp */
+	{ 2952, 24740, 24740 }, /* mpfwsas */
+	{ 2953, 24748, 24748 }, /* ovalarmsrv */
+	{ 2954, 24759, 24759 }, /* ovalarmsrv-cmd */
+	{ 2955, 24774, 24774 }, /* csnotify */
+	{ 2956, 24783, 24783 }, /* ovrimosdbman */
+	{ 2957, 24796, 24796 }, /* jmact5 */
+	{ 2958, 24803, 24803 }, /* jmact6 */
+	{ 2959, 24810, 24810 }, /* rmopagt */
+	{ 2960, 24818, 24818 }, /* dfoxserver */
+	{ 2961, 24829, 24829 }, /* boldsoft-lm */
+	{ 2962, 24841, 24841 }, /* iph-policy-cli */
+	{ 2963, 24856, 24856 }, /* iph-policy-adm */
+	{ 2964, 24871, 24871 }, /* bullant-srap */
+	{ 2965, 24884, 24884 }, /* bullant-rap */
+	{ 2966, 24896, 24896 }, /* idp-infotrieve */
+	{ 2967, 24911, 24911 }, /* ssc-agent */
+	{ 2968, 24921, 24921 }, /* enpp */
+	{ 2969, 24926, 24926 }, /* essp */
+	{ 2970, 24931, 24931 }, /* index-net */
+	{ 2971, 24941, 24941 }, /* netclip */
+	{ 2972, 24949, 24949 }, /* pmsm-webrctl */
+	{ 2973, 24962, 24962 }, /* svnetworks */
+	{ 2974, 24973, 24973 }, /* signal */
+	{ 2975, 24980, 24980 }, /* fjmpcm */
+	{ 2976, 24987, 24987 }, /* cns-srv-port */
+	{ 2977, 25000, 25000 }, /* ttc-etap-ns */
+	{ 2978, 25012, 25012 }, /* ttc-etap-ds */
+	{ 2979, 25024, 25024 }, /* h263-video */
+	{ 2980, 25035, 25035 }, /* wimd */
+	{ 2981, 25040, 25040 }, /* mylxamport */
+	{ 2982, 25051, 25051 }, /* iwb-whiteboard */
+	{ 2983, 25066, 25066 }, /* netplan */
+	{ 2984, 25074, 25074 }, /* hpidsadmin */
+	{ 2985, 25085, 25085 }, /* hpidsagent */
+	{ 2986, 25096, 25096 }, /* stonefalls */
+	{ 2987, 25107, 25107 }, /* identify */
+	{ 2988, 25116, 25116 }, /* hippad */
+	{ 2989, 25123, 25123 }, /* zarkov */
+	{ 2990, 25130, 25130 }, /* boscap */
+	{ 2991, 25137, 25137 }, /* wkstn-mon */
+	{ 2992, 25147, 25147 }, /* avenyo */
+	{ 2993, 25154, 25154 }, /* veritas-vis1 */
+	{ 2994, 25167, 25167 }, /* veritas-vis2 */
+	{ 2995, 25180, 25180 }, /* idrs */
+	{ 2996, 25185, 25185 }, /* vsixml */
+	{ 2997, 25192, 25192 }, /* rebol */
+	{ 2998, 25198, 25198 }, /* realsecure */
+	{ 2999, 25209, 25209 }, /* remoteware-un */
+	{ 3000, 25223, 25223 }, /* remoteware-cl */
+	{ 3001, 25237, 0 }, /* origo-native */
+	{ 3002, 25250, 25250 }, /* remoteware-srv */
+	{ 3003, 25265, 25265 }, /* cgms */
+	{ 3004, 25270, 25270 }, /* csoftragent */
+	{ 3005, 25282, 25282 }, /* geniuslm */
+	{ 3006, 25291, 25291 }, /* ii-admin */
+	{ 3007, 25300, 25300 }, /* lotusmtap */
+	{ 3008, 25310, 25310 }, /* midnight-tech */
+	{ 3009, 25324, 25324 }, /* pxc-ntfy */
+	{ 3010, 25333, 25336 }, /* gw ping-pong */
+	{ 3011, 25346, 25346 }, /* trusted-web */
+	{ 3012, 25358, 25358 }, /* twsdss */
+	{ 3013, 25365, 25365 }, /* gilatskysurfer */
+	{ 3014, 25380, 25380 }, /* broker-service */
+	{ 3015, 25395, 25395 }, /* nati-dstp */
+	{ 3016, 25405, 25405 }, /* notify-srvr */
+	{ 3017, 25417, 25417 }, /* event-listener */
+	{ 3018, 25432, 25432 }, /* srvc-registry */
+	{ 3019, 25446, 25446 }, /* resource-mgr */
+	{ 3020, 25459, 25459 }, /* cifs */
+	{ 3021, 25464, 25464 }, /* agriserver */
+	{ 3022, 25475, 25475 }, /* csregagent */
+	{ 3023, 25486, 25486 }, /* magicnotes */
+	{ 3024, 25497, 25497 }, /* nds-sso */
+	{ 3025, 25505, 25505 }, /* arepa-raft */
+	{ 3026, 25516, 25516 }, /* agri-gateway */
+	{ 3027, 25529, 25529 }, /* LiebDevMgmt-C */
+	{ 3028, 25543, 25543 }, /* LiebDevMgmt-DM */
+	{ 3029, 25558, 25558 }, /* LiebDevMgmt-A */
+	{ 3030, 25572, 25572 }, /* arepa-cas */
+	{ 3031, 25582, 25582 }, /* eppc */
+	{ 3032, 25587, 25587 }, /* redwood-chat */
+	{ 3033, 25600, 25600 }, /* pdb */
+	{ 3034, 25604, 25604 }, /* osmosis-aeea */
+	{ 3035, 25617, 25617 }, /* fjsv-gssagt */
+	{ 3036, 25629, 25629 }, /* hagel-dump */
+	{ 3037, 25640, 25640 }, /* hp-san-mgmt */
+	{ 3038, 25652, 25652 }, /* santak-ups */
+	{ 3039, 25663, 25663 }, /* cogitate */
+	{ 3040, 25672, 25672 }, /* tomato-springs */
+	{ 3041, 25687, 25687 }, /* di-traceware */
+	{ 3042, 25700, 25700 }, /* journee */
+	{ 3043, 25708, 25708 }, /* brp */
+	{ 3044, 4898, 4898 }, /* epp */
+	{ 3045, 25712, 25712 }, /* responsenet */
+	{ 3046, 25724, 25724 }, /* di-ase */
+	{ 3047, 25731, 25731 }, /* hlserver */
+	{ 3048, 25740, 25740 }, /* pctrader */
+	{ 3049, 25749, 25749 }, /* nsws */
+	{ 3050, 25754, 25754 }, /* gds-db */
+	{ 3051, 25761, 25761 }, /* galaxy-server */
+	{ 3052, 25775, 25775 }, /* apc-3052 */
+	{ 3053, 25784, 25784 }, /* dsom-server */
+	{ 3054, 25796, 25796 }, /* amt-cnf-prot */
+	{ 3055, 25809, 25809 }, /* policyserver */
+	{ 3056, 25822, 25822 }, /* cdl-server */
+	{ 3057, 25833, 25833 }, /* goahead-fldup */
+	{ 3058, 25847, 25847 }, /* videobeans */
+	{ 3059, 25858, 25858 }, /* qsoft */
+	{ 3060, 25864, 25864 }, /* interserver */
+	{ 3061, 25876, 25876 }, /* cautcpd */
+	{ 3062, 25884, 25884 }, /* ncacn-ip-tcp */
+	{ 3063, 25897, 25897 }, /* ncadg-ip-udp */
+	{ 3064, 25910, 25910 }, /* rprt */
+	{ 3065, 25915, 25915 }, /* slinterbase */
+	{ 3066, 25927, 25927 }, /* netattachsdmp */
+	{ 3067, 25941, 25941 }, /* fjhpjp */
+	{ 3068, 25948, 25948 }, /* ls3bcast */
+	{ 3069, 25957, 25957 }, /* ls3 */
+	{ 3070, 25961, 25961 }, /* mgxswitch */
+	{ 3071, 25971, 0 }, /* xplat-replicate */
+	{ 3072, 25987, 25987 }, /* csd-monitor */
+	{ 3073, 25999, 25999 }, /* vcrp */
+	{ 3074, 26004, 26004 }, /* xbox */
+	{ 3075, 26009, 26009 }, /* orbix-locator */
+	{ 3076, 26023, 26023 }, /* orbix-config */
+	{ 3077, 26036, 26036 }, /* orbix-loc-ssl */
+	{ 3078, 26050, 26050 }, /* orbix-cfg-ssl */
+	{ 3079, 26064, 26064 }, /* lv-frontpanel */
+	{ 3080, 26078, 26078 }, /* stm-pproc */
+	{ 3081, 26088, 26088 }, /* tl1-lv */
+	{ 3082, 26095, 26095 }, /* tl1-raw */
+	{ 3083, 26103, 26103 }, /* tl1-telnet */
+	{ 3084, 26114, 26114 }, /* itm-mccs */
+	{ 3085, 26123, 26123 }, /* pcihreq */
+	{ 3086, 26131, 26131 }, /* jdl-dbkitchen */
+	{ 3087, 26145, 26145 }, /* asoki-sma */
+	{ 3088, 26155, 26155 }, /* xdtp */
+	{ 3089, 26160, 26160 }, /* ptk-alink */
+	{ 3090, 26170, 26170 }, /* stss */
+	{ 3091, 26175, 26175 }, /* 1ci-smcs */
+	{ 3093, 26184, 26184 }, /* rapidmq-center */
+	{ 3094, 26199, 26199 }, /* rapidmq-reg */
+	{ 3095, 26211, 26211 }, /* panasas */
+	{ 3096, 26219, 26219 }, /* ndl-aps */
+	{ 3098, 26227, 26227 }, /* umm-port */
+	{ 3099, 26236, 26236 }, /* chmd */
+	{ 3100, 26241, 26241 }, /* opcon-xps */
+	{ 3101, 26251, 26251 }, /* hp-pxpib */
+	{ 3102, 26260, 26260 }, /* slslavemon */
+	{ 3103, 26271, 26271 }, /* autocuesmi */
+	{ 3104, 26282, 26293 }, /* autocuelog autocuetime */
+	{ 3105, 26305, 26305 }, /* cardbox */
+	{ 3106, 26313, 26313 }, /* cardbox-http */
+	{ 3107, 26326, 26326 }, /* business */
+	{ 3108, 26335, 26335 }, /* geolocate */
+	{ 3109, 26345, 26345 }, /* personnel */
+	{ 3110, 26355, 26355 }, /* sim-control */
+	{ 3111, 26367, 26367 }, /* wsynch */
+	{ 3112, 26374, 26374 }, /* ksysguard */
+	{ 3113, 26384, 26384 }, /* cs-auth-svr */
+	{ 3114, 26396, 26396 }, /* ccmad */
+	{ 3115, 26402, 26402 }, /* mctet-master */
+	{ 3116, 26415, 26415 }, /* mctet-gateway */
+	{ 3117, 26429, 26429 }, /* mctet-jserv */
+	{ 3118, 26441, 26441 }, /* pkagent */
+	{ 3119, 26449, 26449 }, /* d2000kernel */
+	{ 3120, 26461, 26461 }, /* d2000webserver */
+	{ 3121, 26476, 0 }, /* pcmk-remote */
+	{ 3122, 26488, 26488 }, /* vtr-emulator */
+	{ 3123, 26501, 26501 }, /* edix */
+	{ 3124, 26506, 26506 }, /* beacon-port */
+	{ 3125, 26518, 26518 }, /* a13-an */
+	{ 3127, 26525, 26525 }, /* ctx-bridge */
+	{ 3128, 26536, 26536 }, /* ndl-aas */
+	{ 3129, 26544, 26544 }, /* netport-id */
+	{ 3130, 26555, 26555 }, /* icpv2 */
+	{ 3131, 26561, 26561 }, /* netbookmark */
+	{ 3132, 26573, 26573 }, /* ms-rule-engine */
+	{ 3133, 26588, 26588 }, /* prism-deploy */
+	{ 3134, 26601, 26601 }, /* ecp */
+	{ 3135, 26605, 26605 }, /* peerbook-port */
+	{ 3136, 26619, 26619 }, /* grubd */
+	{ 3137, 26625, 26625 }, /* rtnt-1 */
+	{ 3138, 26632, 26632 }, /* rtnt-2 */
+	{ 3139, 26639, 26639 }, /* incognitorv */
+	{ 3140, 26651, 26651 }, /* ariliamulti */
+	{ 3141, 26663, 26663 }, /* vmodem */
+	{ 3142, 26670, 26670 }, /* rdc-wh-eos */
+	{ 3143, 26681, 26681 }, /* seaview */
+	{ 3144, 26689, 26689 }, /* tarantella */
+	{ 3145, 26700, 26700 }, /* csi-lfap */
+	{ 3146, 26709, 26709 }, /* bears-02 */
+	{ 3147, 26718, 26718 }, /* rfio */
+	{ 3148, 26723, 26723 }, /* nm-game-admin */
+	{ 3149, 26737, 26737 }, /* nm-game-server */
+	{ 3150, 26752, 26752 }, /* nm-asses-admin */
+	{ 3151, 26767, 26767 }, /* nm-assessor */
+	{ 3152, 26779, 26779 }, /* feitianrockey */
+	{ 3153, 26793, 26793 }, /* s8-client-port */
+	{ 3154, 26808, 26808 }, /* ccmrmi */
+	{ 3155, 26815, 26815 }, /* jpegmpeg */
+	{ 3156, 26824, 26824 }, /* indura */
+	{ 3157, 26831, 26831 }, /* lsa-comm */
+	{ 3158, 26840, 26840 }, /* stvp */
+	{ 3159, 26845, 26845 }, /* navegaweb-port */
+	{ 3160, 26860, 26860 }, /* tip-app-server */
+	{ 3161, 26875, 26875 }, /* doc1lm */
+	{ 3162, 26882, 26882 }, /* sflm */
+	{ 3163, 26887, 26887 }, /* res-sap */
+	{ 3164, 26895, 26895 }, /* imprs */
+	{ 3165, 26901, 26901 }, /* newgenpay */
+	{ 3166, 26911, 26911 }, /* sossecollector */
+	{ 3167, 26926, 26926 }, /* nowcontact */
+	{ 3168, 26937, 26937 }, /* poweronnud */
+	{ 3169, 26948, 26948 }, /* serverview-as */
+	{ 3170, 26962, 26962 }, /* serverview-asn */
+	{ 3171, 26977, 26977 }, /* serverview-gf */
+	{ 3172, 26991, 26991 }, /* serverview-rm */
+	{ 3173, 27005, 27005 }, /* serverview-icc */
+	{ 3174, 27020, 27020 }, /* armi-server */
+	{ 3175, 27032, 27032 }, /* t1-e1-over-ip */
+	{ 3176, 27046, 27046 }, /* ars-master */
+	{ 3177, 27057, 27057 }, /* phonex-port */
+	{ 3178, 27069, 27069 }, /* radclientport */
+	{ 3179, 27083, 27083 }, /* h2gf-w-2m */
+	{ 3180, 27093, 27093 }, /* mc-brk-srv */
+	{ 3181, 27104, 27104 }, /* bmcpatrolagent */
+	{ 3182, 27119, 27119 }, /* bmcpatrolrnvu */
+	{ 3183, 27133, 27133 }, /* cops-tls */
+	{ 3184, 27142, 27142 }, /* apogeex-port */
+	{ 3185, 27155, 27155 }, /* smpppd */
+	{ 3186, 27162, 27162 }, /* iiw-port */
+	{ 3187, 27171, 27171 }, /* odi-port */
+	{ 3188, 27180, 27180 }, /* brcm-comm-port */
+	{ 3189, 27195, 27195 }, /* pcle-infex */
+	{ 3190, 27206, 27206 }, /* csvr-proxy */
+	{ 3191, 27217, 27217 }, /* csvr-sslproxy */
+	{ 3192, 27231, 27231 }, /* firemonrcc */
+	{ 3193, 27242, 27242 }, /* spandataport */
+	{ 3194, 27255, 27255 }, /* magbind */
+	{ 3195, 27263, 27263 }, /* ncu-1 */
+	{ 3196, 27269, 27269 }, /* ncu-2 */
+	{ 3197, 27275, 27275 }, /* embrace-dp-s */
+	{ 3198, 27288, 27288 }, /* embrace-dp-c */
+	{ 3199, 27301, 27301 }, /* dmod-workspace */
+	{ 3200, 27316, 27316 }, /* tick-port */
+	{ 3201, 27326, 27326 }, /* cpq-tasksmart */
+	{ 3202, 27340, 27340 }, /* intraintra */
+	{ 3203, 27351, 27351 }, /* netwatcher-mon */
+	{ 3204, 27366, 27366 }, /* netwatcher-db */
+	{ 3205, 27380, 27380 }, /* isns */
+	{ 3206, 27385, 27385 }, /* ironmail */
+	{ 3207, 27394, 27394 }, /* vx-auth-port */
+	{ 3208, 27407, 27407 }, /* pfu-prcallback */
+	{ 3209, 27422, 27422 }, /* netwkpathengine */
+	{ 3210, 27438, 27438 }, /* flamenco-proxy */
+	{ 3211, 27453, 27453 }, /* avsecuremgmt */
+	{ 3212, 27466, 27466 }, /* surveyinst */
+	{ 3213, 27477, 27477 }, /* neon24x7 */
+	{ 3214, 27486, 27486 }, /* jmq-daemon-1 */
+	{ 3215, 27499, 27499 }, /* jmq-daemon-2 */
+	{ 3216, 27512, 27512 }, /* ferrari-foam */
+	{ 3217, 27525, 27525 }, /* unite */
+	{ 3218, 27531, 27531 }, /* smartpackets */
+	{ 3219, 27544, 27544 }, /* wms-messenger */
+	{ 3220, 27558, 27558 }, /* xnm-ssl */
+	{ 3221, 27566, 27566 }, /* xnm-clear-text */
+	{ 3222, 27581, 27581 }, /* glbp */
+	{ 3223, 27586, 27586 }, /* digivote */
+	{ 3224, 27595, 27595 }, /* aes-discovery */
+	{ 3225, 27609, 27609 }, /* fcip-port */
+	{ 3226, 27619, 27619 }, /* isi-irp */
+	{ 3227, 27627, 27627 }, /* dwnmshttp */
+	{ 3228, 27637, 27637 }, /* dwmsgserver */
+	{ 3229, 27649, 27649 }, /* global-cd-port */
+	{ 3230, 27664, 27664 }, /* sftdst-port */
+	{ 3231, 27676, 27676 }, /* vidigo */
+	{ 3232, 27683, 27683 }, /* mdtp */
+	{ 3233, 27688, 27688 }, /* whisker */
+	{ 3234, 27696, 27696 }, /* alchemy */
+	{ 3235, 27704, 27704 }, /* mdap-port */
+	{ 3236, 27714, 27714 }, /* apparenet-ts */
+	{ 3237, 27727, 27727 }, /* apparenet-tps */
+	{ 3238, 27741, 27741 }, /* apparenet-as */
+	{ 3239, 27754, 27754 }, /* apparenet-ui */
+	{ 3240, 27767, 27767 }, /* triomotion */
+	{ 3241, 27778, 27778 }, /* sysorb */
+	{ 3242, 27785, 27785 }, /* sdp-id-port */
+	{ 3243, 27797, 27797 }, /* timelot */
+	{ 3244, 27805, 27805 }, /* onesaf */
+	{ 3245, 27812, 27812 }, /* vieo-fe */
+	{ 3246, 27820, 27820 }, /* dvt-system */
+	{ 3247, 27831, 27831 }, /* dvt-data */
+	{ 3248, 27840, 27840 }, /* procos-lm */
+	{ 3249, 27850, 27850 }, /* ssp */
+	{ 3250, 27854, 27854 }, /* hicp */
+	{ 3251, 27859, 27859 }, /* sysscanner */
+	{ 3252, 27870, 27870 }, /* dhe */
+	{ 3253, 27874, 27874 }, /* pda-data */
+	{ 3254, 27883, 27883 }, /* pda-sys */
+	{ 3255, 27891, 27891 }, /* semaphore */
+	{ 3256, 27901, 27901 }, /* cpqrpm-agent */
+	{ 3257, 27914, 27914 }, /* cpqrpm-server */
+	{ 3258, 27928, 27928 }, /* ivecon-port */
+	{ 3259, 27940, 27940 }, /* epncdp2 */
+	{ 3260, 27948, 27948 }, /* iscsi-target */
+	{ 3261, 27961, 27961 }, /* winshadow */
+	{ 3262, 27971, 27971 }, /* necp */
+	{ 3263, 27976, 27976 }, /* ecolor-imager */
+	{ 3264, 27990, 27990 }, /* ccmail */
+	{ 3265, 27997, 27997 }, /* altav-tunnel */
+	{ 3266, 28010, 28010 }, /* ns-cfg-server */
+	{ 3267, 28024, 28024 }, /* ibm-dial-out */
+	{ 3268, 28037, 28037 }, /* msft-gc */
+	{ 3269, 28045, 28045 }, /* msft-gc-ssl */
+	{ 3270, 28057, 28057 }, /* verismart */
+	{ 3271, 28067, 28067 }, /* csoft-prev */
+	{ 3272, 28078, 28078 }, /* user-manager */
+	{ 3273, 28091, 28091 }, /* sxmp */
+	{ 3274, 28096, 28096 }, /* ordinox-server */
+	{ 3275, 28111, 28111 }, /* samd */
+	{ 3276, 28116, 28116 }, /* maxim-asics */
+	{ 3277, 28128, 28128 }, /* awg-proxy */
+	{ 3278, 28138, 28138 }, /* lkcmserver */
+	{ 3279, 28149, 28149 }, /* admind */
+	{ 3280, 28156, 28156 }, /* vs-server */
+	{ 3281, 28166, 28166 }, /* sysopt */
+	{ 3282, 28173, 28173 }, /* datusorb */
+	{ 3283, 28182, 28182 }, /* net-assistant */
+	{ 3284, 28196, 28196 }, /* 4talk */
+	{ 3285, 28202, 28202 }, /* plato */
+	{ 3286, 28208, 28208 }, /* e-net */
+	{ 3287, 28214, 28214 }, /* directvdata */
+	{ 3288, 28226, 28226 }, /* cops */
+	{ 3289, 28231, 28231 }, /* enpc */
+	{ 3290, 28236, 28236 }, /* caps-lm */
+	{ 3291, 28244, 28244 }, /* sah-lm */
+	{ 3292, 28251, 28251 }, /* cart-o-rama */
+	{ 3293, 28263, 28263 }, /* fg-fps */
+	{ 3294, 28270, 28270 }, /* fg-gip */
+	{ 3295, 28277, 28277 }, /* dyniplookup */
+	{ 3296, 28289, 28289 }, /* rib-slm */
+	{ 3297, 28297, 28297 }, /* cytel-lm */
+	{ 3298, 28306, 28306 }, /* deskview */
+	{ 3299, 28315, 28315 }, /* pdrncs */
+	{ 3300, 28322, 0 }, /* ceph */
+	{ 3301, 28327, 28327 }, /* tarantool */
+	{ 3302, 28337, 28337 }, /* mcs-fastmail */
+	{ 3303, 28350, 28350 }, /* opsession-clnt */
+	{ 3304, 28365, 28365 }, /* opsession-srvr */
+	{ 3305, 28380, 28380 }, /* odette-ftp */
+	{ 3306, 28391, 28391 }, /* mysql */
+	{ 3307, 28397, 28397 }, /* opsession-prxy */
+	{ 3308, 28412, 28412 }, /* tns-server */
+	{ 3309, 28423, 28423 }, /* tns-adv */
+	{ 3310, 28431, 28431 }, /* dyna-access */
+	{ 3311, 28443, 28443 }, /* mcns-tel-ret */
+	{ 3312, 28456, 28456 }, /* appman-server */
+	{ 3313, 28470, 28470 }, /* uorb */
+	{ 3314, 28475, 28475 }, /* uohost */
+	{ 3315, 28482, 28482 }, /* cdid */
+	{ 3316, 28487, 28487 }, /* aicc-cmi */
+	{ 3317, 28496, 28496 }, /* vsaiport */
+	{ 3318, 28505, 28505 }, /* ssrip */
+	{ 3319, 28511, 28511 }, /* sdt-lmd */
+	{ 3320, 28519, 28519 }, /* officelink2000 */
+	{ 3321, 28534, 28534 }, /* vnsstr */
+	{ 3326, 28541, 28541 }, /* sftu */
+	{ 3327, 28546, 28546 }, /* bbars */
+	{ 3328, 28552, 28552 }, /* egptlm */
+	{ 3329, 28559, 28559 }, /* hp-device-disc */
+	{ 3330, 28574, 28574 }, /* mcs-calypsoicf */
+	{ 3331, 28589, 28589 }, /* mcs-messaging */
+	{ 3332, 28603, 28603 }, /* mcs-mailsvr */
+	{ 3333, 28615, 28615 }, /* dec-notes */
+	{ 3334, 28625, 28625 }, /* directv-web */
+	{ 3335, 28637, 28637 }, /* directv-soft */
+	{ 3336, 28650, 28650 }, /* directv-tick */
+	{ 3337, 28663, 28663 }, /* directv-catlg */
+	{ 3338, 28677, 28677 }, /* anet-b */
+	{ 3339, 28684, 28684 }, /* anet-l */
+	{ 3340, 28691, 28691 }, /* anet-m */
+	{ 3341, 28698, 28698 }, /* anet-h */
+	{ 3342, 28705, 28705 }, /* webtie */
+	{ 3343, 28712, 28712 }, /* ms-cluster-net */
+	{ 3344, 28727, 28727 }, /* bnt-manager */
+	{ 3345, 28739, 28739 }, /* influence */
+	{ 3346, 28749, 28749 }, /* trnsprntproxy */
+	{ 3347, 28763, 28763 }, /* phoenix-rpc */
+	{ 3348, 28775, 28775 }, /* pangolin-laser */
+	{ 3349, 28790, 28790 }, /* chevinservices */
+	{ 3350, 28805, 28805 }, /* findviatv */
+	{ 3351, 28815, 28815 }, /* btrieve */
+	{ 3352, 28823, 28823 }, /* ssql */
+	{ 3353, 28828, 28828 }, /* fatpipe */
+	{ 3354, 28836, 28836 }, /* suitjd */
+	{ 3355, 28843, 28843 }, /* ordinox-dbase */
+	{ 3356, 28857, 28857 }, /* upnotifyps */
+	{ 3357, 28868, 28868 }, /* adtech-test */
+	{ 3358, 28880, 28880 }, /* mpsysrmsvr */
+	{ 3359, 28891, 28891 }, /* wg-netforce */
+	{ 3360, 28903, 28903 }, /* kv-server */
+	{ 3361, 28913, 28913 }, /* kv-agent */
+	{ 3362, 28922, 28922 }, /* dj-ilm */
+	{ 3363, 28929, 28929 }, /* nati-vi-server */
+	{ 3364, 2730, 2730 }, /* creativeserver */
+	{ 3365, 2745, 2745 }, /* contentserver */
+	{ 3366, 2759, 2759 }, /* creativepartnr */
+	{ 3372, 28944, 28944 }, /* tip2 */
+	{ 3373, 28949, 28949 }, /* lavenir-lm */
+	{ 3374, 28960, 28960 }, /* cluster-disc */
+	{ 3375, 28973, 28973 }, /* vsnm-agent */
+	{ 3376, 28984, 28984 }, /* cdbroker */
+	{ 3377, 28993, 28993 }, /* cogsys-lm */
+	{ 3378, 29003, 29003 }, /* wsicopy */
+	{ 3379, 29011, 29011 }, /* socorfs */
+	{ 3380, 29019, 29019 }, /* sns-channels */
+	{ 3381, 29032, 29032 }, /* geneous */
+	{ 3382, 29040, 29040 }, /* fujitsu-neat */
+	{ 3383, 29053, 29053 }, /* esp-lm */
+	{ 3384, 29060, 29060 }, /* hp-clic */
+	{ 3385, 29068, 29068 }, /* qnxnetman */
+	{ 3386, 29078, 29088 }, /* gprs-data gprs-sig */
+	{ 3387, 29097, 29097 }, /* backroomnet */
+	{ 3388, 29109, 29109 }, /* cbserver */
+	{ 3389, 29118, 29118 }, /* ms-wbt-server */
+	{ 3390, 29132, 29132 }, /* dsc */
+	{ 3391, 29136, 29136 }, /* savant */
+	{ 3392, 29143, 29143 }, /* efi-lm */
+	{ 3393, 29150, 29150 }, /* d2k-tapestry1 */
+	{ 3394, 29164, 29164 }, /* d2k-tapestry2 */
+	{ 3395, 29178, 29178 }, /* dyna-lm */
+	{ 3396, 29186, 29186 }, /* printer-agent */
+	{ 3397, 29200, 29200 }, /* cloanto-lm */
+	{ 3398, 29211, 29211 }, /* mercantile */
+	{ 3399, 29222, 29222 }, /* csms */
+	{ 3400, 29227, 29227 }, /* csms2 */
+	{ 3401, 29233, 29233 }, /* filecast */
+	{ 3402, 29242, 29242 }, /* fxaengine-net */
+	{ 3405, 29256, 29256 }, /* nokia-ann-ch1 */
+	{ 3406, 29270, 29270 }, /* nokia-ann-ch2 */
+	{ 3407, 29284, 29284 }, /* ldap-admin */
+	{ 3408, 29295, 29295 }, /* BESApi */
+	{ 3409, 29302, 29302 }, /* networklens */
+	{ 3410, 29314, 29314 }, /* networklenss */
+	{ 3411, 29327, 29327 }, /* biolink-auth */
+	{ 3412, 29340, 29340 }, /* xmlblaster */
+	{ 3413, 29351, 29351 }, /* svnet */
+	{ 3414, 29357, 29357 }, /* wip-port */
+	{ 3415, 29366, 29366 }, /* bcinameservice */
+	{ 3416, 29381, 29381 }, /* commandport */
+	{ 3417, 29393, 29393 }, /* csvr */
+	{ 3418, 29398, 29398 }, /* rnmap */
+	{ 3419, 29404, 29404 }, /* softaudit */
+	{ 3420, 29414, 29414 }, /* ifcp-port */
+	{ 3421, 29424, 29424 }, /* bmap */
+	{ 3422, 29429, 29429 }, /* rusb-sys-port */
+	{ 3423, 29443, 29443 }, /* xtrm */
+	{ 3424, 29448, 29448 }, /* xtrms */
+	{ 3425, 29454, 29454 }, /* agps-port */
+	{ 3426, 29464, 29464 }, /* arkivio */
+	{ 3427, 29472, 29472 }, /* websphere-snmp */
+	{ 3428, 29487, 29487 }, /* twcss */
+	{ 3429, 29493, 29493 }, /* gcsp */
+	{ 3430, 29498, 29498 }, /* ssdispatch */
+	{ 3431, 29509, 29509 }, /* ndl-als */
+	{ 3432, 29517, 29517 }, /* osdcp */
+	{ 3433, 29523, 29523 }, /* opnet-smp */
+	{ 3434, 29533, 29533 }, /* opencm */
+	{ 3435, 29540, 29540 }, /* pacom */
+	{ 3436, 29546, 29546 }, /* gc-config */
+	{ 3437, 29556, 29556 }, /* autocueds */
+	{ 3438, 29566, 29566 }, /* spiral-admin */
+	{ 3439, 29579, 29579 }, /* hri-port */
+	{ 3440, 29588, 29588 }, /* ans-console */
+	{ 3441, 29600, 29600 }, /* connect-client */
+	{ 3442, 29615, 29615 }, /* connect-server */
+	{ 3443, 29630, 29630 }, /* ov-nnm-websrv */
+	{ 3444, 29644, 29644 }, /* denali-server */
+	{ 3445, 29658, 29658 }, /* monp */
+	{ 3446, 29663, 29663 }, /* 3comfaxrpc */
+	{ 3447, 29674, 29674 }, /* directnet */
+	{ 3448, 29684, 29684 }, /* dnc-port */
+	{ 3449, 29693, 29693 }, /* hotu-chat */
+	{ 3450, 29703, 29703 }, /* castorproxy */
+	{ 3451, 29715, 29715 }, /* asam */
+	{ 3452, 29720, 29720 }, /* sabp-signal */
+	{ 3453, 29732, 29732 }, /* pscupd */
+	{ 3454, 29739, 29739 }, /* mira */
+	{ 3455, 29744, 29744 }, /* prsvp */
+	{ 3456, 29750, 29750 }, /* vat */
+	{ 3457, 29754, 29754 }, /* vat-control */
+	{ 3458, 29766, 29766 }, /* d3winosfi */
+	{ 3459, 29776, 29776 }, /* integral */
+	{ 3460, 29785, 29785 }, /* edm-manager */
+	{ 3461, 29797, 29797 }, /* edm-stager */
+	{ 3462, 29808, 29808 }, /* edm-std-notify */
+	{ 3463, 29823, 29823 }, /* edm-adm-notify */
+	{ 3464, 29838, 29838 }, /* edm-mgr-sync */
+	{ 3465, 29851, 29851 }, /* edm-mgr-cntrl */
+	{ 3466, 29865, 29865 }, /* workflow */
+	{ 3467, 29874, 29874 }, /* rcst */
+	{ 3468, 29879, 29879 }, /* ttcmremotectrl */
+	{ 3469, 29894, 29894 }, /* pluribus */
+	{ 3470, 29903, 29903 }, /* jt400 */
+	{ 3471, 29909, 29909 }, /* jt400-ssl */
+	{ 3472, 29919, 29919 }, /* jaugsremotec-1 */
+	{ 3473, 29934, 29934 }, /* jaugsremotec-2 */
+	{ 3474, 29949, 29949 }, /* ttntspauto */
+	{ 3475, 29960, 29960 }, /* genisar-port */
+	{ 3476, 29973, 29973 }, /* nppmp */
+	{ 3477, 29979, 29979 }, /* ecomm */
+	{ 3478, 29985, 29985 }, /* stun-behavior */
+	{ 3479, 29999, 29999 }, /* twrpc */
+	{ 3480, 30005, 30005 }, /* plethora */
+	{ 3481, 30014, 30014 }, /* cleanerliverc */
+	{ 3482, 30028, 30028 }, /* vulture */
+	{ 3483, 30036, 30036 }, /* slim-devices */
+	{ 3484, 30049, 30049 }, /* gbs-stp */
+	{ 3485, 30057, 30057 }, /* celatalk */
+	{ 3486, 30066, 30066 }, /* ifsf-hb-port */
+	{ 3487, 30079, 30086 }, /* ltctcp ltcudp */
+	{ 3488, 30093, 30093 }, /* fs-rh-srv */
+	{ 3489, 30103, 30103 }, /* dtp-dia */
+	{ 3490, 30111, 30111 }, /* colubris */
+	{ 3491, 30120, 30120 }, /* swr-port */
+	{ 3492, 30129, 30129 }, /* tvdumtray-port */
+	{ 3493, 30144, 30144 }, /* nut */
+	{ 3494, 30148, 30148 }, /* ibm3494 */
+	{ 3495, 30156, 30156 }, /* seclayer-tcp */
+	{ 3496, 30169, 30169 }, /* seclayer-tls */
+	{ 3497, 30182, 30182 }, /* ipether232port */
+	{ 3498, 30197, 30197 }, /* dashpas-port */
+	{ 3499, 30210, 30210 }, /* sccip-media */
+	{ 3500, 30222, 30222 }, /* rtmp-port */
+	{ 3501, 30232, 30232 }, /* isoft-p2p */
+	{ 3502, 30242, 30242 }, /* avinstalldisc */
+	{ 3503, 30256, 30256 }, /* lsp-ping */
+	{ 3504, 30265, 30265 }, /* ironstorm */
+	{ 3505, 30275, 30275 }, /* ccmcomm */
+	{ 3506, 30283, 30283 }, /* apc-3506 */
+	{ 3507, 30292, 30292 }, /* nesh-broker */
+	{ 3508, 30304, 30304 }, /* interactionweb */
+	{ 3509, 30319, 30319 }, /* vt-ssl */
+	{ 3510, 30326, 30326 }, /* xss-port */
+	{ 3511, 30335, 30335 }, /* webmail-2 */
+	{ 3512, 30345, 30345 }, /* aztec */
+	{ 3513, 30351, 30351 }, /* arcpd */
+	{ 3514, 30357, 30357 }, /* must-p2p */
+	{ 3515, 30366, 30366 }, /* must-backplane */
+	{ 3516, 30381, 30381 }, /* smartcard-port */
+	{ 3517, 30396, 30396 }, /* 802-11-iapp */
+	{ 3518, 30408, 30408 }, /* artifact-msg */
+	{ 3519, 30421, 30428 }, /* nvmsgd galileo */
+	{ 3520, 30436, 30436 }, /* galileolog */
+	{ 3521, 30447, 30447 }, /* mc3ss */
+	{ 3522, 30453, 30453 }, /* nssocketport */
+	{ 3523, 30466, 30466 }, /* odeumservlink */
+	{ 3524, 30480, 30480 }, /* ecmport */
+	{ 3525, 30488, 30488 }, /* eisport */
+	{ 3526, 30496, 30496 }, /* starquiz-port */
+	{ 3527, 30510, 30510 }, /* beserver-msg-q */
+	{ 3528, 30525, 30525 }, /* jboss-iiop */
+	{ 3529, 30536, 30536 }, /* jboss-iiop-ssl */
+	{ 3530, 30551, 30551 }, /* gf */
+	{ 3531, 30554, 30554 }, /* joltid */
+	{ 3532, 30561, 30561 }, /* raven-rmp */
+	{ 3533, 30571, 30571 }, /* raven-rdp */
+	{ 3534, 30581, 30581 }, /* urld-port */
+	{ 3535, 30591, 30591 }, /* ms-la */
+	{ 3536, 30597, 30597 }, /* snac */
+	{ 3537, 30602, 30602 }, /* ni-visa-remote */
+	{ 3538, 30617, 30617 }, /* ibm-diradm */
+	{ 3539, 30628, 30628 }, /* ibm-diradm-ssl */
+	{ 3540, 30643, 30643 }, /* pnrp-port */
+	{ 3541, 30653, 30653 }, /* voispeed-port */
+	{ 3542, 30667, 30667 }, /* hacl-monitor */
+	{ 3543, 30680, 30680 }, /* qftest-lookup */
+	{ 3544, 30694, 30694 }, /* teredo */
+	{ 3545, 30701, 30701 }, /* camac */
+	{ 3547, 30707, 30707 }, /* symantec-sim */
+	{ 3548, 30720, 30720 }, /* interworld */
+	{ 3549, 30731, 30731 }, /* tellumat-nms */
+	{ 3550, 30744, 30744 }, /* ssmpp */
+	{ 3551, 30750, 30750 }, /* apcupsd */
+	{ 3552, 30758, 30758 }, /* taserver */
+	{ 3553, 30767, 30767 }, /* rbr-discovery */
+	{ 3554, 30781, 30781 }, /* questnotify */
+	{ 3555, 30793, 30793 }, /* razor */
+	{ 3556, 30799, 30799 }, /* sky-transport */
+	{ 3557, 30813, 30813 }, /* personalos-001 */
+	{ 3558, 30828, 30828 }, /* mcp-port */
+	{ 3559, 30837, 30837 }, /* cctv-port */
+	{ 3560, 30847, 30847 }, /* iniserve-port */
+	{ 3561, 30861, 30861 }, /* bmc-onekey */
+	{ 3562, 30872, 30872 }, /* sdbproxy */
+	{ 3563, 30881, 30881 }, /* watcomdebug */
+	{ 3564, 30893, 30893 }, /* esimport */
+	{ 3565, 30902, 0 }, /* m2pa */
+	{ 3566, 30907, 0 }, /* quest-data-hub */
+	{ 3567, 30922, 30922 }, /* dof-eps */
+	{ 3568, 30930, 30930 }, /* dof-tunnel-sec */
+	{ 3569, 30945, 30945 }, /* mbg-ctrl */
+	{ 3570, 30954, 30954 }, /* mccwebsvr-port */
+	{ 3571, 30969, 30969 }, /* megardsvr-port */
+	{ 3572, 30984, 30984 }, /* megaregsvrport */
+	{ 3573, 30999, 30999 }, /* tag-ups-1 */
+	{ 3574, 31009, 31021 }, /* dmaf-server dmaf-caster */
+	{ 3575, 31033, 31033 }, /* ccm-port */
+	{ 3576, 31042, 31042 }, /* cmc-port */
+	{ 3577, 31051, 31051 }, /* config-port */
+	{ 3578, 31063, 31063 }, /* data-port */
+	{ 3579, 31073, 31073 }, /* ttat3lb */
+	{ 3580, 31081, 31081 }, /* nati-svrloc */
+	{ 3581, 31093, 31093 }, /* kfxaclicensing */
+	{ 3582, 31108, 31108 }, /* press */
+	{ 3583, 31114, 31114 }, /* canex-watch */
+	{ 3584, 31126, 31126 }, /* u-dbap */
+	{ 3585, 31133, 31133 }, /* emprise-lls */
+	{ 3586, 31145, 31145 }, /* emprise-lsc */
+	{ 3587, 31157, 31157 }, /* p2pgroup */
+	{ 3588, 31166, 31166 }, /* sentinel */
+	{ 3589, 31175, 31175 }, /* isomair */
+	{ 3590, 31183, 31183 }, /* wv-csp-sms */
+	{ 3591, 31194, 31194 }, /* gtrack-server */
+	{ 3592, 31208, 31208 }, /* gtrack-ne */
+	{ 3593, 31218, 31218 }, /* bpmd */
+	{ 3594, 31223, 31223 }, /* mediaspace */
+	{ 3595, 31234, 31234 }, /* shareapp */
+	{ 3596, 31243, 31243 }, /* iw-mmogame */
+	{ 3597, 31254, 31254 }, /* a14 */
+	{ 3598, 31258, 31258 }, /* a15 */
+	{ 3599, 31262, 31262 }, /* quasar-server */
+	{ 3600, 31276, 31276 }, /* trap-daemon */
+	{ 3601, 31288, 31288 }, /* visinet-gui */
+	{ 3602, 31300, 31300 }, /* infiniswitchcl */
+	{ 3603, 31315, 31315 }, /* int-rcv-cntrl */
+	{ 3604, 31329, 31329 }, /* bmc-jmx-port */
+	{ 3605, 31342, 31342 }, /* comcam-io */
+	{ 3606, 31352, 31352 }, /* splitlock */
+	{ 3607, 31362, 31362 }, /* precise-i3 */
+	{ 3608, 31373, 31373 }, /* trendchip-dcp */
+	{ 3609, 31387, 31387 }, /* cpdi-pidas-cm */
+	{ 3610, 31401, 31401 }, /* echonet */
+	{ 3611, 31409, 31409 }, /* six-degrees */
+	{ 3612, 31421, 31421 }, /* dataprotector */
+	{ 3613, 31435, 31435 }, /* alaris-disc */
+	{ 3614, 31447, 31447 }, /* sigma-port */
+	{ 3615, 31458, 31458 }, /* start-network */
+	{ 3616, 31472, 31472 }, /* cd3o-protocol */
+	{ 3617, 31486, 31486 }, /* sharp-server */
+	{ 3618, 31499, 31499 }, /* aairnet-1 */
+	{ 3619, 31509, 31509 }, /* aairnet-2 */
+	{ 3620, 31519, 31519 }, /* ep-pcp */
+	{ 3621, 31526, 31526 }, /* ep-nsp */
+	{ 3622, 31533, 31533 }, /* ff-lr-port */
+	{ 3623, 31544, 31544 }, /* haipe-discover */
+	{ 3624, 31559, 31559 }, /* dist-upgrade */
+	{ 3625, 31572, 31572 }, /* volley */
+	{ 3626, 31579, 31579 }, /* bvcdaemon-port */
+	{ 3627, 31594, 31594 }, /* jamserverport */
+	{ 3628, 31608, 31608 }, /* ept-machine */
+	{ 3629, 31620, 31620 }, /* escvpnet */
+	{ 3630, 31629, 31629 }, /* cs-remote-db */
+	{ 3631, 31642, 31642 }, /* cs-services */
+	{ 3632, 31654, 31654 }, /* distcc */
+	{ 3633, 31661, 31661 }, /* wacp */
+	{ 3634, 31666, 31666 }, /* hlibmgr */
+	{ 3635, 31674, 31674 }, /* sdo */
+	{ 3636, 31678, 31678 }, /* servistaitsm */
+	{ 3637, 31691, 31691 }, /* scservp */
+	{ 3638, 31699, 31699 }, /* ehp-backup */
+	{ 3639, 31710, 31710 }, /* xap-ha */
+	{ 3640, 31717, 31717 }, /* netplay-port1 */
+	{ 3641, 31731, 31731 }, /* netplay-port2 */
+	{ 3642, 31745, 31745 }, /* juxml-port */
+	{ 3643, 31756, 31756 }, /* audiojuggler */
+	{ 3644, 31769, 31769 }, /* ssowatch */
+	{ 3645, 31778, 31778 }, /* cyc */
+	{ 3646, 31782, 31782 }, /* xss-srv-port */
+	{ 3647, 31795, 31795 }, /* splitlock-gw */
+	{ 3648, 31808, 31808 }, /* fjcp */
+	{ 3649, 31813, 31813 }, /* nmmp */
+	{ 3650, 31818, 31818 }, /* prismiq-plugin */
+	{ 3651, 31833, 31833 }, /* xrpc-registry */
+	{ 3652, 31847, 31847 }, /* vxcrnbuport */
+	{ 3653, 31859, 31859 }, /* tsp */
+	{ 3654, 31863, 31863 }, /* vaprtm */
+	{ 3655, 31870, 31870 }, /* abatemgr */
+	{ 3656, 31879, 31879 }, /* abatjss */
+	{ 3657, 31887, 31887 }, /* immedianet-bcn */
+	{ 3658, 31902, 31902 }, /* ps-ams */
+	{ 3659, 31909, 31909 }, /* apple-sasl */
+	{ 3660, 31920, 31920 }, /* can-nds-ssl */
+	{ 3661, 31932, 31932 }, /* can-ferret-ssl */
+	{ 3662, 31947, 31947 }, /* pserver */
+	{ 3663, 31955, 31955 }, /* dtp */
+	{ 3664, 31959, 31959 }, /* ups-engine */
+	{ 3665, 31970, 31970 }, /* ent-engine */
+	{ 3666, 31981, 31981 }, /* eserver-pap */
+	{ 3667, 31993, 31993 }, /* infoexch */
+	{ 3668, 32002, 32002 }, /* dell-rm-port */
+	{ 3669, 32015, 32015 }, /* casanswmgmt */
+	{ 3670, 32027, 32027 }, /* smile */
+	{ 3671, 32033, 32033 }, /* efcp */
+	{ 3672, 32038, 32038 }, /* lispworks-orb */
+	{ 3673, 32052, 32052 }, /* mediavault-gui */
+	{ 3674, 32067, 32067 }, /* wininstall-ipc */
+	{ 3675, 32082, 32082 }, /* calltrax */
+	{ 3676, 32091, 32091 }, /* va-pacbase */
+	{ 3677, 32102, 32102 }, /* roverlog */
+	{ 3678, 32111, 32111 }, /* ipr-dglt */
+	{ 3679, 32120, 32120 }, /* newton-dock */
+	{ 3680, 32132, 32132 }, /* npds-tracker */
+	{ 3681, 32145, 32145 }, /* bts-x73 */
+	{ 3682, 32153, 32153 }, /* cas-mapi */
+	{ 3683, 32162, 32162 }, /* bmc-ea */
+	{ 3684, 32169, 32169 }, /* faxstfx-port */
+	{ 3685, 32182, 32182 }, /* dsx-agent */
+	{ 3686, 32192, 32192 }, /* tnmpv2 */
+	{ 3687, 32199, 32199 }, /* simple-push */
+	{ 3688, 32211, 32211 }, /* simple-push-s */
+	{ 3689, 32225, 32225 }, /* daap */
+	{ 3690, 32230, 32230 }, /* svn */
+	{ 3691, 32234, 32234 }, /* magaya-network */
+	{ 3692, 32249, 32249 }, /* intelsync */
+	{ 3693, 32259, 0 }, /* easl */
+	{ 3695, 32264, 32264 }, /* bmc-data-coll */
+	{ 3696, 32278, 32278 }, /* telnetcpcd */
+	{ 3697, 32289, 32289 }, /* nw-license */
+	{ 3698, 32300, 32300 }, /* sagectlpanel */
+	{ 3699, 32313, 32313 }, /* kpn-icw */
+	{ 3700, 32321, 32321 }, /* lrs-paging */
+	{ 3701, 32332, 32332 }, /* netcelera */
+	{ 3702, 32342, 32342 }, /* ws-discovery */
+	{ 3703, 32355, 32355 }, /* adobeserver-3 */
+	{ 3704, 32369, 32369 }, /* adobeserver-4 */
+	{ 3705, 32383, 32383 }, /* adobeserver-5 */
+	{ 3706, 32397, 32397 }, /* rt-event */
+	{ 3707, 32406, 32406 }, /* rt-event-s */
+	{ 3708, 32417, 32417 }, /* sun-as-iiops */
+	{ 3709, 32430, 32430 }, /* ca-idms */
+	{ 3710, 32438, 32438 }, /* portgate-auth */
+	{ 3711, 32452, 32452 }, /* edb-server2 */
+	{ 3712, 32464, 32464 }, /* sentinel-ent */
+	{ 3713, 32477, 32477 }, /* tftps */
+	{ 3714, 32483, 32483 }, /* delos-dms */
+	{ 3715, 32493, 32493 }, /* anoto-rendezv */
+	{ 3716, 32507, 32507 }, /* wv-csp-sms-cir */
+	{ 3717, 32522, 32522 }, /* wv-csp-udp-cir */
+	{ 3718, 32537, 32537 }, /* opus-services */
+	{ 3719, 32551, 32551 }, /* itelserverport */
+	{ 3720, 32566, 32566 }, /* ufastro-instr */
+	{ 3721, 32580, 32580 }, /* xsync */
+	{ 3722, 32586, 32586 }, /* xserveraid */
+	{ 3723, 32597, 32597 }, /* sychrond */
+	{ 3724, 32606, 32606 }, /* blizwow */
+	{ 3725, 32614, 32614 }, /* na-er-tip */
+	{ 3726, 32624, 32624 }, /* array-manager */
+	{ 3727, 32638, 32638 }, /* e-mdu */
+	{ 3728, 32644, 32644 }, /* e-woa */
+	{ 3729, 32650, 32650 }, /* fksp-audit */
+	{ 3730, 32661, 32661 }, /* client-ctrl */
+	{ 3731, 32673, 32673 }, /* smap */
+	{ 3732, 32678, 32678 }, /* m-wnn */
+	{ 3733, 32684, 32684 }, /* multip-msg */
+	{ 3734, 32695, 32695 }, /* synel-data */
+	{ 3735, 32706, 32706 }, /* pwdis */
+	{ 3736, 32712, 32712 }, /* rs-rmi */
+	{ 3737, 32719, 0 }, /* xpanel */
+	{ 3738, 32726, 32726 }, /* versatalk */
+	{ 3739, 32736, 32736 }, /* launchbird-lm */
+	{ 3740, 32750, 32750 }, /* heartbeat */
+	{ 3741, 32760, 32760 }, /* wysdma */
+	{ 3742, 32767, 32767 }, /* cst-port */
+	{ 3743, 32776, 32776 }, /* ipcs-command */
+	{ 3744, 32789, 32789 }, /* sasg */
+	{ 3745, 32794, 32794 }, /* gw-call-port */
+	{ 3746, 32807, 32807 }, /* linktest */
+	{ 3747, 32816, 32816 }, /* linktest-s */
+	{ 3748, 32827, 32827 }, /* webdata */
+	{ 3749, 32835, 32835 }, /* cimtrak */
+	{ 3750, 32843, 32843 }, /* cbos-ip-port */
+	{ 3751, 32856, 32856 }, /* gprs-cube */
+	{ 3752, 32866, 32866 }, /* vipremoteagent */
+	{ 3753, 32881, 32881 }, /* nattyserver */
+	{ 3754, 32893, 32893 }, /* timestenbroker */
+	{ 3755, 32908, 32908 }, /* sas-remote-hlp */
+	{ 3756, 32923, 32923 }, /* canon-capt */
+	{ 3757, 32934, 32934 }, /* grf-port */
+	{ 3758, 32943, 32943 }, /* apw-registry */
+	{ 3759, 32956, 32956 }, /* exapt-lmgr */
+	{ 3760, 32967, 32967 }, /* adtempusclient */
+	{ 3761, 32982, 32982 }, /* gsakmp */
+	{ 3762, 32989, 32989 }, /* gbs-smp */
+	{ 3763, 32997, 32997 }, /* xo-wave */
+	{ 3764, 33005, 33005 }, /* mni-prot-rout */
+	{ 3765, 33019, 33019 }, /* rtraceroute */
+	{ 3766, 33031, 0 }, /* sitewatch-s */
+	{ 3767, 33043, 33043 }, /* listmgr-port */
+	{ 3768, 33056, 33056 }, /* rblcheckd */
+	{ 3769, 33066, 33066 }, /* haipe-otnk */
+	{ 3770, 33077, 33077 }, /* cindycollab */
+	{ 3771, 33089, 33089 }, /* paging-port */
+	{ 3772, 33101, 33101 }, /* ctp */
+	{ 3773, 33105, 33105 }, /* ctdhercules */
+	{ 3774, 33117, 33117 }, /* zicom */
+	{ 3775, 33123, 33123 }, /* ispmmgr */
+	{ 3776, 33131, 33131 }, /* dvcprov-port */
+	{ 3777, 33144, 33144 }, /* jibe-eb */
+	{ 3778, 33152, 33152 }, /* c-h-it-port */
+	{ 3779, 33164, 33164 }, /* cognima */
+	{ 3780, 33172, 33172 }, /* nnp */
+	{ 3781, 33176, 33176 }, /* abcvoice-port */
+	{ 3782, 33190, 33190 }, /* iso-tp0s */
+	{ 3783, 33199, 33199 }, /* bim-pem */
+	{ 3784, 33207, 33207 }, /* bfd-control */
+	{ 3785, 33219, 33219 }, /* bfd-echo */
+	{ 3786, 33228, 33228 }, /* upstriggervsw */
+	{ 3787, 33242, 33242 }, /* fintrx */
+	{ 3788, 33249, 33249 }, /* isrp-port */
+	{ 3789, 33259, 33259 }, /* remotedeploy */
+	{ 3790, 33272, 33272 }, /* quickbooksrds */
+	{ 3791, 33286, 33286 }, /* tvnetworkvideo */
+	{ 3792, 33301, 33301 }, /* sitewatch */
+	{ 3793, 33311, 33311 }, /* dcsoftware */
+	{ 3794, 33322, 33322 }, /* jaus */
+	{ 3795, 33327, 33327 }, /* myblast */
+	{ 3796, 33335, 33335 }, /* spw-dialer */
+	{ 3797, 33346, 33346 }, /* idps */
+	{ 3798, 33351, 33351 }, /* minilock */
+	{ 3799, 33360, 33360 }, /* radius-dynauth */
+	{ 3800, 33375, 33375 }, /* pwgpsi */
+	{ 3801, 33382, 33382 }, /* ibm-mgr */
+	{ 3802, 33390, 33390 }, /* vhd */
+	{ 3803, 33394, 33394 }, /* soniqsync */
+	{ 3804, 33404, 33404 }, /* iqnet-port */
+	{ 3805, 33415, 33415 }, /* tcpdataserver */
+	{ 3806, 33429, 33429 }, /* wsmlb */
+	{ 3807, 33435, 33435 }, /* spugna */
+	{ 3808, 33442, 33442 }, /* sun-as-iiops-ca */
+	{ 3809, 33458, 33458 }, /* apocd */
+	{ 3810, 33464, 33464 }, /* wlanauth */
+	{ 3811, 33473, 33473 }, /* amp */
+	{ 3812, 33477, 33477 }, /* neto-wol-server */
+	{ 3813, 33493, 33493 }, /* rap-ip */
+	{ 3814, 33500, 33500 }, /* neto-dcs */
+	{ 3815, 33509, 33509 }, /* lansurveyorxml */
+	{ 3816, 33524, 33524 }, /* sunlps-http */
+	{ 3817, 33536, 33536 }, /* tapeware */
+	{ 3818, 33545, 33545 }, /* crinis-hb */
+	{ 3819, 33555, 33555 }, /* epl-slp */
+	{ 3820, 33563, 33563 }, /* scp */
+	{ 3821, 33567, 33567 }, /* pmcp */
+	{ 3822, 33572, 33572 }, /* acp-discovery */
+	{ 3823, 33586, 33586 }, /* acp-conduit */
+	{ 3824, 33598, 33598 }, /* acp-policy */
+	{ 3825, 33609, 33609 }, /* ffserver */
+	{ 3826, 33618, 33618 }, /* warmux */
+	{ 3827, 33625, 33625 }, /* netmpi */
+	{ 3828, 33632, 33632 }, /* neteh */
+	{ 3829, 33638, 33638 }, /* neteh-ext */
+	{ 3830, 33648, 33648 }, /* cernsysmgmtagt */
+	{ 3831, 33663, 33663 }, /* dvapps */
+	{ 3832, 33670, 33670 }, /* xxnetserver */
+	{ 3833, 33682, 33682 }, /* aipn-auth */
+	{ 3834, 33692, 33692 }, /* spectardata */
+	{ 3835, 33704, 33704 }, /* spectardb */
+	{ 3836, 33714, 33714 }, /* markem-dcp */
+	{ 3837, 33725, 33725 }, /* mkm-discovery */
+	{ 3838, 33739, 33739 }, /* sos */
+	{ 3839, 33743, 33743 }, /* amx-rms */
+	{ 3840, 33751, 33751 }, /* flirtmitmir */
+	{ 3841, 33763, 0 }, /* shiprush-db-svr */
+	{ 3842, 33779, 33779 }, /* nhci */
+	{ 3843, 33784, 33784 }, /* quest-agent */
+	{ 3844, 33796, 33796 }, /* rnm */
+	{ 3845, 33800, 33800 }, /* v-one-spp */
+	{ 3846, 33810, 33810 }, /* an-pcp */
+	{ 3847, 33817, 33817 }, /* msfw-control */
+	{ 3848, 33830, 33830 }, /* item */
+	{ 3849, 33835, 33835 }, /* spw-dnspreload */
+	{ 3850, 33850, 33850 }, /* qtms-bootstrap */
+	{ 3851, 33865, 33865 }, /* spectraport */
+	{ 3852, 33877, 33877 }, /* sse-app-config */
+	{ 3853, 33892, 33892 }, /* sscan */
+	{ 3854, 33898, 33898 }, /* stryker-com */
+	{ 3855, 33910, 33910 }, /* opentrac */
+	{ 3856, 33919, 33919 }, /* informer */
+	{ 3857, 33928, 33928 }, /* trap-port */
+	{ 3858, 33938, 33938 }, /* trap-port-mom */
+	{ 3859, 33952, 33952 }, /* nav-port */
+	{ 3860, 33961, 33961 }, /* sasp */
+	{ 3861, 33966, 33966 }, /* winshadow-hd */
+	{ 3862, 33979, 33979 }, /* giga-pocket */
+	{ 3863, 33991, 34000 }, /* asap-tcp asap-udp */
+	{ 3864, 34009, 0 }, /* asap-tcp-tls */
+	{ 3865, 34022, 34022 }, /* xpl */
+	{ 3866, 34026, 34026 }, /* dzdaemon */
+	{ 3867, 34035, 34035 }, /* dzoglserver */
+	{ 3868, 34047, 0 }, /* diameter */
+	{ 3869, 34056, 34056 }, /* ovsam-mgmt */
+	{ 3870, 34067, 34067 }, /* ovsam-d-agent */
+	{ 3871, 34081, 34081 }, /* avocent-adsap */
+	{ 3872, 34095, 34095 }, /* oem-agent */
+	{ 3873, 34105, 34105 }, /* fagordnc */
+	{ 3874, 34114, 34114 }, /* sixxsconfig */
+	{ 3875, 34126, 34126 }, /* pnbscada */
+	{ 3876, 34135, 34135 }, /* dl-agent */
+	{ 3877, 34144, 34144 }, /* xmpcr-interface */
+	{ 3878, 34160, 34160 }, /* fotogcad */
+	{ 3879, 34169, 34169 }, /* appss-lm */
+	{ 3880, 34178, 34178 }, /* igrs */
+	{ 3881, 34183, 34183 }, /* idac */
+	{ 3882, 34188, 34188 }, /* msdts1 */
+	{ 3883, 34195, 34195 }, /* vrpn */
+	{ 3884, 34200, 34200 }, /* softrack-meter */
+	{ 3885, 34215, 34215 }, /* topflow-ssl */
+	{ 3886, 34227, 34227 }, /* nei-management */
+	{ 3887, 34242, 34242 }, /* ciphire-data */
+	{ 3888, 34255, 34255 }, /* ciphire-serv */
+	{ 3889, 34268, 34268 }, /* dandv-tester */
+	{ 3890, 34281, 34281 }, /* ndsconnect */
+	{ 3891, 34292, 34292 }, /* rtc-pm-port */
+	{ 3892, 34304, 34304 }, /* pcc-image-port */
+	{ 3893, 34319, 34319 }, /* cgi-starapi */
+	{ 3894, 34331, 34331 }, /* syam-agent */
+	{ 3895, 34342, 34342 }, /* syam-smc */
+	{ 3896, 34351, 34351 }, /* sdo-tls */
+	{ 3897, 34359, 34359 }, /* sdo-ssh */
+	{ 3898, 34367, 34367 }, /* senip */
+	{ 3899, 34373, 34373 }, /* itv-control */
+	{ 3900, 9182, 9182 }, /* udt-os */
+	{ 3901, 34385, 34385 }, /* nimsh */
+	{ 3902, 34391, 34391 }, /* nimaux */
+	{ 3903, 34398, 34398 }, /* charsetmgr */
+	{ 3904, 34409, 34409 }, /* omnilink-port */
+	{ 3905, 34423, 34423 }, /* mupdate */
+	{ 3906, 34431, 34431 }, /* topovista-data */
+	{ 3907, 34446, 34446 }, /* imoguia-port */
+	{ 3908, 34459, 34459 }, /* hppronetman */
+	{ 3909, 34471, 34471 }, /* surfcontrolcpa */
+	{ 3910, 34486, 34486 }, /* prnrequest */
+	{ 3911, 34497, 34497 }, /* prnstatus */
+	{ 3912, 34507, 34507 }, /* gbmt-stars */
+	{ 3913, 34518, 34518 }, /* listcrt-port */
+	{ 3914, 34531, 34531 }, /* listcrt-port-2 */
+	{ 3915, 34546, 34546 }, /* agcat */
+	{ 3916, 34552, 34552 }, /* wysdmc */
+	{ 3917, 34559, 34559 }, /* aftmux */
+	{ 3918, 34566, 34566 }, /* pktcablemmcops */
+	{ 3919, 34581, 34581 }, /* hyperip */
+	{ 3920, 34589, 34589 }, /* exasoftport1 */
+	{ 3921, 34602, 34602 }, /* herodotus-net */
+	{ 3922, 34616, 34616 }, /* sor-update */
+	{ 3923, 34627, 34627 }, /* symb-sb-port */
+	{ 3924, 34640, 34640 }, /* mpl-gprs-port */
+	{ 3925, 34654, 34654 }, /* zmp */
+	{ 3926, 34658, 34658 }, /* winport */
+	{ 3927, 34666, 34666 }, /* natdataservice */
+	{ 3928, 34681, 34681 }, /* netboot-pxe */
+	{ 3929, 34693, 34693 }, /* smauth-port */
+	{ 3930, 34705, 34705 }, /* syam-webserver */
+	{ 3931, 34720, 34720 }, /* msr-plugin-port */
+	{ 3932, 34736, 34736 }, /* dyn-site */
+	{ 3933, 34745, 34745 }, /* plbserve-port */
+	{ 3934, 34759, 34759 }, /* sunfm-port */
+	{ 3935, 34770, 34770 }, /* sdp-portmapper */
+	{ 3936, 34785, 34785 }, /* mailprox */
+	{ 3937, 34794, 34794 }, /* dvbservdsc */
+	{ 3938, 34805, 34805 }, /* dbcontrol-agent */
+	{ 3939, 34821, 34821 }, /* aamp */
+	{ 3940, 34826, 34826 }, /* xecp-node */
+	{ 3941, 34836, 34836 }, /* homeportal-web */
+	{ 3942, 34851, 34851 }, /* srdp */
+	{ 3943, 34856, 34856 }, /* tig */
+	{ 3944, 34860, 34860 }, /* sops */
+	{ 3945, 34865, 34865 }, /* emcads */
+	{ 3946, 34872, 34872 }, /* backupedge */
+	{ 3947, 34883, 34883 }, /* ccp */
+	{ 3948, 34887, 34887 }, /* apdap */
+	{ 3949, 34893, 34893 }, /* drip */
+	{ 3950, 34898, 34898 }, /* namemunge */
+	{ 3951, 34908, 34908 }, /* pwgippfax */
+	{ 3952, 34918, 34918 }, /* i3-sessionmgr */
+	{ 3953, 34932, 34932 }, /* xmlink-connect */
+	{ 3954, 34947, 34947 }, /* adrep */
+	{ 3955, 34953, 34953 }, /* p2pcommunity */
+	{ 3956, 34966, 34966 }, /* gvcp */
+	{ 3957, 34971, 34971 }, /* mqe-broker */
+	{ 3958, 34982, 34982 }, /* mqe-agent */
+	{ 3959, 34992, 34992 }, /* treehopper */
+	{ 3960, 35003, 35003 }, /* bess */
+	{ 3961, 35008, 35008 }, /* proaxess */
+	{ 3962, 35017, 35017 }, /* sbi-agent */
+	{ 3963, 35027, 35027 }, /* thrp */
+	{ 3964, 35032, 35032 }, /* sasggprs */
+	{ 3965, 35041, 35041 }, /* ati-ip-to-ncpe */
+	{ 3966, 35056, 35056 }, /* bflckmgr */
+	{ 3967, 35065, 35065 }, /* ppsms */
+	{ 3968, 35071, 35071 }, /* ianywhere-dbns */
+	{ 3969, 35086, 35086 }, /* landmarks */
+	{ 3970, 35096, 35096 }, /* lanrevagent */
+	{ 3971, 35108, 35108 }, /* lanrevserver */
+	{ 3972, 35121, 35121 }, /* iconp */
+	{ 3973, 35127, 35127 }, /* progistics */
+	{ 3974, 35138, 35138 }, /* xk22 */
+	{ 3975, 35143, 35143 }, /* airshot */
+	{ 3976, 35151, 35151 }, /* opswagent */
+	{ 3977, 35161, 35161 }, /* opswmanager */
+	{ 3978, 35173, 35173 }, /* secure-cfg-svr */
+	{ 3979, 35188, 35188 }, /* smwan */
+	{ 3981, 35194, 35194 }, /* starfish */
+	{ 3982, 35203, 35203 }, /* eis */
+	{ 3983, 35207, 35207 }, /* eisp */
+	{ 3984, 35212, 35212 }, /* mapper-nodemgr */
+	{ 3985, 35227, 35227 }, /* mapper-mapethd */
+	{ 3986, 35242, 35242 }, /* mapper-ws-ethd */
+	{ 3987, 35257, 35257 }, /* centerline */
+	{ 3988, 35268, 35268 }, /* dcs-config */
+	{ 3989, 35279, 35279 }, /* bv-queryengine */
+	{ 3990, 35294, 35294 }, /* bv-is */
+	{ 3991, 35300, 35300 }, /* bv-smcsrv */
+	{ 3992, 35310, 35310 }, /* bv-ds */
+	{ 3993, 35316, 35316 }, /* bv-agent */
+	{ 3995, 35325, 35325 }, /* iss-mgmt-ssl */
+	{ 3996, 35338, 35338 }, /* abcsoftware */
+	{ 3997, 35350, 35350 }, /* agentsease-db */
+	{ 3998, 35364, 35364 }, /* dnx */
+	{ 3999, 35368, 35368 }, /* nvcnet */
+	{ 4000, 35375, 35375 }, /* terabase */
+	{ 4001, 35384, 35384 }, /* newoak */
+	{ 4002, 35391, 35391 }, /* pxc-spvr-ft */
+	{ 4003, 35403, 35403 }, /* pxc-splr-ft */
+	{ 4004, 35415, 35415 }, /* pxc-roid */
+	{ 4005, 35424, 35424 }, /* pxc-pin */
+	{ 4006, 35432, 35432 }, /* pxc-spvr */
+	{ 4007, 35441, 35441 }, /* pxc-splr */
+	{ 4008, 35450, 35450 }, /* netcheque */
+	{ 4009, 35460, 35460 }, /* chimera-hwm */
+	{ 4010, 35472, 35472 }, /* samsung-unidex */
+	{ 4011, 35487, 35487 }, /* altserviceboot */
+	{ 4012, 35502, 35502 }, /* pda-gate */
+	{ 4013, 35511, 35511 }, /* acl-manager */
+	{ 4014, 35523, 35523 }, /* taiclock */
+	{ 4015, 35532, 35532 }, /* talarian-mcast1 */
+	{ 4016, 35548, 35548 }, /* talarian-mcast2 */
+	{ 4017, 35564, 35564 }, /* talarian-mcast3 */
+	{ 4018, 35580, 35580 }, /* talarian-mcast4 */
+	{ 4019, 35596, 35596 }, /* talarian-mcast5 */
+	{ 4020, 35612, 35612 }, /* trap */
+	{ 4021, 35617, 35617 }, /* nexus-portal */
+	{ 4022, 35630, 35630 }, /* dnox */
+	{ 4023, 35635, 35635 }, /* esnm-zoning */
+	{ 4024, 35647, 35647 }, /* tnp1-port */
+	{ 4025, 35657, 35657 }, /* partimage */
+	{ 4026, 35667, 35667 }, /* as-debug */
+	{ 4027, 35676, 35676 }, /* bxp */
+	{ 4028, 35680, 35680 }, /* dtserver-port */
+	{ 4029, 35694, 35694 }, /* ip-qsig */
+	{ 4030, 35702, 35702 }, /* jdmn-port */
+	{ 4031, 35712, 35712 }, /* suucp */
+	{ 4032, 35718, 35718 }, /* vrts-auth-port */
+	{ 4033, 35733, 35733 }, /* sanavigator */
+	{ 4034, 35745, 35745 }, /* ubxd */
+	{ 4035, 35750, 35750 }, /* wap-push-http */
+	{ 4036, 35764, 35764 }, /* wap-push-https */
+	{ 4037, 35779, 35779 }, /* ravehd */
+	{ 4038, 35786, 35786 }, /* fazzt-ptp */
+	{ 4039, 35796, 35796 }, /* fazzt-admin */
+	{ 4040, 35808, 35808 }, /* yo-main */
+	{ 4041, 35816, 35816 }, /* houston */
+	{ 4042, 35824, 35824 }, /* ldxp */
+	{ 4043, 35829, 35829 }, /* nirp */
+	{ 4044, 35834, 35834 }, /* ltp */
+	{ 4045, 434, 434 }, /* npp */
+	{ 4046, 35838, 35838 }, /* acp-proto */
+	{ 4047, 35848, 35848 }, /* ctp-state */
+	{ 4049, 35858, 35858 }, /* wafs */
+	{ 4050, 35863, 35863 }, /* cisco-wafs */
+	{ 4051, 35874, 35874 }, /* cppdp */
+	{ 4052, 35880, 35880 }, /* interact */
+	{ 4053, 35889, 35889 }, /* ccu-comm-1 */
+	{ 4054, 35900, 35900 }, /* ccu-comm-2 */
+	{ 4055, 35911, 35911 }, /* ccu-comm-3 */
+	{ 4056, 35922, 35922 }, /* lms */
+	{ 4057, 35926, 35926 }, /* wfm */
+	{ 4058, 35930, 35930 }, /* kingfisher */
+	{ 4059, 35941, 35941 }, /* dlms-cosem */
+	{ 4060, 35952, 35952 }, /* dsmeter-iatc */
+	{ 4061, 35965, 35965 }, /* ice-location */
+	{ 4062, 35978, 35978 }, /* ice-slocation */
+	{ 4063, 35992, 35992 }, /* ice-router */
+	{ 4064, 36003, 36003 }, /* ice-srouter */
+	{ 4065, 36015, 36015 }, /* avanti-cdp */
+	{ 4066, 36026, 36026 }, /* pmas */
+	{ 4067, 36031, 36031 }, /* idp */
+	{ 4068, 36035, 36035 }, /* ipfltbcst */
+	{ 4069, 36045, 36045 }, /* minger */
+	{ 4070, 36052, 36052 }, /* tripe */
+	{ 4071, 36058, 36058 }, /* aibkup */
+	{ 4072, 36065, 36065 }, /* zieto-sock */
+	{ 4073, 36076, 36076 }, /* iRAPP */
+	{ 4074, 36082, 36082 }, /* cequint-cityid */
+	{ 4075, 36097, 36097 }, /* perimlan */
+	{ 4076, 36106, 36106 }, /* seraph */
+	{ 4077, 0, 36113 }, /* ascomalarm */
+	{ 4078, 36124, 0 }, /* cssp */
+	{ 4079, 36129, 36129 }, /* santools */
+	{ 4080, 36138, 36138 }, /* lorica-in */
+	{ 4081, 36148, 36148 }, /* lorica-in-sec */
+	{ 4082, 36162, 36162 }, /* lorica-out */
+	{ 4083, 36173, 36173 }, /* lorica-out-sec */
+	{ 4084, 0, 36188 }, /* fortisphere-vm */
+	{ 4085, 36203, 0 }, /* ezmessagesrv */
+	{ 4086, 0, 36216 }, /* ftsync */
+	{ 4087, 36223, 0 }, /* applusservice */
+	{ 4088, 36237, 0 }, /* npsp */
+	{ 4089, 36242, 36242 }, /* opencore */
+	{ 4090, 36251, 36251 }, /* omasgport */
+	{ 4091, 36261, 36261 }, /* ewinstaller */
+	{ 4092, 36273, 36273 }, /* ewdgs */
+	{ 4093, 36279, 36279 }, /* pvxpluscs */
+	{ 4094, 36289, 36289 }, /* sysrqd */
+	{ 4095, 36296, 36296 }, /* xtgui */
+	{ 4096, 36302, 36302 }, /* bre */
+	{ 4097, 36306, 36306 }, /* patrolview */
+	{ 4098, 36317, 36317 }, /* drmsfsd */
+	{ 4099, 36325, 36325 }, /* dpcp */
+	{ 4100, 36330, 36330 }, /* igo-incognito */
+	{ 4101, 36344, 36344 }, /* brlp-0 */
+	{ 4102, 36351, 36351 }, /* brlp-1 */
+	{ 4103, 36358, 36358 }, /* brlp-2 */
+	{ 4104, 36365, 36365 }, /* brlp-3 */
+	{ 4105, 36372, 36372 }, /* shofar */
+	{ 4106, 36379, 36379 }, /* synchronite */
+	{ 4107, 36391, 36391 }, /* j-ac */
+	{ 4108, 36396, 36396 }, /* accel */
+	{ 4109, 36402, 36402 }, /* izm */
+	{ 4110, 36406, 36406 }, /* g2tag */
+	{ 4111, 36412, 36412 }, /* xgrid */
+	{ 4112, 36418, 36418 }, /* apple-vpns-rp */
+	{ 4113, 36432, 36432 }, /* aipn-reg */
+	{ 4114, 36441, 36441 }, /* jomamqmonitor */
+	{ 4115, 36455, 36455 }, /* cds */
+	{ 4116, 36459, 36459 }, /* smartcard-tls */
+	{ 4117, 36473, 36473 }, /* hillrserv */
+	{ 4118, 36483, 36483 }, /* netscript */
+	{ 4119, 36493, 36493 }, /* assuria-slm */
+	{ 4120, 36505, 0 }, /* minirem */
+	{ 4121, 36513, 36513 }, /* e-builder */
+	{ 4122, 36523, 36523 }, /* fprams */
+	{ 4123, 36530, 36530 }, /* z-wave */
+	{ 4124, 36537, 36537 }, /* tigv2 */
+	{ 4125, 36543, 36543 }, /* opsview-envoy */
+	{ 4126, 36557, 36557 }, /* ddrepl */
+	{ 4127, 36564, 36564 }, /* unikeypro */
+	{ 4128, 36574, 36574 }, /* nufw */
+	{ 4129, 36579, 36579 }, /* nuauth */
+	{ 4130, 36586, 36586 }, /* fronet */
+	{ 4131, 36593, 36593 }, /* stars */
+	{ 4132, 36599, 36599 }, /* nuts-dem */
+	{ 4133, 36608, 36608 }, /* nuts-bootp */
+	{ 4134, 36619, 36619 }, /* nifty-hmi */
+	{ 4135, 36629, 36629 }, /* cl-db-attach */
+	{ 4136, 36642, 36642 }, /* cl-db-request */
+	{ 4137, 36656, 36656 }, /* cl-db-remote */
+	{ 4138, 36669, 36669 }, /* nettest */
+	{ 4139, 36677, 36677 }, /* thrtx */
+	{ 4140, 36683, 36683 }, /* cedros-fds */
+	{ 4141, 36694, 36694 }, /* oirtgsvc */
+	{ 4142, 36703, 36703 }, /* oidocsvc */
+	{ 4143, 36712, 36712 }, /* oidsr */
+	{ 4145, 36718, 36718 }, /* vvr-control */
+	{ 4146, 36730, 36730 }, /* tgcconnect */
+	{ 4147, 36741, 36741 }, /* vrxpservman */
+	{ 4148, 36753, 36753 }, /* hhb-handheld */
+	{ 4149, 36766, 36766 }, /* agslb */
+	{ 4150, 36772, 36772 }, /* PowerAlert-nsa */
+	{ 4151, 36787, 36787 }, /* menandmice-noh */
+	{ 4152, 36802, 36802 }, /* idig-mux */
+	{ 4153, 36811, 36811 }, /* mbl-battd */
+	{ 4154, 36821, 36821 }, /* atlinks */
+	{ 4155, 36829, 36829 }, /* bzr */
+	{ 4156, 36833, 36833 }, /* stat-results */
+	{ 4157, 36846, 36846 }, /* stat-scanner */
+	{ 4158, 36859, 36859 }, /* stat-cc */
+	{ 4159, 36867, 36867 }, /* nss */
+	{ 4160, 36871, 36871 }, /* jini-discovery */
+	{ 4161, 36886, 36886 }, /* omscontact */
+	{ 4162, 36897, 36897 }, /* omstopology */
+	{ 4163, 36909, 36909 }, /* silverpeakpeer */
+	{ 4164, 36924, 36924 }, /* silverpeakcomm */
+	{ 4165, 36939, 36939 }, /* altcp */
+	{ 4166, 36945, 36945 }, /* joost */
+	{ 4167, 36951, 36951 }, /* ddgn */
+	{ 4168, 36956, 36956 }, /* pslicser */
+	{ 4169, 36965, 36970 }, /* iadt iadt-disc */
+	{ 4170, 36980, 0 }, /* d-cinema-csp */
+	{ 4171, 36993, 0 }, /* ml-svnet */
+	{ 4172, 37002, 37002 }, /* pcoip */
+	{ 4173, 0, 37008 }, /* mma-discovery */
+	{ 4174, 37022, 37032 }, /* smcluster sm-disc */
+	{ 4175, 37040, 0 }, /* bccp */
+	{ 4176, 37045, 0 }, /* tl-ipcproxy */
+	{ 4177, 37057, 37057 }, /* wello */
+	{ 4178, 37063, 37063 }, /* storman */
+	{ 4179, 37071, 37071 }, /* MaxumSP */
+	{ 4180, 37079, 37079 }, /* httpx */
+	{ 4181, 37085, 37085 }, /* macbak */
+	{ 4182, 37092, 37092 }, /* pcptcpservice */
+	{ 4183, 37106, 37106 }, /* cyborgnet */
+	{ 4184, 37116, 37116 }, /* universe-suite */
+	{ 4185, 37131, 37131 }, /* wcpp */
+	{ 4186, 37136, 0 }, /* boxbackupstore */
+	{ 4187, 37151, 0 }, /* csc-proxy */
+	{ 4188, 37161, 37161 }, /* vatata */
+	{ 4189, 37168, 0 }, /* pcep */
+	{ 4190, 37173, 0 }, /* sieve */
+	{ 4191, 0, 37179 }, /* dsmipv6 */
+	{ 4192, 37187, 37193 }, /* azeti azeti-bd */
+	{ 4193, 37202, 0 }, /* pvxplusio */
+	{ 4194, 37212, 0 }, /* spdm */
+	{ 4195, 37217, 37217 }, /* aws-wsp */
+	{ 4197, 37225, 37225 }, /* hctl */
+	{ 4199, 37230, 37230 }, /* eims-admin */
+	{ 4300, 37241, 37241 }, /* corelccam */
+	{ 4301, 37251, 37251 }, /* d-data */
+	{ 4302, 37258, 37258 }, /* d-data-control */
+	{ 4303, 37273, 37273 }, /* srcp */
+	{ 4304, 37278, 37278 }, /* owserver */
+	{ 4305, 37287, 37287 }, /* batman */
+	{ 4306, 37294, 37294 }, /* pinghgl */
+	{ 4307, 37302, 37302 }, /* trueconf */
+	{ 4308, 37311, 37311 }, /* compx-lockview */
+	{ 4309, 37326, 37326 }, /* dserver */
+	{ 4310, 37334, 37334 }, /* mirrtex */
+	{ 4311, 37342, 0 }, /* p6ssmc */
+	{ 4312, 37349, 0 }, /* pscl-mgt */
+	{ 4313, 37358, 0 }, /* perrla */
+	{ 4314, 37365, 0 }, /* choiceview-agt */
+	{ 4316, 37380, 0 }, /* choiceview-clt */
+	{ 4317, 37395, 0 }, /* opentelemetry */
+	{ 4319, 37409, 37409 }, /* skytale */
+	{ 4320, 37417, 37417 }, /* fdt-rcatp */
+	{ 4321, 37427, 37427 }, /* rwhois */
+	{ 4322, 37434, 37434 }, /* trim-event */
+	{ 4323, 37445, 37445 }, /* trim-ice */
+	{ 4325, 37454, 37469 }, /* geognosisadmin geognosisman */
+	{ 4326, 37482, 37482 }, /* geognosis */
+	{ 4327, 37492, 37492 }, /* jaxer-web */
+	{ 4328, 37502, 37502 }, /* jaxer-manager */
+	{ 4329, 37516, 0 }, /* publiqare-sync */
+	{ 4330, 37531, 0 }, /* dey-sapi */
+	{ 4331, 37540, 0 }, /* ktickets-rest */
+	{ 4332, 37554, 0 }, /* getty-focus */
+	{ 4333, 37566, 37566 }, /* ahsp */
+	{ 4334, 37571, 0 }, /* netconf-ch-ssh */
+	{ 4335, 37586, 0 }, /* netconf-ch-tls */
+	{ 4336, 37601, 0 }, /* restconf-ch-tls */
+	{ 4340, 37617, 37617 }, /* gaia */
+	{ 4341, 0, 37622 }, /* lisp-data */
+	{ 4342, 0, 37632 }, /* lisp-control */
+	{ 4343, 37645, 37645 }, /* unicall */
+	{ 4344, 37653, 37653 }, /* vinainstall */
+	{ 4345, 37665, 37665 }, /* m4-network-as */
+	{ 4346, 37679, 37679 }, /* elanlm */
+	{ 4347, 37686, 37686 }, /* lansurveyor */
+	{ 4348, 37698, 37698 }, /* itose */
+	{ 4349, 37704, 37704 }, /* fsportmap */
+	{ 4350, 37714, 37714 }, /* net-device */
+	{ 4351, 37725, 37725 }, /* plcy-net-svcs */
+	{ 4352, 37739, 37739 }, /* pjlink */
+	{ 4353, 37746, 37746 }, /* f5-iquery */
+	{ 4354, 37756, 37756 }, /* qsnet-trans */
+	{ 4355, 37768, 37768 }, /* qsnet-workst */
+	{ 4356, 37781, 37781 }, /* qsnet-assist */
+	{ 4357, 37794, 37794 }, /* qsnet-cond */
+	{ 4358, 37805, 37805 }, /* qsnet-nucl */
+	{ 4359, 37816, 37816 }, /* omabcastltkm */
+	{ 4360, 37829, 0 }, /* matrix-vnet */
+	{ 4361, 0, 37841 }, /* nacnl */
+	{ 4362, 0, 37847 }, /* afore-vdp-disc */
+	{ 4366, 0, 37862 }, /* shadowstream */
+	{ 4368, 37875, 37875 }, /* wxbrief */
+	{ 4369, 37883, 37883 }, /* epmd */
+	{ 4370, 37888, 37888 }, /* elpro-tunnel */
+	{ 4371, 37901, 37913 }, /* l2c-control l2c-disc */
+	{ 4372, 37922, 37922 }, /* l2c-data */
+	{ 4373, 37931, 37931 }, /* remctl */
+	{ 4374, 37938, 0 }, /* psi-ptt */
+	{ 4375, 37946, 37946 }, /* tolteces */
+	{ 4376, 37955, 37955 }, /* bip */
+	{ 4377, 37959, 37959 }, /* cp-spxsvr */
+	{ 4378, 37969, 37969 }, /* cp-spxdpy */
+	{ 4379, 37979, 37979 }, /* ctdb */
+	{ 4389, 37984, 37984 }, /* xandros-cms */
+	{ 4390, 37996, 37996 }, /* wiegand */
+	{ 4391, 38004, 0 }, /* apwi-imserver */
+	{ 4392, 38018, 0 }, /* apwi-rxserver */
+	{ 4393, 38032, 0 }, /* apwi-rxspooler */
+	{ 4394, 0, 38047 }, /* apwi-disc */
+	{ 4395, 38057, 38057 }, /* omnivisionesx */
+	{ 4396, 38071, 0 }, /* fly */
+	{ 4400, 38075, 38075 }, /* ds-srv */
+	{ 4401, 38082, 38082 }, /* ds-srvr */
+	{ 4402, 38090, 38090 }, /* ds-clnt */
+	{ 4403, 38098, 38098 }, /* ds-user */
+	{ 4404, 38106, 38106 }, /* ds-admin */
+	{ 4405, 38115, 38115 }, /* ds-mail */
+	{ 4406, 38123, 38123 }, /* ds-slp */
+	{ 4407, 38130, 0 }, /* nacagent */
+	{ 4408, 38139, 0 }, /* slscc */
+	{ 4409, 38145, 0 }, /* netcabinet-com */
+	{ 4410, 38160, 0 }, /* itwo-server */
+	{ 4411, 38172, 0 }, /* found */
+	{ 4412, 0, 38178 }, /* smallchat */
+	{ 4413, 38188, 38199 }, /* vision-mon vision-mon-disc */
+	{ 4414, 38215, 0 }, /* updog */
+	{ 4415, 38221, 0 }, /* brcd-vr-req */
+	{ 4416, 38233, 38244 }, /* pjj-player pjj-player-disc */
+	{ 4417, 38260, 0 }, /* workflowdir */
+	{ 4418, 0, 38272 }, /* axysbridge */
+	{ 4419, 38283, 0 }, /* cbp */
+	{ 4420, 38287, 38287 }, /* nvme */
+	{ 4421, 38292, 0 }, /* scaleft */
+	{ 4422, 38300, 0 }, /* tsepisp */
+	{ 4423, 38308, 0 }, /* thingkit */
+	{ 4425, 38317, 38317 }, /* netrockey6 */
+	{ 4426, 38328, 38328 }, /* beacon-port-2 */
+	{ 4427, 38342, 0 }, /* drizzle */
+	{ 4428, 38350, 0 }, /* omviserver */
+	{ 4429, 38361, 0 }, /* omviagent */
+	{ 4430, 38371, 38371 }, /* rsqlserver */
+	{ 4431, 38382, 0 }, /* wspipe */
+	{ 4432, 38389, 38389 }, /* l-acoustics */
+	{ 4433, 38401, 0 }, /* vop */
+	{ 4441, 0, 38405 }, /* netblox */
+	{ 4442, 38413, 38413 }, /* saris */
+	{ 4443, 38419, 38419 }, /* pharos */
+	{ 4444, 38426, 38426 }, /* nv-video */
+	{ 4445, 38435, 38435 }, /* upnotifyp */
+	{ 4446, 38445, 38445 }, /* n1-fwp */
+	{ 4447, 38452, 38452 }, /* n1-rmgmt */
+	{ 4448, 38461, 38461 }, /* asc-slmd */
+	{ 4449, 38470, 38470 }, /* privatewire */
+	{ 4450, 38482, 38482 }, /* camp */
+	{ 4451, 38487, 38487 }, /* ctisystemmsg */
+	{ 4452, 38500, 38500 }, /* ctiprogramload */
+	{ 4453, 38515, 38515 }, /* nssalertmgr */
+	{ 4454, 38527, 38527 }, /* nssagentmgr */
+	{ 4455, 38539, 38539 }, /* prchat-user */
+	{ 4456, 38551, 38551 }, /* prchat-server */
+	{ 4457, 38565, 38565 }, /* prRegister */
+	{ 4458, 38576, 38576 }, /* mcp */
+	{ 4460, 38580, 0 }, /* ntske */
+	{ 4480, 38586, 38591 }, /* agtp agtp-quic */
+	{ 4484, 38601, 38601 }, /* hpssmgmt */
+	{ 4485, 38610, 0 }, /* assyst-dr */
+	{ 4486, 38620, 38620 }, /* icms */
+	{ 4487, 38625, 0 }, /* prex-tcp */
+	{ 4488, 38634, 38634 }, /* awacs-ice */
+	{ 4500, 38644, 38644 }, /* ipsec-nat-t */
+	{ 4503, 0, 38656 }, /* m-bus-oms */
+	{ 4534, 0, 38666 }, /* armagetronad */
+	{ 4535, 38679, 38679 }, /* ehs */
+	{ 4536, 38683, 38683 }, /* ehs-ssl */
+	{ 4537, 38691, 38691 }, /* wssauthsvc */
+	{ 4538, 38702, 38702 }, /* swx-gate */
+	{ 4545, 38711, 38711 }, /* worldscores */
+	{ 4546, 38723, 38723 }, /* sf-lm */
+	{ 4547, 38729, 38729 }, /* lanner-lm */
+	{ 4548, 38739, 38739 }, /* synchromesh */
+	{ 4549, 38751, 38751 }, /* aegate */
+	{ 4550, 38758, 38758 }, /* gds-adppiw-db */
+	{ 4551, 38772, 38772 }, /* ieee-mih */
+	{ 4552, 38781, 38781 }, /* menandmice-mon */
+	{ 4553, 38796, 0 }, /* icshostsvc */
+	{ 4554, 38807, 38807 }, /* msfrs */
+	{ 4555, 38813, 38813 }, /* rsip */
+	{ 4556, 38818, 38818 }, /* dtn-bundle */
+	{ 4557, 0, 38829 }, /* mtcevrunqss */
+	{ 4558, 0, 38841 }, /* mtcevrunqman */
+	{ 4559, 38854, 38854 }, /* hylafax */
+	{ 4563, 38862, 0 }, /* amahi-anywhere */
+	{ 4566, 38877, 38877 }, /* kwtc */
+	{ 4567, 38882, 38882 }, /* tram */
+	{ 4568, 38887, 38887 }, /* bmc-reporting */
+	{ 4569, 38901, 38901 }, /* iax */
+	{ 4570, 38905, 0 }, /* deploymentmap */
+	{ 4573, 38919, 0 }, /* cardifftec-back */
+	{ 4590, 38935, 0 }, /* rid */
+	{ 4591, 38939, 38939 }, /* l3t-at-an */
+	{ 4592, 0, 38949 }, /* hrpd-ith-at-an */
+	{ 4593, 38964, 38964 }, /* ipt-anri-anri */
+	{ 4594, 38978, 38978 }, /* ias-session */
+	{ 4595, 38990, 38990 }, /* ias-paging */
+	{ 4596, 39001, 39001 }, /* ias-neighbor */
+	{ 4597, 39014, 39014 }, /* a21-an-1xbs */
+	{ 4598, 39026, 39026 }, /* a16-an-an */
+	{ 4599, 39036, 39036 }, /* a17-an-an */
+	{ 4600, 39046, 39046 }, /* piranha1 */
+	{ 4601, 39055, 39055 }, /* piranha2 */
+	{ 4602, 39064, 0 }, /* mtsserver */
+	{ 4603, 39074, 0 }, /* menandmice-upg */
+	{ 4604, 39089, 0 }, /* irp */
+	{ 4605, 39093, 0 }, /* sixchat */
+	{ 4606, 39101, 0 }, /* sixid */
+	{ 4621, 0, 39107 }, /* ventoso */
+	{ 4646, 39115, 39115 }, /* dots-signal */
+	{ 4658, 39127, 39127 }, /* playsta2-app */
+	{ 4659, 39140, 39140 }, /* playsta2-lob */
+	{ 4660, 39153, 39153 }, /* smaclmgr */
+	{ 4661, 39162, 39162 }, /* kar2ouche */
+	{ 4662, 39172, 39172 }, /* oms */
+	{ 4663, 39176, 39176 }, /* noteit */
+	{ 4664, 39183, 39183 }, /* ems */
+	{ 4665, 39187, 39187 }, /* contclientms */
+	{ 4666, 39200, 39200 }, /* eportcomm */
+	{ 4667, 39210, 39210 }, /* mmacomm */
+	{ 4668, 39218, 39218 }, /* mmaeds */
+	{ 4669, 39225, 39225 }, /* eportcommdata */
+	{ 4670, 39239, 39239 }, /* light */
+	{ 4671, 39245, 39245 }, /* acter */
+	{ 4672, 39251, 39251 }, /* rfa */
+	{ 4673, 39255, 39255 }, /* cxws */
+	{ 4674, 39260, 39260 }, /* appiq-mgmt */
+	{ 4675, 39271, 39271 }, /* dhct-status */
+	{ 4676, 39283, 39283 }, /* dhct-alerts */
+	{ 4677, 39295, 39295 }, /* bcs */
+	{ 4678, 39299, 39299 }, /* traversal */
+	{ 4679, 39309, 39309 }, /* mgesupervision */
+	{ 4680, 39324, 39324 }, /* mgemanagement */
+	{ 4681, 39338, 39338 }, /* parliant */
+	{ 4682, 39347, 39347 }, /* finisar */
+	{ 4683, 39355, 39355 }, /* spike */
+	{ 4684, 39361, 39361 }, /* rfid-rp1 */
+	{ 4685, 39370, 39370 }, /* autopac */
+	{ 4686, 39378, 39378 }, /* msp-os */
+	{ 4687, 39385, 39385 }, /* nst */
+	{ 4688, 39389, 39389 }, /* mobile-p2p */
+	{ 4689, 39400, 39400 }, /* altovacentral */
+	{ 4690, 39414, 39414 }, /* prelude */
+	{ 4691, 39422, 39422 }, /* mtn */
+	{ 4692, 39426, 39426 }, /* conspiracy */
+	{ 4700, 39437, 39437 }, /* netxms-agent */
+	{ 4701, 39450, 39450 }, /* netxms-mgmt */
+	{ 4702, 39462, 39462 }, /* netxms-sync */
+	{ 4703, 39474, 0 }, /* npqes-test */
+	{ 4704, 39485, 0 }, /* assuria-ins */
+	{ 4711, 39497, 39497 }, /* trinity-dist */
+	{ 4725, 39510, 39510 }, /* truckstar */
+	{ 4726, 0, 39520 }, /* a26-fap-fgw */
+	{ 4727, 39532, 39537 }, /* fcis fcis-disc */
+	{ 4728, 39547, 39547 }, /* capmux */
+	{ 4729, 0, 39554 }, /* gsmtap */
+	{ 4730, 39561, 39561 }, /* gearman */
+	{ 4731, 39569, 0 }, /* remcap */
+	{ 4732, 0, 39576 }, /* ohmtrigger */
+	{ 4733, 39587, 0 }, /* resorcs */
+	{ 4737, 39595, 39595 }, /* ipdr-sp */
+	{ 4738, 39603, 39603 }, /* solera-lpn */
+	{ 4739, 39614, 39614 }, /* ipfix */
+	{ 4740, 39620, 39620 }, /* ipfixs */
+	{ 4741, 39627, 39627 }, /* lumimgrd */
+	{ 4742, 39636, 39642 }, /* sicct sicct-sdp */
+	{ 4743, 39652, 39652 }, /* openhpid */
+	{ 4744, 39661, 39661 }, /* ifsp */
+	{ 4745, 39666, 39666 }, /* fmp */
+	{ 4746, 0, 39670 }, /* intelliadm-disc */
+	{ 4747, 0, 39686 }, /* buschtrommel */
+	{ 4749, 39699, 39699 }, /* profilemac */
+	{ 4750, 39710, 39710 }, /* ssad */
+	{ 4751, 39715, 39715 }, /* spocp */
+	{ 4752, 39721, 39721 }, /* snap */
+	{ 4753, 39726, 39732 }, /* simon simon-disc */
+	{ 4754, 0, 39743 }, /* gre-in-udp */
+	{ 4755, 0, 39754 }, /* gre-udp-dtls */
+	{ 4756, 39767, 0 }, /* RDCenter */
+	{ 4774, 39776, 0 }, /* converge */
+	{ 4784, 39785, 39785 }, /* bfd-multi-ctl */
+	{ 4785, 0, 39799 }, /* cncp */
+	{ 4786, 39804, 0 }, /* smart-install */
+	{ 4787, 39818, 0 }, /* sia-ctrl-plane */
+	{ 4788, 39833, 0 }, /* xmcp */
+	{ 4789, 0, 39838 }, /* vxlan */
+	{ 4790, 0, 39844 }, /* vxlan-gpe */
+	{ 4791, 0, 39854 }, /* roce */
+	{ 4792, 39859, 39859 }, /* unified-bus */
+	{ 4793, 0, 39871 }, /* uet */
+	{ 4794, 0, 39875 }, /* veroce */
+	{ 4800, 39882, 39882 }, /* iims */
+	{ 4801, 39887, 39887 }, /* iwec */
+	{ 4802, 39892, 39892 }, /* ilss */
+	{ 4803, 39897, 39906 }, /* notateit notateit-disc */
+	{ 4804, 0, 39920 }, /* aja-ntv4-disc */
+	{ 4827, 39934, 39934 }, /* htcp */
+	{ 4837, 39939, 39939 }, /* varadero-0 */
+	{ 4838, 39950, 39950 }, /* varadero-1 */
+	{ 4839, 39961, 39961 }, /* varadero-2 */
+	{ 4840, 39972, 39982 }, /* opcua-tcp opcua-udp */
+	{ 4841, 39992, 39992 }, /* quosa */
+	{ 4842, 39998, 39998 }, /* gw-asv */
+	{ 4843, 40005, 40005 }, /* opcua-tls */
+	{ 4844, 40015, 40015 }, /* gw-log */
+	{ 4845, 40022, 40022 }, /* wcr-remlib */
+	{ 4846, 40033, 40033 }, /* contamac-icm */
+	{ 4847, 40046, 40046 }, /* wfc */
+	{ 4848, 40050, 40050 }, /* appserv-http */
+	{ 4849, 40063, 40063 }, /* appserv-https */
+	{ 4850, 40077, 40077 }, /* sun-as-nodeagt */
+	{ 4851, 40092, 40092 }, /* derby-repli */
+	{ 4867, 40104, 40104 }, /* unify-debug */
+	{ 4868, 40116, 40116 }, /* phrelay */
+	{ 4869, 40124, 40124 }, /* phrelaydbg */
+	{ 4870, 40135, 40135 }, /* cc-tracking */
+	{ 4871, 40147, 40147 }, /* wired */
+	{ 4876, 40153, 40153 }, /* tritium-can */
+	{ 4877, 40165, 40165 }, /* lmcs */
+	{ 4878, 0, 40170 }, /* inst-discovery */
+	{ 4879, 40185, 0 }, /* wsdl-event */
+	{ 4880, 40196, 0 }, /* hislip */
+	{ 4881, 0, 40203 }, /* socp-t */
+	{ 4882, 0, 40210 }, /* socp-c */
+	{ 4883, 40217, 0 }, /* wmlserver */
+	{ 4884, 40227, 40227 }, /* hivestor */
+	{ 4885, 40236, 40236 }, /* abbs */
+	{ 4888, 40241, 0 }, /* xcap-portal */
+	{ 4889, 40253, 0 }, /* xcap-control */
+	{ 4894, 40266, 40266 }, /* lyskom */
+	{ 4899, 40273, 40273 }, /* radmin-port */
+	{ 4900, 40285, 40285 }, /* hfcs */
+	{ 4901, 40290, 0 }, /* flr-agent */
+	{ 4902, 40300, 0 }, /* magiccontrol */
+	{ 4912, 40313, 0 }, /* lutap */
+	{ 4913, 40319, 0 }, /* lutcp */
+	{ 4914, 40325, 40325 }, /* bones */
+	{ 4915, 40331, 0 }, /* frcs */
+	{ 4936, 0, 40336 }, /* an-signaling */
+	{ 4937, 0, 40349 }, /* atsc-mh-ssc */
+	{ 4940, 40361, 40361 }, /* eq-office-4940 */
+	{ 4941, 40376, 40376 }, /* eq-office-4941 */
+	{ 4942, 40391, 40391 }, /* eq-office-4942 */
+	{ 4949, 40406, 40406 }, /* munin */
+	{ 4950, 40412, 40412 }, /* sybasesrvmon */
+	{ 4951, 40425, 40425 }, /* pwgwims */
+	{ 4952, 40433, 40433 }, /* sagxtsds */
+	{ 4953, 40442, 0 }, /* dbsyncarbiter */
+	{ 4969, 40456, 40456 }, /* ccss-qmm */
+	{ 4970, 40465, 40465 }, /* ccss-qsm */
+	{ 4971, 40474, 0 }, /* burp */
+	{ 4980, 0, 40479 }, /* ctxs-vpp */
+	{ 4984, 40488, 0 }, /* webyast */
+	{ 4985, 40496, 0 }, /* gerhcs */
+	{ 4986, 40503, 40503 }, /* mrip */
+	{ 4987, 40508, 40508 }, /* smar-se-port1 */
+	{ 4988, 40522, 40522 }, /* smar-se-port2 */
+	{ 4989, 40536, 40536 }, /* parallel */
+	{ 4990, 40545, 40545 }, /* busycal */
+	{ 4991, 40553, 40553 }, /* vrt */
+	{ 4999, 40557, 40557 }, /* hfcs-manager */
+	{ 5000, 40570, 40570 }, /* commplex-main */
+	{ 5001, 40584, 40584 }, /* commplex-link */
+	{ 5002, 40598, 40598 }, /* rfe */
+	{ 5003, 40602, 40602 }, /* fmpro-internal */
+	{ 5004, 40617, 40617 }, /* avt-profile-1 */
+	{ 5005, 40631, 40631 }, /* avt-profile-2 */
+	{ 5006, 40645, 40645 }, /* wsm-server */
+	{ 5007, 40656, 40656 }, /* wsm-server-ssl */
+	{ 5008, 40671, 40671 }, /* synapsis-edge */
+	{ 5009, 40685, 40685 }, /* winfs */
+	{ 5010, 40691, 40691 }, /* telelpathstart */
+	{ 5011, 40706, 40706 }, /* telelpathattack */
+	{ 5012, 40722, 40722 }, /* nsp */
+	{ 5013, 40726, 40726 }, /* fmpro-v6 */
+	{ 5014, 0, 40735 }, /* onpsocket */
+	{ 5015, 40745, 0 }, /* fmwp */
+	{ 5020, 40750, 40750 }, /* zenginkyo-1 */
+	{ 5021, 40762, 40762 }, /* zenginkyo-2 */
+	{ 5022, 40774, 40774 }, /* mice */
+	{ 5023, 40779, 40779 }, /* htuilsrv */
+	{ 5024, 40788, 40788 }, /* scpi-telnet */
+	{ 5025, 40800, 40800 }, /* scpi-raw */
+	{ 5026, 40809, 40809 }, /* strexec-d */
+	{ 5027, 40819, 40819 }, /* strexec-s */
+	{ 5028, 40829, 0 }, /* qvr */
+	{ 5029, 40833, 40833 }, /* infobright */
+	{ 5031, 0, 40844 }, /* dmp */
+	{ 5032, 40848, 0 }, /* signacert-agent */
+	{ 5033, 40864, 0 }, /* jtnetd-server */
+	{ 5034, 40878, 0 }, /* jtnetd-status */
+	{ 5042, 40892, 40892 }, /* asnaacceler8db */
+	{ 5043, 40907, 40907 }, /* swxadmin */
+	{ 5044, 40916, 40916 }, /* lxi-evntsvc */
+	{ 5045, 40928, 0 }, /* osp */
+	{ 5046, 0, 40932 }, /* vpm-udp */
+	{ 5047, 0, 40940 }, /* iscape */
+	{ 5048, 40947, 0 }, /* texai */
+	{ 5049, 40953, 40953 }, /* ivocalize */
+	{ 5050, 40963, 40963 }, /* mmcc */
+	{ 5051, 40968, 40968 }, /* ita-agent */
+	{ 5052, 40978, 40978 }, /* ita-manager */
+	{ 5053, 40990, 40994 }, /* rlm rlm-disc */
+	{ 5054, 41003, 0 }, /* rlm-admin */
+	{ 5055, 41013, 41013 }, /* unot */
+	{ 5056, 41018, 41018 }, /* intecom-ps1 */
+	{ 5057, 41030, 41030 }, /* intecom-ps2 */
+	{ 5058, 0, 41042 }, /* locus-disc */
+	{ 5059, 41053, 41053 }, /* sds */
+	{ 5060, 41057, 41057 }, /* sip */
+	{ 5061, 41061, 41061 }, /* sips */
+	{ 5062, 41066, 41066 }, /* na-localise */
+	{ 5063, 41078, 0 }, /* csrpc */
+	{ 5064, 41084, 41084 }, /* ca-1 */
+	{ 5065, 41089, 41089 }, /* ca-2 */
+	{ 5066, 41094, 41094 }, /* stanag-5066 */
+	{ 5067, 41106, 41106 }, /* authentx */
+	{ 5068, 41115, 0 }, /* bitforestsrv */
+	{ 5069, 41128, 41128 }, /* i-net-2000-npr */
+	{ 5070, 41143, 41143 }, /* vtsas */
+	{ 5071, 41149, 41149 }, /* powerschool */
+	{ 5072, 41161, 41161 }, /* ayiya */
+	{ 5073, 41167, 41167 }, /* tag-pm */
+	{ 5074, 41174, 41174 }, /* alesquery */
+	{ 5075, 41184, 0 }, /* pvaccess */
+	{ 5078, 0, 41193 }, /* pixelpusher */
+	{ 5079, 0, 41205 }, /* cp-spxrpts */
+	{ 5080, 41216, 41216 }, /* onscreen */
+	{ 5081, 41225, 41225 }, /* sdl-ets */
+	{ 5082, 41233, 41233 }, /* qcp */
+	{ 5083, 41237, 41237 }, /* qfp */
+	{ 5084, 41241, 41241 }, /* llrp */
+	{ 5085, 41246, 41246 }, /* encrypted-llrp */
+	{ 5086, 41261, 0 }, /* aprigo-cs */
+	{ 5087, 41271, 0 }, /* biotic */
+	{ 5092, 0, 41278 }, /* magpie */
+	{ 5093, 41285, 41285 }, /* sentinel-lm */
+	{ 5094, 41297, 41297 }, /* hart-ip */
+	{ 5099, 41305, 41305 }, /* sentlm-srv2srv */
+	{ 5100, 41320, 41320 }, /* socalia */
+	{ 5101, 41328, 41341 }, /* talarian-tcp talarian-udp */
+	{ 5102, 41354, 41354 }, /* oms-nonsecure */
+	{ 5103, 41368, 0 }, /* actifio-c2c */
+	{ 5104, 0, 41380 }, /* tinymessage */
+	{ 5105, 0, 41392 }, /* hughes-ap */
+	{ 5106, 41402, 0 }, /* actifioudsagent */
+	{ 5107, 41418, 0 }, /* actifioreplic */
+	{ 5111, 41432, 41432 }, /* taep-as-svc */
+	{ 5112, 41444, 41444 }, /* pm-cmdsvr */
+	{ 5114, 41454, 0 }, /* ev-services */
+	{ 5115, 41466, 0 }, /* autobuild */
+	{ 5116, 0, 41476 }, /* emb-proj-cmd */
+	{ 5117, 41489, 0 }, /* gradecam */
+	{ 5120, 41498, 41498 }, /* barracuda-bbs */
+	{ 5133, 41512, 41512 }, /* nbt-pc */
+	{ 5134, 41519, 0 }, /* ppactivation */
+	{ 5135, 41532, 0 }, /* erp-scale */
+	{ 5136, 0, 41542 }, /* minotaur-sa */
+	{ 5137, 41554, 41554 }, /* ctsd */
+	{ 5145, 41559, 41559 }, /* rmonitor-secure */
+	{ 5146, 41575, 0 }, /* social-alarm */
+	{ 5150, 41588, 41588 }, /* atmp */
+	{ 5151, 41593, 41593 }, /* esri-sde */
+	{ 5152, 41602, 41602 }, /* sde-discovery */
+	{ 5154, 41616, 41616 }, /* bzflag */
+	{ 5155, 41623, 41623 }, /* asctrl-agent */
+	{ 5156, 41636, 0 }, /* rugameonline */
+	{ 5157, 41649, 0 }, /* mediat */
+	{ 5161, 41656, 0 }, /* snmpssh */
+	{ 5162, 41664, 0 }, /* snmpssh-trap */
+	{ 5163, 41677, 0 }, /* sbackup */
+	{ 5164, 41685, 41689 }, /* vpa vpa-disc */
+	{ 5165, 41698, 41698 }, /* ife-icorp */
+	{ 5166, 41708, 41708 }, /* winpcs */
+	{ 5167, 41715, 41715 }, /* scte104 */
+	{ 5168, 41723, 41723 }, /* scte30 */
+	{ 5172, 41730, 0 }, /* pcoip-mgmt */
+	{ 5190, 41741, 41741 }, /* aol */
+	{ 5191, 41745, 41745 }, /* aol-1 */
+	{ 5192, 41751, 41751 }, /* aol-2 */
+	{ 5193, 41757, 41757 }, /* aol-3 */
+	{ 5194, 41763, 0 }, /* cpscomm */
+	{ 5195, 41771, 0 }, /* ampl-lic */
+	{ 5196, 41780, 0 }, /* ampl-tableproxy */
+	{ 5197, 41796, 0 }, /* tunstall-lwp */
+	{ 5200, 41809, 41809 }, /* targus-getdata */
+	{ 5201, 41824, 41824 }, /* targus-getdata1 */
+	{ 5202, 41840, 41840 }, /* targus-getdata2 */
+	{ 5203, 41856, 41856 }, /* targus-getdata3 */
+	{ 5209, 41872, 0 }, /* nomad */
+	{ 5215, 41878, 0 }, /* noteza */
+	{ 5221, 41885, 0 }, /* 3exmp */
+	{ 5222, 41891, 0 }, /* xmpp-client */
+	{ 5223, 41903, 41903 }, /* hpvirtgrp */
+	{ 5224, 41913, 41913 }, /* hpvirtctrl */
+	{ 5225, 41924, 41924 }, /* hp-server */
+	{ 5226, 41934, 41934 }, /* hp-status */
+	{ 5227, 41944, 41944 }, /* perfd */
+	{ 5228, 41950, 0 }, /* hpvroom */
+	{ 5229, 41958, 0 }, /* jaxflow */
+	{ 5230, 41966, 0 }, /* jaxflow-data */
+	{ 5231, 41979, 0 }, /* crusecontrol */
+	{ 5232, 41992, 0 }, /* csedaemon */
+	{ 5233, 42002, 0 }, /* enfs */
+	{ 5234, 42007, 42007 }, /* eenet */
+	{ 5235, 42013, 42013 }, /* galaxy-network */
+	{ 5236, 42028, 42028 }, /* padl2sim */
+	{ 5237, 42037, 42037 }, /* mnet-discovery */
+	{ 5242, 42052, 0 }, /* attune */
+	{ 5243, 42059, 0 }, /* xycstatus */
+	{ 5245, 42069, 42079 }, /* downtools downtools-disc */
+	{ 5246, 0, 42094 }, /* capwap-control */
+	{ 5247, 0, 42109 }, /* capwap-data */
+	{ 5248, 42121, 42121 }, /* caacws */
+	{ 5249, 42128, 42128 }, /* caaclang2 */
+	{ 5250, 42138, 42138 }, /* soagateway */
+	{ 5251, 42149, 42149 }, /* caevms */
+	{ 5252, 42156, 42156 }, /* movaz-ssc */
+	{ 5253, 42166, 0 }, /* kpdp */
+	{ 5254, 42171, 0 }, /* logcabin */
+	{ 5264, 42180, 42180 }, /* 3com-njack-1 */
+	{ 5265, 42193, 42193 }, /* 3com-njack-2 */
+	{ 5269, 42206, 0 }, /* xmpp-server */
+	{ 5270, 42218, 42218 }, /* cartographerxmp */
+	{ 5271, 42234, 42242 }, /* cuelink cuelink-disc */
+	{ 5272, 42255, 42255 }, /* pk */
+	{ 5280, 42258, 0 }, /* xmpp-bosh */
+	{ 5281, 42268, 0 }, /* undo-lm */
+	{ 5282, 42276, 42276 }, /* transmit-port */
+	{ 5298, 42290, 42290 }, /* presence */
+	{ 5299, 42299, 42299 }, /* nlg-data */
+	{ 5300, 42308, 42308 }, /* hacl-hb */
+	{ 5301, 42316, 42316 }, /* hacl-gs */
+	{ 5302, 42324, 42324 }, /* hacl-cfg */
+	{ 5303, 42333, 42333 }, /* hacl-probe */
+	{ 5304, 42344, 42344 }, /* hacl-local */
+	{ 5305, 42355, 42355 }, /* hacl-test */
+	{ 5306, 42365, 42365 }, /* sun-mc-grp */
+	{ 5307, 42376, 42376 }, /* sco-aip */
+	{ 5308, 42384, 42384 }, /* cfengine */
+	{ 5309, 42393, 42393 }, /* jprinter */
+	{ 5310, 42402, 42402 }, /* outlaws */
+	{ 5312, 42410, 42410 }, /* permabit-cs */
+	{ 5313, 42422, 42422 }, /* rrdp */
+	{ 5314, 42427, 42427 }, /* opalis-rbt-ipc */
+	{ 5315, 42442, 42442 }, /* hacl-poll */
+	{ 5316, 42452, 0 }, /* hpbladems */
+	{ 5317, 42462, 0 }, /* hpdevms */
+	{ 5318, 42470, 0 }, /* pkix-cmc */
+	{ 5319, 42479, 42479 }, /* roughtime */
+	{ 5320, 42489, 0 }, /* bsfserver-zn */
+	{ 5321, 42502, 0 }, /* bsfsvr-zn-ssl */
+	{ 5343, 42516, 42516 }, /* kfserver */
+	{ 5344, 42525, 42525 }, /* xkotodrcp */
+	{ 5349, 42535, 42535 }, /* stun-behaviors */
+	{ 5350, 0, 42550 }, /* pcp-multicast */
+	{ 5351, 0, 42564 }, /* pcp */
+	{ 5352, 42568, 42568 }, /* dns-llq */
+	{ 5353, 42576, 42576 }, /* mdns */
+	{ 5354, 42581, 42581 }, /* mdnsresponder */
+	{ 5355, 42595, 42595 }, /* llmnr */
+	{ 5356, 42601, 42601 }, /* ms-smlbiz */
+	{ 5357, 42611, 42611 }, /* wsdapi */
+	{ 5358, 42618, 42618 }, /* wsdapi-s */
+	{ 5359, 42627, 42627 }, /* ms-alerter */
+	{ 5360, 42638, 42638 }, /* ms-sideshow */
+	{ 5361, 42650, 42650 }, /* ms-s-sideshow */
+	{ 5362, 42664, 42664 }, /* serverwsd2 */
+	{ 5363, 42675, 42675 }, /* net-projection */
+	{ 5364, 0, 42690 }, /* kdnet */
+	{ 5397, 42696, 42696 }, /* stresstester */
+	{ 5398, 42709, 42709 }, /* elektron-admin */
+	{ 5399, 42724, 42724 }, /* securitychase */
+	{ 5400, 42738, 42738 }, /* excerpt */
+	{ 5401, 42746, 42746 }, /* excerpts */
+	{ 5402, 1852, 1852 }, /* mftp */
+	{ 5403, 42755, 42755 }, /* hpoms-ci-lstn */
+	{ 5404, 42769, 42769 }, /* hpoms-dps-lstn */
+	{ 5405, 42784, 42784 }, /* netsupport */
+	{ 5406, 42795, 42795 }, /* systemics-sox */
+	{ 5407, 42809, 42809 }, /* foresyte-clear */
+	{ 5408, 42824, 42824 }, /* foresyte-sec */
+	{ 5409, 42837, 42837 }, /* salient-dtasrv */
+	{ 5410, 42852, 42852 }, /* salient-usrmgr */
+	{ 5411, 42867, 42867 }, /* actnet */
+	{ 5412, 42874, 42874 }, /* continuus */
+	{ 5413, 42884, 42884 }, /* wwiotalk */
+	{ 5414, 42893, 42893 }, /* statusd */
+	{ 5415, 42901, 42901 }, /* ns-server */
+	{ 5416, 42911, 42911 }, /* sns-gateway */
+	{ 5417, 42923, 42923 }, /* sns-agent */
+	{ 5418, 42933, 42933 }, /* mcntp */
+	{ 5419, 42939, 42939 }, /* dj-ice */
+	{ 5420, 42946, 42946 }, /* cylink-c */
+	{ 5421, 42955, 42955 }, /* netsupport2 */
+	{ 5422, 42967, 42967 }, /* salient-mux */
+	{ 5423, 42979, 42979 }, /* virtualuser */
+	{ 5424, 42991, 42991 }, /* beyond-remote */
+	{ 5425, 43005, 43005 }, /* br-channel */
+	{ 5426, 43016, 43016 }, /* devbasic */
+	{ 5427, 43025, 43025 }, /* sco-peer-tta */
+	{ 5428, 43038, 43038 }, /* telaconsole */
+	{ 5429, 43050, 43050 }, /* base */
+	{ 5430, 43055, 43055 }, /* radec-corp */
+	{ 5431, 43066, 43066 }, /* park-agent */
+	{ 5432, 43077, 43077 }, /* postgresql */
+	{ 5433, 43088, 43088 }, /* pyrrho */
+	{ 5434, 43095, 43095 }, /* sgi-arrayd */
+	{ 5435, 43106, 43106 }, /* sceanics */
+	{ 5436, 0, 43115 }, /* pmip6-cntl */
+	{ 5437, 0, 43126 }, /* pmip6-data */
+	{ 5443, 43137, 43137 }, /* spss */
+	{ 5445, 43142, 0 }, /* smbdirect */
+	{ 5450, 43152, 43159 }, /* tiepie tiepie-disc */
+	{ 5453, 43171, 43171 }, /* surebox */
+	{ 5454, 43179, 43179 }, /* apc-5454 */
+	{ 5455, 43188, 43188 }, /* apc-5455 */
+	{ 5456, 43197, 43197 }, /* apc-5456 */
+	{ 5461, 43206, 43206 }, /* silkmeter */
+	{ 5462, 43216, 43216 }, /* ttl-publisher */
+	{ 5463, 43230, 43230 }, /* ttlpriceproxy */
+	{ 5464, 43244, 43244 }, /* quailnet */
+	{ 5465, 43253, 43253 }, /* netops-broker */
+	{ 5470, 43267, 0 }, /* apsolab-col */
+	{ 5471, 43279, 0 }, /* apsolab-cols */
+	{ 5472, 43292, 0 }, /* apsolab-tag */
+	{ 5473, 43304, 0 }, /* apsolab-tags */
+	{ 5474, 0, 43317 }, /* apsolab-rpc */
+	{ 5475, 43329, 0 }, /* apsolab-data */
+	{ 5500, 43342, 43342 }, /* fcp-addr-srvr1 */
+	{ 5501, 43357, 43357 }, /* fcp-addr-srvr2 */
+	{ 5502, 43372, 43372 }, /* fcp-srvr-inst1 */
+	{ 5503, 43387, 43387 }, /* fcp-srvr-inst2 */
+	{ 5504, 43402, 43402 }, /* fcp-cics-gw1 */
+	{ 5505, 43415, 43415 }, /* checkoutdb */
+	{ 5506, 43426, 43426 }, /* amc */
+	{ 5507, 43430, 0 }, /* psl-management */
+	{ 5540, 43445, 43445 }, /* matter */
+	{ 5543, 43452, 0 }, /* qftest-lic-mcp */
+	{ 5550, 43467, 0 }, /* cbus */
+	{ 5553, 43472, 43472 }, /* sgi-eventmond */
+	{ 5554, 43486, 43486 }, /* sgi-esphttp */
+	{ 5555, 43498, 43498 }, /* personal-agent */
+	{ 5556, 43513, 43513 }, /* freeciv */
+	{ 5557, 43521, 0 }, /* farenet */
+	{ 5565, 43529, 0 }, /* dp-bura */
+	{ 5566, 43537, 0 }, /* westec-connect */
+	{ 5567, 43552, 43552 }, /* dof-dps-mc-sec */
+	{ 5568, 43567, 43567 }, /* sdt */
+	{ 5569, 43571, 43583 }, /* rdmnet-ctrl rdmnet-device */
+	{ 5573, 43597, 43597 }, /* sdmmp */
+	{ 5574, 43603, 0 }, /* lsi-bobcat */
+	{ 5575, 43614, 0 }, /* ora-oap */
+	{ 5579, 43622, 0 }, /* fdtracks */
+	{ 5580, 43631, 43631 }, /* tmosms0 */
+	{ 5581, 43639, 43639 }, /* tmosms1 */
+	{ 5582, 43647, 43647 }, /* fac-restore */
+	{ 5583, 43659, 43659 }, /* tmo-icon-sync */
+	{ 5584, 43673, 43673 }, /* bis-web */
+	{ 5585, 43681, 43681 }, /* bis-sync */
+	{ 5586, 43690, 0 }, /* att-mt-sms */
+	{ 5597, 43701, 43701 }, /* ininmessaging */
+	{ 5598, 43715, 43715 }, /* mctfeed */
+	{ 5599, 43723, 43723 }, /* esinstall */
+	{ 5600, 43733, 43733 }, /* esmmanager */
+	{ 5601, 43744, 43744 }, /* esmagent */
+	{ 5602, 43753, 43753 }, /* a1-msc */
+	{ 5603, 43760, 43760 }, /* a1-bs */
+	{ 5604, 43766, 43766 }, /* a3-sdunode */
+	{ 5605, 43777, 43777 }, /* a4-sdunode */
+	{ 5618, 43788, 0 }, /* efr */
+	{ 5627, 43792, 43792 }, /* ninaf */
+	{ 5628, 43798, 43798 }, /* htrust */
+	{ 5629, 43805, 43805 }, /* symantec-sfdb */
+	{ 5630, 43819, 43819 }, /* precise-comm */
+	{ 5631, 43832, 43832 }, /* pcanywheredata */
+	{ 5632, 43847, 43847 }, /* pcanywherestat */
+	{ 5633, 43862, 43862 }, /* beorl */
+	{ 5634, 43868, 43868 }, /* xprtld */
+	{ 5635, 43875, 0 }, /* sfmsso */
+	{ 5636, 43882, 0 }, /* sfm-db-server */
+	{ 5637, 43896, 0 }, /* cssc */
+	{ 5638, 43901, 0 }, /* flcrs */
+	{ 5639, 43907, 0 }, /* ics */
+	{ 5646, 43911, 0 }, /* vfmobile */
+	{ 5666, 43920, 0 }, /* nrpe */
+	{ 5670, 43925, 43932 }, /* filemq zre-disc */
+	{ 5671, 43941, 43941 }, /* amqps */
+	{ 5672, 43947, 43947 }, /* amqp */
+	{ 5673, 43952, 43952 }, /* jms */
+	{ 5674, 43956, 43956 }, /* hyperscsi-port */
+	{ 5675, 43971, 43971 }, /* v5ua */
+	{ 5676, 43976, 43976 }, /* raadmin */
+	{ 5677, 43984, 43984 }, /* questdb2-lnchr */
+	{ 5678, 43999, 43999 }, /* rrac */
+	{ 5679, 44004, 44004 }, /* dccm */
+	{ 5680, 44009, 44009 }, /* auriga-router */
+	{ 5681, 44023, 44023 }, /* ncxcp */
+	{ 5682, 0, 44029 }, /* brightcore */
+	{ 5683, 44040, 44040 }, /* coap */
+	{ 5684, 44045, 44045 }, /* coaps */
+	{ 5687, 0, 44051 }, /* gog-multiplayer */
+	{ 5688, 44067, 44067 }, /* ggz */
+	{ 5689, 44071, 44071 }, /* qmvideo */
+	{ 5693, 44079, 0 }, /* rbsystem */
+	{ 5696, 44088, 0 }, /* kmip */
+	{ 5700, 44093, 0 }, /* supportassist */
+	{ 5705, 44107, 0 }, /* storageos */
+	{ 5713, 44117, 44117 }, /* proshareaudio */
+	{ 5714, 44131, 44131 }, /* prosharevideo */
+	{ 5715, 44145, 44145 }, /* prosharedata */
+	{ 5716, 44158, 44158 }, /* prosharerequest */
+	{ 5717, 44174, 44174 }, /* prosharenotify */
+	{ 5718, 44189, 44189 }, /* dpm */
+	{ 5719, 44193, 44193 }, /* dpm-agent */
+	{ 5720, 44203, 44203 }, /* ms-licensing */
+	{ 5721, 44216, 44216 }, /* dtpt */
+	{ 5722, 44221, 44221 }, /* msdfsr */
+	{ 5723, 44228, 44228 }, /* omhs */
+	{ 5724, 44233, 44233 }, /* omsdk */
+	{ 5725, 44239, 0 }, /* ms-ilm */
+	{ 5726, 44246, 0 }, /* ms-ilm-sts */
+	{ 5727, 44257, 0 }, /* asgenf */
+	{ 5728, 44264, 44277 }, /* io-dist-data io-dist-group */
+	{ 5729, 44291, 44291 }, /* openmail */
+	{ 5730, 44300, 44300 }, /* unieng */
+	{ 5741, 44307, 44307 }, /* ida-discover1 */
+	{ 5742, 44321, 44321 }, /* ida-discover2 */
+	{ 5743, 44335, 44335 }, /* watchdoc-pod */
+	{ 5744, 44348, 44348 }, /* watchdoc */
+	{ 5745, 44357, 44357 }, /* fcopy-server */
+	{ 5746, 44370, 44370 }, /* fcopys-server */
+	{ 5747, 44384, 44384 }, /* tunatic */
+	{ 5748, 44392, 44392 }, /* tunalyzer */
+	{ 5750, 44402, 44402 }, /* rscd */
+	{ 5755, 44407, 44407 }, /* openmailg */
+	{ 5757, 44417, 44417 }, /* x500ms */
+	{ 5766, 44424, 44424 }, /* openmailns */
+	{ 5767, 44435, 44435 }, /* s-openmail */
+	{ 5768, 44446, 44446 }, /* openmailpxy */
+	{ 5769, 44458, 44458 }, /* spramsca */
+	{ 5770, 44467, 44467 }, /* spramsd */
+	{ 5771, 44475, 44475 }, /* netagent */
+	{ 5777, 44484, 44484 }, /* starfield-io */
+	{ 5780, 44497, 0 }, /* vts-rpc */
+	{ 5781, 44505, 44505 }, /* 3par-evts */
+	{ 5782, 44515, 44515 }, /* 3par-mgmt */
+	{ 5783, 44525, 44525 }, /* 3par-mgmt-ssl */
+	{ 5784, 0, 44539 }, /* ibar */
+	{ 5785, 44544, 44544 }, /* 3par-rcopy */
+	{ 5786, 0, 44555 }, /* cisco-redu */
+	{ 5787, 0, 44566 }, /* waascluster */
+	{ 5793, 44578, 44578 }, /* xtreamx */
+	{ 5794, 0, 44586 }, /* spdp */
+	{ 5798, 44591, 0 }, /* enlabel-dpl */
+	{ 5813, 44603, 44603 }, /* icmpd */
+	{ 5814, 44609, 44609 }, /* spt-automation */
+	{ 5820, 44624, 0 }, /* autopassdaemon */
+	{ 5841, 44639, 0 }, /* shiprush-d-ch */
+	{ 5842, 44653, 0 }, /* reversion */
+	{ 5859, 44663, 44663 }, /* wherehoo */
+	{ 5863, 44672, 44672 }, /* ppsuitemsg */
+	{ 5868, 44683, 0 }, /* diameters */
+	{ 5883, 44693, 0 }, /* jute */
+	{ 5900, 44698, 44698 }, /* rfb */
+	{ 5903, 44702, 44702 }, /* ff-ice */
+	{ 5904, 44709, 44709 }, /* ag-swim */
+	{ 5905, 44717, 44717 }, /* asmgcs */
+	{ 5906, 44724, 44724 }, /* rpas-c2 */
+	{ 5907, 44732, 44732 }, /* dsd */
+	{ 5908, 44736, 44736 }, /* ipsma */
+	{ 5909, 44742, 44742 }, /* agma */
+	{ 5910, 44747, 44747 }, /* ats-atn */
+	{ 5911, 44755, 44755 }, /* ats-acars */
+	{ 5912, 44765, 44765 }, /* ais-met */
+	{ 5913, 44773, 44773 }, /* aoc-acars */
+	{ 5914, 44783, 44783 }, /* ipsdtls */
+	{ 5963, 44791, 44791 }, /* indy */
+	{ 5968, 44796, 44796 }, /* mppolicy-v5 */
+	{ 5969, 44808, 44808 }, /* mppolicy-mgr */
+	{ 5984, 44821, 44821 }, /* couchdb */
+	{ 5985, 44829, 44829 }, /* wsman */
+	{ 5986, 44835, 44835 }, /* wsmans */
+	{ 5987, 44842, 44842 }, /* wbem-rmi */
+	{ 5988, 44851, 44851 }, /* wbem-http */
+	{ 5989, 44861, 44861 }, /* wbem-https */
+	{ 5990, 44872, 44872 }, /* wbem-exp-https */
+	{ 5991, 44887, 44887 }, /* nuxsl */
+	{ 5992, 44893, 44893 }, /* consul-insight */
+	{ 5993, 44908, 0 }, /* cim-rs */
+	{ 5994, 44915, 0 }, /* rms-agent */
+	{ 5999, 44925, 44925 }, /* cvsup */
+	{ 6064, 44931, 44931 }, /* ndl-ahp-svc */
+	{ 6065, 44943, 44943 }, /* winpharaoh */
+	{ 6066, 44954, 44954 }, /* ewctsp */
+	{ 6068, 44961, 0 }, /* gsmp-ancp */
+	{ 6069, 44971, 44971 }, /* trip */
+	{ 6070, 44976, 44976 }, /* messageasap */
+	{ 6071, 44988, 44988 }, /* ssdtp */
+	{ 6072, 44994, 44994 }, /* diagnose-proc */
+	{ 6073, 45008, 45008 }, /* directplay8 */
+	{ 6074, 45020, 45020 }, /* max */
+	{ 6075, 45024, 0 }, /* dpm-acm */
+	{ 6076, 45032, 0 }, /* msft-dpm-cert */
+	{ 6077, 45046, 0 }, /* iconstructsrv */
+	{ 6080, 0, 45060 }, /* gue */
+	{ 6081, 0, 45064 }, /* geneve */
+	{ 6082, 0, 45071 }, /* p25cai */
+	{ 6083, 0, 45078 }, /* miami-bcast */
+	{ 6084, 45090, 0 }, /* reload-config */
+	{ 6085, 45104, 45104 }, /* konspire2b */
+	{ 6086, 45115, 45115 }, /* pdtp */
+	{ 6087, 45120, 45120 }, /* ldss */
+	{ 6088, 45125, 45132 }, /* doglms doglms-notify */
+	{ 6099, 45146, 0 }, /* raxa-mgmt */
+	{ 6100, 45156, 45156 }, /* synchronet-db */
+	{ 6101, 45170, 45170 }, /* synchronet-rtc */
+	{ 6102, 45185, 45185 }, /* synchronet-upd */
+	{ 6103, 45200, 45200 }, /* rets */
+	{ 6104, 45205, 45205 }, /* dbdb */
+	{ 6105, 45210, 45210 }, /* primaserver */
+	{ 6106, 45222, 45222 }, /* mpsserver */
+	{ 6107, 45232, 45232 }, /* etc-control */
+	{ 6108, 45244, 45244 }, /* sercomm-scadmin */
+	{ 6109, 45260, 45260 }, /* globecast-id */
+	{ 6110, 45273, 45273 }, /* softcm */
+	{ 6111, 45280, 45280 }, /* spc */
+	{ 6112, 45284, 45284 }, /* dtspcd */
+	{ 6113, 45291, 0 }, /* dayliteserver */
+	{ 6114, 45305, 0 }, /* wrspice */
+	{ 6115, 45313, 0 }, /* xic */
+	{ 6116, 45317, 0 }, /* xtlserv */
+	{ 6117, 45325, 0 }, /* daylitetouch */
+	{ 6118, 0, 45338 }, /* tipc */
+	{ 6121, 45343, 0 }, /* spdy */
+	{ 6122, 45348, 45348 }, /* bex-webadmin */
+	{ 6123, 45361, 45361 }, /* backup-express */
+	{ 6124, 45376, 45376 }, /* pnbs */
+	{ 6130, 45381, 0 }, /* damewaremobgtwy */
+	{ 6133, 45397, 45397 }, /* nbt-wol */
+	{ 6140, 45405, 45405 }, /* pulsonixnls */
+	{ 6141, 45417, 45417 }, /* meta-corp */
+	{ 6142, 45427, 45427 }, /* aspentec-lm */
+	{ 6143, 45439, 45439 }, /* watershed-lm */
+	{ 6144, 45452, 45452 }, /* statsci1-lm */
+	{ 6145, 45464, 45464 }, /* statsci2-lm */
+	{ 6146, 45476, 45476 }, /* lonewolf-lm */
+	{ 6147, 45488, 45488 }, /* montage-lm */
+	{ 6148, 10476, 10476 }, /* ricardo-lm */
+	{ 6149, 45499, 45499 }, /* tal-pod */
+	{ 6159, 45507, 0 }, /* efb-aci */
+	{ 6160, 45515, 45520 }, /* ecmp ecmp-data */
+	{ 6161, 45530, 45530 }, /* patrol-ism */
+	{ 6162, 45541, 45541 }, /* patrol-coll */
+	{ 6163, 45553, 45553 }, /* pscribe */
+	{ 6200, 45561, 45561 }, /* lm-x */
+	{ 6201, 0, 45566 }, /* thermo-calc */
+	{ 6209, 45578, 45578 }, /* qmtps */
+	{ 6222, 45584, 45584 }, /* radmind */
+	{ 6241, 45592, 45605 }, /* jeol-nsdtp-1 jeol-nsddp-1 */
+	{ 6242, 45618, 45631 }, /* jeol-nsdtp-2 jeol-nsddp-2 */
+	{ 6243, 45644, 45657 }, /* jeol-nsdtp-3 jeol-nsddp-3 */
+	{ 6244, 45670, 45683 }, /* jeol-nsdtp-4 jeol-nsddp-4 */
+	{ 6251, 45696, 45696 }, /* tl1-raw-ssl */
+	{ 6252, 45708, 45708 }, /* tl1-ssh */
+	{ 6253, 45716, 45716 }, /* crip */
+	{ 6267, 45721, 0 }, /* gld */
+	{ 6268, 45725, 45725 }, /* grid */
+	{ 6269, 45730, 45730 }, /* grid-alt */
+	{ 6300, 45739, 45739 }, /* bmc-grx */
+	{ 6301, 45747, 45747 }, /* bmc-ctd-ldap */
+	{ 6306, 45760, 45760 }, /* ufmp */
+	{ 6315, 45765, 45770 }, /* scup scup-disc */
+	{ 6316, 45780, 45780 }, /* abb-escp */
+	{ 6317, 45789, 45802 }, /* nav-data-cmd nav-data */
+	{ 6318, 45811, 0 }, /* iona-data */
+	{ 6320, 45821, 45821 }, /* repsvc */
+	{ 6321, 45828, 45828 }, /* emp-server1 */
+	{ 6322, 45840, 45840 }, /* emp-server2 */
+	{ 6324, 45852, 45860 }, /* hrd-ncs hrd-ns-disc */
+	{ 6325, 45872, 0 }, /* dt-mgmtsvc */
+	{ 6326, 45883, 0 }, /* dt-vra */
+	{ 6343, 45890, 45890 }, /* sflow */
+	{ 6344, 45896, 0 }, /* streletz */
+	{ 6346, 45905, 45905 }, /* gnutella-svc */
+	{ 6347, 45918, 45918 }, /* gnutella-rtr */
+	{ 6350, 45931, 45931 }, /* adap */
+	{ 6355, 45936, 45936 }, /* pmcs */
+	{ 6360, 45941, 45941 }, /* metaedit-mu */
+	{ 6363, 0, 45953 }, /* ndn */
+	{ 6370, 45957, 45957 }, /* metaedit-se */
+	{ 6379, 45969, 0 }, /* redis */
+	{ 6382, 45975, 45975 }, /* metatude-mds */
+	{ 6389, 45988, 45988 }, /* clariion-evr01 */
+	{ 6390, 46003, 46003 }, /* metaedit-ws */
+	{ 6417, 46015, 46015 }, /* faxcomservice */
+	{ 6418, 46029, 0 }, /* syserverremote */
+	{ 6419, 46044, 46050 }, /* svdrp svdrp-disc */
+	{ 6420, 46061, 46061 }, /* nim-vdrshell */
+	{ 6421, 46074, 46074 }, /* nim-wan */
+	{ 6432, 46082, 0 }, /* pgbouncer */
+	{ 6440, 46092, 0 }, /* heliosd */
+	{ 6442, 46100, 0 }, /* tarp */
+	{ 6443, 46105, 46105 }, /* sun-sr-https */
+	{ 6444, 46118, 46118 }, /* sge-qmaster */
+	{ 6445, 46130, 46130 }, /* sge-execd */
+	{ 6446, 46140, 46140 }, /* mysql-proxy */
+	{ 6455, 46152, 46152 }, /* skip-cert-recv */
+	{ 6456, 46167, 46167 }, /* skip-cert-send */
+	{ 6464, 46182, 46182 }, /* ieee11073-20701 */
+	{ 6471, 46198, 46198 }, /* lvision-lm */
+	{ 6480, 46209, 46209 }, /* sun-sr-http */
+	{ 6481, 46221, 46221 }, /* servicetags */
+	{ 6482, 46233, 46233 }, /* ldoms-mgmt */
+	{ 6483, 46244, 46244 }, /* SunVTS-RMI */
+	{ 6484, 46255, 46255 }, /* sun-sr-jms */
+	{ 6485, 46266, 46266 }, /* sun-sr-iiop */
+	{ 6486, 46278, 46278 }, /* sun-sr-iiops */
+	{ 6487, 46291, 46291 }, /* sun-sr-iiop-aut */
+	{ 6488, 46307, 46307 }, /* sun-sr-jmx */
+	{ 6489, 46318, 46318 }, /* sun-sr-admin */
+	{ 6500, 46331, 46331 }, /* boks */
+	{ 6501, 46336, 46336 }, /* boks-servc */
+	{ 6502, 46347, 46347 }, /* boks-servm */
+	{ 6503, 46358, 46358 }, /* boks-clntd */
+	{ 6505, 46369, 46369 }, /* badm-priv */
+	{ 6506, 46379, 46379 }, /* badm-pub */
+	{ 6507, 46388, 46388 }, /* bdir-priv */
+	{ 6508, 46398, 46398 }, /* bdir-pub */
+	{ 6509, 46407, 46407 }, /* mgcs-mfp-port */
+	{ 6510, 46421, 46421 }, /* mcer-port */
+	{ 6511, 0, 46431 }, /* dccp-udp */
+	{ 6513, 46440, 0 }, /* netconf-tls */
+	{ 6514, 46452, 46452 }, /* syslog-tls */
+	{ 6515, 46463, 46463 }, /* elipse-rec */
+	{ 6543, 46474, 46474 }, /* lds-distrib */
+	{ 6544, 46486, 46486 }, /* lds-dump */
+	{ 6547, 46495, 46495 }, /* apc-6547 */
+	{ 6548, 46504, 46504 }, /* apc-6548 */
+	{ 6549, 46513, 46513 }, /* apc-6549 */
+	{ 6550, 46522, 46522 }, /* fg-sysupdate */
+	{ 6551, 46535, 46535 }, /* sum */
+	{ 6556, 46539, 0 }, /* checkmk-agent */
+	{ 6558, 46553, 46553 }, /* xdsxdm */
+	{ 6566, 46560, 46560 }, /* sane-port */
+	{ 6568, 46570, 46582 }, /* canit-store rp-reputation */
+	{ 6579, 46596, 46596 }, /* affiliate */
+	{ 6580, 46606, 46606 }, /* parsec-master */
+	{ 6581, 46620, 46620 }, /* parsec-peer */
+	{ 6582, 46632, 46632 }, /* parsec-game */
+	{ 6583, 46644, 46644 }, /* joaJewelSuite */
+	{ 6600, 46658, 0 }, /* mshvlm */
+	{ 6601, 46665, 0 }, /* mstmg-sstp */
+	{ 6602, 46676, 0 }, /* wsscomfrmwk */
+	{ 6610, 46688, 46688 }, /* bencher */
+	{ 6619, 46696, 46696 }, /* odette-ftps */
+	{ 6620, 46708, 46708 }, /* kftp-data */
+	{ 6621, 46718, 46718 }, /* kftp */
+	{ 6622, 46723, 46723 }, /* mcftp */
+	{ 6623, 46729, 46729 }, /* ktelnet */
+	{ 6624, 46737, 0 }, /* datascaler-db */
+	{ 6625, 46751, 0 }, /* datascaler-ctl */
+	{ 6626, 46766, 46766 }, /* wago-service */
+	{ 6627, 46779, 46779 }, /* nexgen */
+	{ 6628, 46786, 46786 }, /* afesc-mc */
+	{ 6629, 46795, 46795 }, /* nexgen-aux */
+	{ 6632, 46806, 0 }, /* mxodbc-connect */
+	{ 6633, 0, 46821 }, /* cisco-vpath-tun */
+	{ 6634, 0, 46837 }, /* mpls-pm */
+	{ 6635, 0, 46845 }, /* mpls-udp */
+	{ 6636, 0, 46854 }, /* mpls-udp-dtls */
+	{ 6640, 46868, 0 }, /* ovsdb */
+	{ 6653, 46874, 46874 }, /* openflow */
+	{ 6655, 46883, 0 }, /* pcs-sf-ui-man */
+	{ 6656, 46897, 0 }, /* emgmsg */
+	{ 6657, 0, 46904 }, /* palcom-disc */
+	{ 6670, 46916, 46916 }, /* vocaltec-gold */
+	{ 6671, 46930, 46930 }, /* p4p-portal */
+	{ 6672, 46941, 46941 }, /* vision-server */
+	{ 6673, 46955, 46955 }, /* vision-elmd */
+	{ 6678, 46967, 46972 }, /* vfbp vfbp-disc */
+	{ 6679, 46982, 46982 }, /* osaut */
+	{ 6687, 46988, 0 }, /* clever-ctrace */
+	{ 6688, 47002, 0 }, /* clever-tcpip */
+	{ 6689, 47015, 47015 }, /* tsa */
+	{ 6690, 47019, 0 }, /* cleverdetect */
+	{ 6696, 0, 47032 }, /* babel */
+	{ 6697, 47038, 0 }, /* ircs-u */
+	{ 6699, 0, 47045 }, /* babel-dtls */
+	{ 6701, 47056, 47056 }, /* kti-icad-srvr */
+	{ 6702, 47070, 47070 }, /* e-design-net */
+	{ 6703, 47083, 47083 }, /* e-design-web */
+	{ 6714, 47096, 47096 }, /* ibprotocol */
+	{ 6715, 47107, 47107 }, /* fibotrader-com */
+	{ 6716, 47122, 0 }, /* princity-agent */
+	{ 6767, 47137, 47137 }, /* bmc-perf-agent */
+	{ 6768, 47152, 47152 }, /* bmc-perf-mgrd */
+	{ 6769, 47166, 47166 }, /* adi-gxp-srvprt */
+	{ 6770, 47181, 47181 }, /* plysrv-http */
+	{ 6771, 47193, 47193 }, /* plysrv-https */
+	{ 6777, 47206, 0 }, /* ntz-tracker */
+	{ 6778, 47218, 0 }, /* ntz-p2p-storage */
+	{ 6784, 0, 47234 }, /* bfd-lag */
+	{ 6785, 47242, 47242 }, /* dgpf-exchg */
+	{ 6786, 47253, 47253 }, /* smc-jmx */
+	{ 6787, 47261, 47261 }, /* smc-admin */
+	{ 6788, 47271, 47271 }, /* smc-http */
+	{ 6789, 47280, 0 }, /* radg */
+	{ 6790, 47285, 47285 }, /* hnmp */
+	{ 6791, 47290, 47290 }, /* hnm */
+	{ 6801, 47294, 47294 }, /* acnet */
+	{ 6817, 47300, 0 }, /* pentbox-sim */
+	{ 6831, 47312, 47312 }, /* ambit-lm */
+	{ 6841, 47321, 47321 }, /* netmo-default */
+	{ 6842, 47335, 47335 }, /* netmo-http */
+	{ 6850, 47346, 47346 }, /* iccrushmore */
+	{ 6868, 47358, 47370 }, /* acctopus-cc acctopus-st */
+	{ 6888, 47382, 47382 }, /* muse */
+	{ 6900, 47387, 0 }, /* rtimeviewer */
+	{ 6901, 47399, 0 }, /* jetstream */
+	{ 6924, 47409, 47409 }, /* split-ping */
+	{ 6935, 47420, 47420 }, /* ethoscan */
+	{ 6936, 47429, 47429 }, /* xsmsvc */
+	{ 6946, 47436, 47436 }, /* bioserver */
+	{ 6951, 47446, 47446 }, /* otlp */
+	{ 6961, 47451, 47451 }, /* jmact3 */
+	{ 6962, 47458, 47458 }, /* jmevt2 */
+	{ 6963, 47465, 47465 }, /* swismgr1 */
+	{ 6964, 47474, 47474 }, /* swismgr2 */
+	{ 6965, 47483, 47483 }, /* swistrap */
+	{ 6966, 47492, 47492 }, /* swispol */
+	{ 6969, 47500, 47500 }, /* acmsoda */
+	{ 6970, 47508, 0 }, /* conductor */
+	{ 6980, 0, 47518 }, /* qolyester */
+	{ 6997, 47528, 47528 }, /* MobilitySrv */
+	{ 6998, 47540, 47540 }, /* iatp-highpri */
+	{ 6999, 47553, 47553 }, /* iatp-normalpri */
+	{ 7000, 47568, 47568 }, /* afs3-fileserver */
+	{ 7001, 47584, 47584 }, /* afs3-callback */
+	{ 7002, 47598, 47598 }, /* afs3-prserver */
+	{ 7003, 47612, 47612 }, /* afs3-vlserver */
+	{ 7004, 47626, 47626 }, /* afs3-kaserver */
+	{ 7005, 47640, 47640 }, /* afs3-volser */
+	{ 7006, 47652, 47652 }, /* afs3-errors */
+	{ 7007, 47664, 47664 }, /* afs3-bos */
+	{ 7008, 47673, 47673 }, /* afs3-update */
+	{ 7009, 47685, 47685 }, /* afs3-rmtsys */
+	{ 7010, 47697, 47697 }, /* ups-onlinet */
+	{ 7011, 47709, 47709 }, /* talon-disc */
+	{ 7012, 47720, 47720 }, /* talon-engine */
+	{ 7013, 47733, 47733 }, /* microtalon-dis */
+	{ 7014, 47748, 47748 }, /* microtalon-com */
+	{ 7015, 47763, 47763 }, /* talon-webserver */
+	{ 7016, 47779, 47779 }, /* spg */
+	{ 7017, 47783, 47783 }, /* grasp */
+	{ 7018, 47789, 0 }, /* fisa-svc */
+	{ 7019, 47798, 47809 }, /* doceri-ctl doceri-view */
+	{ 7020, 47821, 47821 }, /* dpserve */
+	{ 7021, 47829, 47829 }, /* dpserveadmin */
+	{ 7022, 47842, 47842 }, /* ctdp */
+	{ 7023, 47847, 47847 }, /* ct2nmcs */
+	{ 7024, 47855, 47855 }, /* vmsvc */
+	{ 7025, 47861, 47861 }, /* vmsvc-2 */
+	{ 7026, 47869, 0 }, /* loreji-panel */
+	{ 7030, 47882, 47882 }, /* op-probe */
+	{ 7031, 47891, 0 }, /* iposplanet */
+	{ 7040, 0, 47902 }, /* quest-disc */
+	{ 7070, 47913, 47913 }, /* arcp */
+	{ 7071, 47918, 47918 }, /* iwg1 */
+	{ 7072, 47923, 47931 }, /* iba-cfg iba-cfg-disc */
+	{ 7073, 47944, 0 }, /* martalk */
+	{ 7080, 47952, 47952 }, /* empowerid */
+	{ 7088, 0, 47962 }, /* zixi-transport */
+	{ 7095, 0, 47977 }, /* jdp-disc */
+	{ 7099, 47986, 47986 }, /* lazy-ptop */
+	{ 7100, 47996, 47996 }, /* font-service */
+	{ 7101, 48009, 48009 }, /* elcn */
+	{ 7107, 0, 48014 }, /* aes-x170 */
+	{ 7117, 48023, 0 }, /* rothaga */
+	{ 7121, 48031, 48031 }, /* virprot-lm */
+	{ 7123, 48042, 48042 }, /* snif */
+	{ 7128, 48047, 48047 }, /* scenidm */
+	{ 7129, 48055, 48055 }, /* scenccs */
+	{ 7161, 48063, 48063 }, /* cabsm-comm */
+	{ 7162, 48074, 48074 }, /* caistoragemgr */
+	{ 7163, 48088, 48088 }, /* cacsambroker */
+	{ 7164, 48101, 48101 }, /* fsr */
+	{ 7165, 48105, 48105 }, /* doc-server */
+	{ 7166, 48116, 48116 }, /* aruba-server */
+	{ 7167, 48129, 0 }, /* casrmagent */
+	{ 7168, 48140, 0 }, /* cnckadserver */
+	{ 7169, 48153, 48153 }, /* ccag-pib */
+	{ 7170, 48162, 48162 }, /* nsrp */
+	{ 7171, 48167, 48167 }, /* drm-production */
+	{ 7172, 48182, 0 }, /* metalbend */
+	{ 7173, 48192, 0 }, /* zsecure */
+	{ 7174, 48200, 48200 }, /* clutild */
+	{ 7181, 0, 48208 }, /* janus-disc */
+	{ 7200, 48219, 48219 }, /* fodms */
+	{ 7201, 48225, 48225 }, /* dlip */
+	{ 7202, 48230, 0 }, /* pon-ictp */
+	{ 7215, 48239, 0 }, /* PS-Server */
+	{ 7216, 48249, 0 }, /* PS-Capture-Pro */
+	{ 7227, 48264, 48264 }, /* ramp */
+	{ 7228, 48269, 0 }, /* citrixupp */
+	{ 7229, 48279, 0 }, /* citrixuppg */
+	{ 7234, 48290, 0 }, /* asa-gateways */
+	{ 7235, 0, 48303 }, /* aspcoordination */
+	{ 7236, 48319, 0 }, /* display */
+	{ 7237, 48327, 0 }, /* pads */
+	{ 7244, 48332, 48341 }, /* frc-hicp frc-hicp-disc */
+	{ 7262, 48355, 48355 }, /* cnap */
+	{ 7272, 48360, 48360 }, /* watchme-7272 */
+	{ 7273, 48373, 48373 }, /* oma-rlp */
+	{ 7274, 48381, 48381 }, /* oma-rlp-s */
+	{ 7275, 48391, 48391 }, /* oma-ulp */
+	{ 7276, 48399, 48399 }, /* oma-ilp */
+	{ 7277, 48407, 48407 }, /* oma-ilp-s */
+	{ 7278, 48417, 48417 }, /* oma-dcdocbs */
+	{ 7279, 48429, 48429 }, /* ctxlic */
+	{ 7280, 48436, 48436 }, /* itactionserver1 */
+	{ 7281, 48452, 48452 }, /* itactionserver2 */
+	{ 7282, 48468, 48480 }, /* mzca-action mzca-alert */
+	{ 7283, 48491, 0 }, /* genstat */
+	{ 7365, 48499, 48499 }, /* lcm-server */
+	{ 7391, 48510, 48510 }, /* mindfilesys */
+	{ 7392, 48522, 48522 }, /* mrssrendezvous */
+	{ 7393, 48537, 48537 }, /* nfoldman */
+	{ 7394, 48546, 48546 }, /* fse */
+	{ 7395, 48550, 48550 }, /* winqedit */
+	{ 7397, 48559, 48559 }, /* hexarc */
+	{ 7400, 48566, 48566 }, /* rtps-discovery */
+	{ 7401, 48581, 48581 }, /* rtps-dd-ut */
+	{ 7402, 48592, 48592 }, /* rtps-dd-mt */
+	{ 7410, 48603, 48603 }, /* ionixnetmon */
+	{ 7411, 48615, 48615 }, /* daqstream */
+	{ 7420, 0, 48625 }, /* ipluminary */
+	{ 7421, 48636, 48636 }, /* mtportmon */
+	{ 7426, 48646, 48646 }, /* pmdmgr */
+	{ 7427, 48653, 48653 }, /* oveadmgr */
+	{ 7428, 48662, 48662 }, /* ovladmgr */
+	{ 7429, 48671, 48671 }, /* opi-sock */
+	{ 7430, 48680, 48680 }, /* xmpv7 */
+	{ 7431, 48686, 48686 }, /* pmd */
+	{ 7437, 48690, 48690 }, /* faximum */
+	{ 7443, 48698, 48698 }, /* oracleas-https */
+	{ 7471, 48713, 0 }, /* sttunnel */
+	{ 7473, 48722, 48722 }, /* rise */
+	{ 7474, 48727, 0 }, /* neo4j */
+	{ 7478, 48733, 0 }, /* openit */
+	{ 7491, 48740, 48740 }, /* telops-lmd */
+	{ 7500, 48751, 48751 }, /* silhouette */
+	{ 7501, 48762, 48762 }, /* ovbus */
+	{ 7508, 48768, 0 }, /* adcp */
+	{ 7509, 48773, 0 }, /* acplt */
+	{ 7510, 48779, 48779 }, /* ovhpas */
+	{ 7511, 48786, 48786 }, /* pafec-lm */
+	{ 7542, 48795, 48795 }, /* saratoga */
+	{ 7543, 48804, 48804 }, /* atul */
+	{ 7544, 48809, 48809 }, /* nta-ds */
+	{ 7545, 48816, 48816 }, /* nta-us */
+	{ 7546, 48823, 48823 }, /* cfs */
+	{ 7547, 48827, 48827 }, /* cwmp */
+	{ 7548, 48832, 48832 }, /* tidp */
+	{ 7549, 48837, 48837 }, /* nls-tl */
+	{ 7550, 0, 48844 }, /* cloudsignaling */
+	{ 7551, 48859, 0 }, /* controlone-con */
+	{ 7560, 48874, 48874 }, /* sncp */
+	{ 7563, 48879, 0 }, /* cfw */
+	{ 7566, 48883, 48883 }, /* vsi-omega */
+	{ 7569, 48893, 0 }, /* dell-eql-asm */
+	{ 7570, 48906, 48906 }, /* aries-kfinder */
+	{ 7574, 48920, 48930 }, /* coherence coherence-disc */
+	{ 7575, 48945, 0 }, /* wtmi-panel */
+	{ 7588, 48956, 48956 }, /* sun-lm */
+	{ 7606, 48963, 48963 }, /* mipi-debug */
+	{ 7624, 48974, 48974 }, /* indi */
+	{ 7626, 48979, 0 }, /* simco */
+	{ 7627, 48985, 48985 }, /* soap-http */
+	{ 7628, 48995, 48995 }, /* zen-pawn */
+	{ 7629, 49004, 49004 }, /* xdas */
+	{ 7630, 49009, 0 }, /* hawk */
+	{ 7631, 49014, 0 }, /* tesla-sys-msg */
+	{ 7633, 49028, 49028 }, /* pmdfmgt */
+	{ 7648, 49036, 49036 }, /* cuseeme */
+	{ 7663, 49044, 49044 }, /* rome */
+	{ 7668, 49049, 0 }, /* authoritygate */
+	{ 7672, 49063, 0 }, /* imqstomp */
+	{ 7673, 49072, 0 }, /* imqstomps */
+	{ 7674, 49082, 49082 }, /* imqtunnels */
+	{ 7675, 49093, 49093 }, /* imqtunnel */
+	{ 7676, 49103, 49103 }, /* imqbrokerd */
+	{ 7677, 49114, 49114 }, /* sun-user-https */
+	{ 7680, 49129, 49129 }, /* ms-do */
+	{ 7683, 49135, 0 }, /* dmt */
+	{ 7687, 49139, 0 }, /* bolt */
+	{ 7689, 49144, 49144 }, /* collaber */
+	{ 7690, 49153, 0 }, /* sovd */
+	{ 7697, 49158, 49158 }, /* klio */
+	{ 7700, 49163, 0 }, /* em7-secom */
+	{ 7707, 49173, 49173 }, /* sync-em7 */
+	{ 7708, 49182, 49182 }, /* scinet */
+	{ 7720, 49189, 49189 }, /* medimageportal */
+	{ 7724, 49204, 49204 }, /* nsdeepfreezectl */
+	{ 7725, 49220, 49220 }, /* nitrogen */
+	{ 7726, 49229, 49229 }, /* freezexservice */
+	{ 7727, 49244, 49244 }, /* trident-data */
+	{ 7728, 49257, 49257 }, /* osvr */
+	{ 7734, 49262, 49262 }, /* smip */
+	{ 7738, 49267, 49267 }, /* aiagent */
+	{ 7741, 49275, 49275 }, /* scriptview */
+	{ 7742, 49286, 0 }, /* msss */
+	{ 7743, 49291, 49291 }, /* sstp-1 */
+	{ 7744, 49298, 49298 }, /* raqmon-pdu */
+	{ 7747, 49309, 49309 }, /* prgp */
+	{ 7775, 49314, 0 }, /* inetfs */
+	{ 7777, 49321, 49321 }, /* cbt */
+	{ 7778, 49325, 49325 }, /* interwise */
+	{ 7779, 49335, 49335 }, /* vstat */
+	{ 7781, 49341, 49341 }, /* accu-lmgr */
+	{ 7784, 0, 49351 }, /* s-bfd */
+	{ 7786, 49357, 49357 }, /* minivend */
+	{ 7787, 49366, 49366 }, /* popup-reminders */
+	{ 7789, 49382, 49382 }, /* office-tools */
+	{ 7794, 49395, 49395 }, /* q3ade */
+	{ 7797, 49401, 49401 }, /* pnet-conn */
+	{ 7798, 49411, 49411 }, /* pnet-enc */
+	{ 7799, 49420, 49420 }, /* altbsdp */
+	{ 7800, 49428, 49428 }, /* asr */
+	{ 7801, 49432, 49432 }, /* ssp-client */
+	{ 7802, 0, 49443 }, /* vns-tp */
+	{ 7810, 49450, 49450 }, /* rbt-wanopt */
+	{ 7845, 49461, 49461 }, /* apc-7845 */
+	{ 7846, 49470, 49470 }, /* apc-7846 */
+	{ 7847, 49479, 0 }, /* csoauth */
+	{ 7869, 49487, 0 }, /* mobileanalyzer */
+	{ 7870, 49502, 0 }, /* rbt-smc */
+	{ 7871, 49510, 0 }, /* mdm */
+	{ 7872, 0, 49514 }, /* mipv6tls */
+	{ 7878, 49523, 0 }, /* owms */
+	{ 7880, 49528, 49528 }, /* pss */
+	{ 7887, 49532, 49532 }, /* ubroker */
+	{ 7900, 49540, 49540 }, /* mevent */
+	{ 7901, 49547, 49547 }, /* tnos-sp */
+	{ 7902, 49555, 49555 }, /* tnos-dp */
+	{ 7903, 49563, 49563 }, /* tnos-dps */
+	{ 7913, 49572, 49572 }, /* qo-secure */
+	{ 7932, 49582, 49582 }, /* t2-drm */
+	{ 7933, 49589, 49589 }, /* t2-brm */
+	{ 7962, 49596, 49596 }, /* generalsync */
+	{ 7967, 49608, 49608 }, /* supercell */
+	{ 7979, 49618, 49618 }, /* micromuse-ncps */
+	{ 7980, 49633, 49633 }, /* quest-vista */
+	{ 7981, 49645, 0 }, /* sossd-collect */
+	{ 7982, 49659, 49671 }, /* sossd-agent sossd-disc */
+	{ 7997, 49682, 0 }, /* pushns */
+	{ 7998, 0, 49689 }, /* usicontentpush */
+	{ 7999, 49704, 49704 }, /* irdmi2 */
+	{ 8000, 49711, 49711 }, /* irdmi */
+	{ 8001, 49717, 49717 }, /* vcom-tunnel */
+	{ 8002, 49729, 49729 }, /* teradataordbms */
+	{ 8003, 49744, 49744 }, /* mcreport */
+	{ 8004, 49753, 0 }, /* p2pevolvenet */
+	{ 8005, 49766, 49766 }, /* mxi */
+	{ 8006, 49770, 49784 }, /* wpl-analytics wpl-disc */
+	{ 8007, 49793, 49793 }, /* warppipe */
+	{ 8008, 3922, 3922 }, /* http-alt */
+	{ 8009, 49802, 0 }, /* nvme-disc */
+	{ 8015, 49812, 0 }, /* cfg-cloud */
+	{ 8016, 49822, 0 }, /* ads-s */
+	{ 8017, 0, 49828 }, /* cisco-cloudsec */
+	{ 8019, 49843, 49843 }, /* qbdb */
+	{ 8020, 49848, 49848 }, /* intu-ec-svcdisc */
+	{ 8021, 49864, 49864 }, /* intu-ec-client */
+	{ 8022, 49879, 49879 }, /* oa-system */
+	{ 8023, 49889, 49889 }, /* arca-api */
+	{ 8025, 49898, 49898 }, /* ca-audit-da */
+	{ 8026, 49910, 49910 }, /* ca-audit-ds */
+	{ 8027, 49922, 49922 }, /* papachi-p2p-srv */
+	{ 8032, 49938, 49938 }, /* pro-ed */
+	{ 8033, 49945, 49945 }, /* mindprint */
+	{ 8034, 49955, 49955 }, /* vantronix-mgmt */
+	{ 8040, 49970, 49970 }, /* ampify */
+	{ 8041, 49977, 49977 }, /* enguity-xccetp */
+	{ 8042, 49992, 0 }, /* fs-agent */
+	{ 8043, 50001, 0 }, /* fs-server */
+	{ 8044, 50011, 0 }, /* fs-mgmt */
+	{ 8051, 50019, 0 }, /* rocrail */
+	{ 8052, 50027, 50027 }, /* senomix01 */
+	{ 8053, 50037, 50037 }, /* senomix02 */
+	{ 8054, 50047, 50047 }, /* senomix03 */
+	{ 8055, 50057, 50057 }, /* senomix04 */
+	{ 8056, 50067, 50067 }, /* senomix05 */
+	{ 8057, 50077, 50077 }, /* senomix06 */
+	{ 8058, 50087, 50087 }, /* senomix07 */
+	{ 8059, 50097, 50097 }, /* senomix08 */
+	{ 8060, 0, 50107 }, /* aero */
+	{ 8061, 50112, 0 }, /* nikatron-dev */
+	{ 8066, 50125, 0 }, /* toad-bi-appsrvr */
+	{ 8067, 50141, 0 }, /* infi-async */
+	{ 8070, 50152, 0 }, /* ucs-isc */
+	{ 8074, 50160, 50160 }, /* gadugadu */
+	{ 8080, 3922, 3922 }, /* http-alt */
+	{ 8081, 50169, 50169 }, /* sunproxyadmin */
+	{ 8082, 50183, 50183 }, /* us-cli */
+	{ 8083, 50190, 50190 }, /* us-srv */
+	{ 8084, 50197, 0 }, /* websnp */
+	{ 8086, 50204, 50204 }, /* d-s-n */
+	{ 8087, 50210, 50210 }, /* simplifymedia */
+	{ 8088, 50224, 50224 }, /* radan-http */
+	{ 8090, 50235, 0 }, /* opsmessaging */
+	{ 8091, 50248, 0 }, /* jamlink */
+	{ 8097, 50256, 50256 }, /* sac */
+	{ 8100, 50260, 50260 }, /* xprint-server */
+	{ 8101, 50274, 0 }, /* ldoms-migr */
+	{ 8102, 50285, 0 }, /* kz-migr */
+	{ 8111, 0, 50293 }, /* skynetflow */
+	{ 8115, 50304, 50304 }, /* mtl8000-matrix */
+	{ 8116, 50319, 50319 }, /* cp-cluster */
+	{ 8117, 50330, 0 }, /* purityrpc */
+	{ 8118, 50340, 50340 }, /* privoxy */
+	{ 8121, 50348, 50348 }, /* apollo-data */
+	{ 8122, 50360, 50360 }, /* apollo-admin */
+	{ 8128, 50373, 50373 }, /* paycash-online */
+	{ 8129, 50388, 50388 }, /* paycash-wbp */
+	{ 8130, 50400, 50400 }, /* indigo-vrmi */
+	{ 8131, 50412, 50412 }, /* indigo-vbcp */
+	{ 8132, 50424, 50424 }, /* dbabble */
+	{ 8140, 50432, 0 }, /* puppet */
+	{ 8148, 50439, 50439 }, /* isdd */
+	{ 8149, 0, 50444 }, /* eor-game */
+	{ 8153, 50453, 0 }, /* quantastor */
+	{ 8160, 50464, 50464 }, /* patrol */
+	{ 8161, 50471, 50471 }, /* patrol-snmp */
+	{ 8162, 50483, 0 }, /* lpar2rrd */
+	{ 8181, 50492, 0 }, /* intermapper */
+	{ 8182, 50504, 50504 }, /* vmware-fdm */
+	{ 8183, 50515, 0 }, /* proremote */
+	{ 8184, 50525, 50525 }, /* itach */
+	{ 8190, 50531, 0 }, /* gcp-rphy */
+	{ 8191, 50540, 0 }, /* limnerpressure */
+	{ 8192, 50555, 50555 }, /* spytechphone */
+	{ 8194, 50568, 50568 }, /* blp1 */
+	{ 8195, 50573, 50573 }, /* blp2 */
+	{ 8199, 50578, 50578 }, /* vvr-data */
+	{ 8200, 50587, 50587 }, /* trivnet1 */
+	{ 8201, 50596, 50596 }, /* trivnet2 */
+	{ 8202, 0, 50605 }, /* aesop */
+	{ 8204, 50611, 50611 }, /* lm-perfworks */
+	{ 8205, 50624, 50624 }, /* lm-instmgr */
+	{ 8206, 50635, 50635 }, /* lm-dta */
+	{ 8207, 50642, 50642 }, /* lm-sserver */
+	{ 8208, 50653, 50653 }, /* lm-webwatcher */
+	{ 8211, 0, 50667 }, /* aruba-papi */
+	{ 8230, 50678, 50678 }, /* rexecj */
+	{ 8231, 0, 50685 }, /* hncp-udp-port */
+	{ 8232, 0, 50699 }, /* hncp-dtls-port */
+	{ 8243, 50714, 50714 }, /* synapse-nhttps */
+	{ 8266, 0, 50729 }, /* espeasy-p2p */
+	{ 8270, 50741, 0 }, /* robot-remote */
+	{ 8276, 50754, 50754 }, /* ms-mcc */
+	{ 8280, 50761, 50761 }, /* synapse-nhttp */
+	{ 8282, 50775, 50783 }, /* libelle libelle-disc */
+	{ 8292, 50796, 50796 }, /* blp3 */
+	{ 8293, 50801, 0 }, /* hiperscan-id */
+	{ 8294, 50814, 50814 }, /* blp4 */
+	{ 8300, 50819, 50819 }, /* tmi */
+	{ 8301, 50823, 50823 }, /* amberon */
+	{ 8313, 50831, 0 }, /* hub-open-net */
+	{ 8320, 50844, 50844 }, /* tnp-discover */
+	{ 8321, 50857, 50857 }, /* tnp */
+	{ 8322, 50861, 50861 }, /* garmin-marine */
+	{ 8351, 50875, 50875 }, /* server-find */
+	{ 8376, 50887, 50887 }, /* cruise-enum */
+	{ 8377, 50899, 50899 }, /* cruise-swroute */
+	{ 8378, 50914, 50914 }, /* cruise-config */
+	{ 8379, 50928, 50928 }, /* cruise-diags */
+	{ 8380, 50941, 50941 }, /* cruise-update */
+	{ 8383, 50955, 50955 }, /* m2mservices */
+	{ 8384, 0, 50967 }, /* marathontp */
+	{ 8400, 50978, 50978 }, /* cvd */
+	{ 8401, 50982, 50982 }, /* sabarsd */
+	{ 8402, 50990, 50990 }, /* abarsd */
+	{ 8403, 28149, 28149 }, /* admind */
+	{ 8404, 50997, 0 }, /* svcloud */
+	{ 8405, 51005, 0 }, /* svbackup */
+	{ 8415, 51014, 0 }, /* dlpx-sp */
+	{ 8416, 51022, 51022 }, /* espeech */
+	{ 8417, 51030, 51030 }, /* espeech-rtp */
+	{ 8423, 51042, 0 }, /* aritts */
+	{ 8432, 51049, 0 }, /* pgbackrest */
+	{ 8433, 0, 51060 }, /* aws-as2 */
+	{ 8442, 51068, 51068 }, /* cybro-a-bus */
+	{ 8443, 51080, 51080 }, /* pcsync-https */
+	{ 8444, 51093, 51093 }, /* pcsync-http */
+	{ 8445, 51105, 51110 }, /* copy copy-disc */
+	{ 8448, 51120, 0 }, /* matrix-fed */
+	{ 8450, 51131, 51131 }, /* npmp */
+	{ 8457, 51136, 0 }, /* nexentamv */
+	{ 8470, 51146, 0 }, /* cisco-avp */
+	{ 8471, 51156, 0 }, /* pim-port */
+	{ 8472, 51165, 51165 }, /* otv */
+	{ 8473, 51169, 51169 }, /* vp2p */
+	{ 8474, 51174, 51174 }, /* noteshare */
+	{ 8500, 51184, 51184 }, /* fmtp */
+	{ 8501, 51189, 51198 }, /* cmtp-mgt cmtp-av */
+	{ 8502, 51206, 0 }, /* ftnmtp */
+	{ 8503, 0, 51213 }, /* lsp-self-ping */
+	{ 8554, 51227, 51227 }, /* rtsp-alt */
+	{ 8555, 51236, 51236 }, /* d-fence */
+	{ 8567, 51244, 51244 }, /* dof-tunnel */
+	{ 8600, 51255, 51255 }, /* asterix */
+	{ 8609, 0, 51263 }, /* canon-cpp-disc */
+	{ 8610, 51278, 51278 }, /* canon-mfnp */
+	{ 8611, 51289, 51289 }, /* canon-bjnp1 */
+	{ 8612, 51301, 51301 }, /* canon-bjnp2 */
+	{ 8613, 51313, 51313 }, /* canon-bjnp3 */
+	{ 8614, 51325, 51325 }, /* canon-bjnp4 */
+	{ 8615, 51337, 0 }, /* imink */
+	{ 8665, 51343, 0 }, /* monetra */
+	{ 8666, 51351, 0 }, /* monetra-admin */
+	{ 8668, 51365, 0 }, /* spartan */
+	{ 8675, 51373, 51384 }, /* msi-cps-rm msi-cps-rm-disc */
+	{ 8686, 51400, 51400 }, /* sun-as-jmxrmi */
+	{ 8688, 51414, 0 }, /* openremote-ctrl */
+	{ 8699, 51430, 0 }, /* vnyx */
+	{ 8710, 51435, 0 }, /* semi-grpc */
+	{ 8711, 51445, 0 }, /* nvc */
+	{ 8732, 0, 51449 }, /* dtp-net */
+	{ 8733, 51457, 51457 }, /* ibus */
+	{ 8750, 51462, 0 }, /* dey-keyneg */
+	{ 8763, 51473, 51473 }, /* mc-appserver */
+	{ 8764, 51486, 51486 }, /* openqueue */
+	{ 8765, 51496, 51496 }, /* ultraseek-http */
+	{ 8766, 51511, 51511 }, /* amcs */
+	{ 8767, 51516, 0 }, /* core-of-source */
+	{ 8768, 51531, 0 }, /* sandpolis */
+	{ 8769, 51541, 0 }, /* oktaauthenticat */
+	{ 8770, 51557, 51557 }, /* dpap */
+	{ 8778, 51562, 0 }, /* uec */
+	{ 8786, 51566, 51566 }, /* msgclnt */
+	{ 8787, 51574, 51574 }, /* msgsrvr */
+	{ 8793, 51582, 51582 }, /* acd-pm */
+	{ 8800, 51589, 51589 }, /* sunwebadmin */
+	{ 8804, 51601, 51601 }, /* truecm */
+	{ 8805, 0, 51608 }, /* pfcp */
+	{ 8807, 0, 51613 }, /* hes-clip */
+	{ 8808, 0, 51622 }, /* ssports-bcast */
+	{ 8809, 0, 51636 }, /* 3gpp-monp */
+	{ 8873, 51646, 51646 }, /* dxspider */
+	{ 8880, 51655, 51655 }, /* cddbp-alt */
+	{ 8881, 51665, 0 }, /* galaxy4d */
+	{ 8883, 51674, 51674 }, /* secure-mqtt */
+	{ 8888, 51686, 51696 }, /* ddi-tcp-1 ddi-udp-1 */
+	{ 8889, 51706, 51716 }, /* ddi-tcp-2 ddi-udp-2 */
+	{ 8890, 51726, 51736 }, /* ddi-tcp-3 ddi-udp-3 */
+	{ 8891, 51746, 51756 }, /* ddi-tcp-4 ddi-udp-4 */
+	{ 8892, 51766, 51776 }, /* ddi-tcp-5 ddi-udp-5 */
+	{ 8893, 51786, 51796 }, /* ddi-tcp-6 ddi-udp-6 */
+	{ 8894, 51806, 51816 }, /* ddi-tcp-7 ddi-udp-7 */
+	{ 8899, 51826, 51826 }, /* ospf-lite */
+	{ 8900, 51836, 51836 }, /* jmb-cds1 */
+	{ 8901, 51845, 51845 }, /* jmb-cds2 */
+	{ 8908, 51854, 0 }, /* dpp */
+	{ 8910, 51858, 51858 }, /* manyone-http */
+	{ 8911, 51871, 51871 }, /* manyone-xml */
+	{ 8912, 51883, 51883 }, /* wcbackup */
+	{ 8913, 51892, 51892 }, /* dragonfly */
+	{ 8937, 51902, 0 }, /* twds */
+	{ 8953, 51907, 0 }, /* ub-dns-control */
+	{ 8954, 51922, 51922 }, /* cumulus-admin */
+	{ 8980, 51936, 51936 }, /* nod-provider */
+	{ 8981, 0, 51949 }, /* nod-client */
+	{ 8989, 51960, 51960 }, /* sunwebadmins */
+	{ 8990, 51973, 51973 }, /* http-wmap */
+	{ 8991, 51983, 51983 }, /* https-wmap */
+	{ 8997, 51994, 0 }, /* oracle-ms-ens */
+	{ 8998, 52008, 0 }, /* canto-roboflow */
+	{ 8999, 52023, 52023 }, /* bctp */
+	{ 9000, 52028, 52028 }, /* cslistener */
+	{ 9001, 52039, 52039 }, /* etlservicemgr */
+	{ 9002, 52053, 52053 }, /* dynamid */
+	{ 9005, 52061, 0 }, /* golem */
+	{ 9007, 0, 52067 }, /* ogs-client */
+	{ 9008, 52078, 0 }, /* ogs-server */
+	{ 9009, 52089, 52089 }, /* pichat */
+	{ 9010, 52096, 0 }, /* sdr */
+	{ 9011, 0, 52100 }, /* d-star */
+	{ 9020, 52107, 52107 }, /* tambora */
+	{ 9021, 52115, 52115 }, /* panagolin-ident */
+	{ 9022, 52131, 52131 }, /* paragent */
+	{ 9023, 52140, 52140 }, /* swa-1 */
+	{ 9024, 52146, 52146 }, /* swa-2 */
+	{ 9025, 52152, 52152 }, /* swa-3 */
+	{ 9026, 52158, 52158 }, /* swa-4 */
+	{ 9050, 52164, 0 }, /* versiera */
+	{ 9051, 52173, 0 }, /* fio-cmgmt */
+	{ 9060, 52183, 52194 }, /* CardWeb-IO CardWeb-RT */
+	{ 9080, 52205, 52205 }, /* glrpc */
+	{ 9081, 0, 52211 }, /* cisco-aqos */
+	{ 9083, 52222, 0 }, /* emc-pp-mgmtsvc */
+	{ 9084, 52237, 52237 }, /* aurora */
+	{ 9085, 52244, 52244 }, /* ibm-rsyscon */
+	{ 9086, 52256, 52256 }, /* net2display */
+	{ 9087, 52268, 52268 }, /* classic */
+	{ 9088, 52276, 52276 }, /* sqlexec */
+	{ 9089, 52284, 52284 }, /* sqlexec-ssl */
+	{ 9090, 52296, 52296 }, /* websm */
+	{ 9091, 52302, 52302 }, /* xmltec-xmlmail */
+	{ 9092, 52317, 52317 }, /* XmlIpcRegSvc */
+	{ 9093, 52330, 0 }, /* copycat */
+	{ 9100, 52338, 52338 }, /* pdl-datastream */
+	{ 9101, 52353, 52353 }, /* bacula-dir */
+	{ 9102, 52364, 52364 }, /* bacula-fd */
+	{ 9103, 52374, 52374 }, /* bacula-sd */
+	{ 9104, 52384, 52384 }, /* peerwire */
+	{ 9105, 52393, 52393 }, /* xadmin */
+	{ 9106, 52400, 52410 }, /* astergate astergate-disc */
+	{ 9107, 52425, 0 }, /* astergatefax */
+	{ 9111, 52438, 52438 }, /* hexxorecore */
+	{ 9119, 52450, 52450 }, /* mxit */
+	{ 9122, 52455, 0 }, /* grcmp */
+	{ 9123, 52461, 0 }, /* grcp */
+	{ 9131, 52466, 52466 }, /* dddp */
+	{ 9160, 52471, 52471 }, /* apani1 */
+	{ 9161, 52478, 52478 }, /* apani2 */
+	{ 9162, 52485, 52485 }, /* apani3 */
+	{ 9163, 52492, 52492 }, /* apani4 */
+	{ 9164, 52499, 52499 }, /* apani5 */
+	{ 9183, 52506, 52506 }, /* sirius-agent */
+	{ 9191, 52519, 52519 }, /* sun-as-jpda */
+	{ 9200, 52531, 52531 }, /* wap-wsp */
+	{ 9201, 52539, 52539 }, /* wap-wsp-wtp */
+	{ 9202, 52551, 52551 }, /* wap-wsp-s */
+	{ 9203, 52561, 52561 }, /* wap-wsp-wtp-s */
+	{ 9204, 52575, 52575 }, /* wap-vcard */
+	{ 9205, 52585, 52585 }, /* wap-vcal */
+	{ 9206, 52594, 52594 }, /* wap-vcard-s */
+	{ 9207, 52606, 52606 }, /* wap-vcal-s */
+	{ 9208, 52617, 52617 }, /* rjcdb-vcards */
+	{ 9209, 52630, 52630 }, /* almobile-system */
+	{ 9210, 52646, 52646 }, /* oma-mlp */
+	{ 9211, 52654, 52654 }, /* oma-mlp-s */
+	{ 9212, 52664, 52664 }, /* serverviewdbms */
+	{ 9213, 52679, 52679 }, /* serverstart */
+	{ 9214, 52691, 52691 }, /* ipdcesgbs */
+	{ 9215, 52701, 52701 }, /* insis */
+	{ 9216, 52707, 52707 }, /* acme */
+	{ 9217, 52712, 52712 }, /* fsc-port */
+	{ 9222, 52721, 52721 }, /* teamcoherence */
+	{ 9255, 21007, 21007 }, /* mon */
+	{ 9277, 0, 52735 }, /* traingpsdata */
+	{ 9278, 52748, 52748 }, /* pegasus */
+	{ 9279, 52756, 52756 }, /* pegasus-ctl */
+	{ 9280, 52768, 52768 }, /* pgps */
+	{ 9281, 52773, 52773 }, /* swtp-port1 */
+	{ 9282, 52784, 52784 }, /* swtp-port2 */
+	{ 9283, 52795, 52795 }, /* callwaveiam */
+	{ 9284, 52807, 52807 }, /* visd */
+	{ 9285, 52812, 52812 }, /* n2h2server */
+	{ 9286, 0, 52823 }, /* n2receive */
+	{ 9287, 52833, 52833 }, /* cumulus */
+	{ 9292, 52841, 52841 }, /* armtechdaemon */
+	{ 9293, 52855, 52855 }, /* storview */
+	{ 9294, 52864, 52864 }, /* armcenterhttp */
+	{ 9295, 52878, 52878 }, /* armcenterhttps */
+	{ 9300, 52893, 52893 }, /* vrace */
+	{ 9306, 52899, 0 }, /* sphinxql */
+	{ 9310, 52908, 0 }, /* sapms */
+	{ 9312, 52914, 0 }, /* sphinxapi */
+	{ 9318, 52924, 52924 }, /* secure-ts */
+	{ 9321, 52934, 52934 }, /* guibase */
+	{ 9339, 52942, 0 }, /* gnmi-gnoi */
+	{ 9340, 52952, 0 }, /* gribi */
+	{ 9343, 52958, 52958 }, /* mpidcmgr */
+	{ 9344, 52967, 52967 }, /* mphlpdmc */
+	{ 9345, 52976, 0 }, /* rancher */
+	{ 9346, 52984, 52984 }, /* ctechlicensing */
+	{ 9374, 52999, 52999 }, /* fjdmimgr */
+	{ 9380, 53008, 53008 }, /* boxp */
+	{ 9387, 53013, 0 }, /* d2dconfig */
+	{ 9388, 53023, 0 }, /* d2ddatatrans */
+	{ 9389, 53036, 0 }, /* adws */
+	{ 9390, 53041, 0 }, /* otp */
+	{ 9396, 53045, 53045 }, /* fjinvmgr */
+	{ 9397, 53054, 53054 }, /* mpidcagt */
+	{ 9400, 53063, 53063 }, /* sec-t4net-srv */
+	{ 9401, 53077, 53077 }, /* sec-t4net-clt */
+	{ 9402, 53091, 53091 }, /* sec-pc2fax-srv */
+	{ 9418, 53106, 53106 }, /* git */
+	{ 9443, 53110, 53110 }, /* tungsten-https */
+	{ 9444, 53125, 53125 }, /* wso2esb-console */
+	{ 9445, 53141, 0 }, /* mindarray-ca */
+	{ 9450, 53154, 53154 }, /* sntlkeyssrvr */
+	{ 9500, 53167, 53167 }, /* ismserver */
+	{ 9522, 0, 53177 }, /* sma-spw */
+	{ 9535, 53185, 53185 }, /* mngsuite */
+	{ 9536, 53194, 53194 }, /* laes-bf */
+	{ 9555, 53202, 53202 }, /* trispen-sra */
+	{ 9559, 53214, 0 }, /* p4runtime */
+	{ 9592, 53224, 53224 }, /* ldgateway */
+	{ 9593, 53234, 53234 }, /* cba8 */
+	{ 9594, 53239, 53239 }, /* msgsys */
+	{ 9595, 53246, 53246 }, /* pds */
+	{ 9596, 53250, 53250 }, /* mercury-disc */
+	{ 9597, 53263, 53263 }, /* pd-admin */
+	{ 9598, 53272, 53272 }, /* vscp */
+	{ 9599, 53277, 53277 }, /* robix */
+	{ 9600, 53283, 53283 }, /* micromuse-ncpw */
+	{ 9612, 53298, 53298 }, /* streamcomm-ds */
+	{ 9614, 53312, 0 }, /* iadt-tls */
+	{ 9616, 53321, 0 }, /* erunbook-agent */
+	{ 9617, 53336, 0 }, /* erunbook-server */
+	{ 9618, 53352, 53352 }, /* condor */
+	{ 9628, 53359, 53359 }, /* odbcpathway */
+	{ 9629, 53371, 53371 }, /* uniport */
+	{ 9630, 53379, 0 }, /* peoctlr */
+	{ 9631, 53387, 0 }, /* peocoll */
+	{ 9632, 0, 53395 }, /* mc-comm */
+	{ 9640, 53403, 0 }, /* pqsflows */
+	{ 9666, 53412, 0 }, /* zoomcp */
+	{ 9667, 53419, 53419 }, /* xmms2 */
+	{ 9668, 53425, 53425 }, /* tec5-sdctp */
+	{ 9694, 53436, 53436 }, /* client-wakeup */
+	{ 9695, 53450, 53450 }, /* ccnx */
+	{ 9700, 53455, 53455 }, /* board-roar */
+	{ 9747, 53466, 53466 }, /* l5nas-parchan */
+	{ 9750, 53480, 53480 }, /* board-voip */
+	{ 9753, 53491, 53491 }, /* rasadv */
+	{ 9762, 53498, 53498 }, /* tungsten-http */
+	{ 9800, 53512, 53512 }, /* davsrc */
+	{ 9801, 53519, 53519 }, /* sstp-2 */
+	{ 9802, 53526, 53526 }, /* davsrcs */
+	{ 9875, 53534, 53534 }, /* sapv1 */
+	{ 9876, 53540, 0 }, /* sd */
+	{ 9877, 53543, 0 }, /* x510 */
+	{ 9878, 0, 53548 }, /* kca-service */
+	{ 9888, 53560, 53560 }, /* cyborg-systems */
+	{ 9889, 53575, 53575 }, /* gt-proxy */
+	{ 9898, 53584, 53584 }, /* monkeycom */
+	{ 9899, 0, 53594 }, /* sctp-tunneling */
+	{ 9900, 53609, 53609 }, /* iua */
+	{ 9901, 0, 53613 }, /* enrp */
+	{ 9903, 0, 53618 }, /* multicast-ping */
+	{ 9909, 53633, 53633 }, /* domaintime */
+	{ 9911, 53644, 53644 }, /* sype-transport */
+	{ 9925, 53659, 0 }, /* xybrid-cloud */
+	{ 9950, 53672, 53672 }, /* apc-9950 */
+	{ 9951, 53681, 53681 }, /* apc-9951 */
+	{ 9952, 53690, 53690 }, /* apc-9952 */
+	{ 9953, 53699, 53699 }, /* acis */
+	{ 9954, 53704, 0 }, /* hinp */
+	{ 9955, 53709, 53721 }, /* alljoyn-stm alljoyn-mcm */
+	{ 9956, 0, 53733 }, /* alljoyn */
+	{ 9966, 53741, 53741 }, /* odnsp */
+	{ 9978, 53747, 0 }, /* xybrid-rt */
+	{ 9979, 53757, 0 }, /* visweather */
+	{ 9981, 53768, 0 }, /* pumpkindb */
+	{ 9986, 53778, 0 }, /* kaostransport */
+	{ 9987, 53792, 53792 }, /* dsm-scm-target */
+	{ 9988, 53807, 0 }, /* nsesrvr */
+	{ 9990, 53815, 53815 }, /* osm-appsrvr */
+	{ 9991, 53827, 53827 }, /* osm-oev */
+	{ 9992, 53835, 53835 }, /* palace-1 */
+	{ 9993, 53844, 53844 }, /* palace-2 */
+	{ 9994, 53853, 53853 }, /* palace-3 */
+	{ 9995, 53862, 53862 }, /* palace-4 */
+	{ 9996, 53871, 53871 }, /* palace-5 */
+	{ 9997, 53880, 53880 }, /* palace-6 */
+	{ 9998, 53889, 53889 }, /* distinct32 */
+	{ 9999, 53900, 53900 }, /* distinct */
+	{ 10000, 53909, 53909 }, /* ndmp */
+	{ 10001, 53914, 53914 }, /* scp-config */
+	{ 10002, 53925, 53925 }, /* documentum */
+	{ 10003, 53936, 53936 }, /* documentum-s */
+	{ 10004, 53949, 0 }, /* emcrmirccd */
+	{ 10005, 53960, 0 }, /* emcrmird */
+	{ 10006, 53969, 0 }, /* netapp-sync */
+	{ 10007, 53981, 53981 }, /* mvs-capacity */
+	{ 10008, 53994, 53994 }, /* octopus */
+	{ 10009, 54002, 54002 }, /* swdtp-sv */
+	{ 10010, 54011, 0 }, /* rxapi */
+	{ 10020, 54017, 0 }, /* abb-hw */
+	{ 10023, 0, 54024 }, /* cefd-vmp */
+	{ 10050, 54033, 54033 }, /* zabbix-agent */
+	{ 10051, 54046, 54046 }, /* zabbix-trapper */
+	{ 10055, 54061, 0 }, /* qptlmd */
+	{ 10080, 54068, 54068 }, /* amanda */
+	{ 10081, 54075, 54075 }, /* famdc */
+	{ 10100, 54081, 54081 }, /* itap-ddtp */
+	{ 10101, 54091, 54091 }, /* ezmeeting-2 */
+	{ 10102, 54103, 54103 }, /* ezproxy-2 */
+	{ 10103, 54113, 54113 }, /* ezrelay */
+	{ 10104, 54121, 54121 }, /* swdtp */
+	{ 10107, 54127, 54127 }, /* bctp-server */
+	{ 10110, 54139, 54139 }, /* nmea-0183 */
+	{ 10111, 0, 54149 }, /* nmea-onenet */
+	{ 10113, 54161, 54161 }, /* netiq-endpoint */
+	{ 10114, 54176, 54176 }, /* netiq-qcheck */
+	{ 10115, 54189, 54189 }, /* netiq-endpt */
+	{ 10116, 54201, 54201 }, /* netiq-voipa */
+	{ 10117, 54213, 54213 }, /* iqrm */
+	{ 10125, 54218, 0 }, /* cimple */
+	{ 10128, 54225, 54225 }, /* bmc-perf-sd */
+	{ 10129, 54237, 0 }, /* bmc-gms */
+	{ 10160, 54245, 54245 }, /* qb-db-server */
+	{ 10161, 54258, 54266 }, /* snmptls snmpdtls */
+	{ 10162, 54275, 54288 }, /* snmptls-trap snmpdtls-trap */
+	{ 10200, 54302, 54302 }, /* trisoap */
+	{ 10201, 54310, 54315 }, /* rsms rscs */
+	{ 10252, 54320, 54320 }, /* apollo-relay */
+	{ 10253, 0, 54333 }, /* eapol-relay */
+	{ 10260, 54345, 54345 }, /* axis-wimp-port */
+	{ 10261, 54360, 0 }, /* tile-ml */
+	{ 10288, 54368, 54368 }, /* blocks */
+	{ 10439, 0, 54375 }, /* bngsync */
+	{ 10443, 54383, 0 }, /* cirrossp */
+	{ 10500, 0, 54392 }, /* hip-nat-t */
+	{ 10540, 54402, 54402 }, /* MOS-lower */
+	{ 10541, 54412, 54412 }, /* MOS-upper */
+	{ 10542, 54422, 54422 }, /* MOS-aux */
+	{ 10543, 54430, 54430 }, /* MOS-soap */
+	{ 10544, 54439, 54439 }, /* MOS-soap-opt */
+	{ 10548, 54452, 0 }, /* serverdocs */
+	{ 10631, 54463, 0 }, /* printopia */
+	{ 10800, 54473, 54473 }, /* gap */
+	{ 10805, 54477, 54477 }, /* lpdg */
+	{ 10809, 54482, 0 }, /* nbd */
+	{ 10810, 0, 54486 }, /* nmc-disc */
+	{ 10860, 54495, 54495 }, /* helix */
+	{ 10880, 54501, 54501 }, /* bveapi */
+	{ 10933, 54508, 0 }, /* octopustentacle */
+	{ 10990, 54524, 54524 }, /* rmiaux */
+	{ 11000, 54531, 54531 }, /* irisa */
+	{ 11001, 54537, 54537 }, /* metasys */
+	{ 11095, 54545, 54545 }, /* weave */
+	{ 11103, 54551, 0 }, /* origo-sync */
+	{ 11104, 54562, 0 }, /* netapp-icmgmt */
+	{ 11105, 54576, 0 }, /* netapp-icdata */
+	{ 11106, 54590, 54590 }, /* sgi-lk */
+	{ 11108, 0, 54597 }, /* myq-termlink */
+	{ 11109, 54610, 0 }, /* sgi-dmfmgr */
+	{ 11110, 54621, 0 }, /* sgi-soap */
+	{ 11111, 54630, 54630 }, /* vce */
+	{ 11112, 54634, 54634 }, /* dicom */
+	{ 11161, 54640, 54640 }, /* suncacao-snmp */
+	{ 11162, 54654, 54654 }, /* suncacao-jmxmp */
+	{ 11163, 54669, 54669 }, /* suncacao-rmi */
+	{ 11164, 54682, 54682 }, /* suncacao-csa */
+	{ 11165, 54695, 54695 }, /* suncacao-websvc */
+	{ 11171, 0, 54711 }, /* snss */
+	{ 11172, 54716, 0 }, /* oemcacao-jmxmp */
+	{ 11173, 54731, 0 }, /* t5-straton */
+	{ 11174, 54742, 0 }, /* oemcacao-rmi */
+	{ 11175, 54755, 0 }, /* oemcacao-websvc */
+	{ 11201, 54771, 54771 }, /* smsqp */
+	{ 11202, 54777, 0 }, /* dcsl-backup */
+	{ 11208, 54789, 54789 }, /* wifree */
+	{ 11211, 54796, 54796 }, /* memcache */
+	{ 11235, 54805, 0 }, /* xcompute */
+	{ 11319, 54814, 54814 }, /* imip */
+	{ 11320, 54819, 54819 }, /* imip-channels */
+	{ 11321, 54833, 54833 }, /* arena-server */
+	{ 11367, 54846, 54846 }, /* atm-uhas */
+	{ 11371, 54855, 54855 }, /* hkp */
+	{ 11430, 0, 54859 }, /* lsdp */
+	{ 11434, 54864, 0 }, /* ollama */
+	{ 11489, 54871, 0 }, /* asgcypresstcps */
+	{ 11600, 54886, 54886 }, /* tempest-port */
+	{ 11623, 54899, 0 }, /* emc-xsw-dconfig */
+	{ 11720, 54915, 54915 }, /* h323callsigalt */
+	{ 11723, 54930, 54930 }, /* emc-xsw-dcache */
+	{ 11751, 54945, 54945 }, /* intrepid-ssl */
+	{ 11796, 54958, 54968 }, /* lanschool lanschool-mpt */
+	{ 11876, 54982, 54982 }, /* xoraya */
+	{ 11877, 0, 54989 }, /* x2e-disc */
+	{ 11967, 54998, 54998 }, /* sysinfo-sp */
+	{ 11971, 55009, 0 }, /* tibsd */
+	{ 12000, 55015, 55015 }, /* entextxid */
+	{ 12001, 55025, 55025 }, /* entextnetwk */
+	{ 12002, 55037, 55037 }, /* entexthigh */
+	{ 12003, 55048, 55048 }, /* entextmed */
+	{ 12004, 55058, 55058 }, /* entextlow */
+	{ 12005, 55068, 55068 }, /* dbisamserver1 */
+	{ 12006, 55082, 55082 }, /* dbisamserver2 */
+	{ 12007, 55096, 55096 }, /* accuracer */
+	{ 12008, 55106, 55106 }, /* accuracer-dbms */
+	{ 12009, 0, 55121 }, /* ghvpn */
+	{ 12010, 55127, 0 }, /* edbsrvr */
+	{ 12012, 55135, 55135 }, /* vipera */
+	{ 12013, 55142, 55142 }, /* vipera-ssl */
+	{ 12109, 55153, 55153 }, /* rets-ssl */
+	{ 12121, 55162, 55162 }, /* nupaper-ss */
+	{ 12168, 55173, 55173 }, /* cawas */
+	{ 12172, 55179, 55179 }, /* hivep */
+	{ 12300, 55185, 55185 }, /* linogridengine */
+	{ 12302, 55200, 0 }, /* rads */
+	{ 12321, 55205, 55205 }, /* warehouse-sss */
+	{ 12322, 55219, 55219 }, /* warehouse */
+	{ 12345, 55229, 55229 }, /* italk */
+	{ 12546, 55235, 0 }, /* carb-repl-ctrl */
+	{ 12753, 55250, 55250 }, /* tsaf */
+	{ 12865, 55255, 0 }, /* netperf */
+	{ 13160, 55263, 55263 }, /* i-zipqd */
+	{ 13216, 55271, 55271 }, /* bcslogc */
+	{ 13217, 55279, 55279 }, /* rs-pias */
+	{ 13218, 55287, 55300 }, /* emc-vcas-tcp emc-vcas-udp */
+	{ 13223, 55313, 55313 }, /* powwow-client */
+	{ 13224, 55327, 55327 }, /* powwow-server */
+	{ 13400, 55341, 55351 }, /* doip-data doip-disc */
+	{ 13720, 55361, 55361 }, /* bprd */
+	{ 13721, 55366, 55366 }, /* bpdbm */
+	{ 13722, 55372, 55372 }, /* bpjava-msvc */
+	{ 13724, 55384, 55384 }, /* vnetd */
+	{ 13782, 55390, 55390 }, /* bpcd */
+	{ 13783, 55395, 55395 }, /* vopied */
+	{ 13785, 55402, 55402 }, /* nbdb */
+	{ 13786, 55407, 55407 }, /* nomdb */
+	{ 13818, 55413, 55413 }, /* dsmcc-config */
+	{ 13819, 55426, 55426 }, /* dsmcc-session */
+	{ 13820, 55440, 55440 }, /* dsmcc-passthru */
+	{ 13821, 55455, 55455 }, /* dsmcc-download */
+	{ 13822, 55470, 55470 }, /* dsmcc-ccp */
+	{ 13823, 55480, 0 }, /* bmdss */
+	{ 13832, 55486, 0 }, /* a-trust-rpc */
+	{ 13894, 55498, 55498 }, /* ucontrol */
+	{ 13929, 55507, 55507 }, /* dta-systems */
+	{ 13930, 55519, 0 }, /* medevolve */
+	{ 14000, 55529, 55529 }, /* scotty-ft */
+	{ 14001, 55539, 55539 }, /* sua */
+	{ 14002, 0, 55543 }, /* scotty-disc */
+	{ 14033, 55555, 55555 }, /* sage-best-com1 */
+	{ 14034, 55570, 55570 }, /* sage-best-com2 */
+	{ 14141, 55585, 55585 }, /* vcs-app */
+	{ 14142, 55593, 55593 }, /* icpp */
+	{ 14143, 55598, 0 }, /* icpps */
+	{ 14145, 55604, 55604 }, /* gcm-app */
+	{ 14149, 55612, 55612 }, /* vrts-tdd */
+	{ 14150, 55621, 0 }, /* vcscmd */
+	{ 14154, 55628, 55628 }, /* vad */
+	{ 14250, 55632, 55632 }, /* cps */
+	{ 14414, 55636, 55636 }, /* ca-web-update */
+	{ 14500, 55650, 0 }, /* xpra */
+	{ 14936, 55655, 55655 }, /* hde-lcesrvr-1 */
+	{ 14937, 55669, 55669 }, /* hde-lcesrvr-2 */
+	{ 15000, 55683, 55683 }, /* hydap */
+	{ 15002, 55689, 0 }, /* onep-tls */
+	{ 15118, 0, 55698 }, /* v2g-secc */
+	{ 15345, 55707, 55707 }, /* xpilot */
+	{ 15363, 55714, 55714 }, /* 3link */
+	{ 15555, 55720, 55720 }, /* cisco-snat */
+	{ 15660, 55731, 55731 }, /* bex-xr */
+	{ 15740, 55738, 55738 }, /* ptp */
+	{ 15998, 0, 55742 }, /* 2ping */
+	{ 15999, 55748, 0 }, /* programmar */
+	{ 16000, 55759, 0 }, /* fmsas */
+	{ 16001, 55765, 0 }, /* fmsascon */
+	{ 16002, 55774, 0 }, /* gsms */
+	{ 16003, 0, 55779 }, /* alfin */
+	{ 16020, 55785, 0 }, /* jwpc */
+	{ 16021, 55790, 0 }, /* jwpc-bin */
+	{ 16161, 55799, 55799 }, /* sun-sea-port */
+	{ 16162, 55812, 0 }, /* solaris-audit */
+	{ 16309, 55826, 55826 }, /* etb4j */
+	{ 16310, 55832, 55832 }, /* pduncs */
+	{ 16311, 55839, 55839 }, /* pdefmns */
+	{ 16360, 55847, 55847 }, /* netserialext1 */
+	{ 16361, 55861, 55861 }, /* netserialext2 */
+	{ 16367, 55875, 55875 }, /* netserialext3 */
+	{ 16368, 55889, 55889 }, /* netserialext4 */
+	{ 16384, 55903, 55903 }, /* connected */
+	{ 16385, 55913, 0 }, /* rdgs */
+	{ 16619, 55918, 0 }, /* xoms */
+	{ 16665, 55923, 0 }, /* axon-tunnel */
+	{ 16666, 0, 55935 }, /* vtp */
+	{ 16789, 55939, 0 }, /* cadsisvr */
+	{ 16900, 55948, 55948 }, /* newbay-snc-mc */
+	{ 16950, 55962, 55962 }, /* sgcip */
+	{ 16991, 55968, 55968 }, /* intel-rci-mp */
+	{ 16992, 55981, 55981 }, /* amt-soap-http */
+	{ 16993, 55995, 55995 }, /* amt-soap-https */
+	{ 16994, 56010, 56010 }, /* amt-redir-tcp */
+	{ 16995, 56024, 56024 }, /* amt-redir-tls */
+	{ 17007, 56038, 56038 }, /* isode-dua */
+	{ 17010, 56048, 0 }, /* ncpu */
+	{ 17184, 56053, 0 }, /* vestasdlp */
+	{ 17185, 56063, 56063 }, /* soundsvirtual */
+	{ 17219, 56077, 56077 }, /* chipper */
+	{ 17220, 56085, 56085 }, /* avtp */
+	{ 17221, 56090, 56090 }, /* avdecc */
+	{ 17222, 0, 56097 }, /* cpsp */
+	{ 17223, 56102, 0 }, /* isa100-gci */
+	{ 17224, 0, 56113 }, /* trdp-pd */
+	{ 17225, 56121, 56121 }, /* trdp-md */
+	{ 17234, 56129, 56129 }, /* integrius-stp */
+	{ 17235, 56143, 56143 }, /* ssh-mgmt */
+	{ 17500, 56152, 56159 }, /* db-lsp db-lsp-disc */
+	{ 17555, 56171, 0 }, /* ailith */
+	{ 17729, 56178, 56178 }, /* ea */
+	{ 17754, 56181, 56181 }, /* zep */
+	{ 17755, 56185, 56185 }, /* zigbee-ip */
+	{ 17756, 56195, 56195 }, /* zigbee-ips */
+	{ 17777, 56206, 0 }, /* sw-orion */
+	{ 18000, 56215, 56215 }, /* biimenu */
+	{ 18104, 56223, 0 }, /* radpdf */
+	{ 18136, 56230, 0 }, /* racf */
+	{ 18181, 56235, 56235 }, /* opsec-cvp */
+	{ 18182, 56245, 56245 }, /* opsec-ufp */
+	{ 18183, 56255, 56255 }, /* opsec-sam */
+	{ 18184, 56265, 56265 }, /* opsec-lea */
+	{ 18185, 56275, 56275 }, /* opsec-omi */
+	{ 18186, 56285, 56285 }, /* ohsc */
+	{ 18187, 56290, 56290 }, /* opsec-ela */
+	{ 18241, 56300, 56300 }, /* checkpoint-rtm */
+	{ 18242, 56315, 0 }, /* iclid */
+	{ 18243, 56321, 0 }, /* clusterxl */
+	{ 18262, 56331, 56331 }, /* gv-pf */
+	{ 18463, 56337, 56337 }, /* ac-cluster */
+	{ 18516, 0, 56348 }, /* heythings */
+	{ 18634, 56358, 56358 }, /* rds-ib */
+	{ 18635, 56365, 56365 }, /* rds-ip */
+	{ 18668, 56372, 56380 }, /* vdmmesh vdmmesh-disc */
+	{ 18769, 56393, 56393 }, /* ique */
+	{ 18881, 56398, 56398 }, /* infotos */
+	{ 18888, 56406, 56406 }, /* apc-necmp */
+	{ 19000, 56416, 56416 }, /* igrid */
+	{ 19007, 56422, 56422 }, /* scintilla */
+	{ 19020, 56432, 0 }, /* j-link */
+	{ 19191, 56439, 56439 }, /* opsec-uaa */
+	{ 19194, 56449, 56449 }, /* ua-secureagent */
+	{ 19220, 56464, 56469 }, /* cora cora-disc */
+	{ 19283, 56479, 56479 }, /* keysrvr */
+	{ 19315, 56487, 56487 }, /* keyshadow */
+	{ 19398, 56497, 56497 }, /* mtrgtrans */
+	{ 19410, 56507, 56507 }, /* hp-sco */
+	{ 19411, 56514, 56514 }, /* hp-sca */
+	{ 19412, 56521, 56521 }, /* hp-sessmon */
+	{ 19539, 56532, 56532 }, /* fxuptp */
+	{ 19540, 56539, 56539 }, /* sxuptp */
+	{ 19541, 56546, 56546 }, /* jcp */
+	{ 19788, 0, 56550 }, /* mle */
+	{ 19790, 56554, 0 }, /* faircom-db */
+	{ 19998, 56565, 0 }, /* iec-104-sec */
+	{ 19999, 56577, 56577 }, /* dnp-sec */
+	{ 20000, 56585, 56585 }, /* dnp */
+	{ 20001, 56589, 56589 }, /* microsan */
+	{ 20002, 56598, 56598 }, /* commtact-http */
+	{ 20003, 56612, 56612 }, /* commtact-https */
+	{ 20005, 56627, 56627 }, /* openwebnet */
+	{ 20012, 0, 56638 }, /* ss-idi-disc */
+	{ 20013, 56650, 0 }, /* ss-idi */
+	{ 20014, 56657, 56657 }, /* opendeploy */
+	{ 20034, 56668, 56668 }, /* nburn-id */
+	{ 20046, 56677, 56677 }, /* tmophl7mts */
+	{ 20048, 56688, 56688 }, /* mountd */
+	{ 20049, 56695, 56695 }, /* nfsrdma */
+	{ 20057, 56703, 0 }, /* avesterra */
+	{ 20167, 56713, 56713 }, /* tolfab */
+	{ 20202, 56720, 56720 }, /* ipdtp-port */
+	{ 20222, 56731, 56731 }, /* ipulse-ics */
+	{ 20480, 56742, 56742 }, /* emwavemsg */
+	{ 20670, 56752, 56752 }, /* track */
+	{ 20810, 56758, 0 }, /* crtech-nlm */
+	{ 20999, 56769, 56769 }, /* athand-mmp */
+	{ 21000, 56780, 56780 }, /* irtrans */
+	{ 21010, 56788, 0 }, /* notezilla-lan */
+	{ 21212, 56802, 0 }, /* trinket-agent */
+	{ 21213, 56816, 0 }, /* cohesity-agent */
+	{ 21221, 56831, 0 }, /* aigairserver */
+	{ 21337, 56844, 0 }, /* xahaud */
+	{ 21553, 56851, 0 }, /* rdm-tfs */
+	{ 21554, 56859, 56859 }, /* dfserver */
+	{ 21590, 56868, 56868 }, /* vofr-gateway */
+	{ 21800, 56881, 56881 }, /* tvpm */
+	{ 21801, 56886, 0 }, /* sal */
+	{ 21845, 56890, 56890 }, /* webphone */
+	{ 21846, 56899, 56899 }, /* netspeak-is */
+	{ 21847, 56911, 56911 }, /* netspeak-cs */
+	{ 21848, 56923, 56923 }, /* netspeak-acd */
+	{ 21849, 56936, 56936 }, /* netspeak-cps */
+	{ 22000, 56949, 56949 }, /* snapenetio */
+	{ 22001, 56960, 56960 }, /* optocontrol */
+	{ 22002, 56972, 56972 }, /* optohost002 */
+	{ 22003, 56984, 56984 }, /* optohost003 */
+	{ 22004, 56996, 56996 }, /* optohost004 */
+	{ 22005, 56996, 56996 }, /* optohost004 */
+	{ 22125, 57008, 0 }, /* dcap */
+	{ 22128, 57013, 0 }, /* gsidcap */
+	{ 22222, 57021, 0 }, /* easyengine */
+	{ 22273, 57032, 57032 }, /* wnn6 */
+	{ 22305, 57037, 57037 }, /* cis */
+	{ 22333, 57041, 57041 }, /* showcockpit-net */
+	{ 22335, 57057, 57072 }, /* shrewd-control shrewd-stream */
+	{ 22343, 57086, 57086 }, /* cis-secure */
+	{ 22347, 57097, 57097 }, /* wibukey */
+	{ 22350, 57105, 57105 }, /* codemeter */
+	{ 22351, 57115, 0 }, /* codemeter-cmwan */
+	{ 22537, 57131, 0 }, /* caldsoft-backup */
+	{ 22555, 57147, 57162 }, /* vocaltec-wconf vocaltec-phone */
+	{ 22763, 57177, 57177 }, /* talikaserver */
+	{ 22800, 57190, 57190 }, /* aws-brf */
+	{ 22951, 57198, 57198 }, /* brf-gw */
+	{ 23000, 57205, 57205 }, /* inovaport1 */
+	{ 23001, 57216, 57216 }, /* inovaport2 */
+	{ 23002, 57227, 57227 }, /* inovaport3 */
+	{ 23003, 57238, 57238 }, /* inovaport4 */
+	{ 23004, 57249, 57249 }, /* inovaport5 */
+	{ 23005, 57260, 57260 }, /* inovaport6 */
+	{ 23053, 57271, 0 }, /* gntp */
+	{ 23272, 0, 57276 }, /* s102 */
+	{ 23294, 57281, 57290 }, /* 5afe-dir 5afe-disc */
+	{ 23333, 57300, 57300 }, /* elxmgmt */
+	{ 23400, 57308, 57308 }, /* novar-dbase */
+	{ 23401, 57320, 57320 }, /* novar-alarm */
+	{ 23402, 57332, 57332 }, /* novar-global */
+	{ 23456, 57345, 0 }, /* aequus */
+	{ 23457, 57352, 0 }, /* aequus-alt */
+	{ 23546, 57363, 0 }, /* areaguard-neo */
+	{ 24000, 57377, 57377 }, /* med-ltp */
+	{ 24001, 57385, 57385 }, /* med-fsp-rx */
+	{ 24002, 57396, 57396 }, /* med-fsp-tx */
+	{ 24003, 57407, 57407 }, /* med-supp */
+	{ 24004, 57416, 57416 }, /* med-ovw */
+	{ 24005, 57424, 57424 }, /* med-ci */
+	{ 24006, 57431, 57431 }, /* med-net-svc */
+	{ 24242, 57443, 57443 }, /* filesphere */
+	{ 24249, 57454, 57454 }, /* vista-4gl */
+	{ 24321, 57464, 57464 }, /* ild */
+	{ 24322, 0, 57468 }, /* hid */
+	{ 24323, 57472, 0 }, /* vrmg-ip */
+	{ 24386, 57480, 57480 }, /* intel-rci */
+	{ 24465, 57490, 57490 }, /* tonidods */
+	{ 24554, 57499, 57499 }, /* binkp */
+	{ 24577, 57505, 57513 }, /* bilobit bilobit-update */
+	{ 24601, 0, 57528 }, /* udpstp */
+	{ 24666, 57535, 0 }, /* sdtvwcam */
+	{ 24676, 57544, 57544 }, /* canditv */
+	{ 24677, 57552, 57552 }, /* flashfiler */
+	{ 24678, 57563, 57563 }, /* proactivate */
+	{ 24680, 57575, 57575 }, /* tcc-http */
+	{ 24754, 57584, 0 }, /* cslg */
+	{ 24850, 0, 57589 }, /* assoc-disc */
+	{ 24922, 57600, 57600 }, /* find */
+	{ 25000, 57605, 57605 }, /* icl-twobase1 */
+	{ 25001, 57618, 57618 }, /* icl-twobase2 */
+	{ 25002, 57631, 57631 }, /* icl-twobase3 */
+	{ 25003, 57644, 57644 }, /* icl-twobase4 */
+	{ 25004, 57657, 57657 }, /* icl-twobase5 */
+	{ 25005, 57670, 57670 }, /* icl-twobase6 */
+	{ 25006, 57683, 57683 }, /* icl-twobase7 */
+	{ 25007, 57696, 57696 }, /* icl-twobase8 */
+	{ 25008, 57709, 57709 }, /* icl-twobase9 */
+	{ 25009, 57722, 57722 }, /* icl-twobase10 */
+	{ 25100, 57736, 0 }, /* db2c-tls */
+	{ 25576, 57745, 0 }, /* sauterdongle */
+	{ 25604, 57758, 0 }, /* idtp */
+	{ 25793, 57763, 57763 }, /* vocaltec-hos */
+	{ 25900, 57776, 57776 }, /* tasp-net */
+	{ 25901, 57785, 57785 }, /* niobserver */
+	{ 25902, 57796, 57796 }, /* nilinkanalyst */
+	{ 25903, 57810, 57810 }, /* niprobe */
+	{ 25954, 0, 57818 }, /* bf-game */
+	{ 25955, 0, 57826 }, /* bf-master */
+	{ 26000, 57836, 57836 }, /* quake */
+	{ 26133, 57842, 57842 }, /* scscp */
+	{ 26208, 57848, 57848 }, /* wnn6-ds */
+	{ 26257, 57856, 0 }, /* cockroach */
+	{ 26260, 57866, 57866 }, /* ezproxy */
+	{ 26261, 57874, 57874 }, /* ezmeeting */
+	{ 26262, 57884, 57884 }, /* k3software-svr */
+	{ 26263, 57899, 57899 }, /* k3software-cli */
+	{ 26486, 57914, 57926 }, /* exoline-tcp exoline-udp */
+	{ 26487, 57938, 57938 }, /* exoconfig */
+	{ 26489, 57948, 57948 }, /* exonet */
+	{ 27010, 57955, 0 }, /* flex-lmadmin */
+	{ 27016, 57968, 0 }, /* chlenix */
+	{ 27017, 57976, 0 }, /* mongodb */
+	{ 27345, 57984, 57984 }, /* imagepump */
+	{ 27442, 57994, 57994 }, /* jesmsjc */
+	{ 27504, 58002, 58002 }, /* kopek-httphead */
+	{ 27782, 58017, 58017 }, /* ars-vista */
+	{ 27876, 58027, 0 }, /* astrolink */
+	{ 27999, 58037, 58037 }, /* tw-auth-key */
+	{ 28000, 58049, 58049 }, /* nxlmd */
+	{ 28001, 58055, 0 }, /* pqsp */
+	{ 28010, 58060, 0 }, /* gruber-cashreg */
+	{ 28080, 58075, 0 }, /* thor-engine */
+	{ 28119, 0, 58087 }, /* a27-ran-ran */
+	{ 28200, 58099, 58099 }, /* voxelstorm */
+	{ 28240, 58110, 58110 }, /* siemensgsm */
+	{ 28589, 58121, 0 }, /* bosswave */
+	{ 29000, 58130, 0 }, /* saltd-licensing */
+	{ 29167, 58146, 58146 }, /* otmp */
+	{ 29999, 58151, 0 }, /* bingbang */
+	{ 30000, 58160, 0 }, /* ndmps */
+	{ 30001, 58166, 58166 }, /* pago-services1 */
+	{ 30002, 58181, 58181 }, /* pago-services2 */
+	{ 30003, 58196, 58196 }, /* amicon-fpsu-ra */
+	{ 30004, 0, 58211 }, /* amicon-fpsu-s */
+	{ 30100, 58225, 0 }, /* rwp */
+	{ 30260, 58229, 58229 }, /* kingdomsonline */
+	{ 30400, 58244, 0 }, /* gs-realtime */
+	{ 30832, 0, 58256 }, /* samsung-disc */
+	{ 30939, 58269, 58269 }, /* dilithium3 */
+	{ 30999, 58280, 58280 }, /* ovobs */
+	{ 31016, 58286, 58294 }, /* ka-sddp ka-kdp */
+	{ 31020, 58301, 0 }, /* autotrac-acp */
+	{ 31029, 0, 58314 }, /* yawn */
+	{ 31337, 58319, 58319 }, /* eldim */
+	{ 31400, 58325, 0 }, /* pace-licensed */
+	{ 31416, 58339, 58339 }, /* xqosd */
+	{ 31457, 58345, 58345 }, /* tetrinet */
+	{ 31620, 58354, 58354 }, /* lm-mon */
+	{ 31685, 58361, 0 }, /* dsx-monitor */
+	{ 31765, 58373, 58373 }, /* gamesmith-port */
+	{ 31948, 58388, 58388 }, /* iceedcp-tx */
+	{ 31949, 58399, 58399 }, /* iceedcp-rx */
+	{ 32034, 58410, 58410 }, /* iracinghelper */
+	{ 32249, 58424, 58424 }, /* t1distproc60 */
+	{ 32400, 58437, 0 }, /* plex */
+	{ 32483, 58442, 58442 }, /* apm-link */
+	{ 32635, 58451, 58451 }, /* sec-ntb-clnt */
+	{ 32636, 58464, 58464 }, /* DMExpress */
+	{ 32767, 58474, 58474 }, /* filenet-powsrm */
+	{ 32768, 58489, 58489 }, /* filenet-tms */
+	{ 32769, 58501, 58501 }, /* filenet-rpc */
+	{ 32770, 58513, 58513 }, /* filenet-nch */
+	{ 32771, 58525, 58525 }, /* filenet-rmi */
+	{ 32772, 58537, 58537 }, /* filenet-pa */
+	{ 32773, 58548, 58548 }, /* filenet-cm */
+	{ 32774, 58559, 58559 }, /* filenet-re */
+	{ 32775, 58570, 58570 }, /* filenet-pch */
+	{ 32776, 58582, 58582 }, /* filenet-peior */
+	{ 32777, 58596, 58596 }, /* filenet-obrok */
+	{ 32801, 58610, 58610 }, /* mlsn */
+	{ 32811, 58615, 0 }, /* retp */
+	{ 32896, 58620, 58620 }, /* idmgratm */
+	{ 33000, 58629, 0 }, /* wg-endpt-comms */
+	{ 33060, 58644, 0 }, /* mysqlx */
+	{ 33123, 58651, 58651 }, /* aurora-balaena */
+	{ 33331, 58666, 58666 }, /* diamondport */
+	{ 33333, 58678, 0 }, /* dgi-serv */
+	{ 33334, 58687, 58698 }, /* speedtrace speedtrace-disc */
+	{ 33434, 58714, 58714 }, /* traceroute */
+	{ 33435, 0, 58725 }, /* mtrace */
+	{ 33656, 58732, 58732 }, /* snip-slave */
+	{ 33890, 58743, 0 }, /* digilent-adept */
+	{ 34249, 58758, 58758 }, /* turbonote-2 */
+	{ 34378, 58770, 58770 }, /* p-net-local */
+	{ 34379, 58782, 58782 }, /* p-net-remote */
+	{ 34567, 58795, 58808 }, /* dhanalakshmi edi-service */
+	{ 34962, 58820, 58820 }, /* profinet-rt */
+	{ 34963, 58832, 58832 }, /* profinet-rtm */
+	{ 34964, 58845, 58845 }, /* profinet-cm */
+	{ 34965, 58857, 58857 }, /* profinet-cm-sec */
+	{ 34966, 0, 58873 }, /* profinet-rt-sec */
+	{ 34980, 58889, 58889 }, /* ethercat */
+	{ 35000, 58898, 0 }, /* heathview */
+	{ 35001, 58908, 58908 }, /* rt-viewer */
+	{ 35002, 58918, 0 }, /* rt-sound */
+	{ 35003, 58927, 0 }, /* rt-devicemapper */
+	{ 35004, 58943, 58943 }, /* rt-classmanager */
+	{ 35005, 58959, 0 }, /* rt-labtracker */
+	{ 35006, 58973, 0 }, /* rt-helper */
+	{ 35100, 58983, 58983 }, /* axio-disc */
+	{ 35354, 58993, 0 }, /* kitim */
+	{ 35355, 58999, 59009 }, /* altova-lm altova-lm-disc */
+	{ 35356, 59024, 0 }, /* guttersnex */
+	{ 35357, 59035, 0 }, /* openstack-id */
+	{ 36001, 59048, 59048 }, /* allpeers */
+	{ 36411, 0, 59057 }, /* wlcp */
+	{ 36524, 59062, 0 }, /* febooti-aw */
+	{ 36602, 59073, 0 }, /* observium-agent */
+	{ 36700, 59089, 0 }, /* mapx */
+	{ 36865, 59094, 59094 }, /* kastenxpipe */
+	{ 37475, 59106, 59106 }, /* neckar */
+	{ 37483, 59113, 0 }, /* gdrive-sync */
+	{ 37601, 59125, 0 }, /* eftp */
+	{ 37654, 59130, 59130 }, /* unisys-eportal */
+	{ 38000, 59145, 0 }, /* ivs-database */
+	{ 38001, 59158, 0 }, /* ivs-insertion */
+	{ 38002, 59172, 59187 }, /* cresco-control crescoctrl-disc */
+	{ 38201, 59203, 59203 }, /* galaxy7-data */
+	{ 38202, 59216, 59216 }, /* fairview */
+	{ 38203, 59225, 59225 }, /* agpolicy */
+	{ 38638, 59234, 0 }, /* psqlmws */
+	{ 38800, 59242, 0 }, /* sruth */
+	{ 38865, 59248, 0 }, /* secrmmsafecopya */
+	{ 39063, 59264, 0 }, /* vroa */
+	{ 39681, 59269, 59269 }, /* turbonote-1 */
+	{ 40000, 59281, 59281 }, /* safetynetp */
+	{ 40023, 0, 59292 }, /* k-patentssensor */
+	{ 40404, 59308, 0 }, /* sptx */
+	{ 40841, 59313, 59313 }, /* cscp */
+	{ 40842, 59318, 59318 }, /* csccredir */
+	{ 40843, 59328, 59328 }, /* csccfirewall */
+	{ 40853, 0, 59341 }, /* ortec-disc */
+	{ 41111, 59352, 59352 }, /* fs-qos */
+	{ 41121, 59359, 0 }, /* tentacle */
+	{ 41230, 59368, 59368 }, /* z-wave-s */
+	{ 41794, 59377, 59377 }, /* crestron-cip */
+	{ 41795, 59390, 59390 }, /* crestron-ctp */
+	{ 41796, 59403, 0 }, /* crestron-cips */
+	{ 41797, 59417, 0 }, /* crestron-ctps */
+	{ 42508, 59431, 59431 }, /* candp */
+	{ 42509, 59437, 59437 }, /* candrp */
+	{ 42510, 59444, 59444 }, /* caerpc */
+	{ 42999, 59451, 0 }, /* curiosity */
+	{ 43000, 59461, 59470 }, /* recvr-rc recvr-rc-disc */
+	{ 43188, 59484, 59484 }, /* reachout */
+	{ 43189, 59493, 59493 }, /* ndm-agent-port */
+	{ 43190, 59508, 59508 }, /* ip-provision */
+	{ 43191, 59521, 0 }, /* noit-transport */
+	{ 43210, 59536, 59545 }, /* shaperai shaperai-disc */
+	{ 43438, 0, 59559 }, /* hmip-routing */
+	{ 43439, 59572, 59583 }, /* eq3-update eq3-config */
+	{ 43440, 59594, 59602 }, /* ew-mgmt ew-disc-cmd */
+	{ 43441, 59614, 59614 }, /* ciscocsdb */
+	{ 44123, 59624, 0 }, /* z-wave-tunnel */
+	{ 44321, 59638, 59638 }, /* pmcd */
+	{ 44322, 59643, 59643 }, /* pmproxy */
+	{ 44323, 59651, 0 }, /* pmwebapi */
+	{ 44444, 59660, 0 }, /* cognex-dataman */
+	{ 44445, 59675, 0 }, /* acronis-backup */
+	{ 44544, 0, 59690 }, /* domiq */
+	{ 44553, 59696, 59696 }, /* rbr-debug */
+	{ 44600, 0, 59706 }, /* asihpi */
+	{ 44818, 59713, 59713 }, /* EtherNet-IP-2 */
+	{ 44900, 59727, 59732 }, /* m3da m3da-disc */
+	{ 45000, 59742, 59747 }, /* asmp asmp-mon */
+	{ 45001, 59756, 0 }, /* asmps */
+	{ 45002, 59762, 0 }, /* rs-status */
+	{ 45045, 59772, 0 }, /* synctest */
+	{ 45054, 59781, 59781 }, /* invision-ag */
+	{ 45185, 59793, 59793 }, /* witsnet */
+	{ 45514, 59801, 59812 }, /* cloudcheck cloudcheck-ping */
+	{ 45678, 59828, 59828 }, /* eba */
+	{ 45824, 59832, 0 }, /* dai-shell */
+	{ 45825, 59842, 59842 }, /* qdb2service */
+	{ 45966, 59854, 59854 }, /* ssr-servermgr */
+	{ 46336, 59868, 0 }, /* inedo */
+	{ 46998, 59874, 0 }, /* spremotetablet */
+	{ 46999, 59889, 59889 }, /* mediabox */
+	{ 47000, 59898, 59898 }, /* mbus */
+	{ 47001, 59903, 0 }, /* winrm */
+	{ 47100, 0, 59909 }, /* jvl-mactalk */
+	{ 47557, 59921, 59921 }, /* dbbrowse */
+	{ 47624, 59930, 59930 }, /* directplaysrvr */
+	{ 47806, 59945, 59945 }, /* ap */
+	{ 47808, 59948, 59948 }, /* bacnet */
+	{ 47809, 0, 59955 }, /* presonus-ucnet */
+	{ 48000, 59970, 59970 }, /* nimcontroller */
+	{ 48001, 59984, 59984 }, /* nimspooler */
+	{ 48002, 59995, 59995 }, /* nimhub */
+	{ 48003, 60002, 60002 }, /* nimgtw */
+	{ 48004, 60009, 0 }, /* nimbusdb */
+	{ 48005, 60018, 0 }, /* nimbusdbctrl */
+	{ 48048, 60031, 0 }, /* juka */
+	{ 48049, 60036, 0 }, /* 3gpp-cbsp */
+	{ 48050, 60046, 0 }, /* weandsf */
+	{ 48128, 60054, 60054 }, /* isnetserv */
+	{ 48129, 60064, 60064 }, /* blp5 */
+	{ 48556, 60069, 60069 }, /* com-bardac-dw */
+	{ 48619, 60083, 60083 }, /* iqobject */
+	{ 48653, 60092, 60092 }, /* robotraconteur */
+	{ 49000, 60107, 0 }, /* matahari */
+	{ 49001, 60116, 60122 }, /* nusrp nusdp-disc */
+	{ 49150, 60133, 0 }, /* inspider */
 };
+
+const char service_iana_text[] =
+	"\0"
+	"tcpmux\0"
+	"rje\0"
+	"echo\0"
+	"discard\0"
+	"systat\0"
+	"daytime\0"
+	"qotd\0"
+	"msp\0"
+	"chargen\0"
+	"ftp-data\0"
+	"ftp\0"
+	"ssh\0"
+	"telnet\0"
+	"smtp\0"
+	"nsw-fe\0"
+	"msg-icp\0"
+	"msg-auth\0"
+	"dsp\0"
+	"time\0"
+	"rap\0"
+	"rlp\0"
+	"graphics\0"
+	"nameserver\0"
+	"nicname\0"
+	"mpm-flags\0"
+	"mpm\0"
+	"mpm-snd\0"
+	"auditd\0"
+	"tacacs\0"
+	"re-mail-ck\0"
+	"xns-time\0"
+	"domain\0"
+	"xns-ch\0"
+	"isi-gl\0"
+	"xns-auth\0"
+	"xns-mail\0"
+	"acas\0"
+	"whoispp\0"
+	"covia\0"
+	"tacacs-ds\0"
+	"sql-net\0"
+	"bootps\0"
+	"bootpc\0"
+	"tftp\0"
+	"gopher\0"
+	"netrjs-1\0"
+	"netrjs-2\0"
+	"netrjs-3\0"
+	"netrjs-4\0"
+	"deos\0"
+	"vettcp\0"
+	"finger\0"
+	"http\0"
+	"xfer\0"
+	"mit-ml-dev\0"
+	"ctf\0"
+	"mfcobol\0"
+	"kerberos\0"
+	"su-mit-tg\0"
+	"dnsix\0"
+	"mit-dov\0"
+	"npp\0"
+	"dcp\0"
+	"objcall\0"
+	"supdup\0"
+	"dixie\0"
+	"swift-rvf\0"
+	"tacnews\0"
+	"metagram\0"
+	"hostname\0"
+	"iso-tsap\0"
+	"gppitnp\0"
+	"acr-nema\0"
+	"csnet-ns\0"
+	"3com-tsmux\0"
+	"rtelnet\0"
+	"snagas\0"
+	"pop2\0"
+	"pop3\0"
+	"sunrpc\0"
+	"mcidas\0"
+	"auth\0"
+	"sftp\0"
+	"ansanotify\0"
+	"uucp-path\0"
+	"sqlserv\0"
+	"nntp\0"
+	"cfdptkt\0"
+	"erpc\0"
+	"smakynet\0"
+	"ntp\0"
+	"ansatrader\0"
+	"locus-map\0"
+	"nxedit\0"
+	"locus-con\0"
+	"gss-xlicen\0"
+	"pwdgen\0"
+	"cisco-fna\0"
+	"cisco-tna\0"
+	"cisco-sys\0"
+	"statsrv\0"
+	"ingres-net\0"
+	"epmap\0"
+	"profile\0"
+	"netbios-ns\0"
+	"netbios-dgm\0"
+	"netbios-ssn\0"
+	"emfis-data\0"
+	"emfis-cntl\0"
+	"bl-idm\0"
+	"imap\0"
+	"uma\0"
+	"uaac\0"
+	"iso-tp0\0"
+	"iso-ip\0"
+	"jargon\0"
+	"aed-512\0"
+	"hems\0"
+	"bftp\0"
+	"sgmp\0"
+	"netsc-prod\0"
+	"netsc-dev\0"
+	"sqlsrv\0"
+	"knet-cmp\0"
+	"pcmail-srv\0"
+	"nss-routing\0"
+	"sgmp-traps\0"
+	"snmp\0"
+	"snmptrap\0"
+	"cmip-man\0"
+	"cmip-agent\0"
+	"xns-courier\0"
+	"s-net\0"
+	"namp\0"
+	"rsvd\0"
+	"send\0"
+	"print-srv\0"
+	"multiplex\0"
+	"cl-1\0"
+	"xyplex-mux\0"
+	"mailq\0"
+	"vmnet\0"
+	"genrad-mux\0"
+	"xdmcp\0"
+	"nextstep\0"
+	"bgp\0"
+	"ris\0"
+	"unify\0"
+	"audit\0"
+	"ocbinder\0"
+	"ocserver\0"
+	"remote-kis\0"
+	"kis\0"
+	"aci\0"
+	"mumps\0"
+	"qft\0"
+	"gacp\0"
+	"prospero\0"
+	"osu-nms\0"
+	"srmp\0"
+	"irc\0"
+	"dn6-nlm-aud\0"
+	"dn6-smm-red\0"
+	"dls\0"
+	"dls-mon\0"
+	"smux\0"
+	"src\0"
+	"at-rtmp\0"
+	"at-nbp\0"
+	"at-3\0"
+	"at-echo\0"
+	"at-5\0"
+	"at-zis\0"
+	"at-7\0"
+	"at-8\0"
+	"qmtp\0"
+	"z39-50\0"
+	"914c-g\0"
+	"anet\0"
+	"ipx\0"
+	"vmpwscs\0"
+	"softpc\0"
+	"CAIlic\0"
+	"dbase\0"
+	"mpp\0"
+	"uarps\0"
+	"imap3\0"
+	"fln-spx\0"
+	"rsh-spx\0"
+	"cdc\0"
+	"masqdialer\0"
+	"direct\0"
+	"sur-meas\0"
+	"inbusiness\0"
+	"link\0"
+	"dsp3270\0"
+	"subntbcst-tftp\0"
+	"bhfhs\0"
+	"set\0"
+	"esro-gen\0"
+	"openport\0"
+	"nsiiops\0"
+	"arcisdms\0"
+	"hdap\0"
+	"bgmp\0"
+	"x-bone-ctl\0"
+	"sst\0"
+	"td-service\0"
+	"td-replica\0"
+	"manet\0"
+	"gist\0"
+	"pt-tls\0"
+	"http-mgmt\0"
+	"personal-link\0"
+	"cableport-ax\0"
+	"rescap\0"
+	"corerjd\0"
+	"fxp\0"
+	"k-block\0"
+	"tacacss\0"
+	"novastorbakcup\0"
+	"entrusttime\0"
+	"bhmds\0"
+	"asip-webadmin\0"
+	"vslmp\0"
+	"magenta-logic\0"
+	"opalis-robot\0"
+	"dpsi\0"
+	"decauth\0"
+	"zannet\0"
+	"pkix-timestamp\0"
+	"ptp-event\0"
+	"ptp-general\0"
+	"pip\0"
+	"rtsps\0"
+	"rpki-rtr\0"
+	"rpki-rtr-tls\0"
+	"texar\0"
+	"pdap\0"
+	"pawserv\0"
+	"zserv\0"
+	"fatserv\0"
+	"csi-sgwp\0"
+	"mftp\0"
+	"matip-type-a\0"
+	"bhoetty\0"
+	"bhoedap4\0"
+	"ndsauth\0"
+	"bh611\0"
+	"datex-asn\0"
+	"cloanto-net-1\0"
+	"bhevent\0"
+	"shrinkwrap\0"
+	"scoi2odialog\0"
+	"semantix\0"
+	"srssend\0"
+	"rsvp-tunnel\0"
+	"aurora-cmgr\0"
+	"dtk\0"
+	"odmr\0"
+	"mortgageware\0"
+	"qbikgdp\0"
+	"rpc2portmap\0"
+	"codaauth2\0"
+	"clearcase\0"
+	"ulistproc\0"
+	"legent-1\0"
+	"legent-2\0"
+	"hassle\0"
+	"nip\0"
+	"tnETOS\0"
+	"dsETOS\0"
+	"is99c\0"
+	"is99s\0"
+	"hp-collector\0"
+	"hp-managed-node\0"
+	"hp-alarm-mgr\0"
+	"arns\0"
+	"ibm-app\0"
+	"asa\0"
+	"aurp\0"
+	"unidata-ldm\0"
+	"ldap\0"
+	"uis\0"
+	"synotics-relay\0"
+	"synotics-broker\0"
+	"meta5\0"
+	"embl-ndt\0"
+	"netcp\0"
+	"netware-ip\0"
+	"mptn\0"
+	"kryptolan\0"
+	"iso-tsap-c2\0"
+	"osb-sd\0"
+	"ups\0"
+	"genie\0"
+	"decap\0"
+	"nced\0"
+	"ncld\0"
+	"imsp\0"
+	"timbuktu\0"
+	"prm-sm\0"
+	"prm-nm\0"
+	"decladebug\0"
+	"rmt\0"
+	"synoptics-trap\0"
+	"smsp\0"
+	"infoseek\0"
+	"bnet\0"
+	"silverplatter\0"
+	"onmux\0"
+	"hyper-g\0"
+	"ariel1\0"
+	"smpte\0"
+	"ariel2\0"
+	"ariel3\0"
+	"opc-job-start\0"
+	"opc-job-track\0"
+	"icad-el\0"
+	"smartsdp\0"
+	"svrloc\0"
+	"ocs-cmu\0"
+	"ocs-amu\0"
+	"utmpsd\0"
+	"utmpcd\0"
+	"iasd\0"
+	"nnsp\0"
+	"mobileip-agent\0"
+	"mobilip-mn\0"
+	"dna-cml\0"
+	"comscm\0"
+	"dsfgw\0"
+	"dasp\0"
+	"sgcp\0"
+	"decvms-sysmgt\0"
+	"cvc-hostd\0"
+	"https\0"
+	"snpp\0"
+	"microsoft-ds\0"
+	"ddm-rdb\0"
+	"ddm-dfm\0"
+	"ddm-ssl\0"
+	"as-servermap\0"
+	"tserver\0"
+	"sfs-smp-net\0"
+	"sfs-config\0"
+	"creativeserver\0"
+	"contentserver\0"
+	"creativepartnr\0"
+	"macon-tcp\0"
+	"macon-udp\0"
+	"scohelp\0"
+	"appleqtc\0"
+	"ampr-rcmd\0"
+	"skronk\0"
+	"datasurfsrv\0"
+	"datasurfsrvsec\0"
+	"alpes\0"
+	"kpasswd\0"
+	"submissions\0"
+	"igmpv3lite\0"
+	"digital-vrc\0"
+	"mylex-mapd\0"
+	"photuris\0"
+	"rcp\0"
+	"scx-proxy\0"
+	"mondex\0"
+	"ljk-login\0"
+	"hybrid-pop\0"
+	"tn-tl-w1\0"
+	"tn-tl-w2\0"
+	"tcpnethaspsrv\0"
+	"tn-tl-fd1\0"
+	"ss7ns\0"
+	"spsc\0"
+	"iafserver\0"
+	"iafdbase\0"
+	"ph\0"
+	"bgs-nsi\0"
+	"ulpnet\0"
+	"integra-sme\0"
+	"powerburst\0"
+	"avian\0"
+	"saft\0"
+	"gss-http\0"
+	"nest-protocol\0"
+	"micom-pfs\0"
+	"go-login\0"
+	"ticf-1\0"
+	"ticf-2\0"
+	"pov-ray\0"
+	"intecourier\0"
+	"pim-rp-disc\0"
+	"retrospect\0"
+	"siam\0"
+	"iso-ill\0"
+	"isakmp\0"
+	"stmf\0"
+	"mbap\0"
+	"intrinsa\0"
+	"citadel\0"
+	"mailbox-lm\0"
+	"ohimsrv\0"
+	"crs\0"
+	"xvttp\0"
+	"snare\0"
+	"fcp\0"
+	"passgo\0"
+	"exec\0"
+	"biff\0"
+	"login\0"
+	"who\0"
+	"shell\0"
+	"syslog\0"
+	"printer\0"
+	"videotex\0"
+	"talk\0"
+	"ntalk\0"
+	"utime\0"
+	"efs\0"
+	"router\0"
+	"ripng\0"
+	"ulp\0"
+	"ibm-db2\0"
+	"ncp\0"
+	"timed\0"
+	"tempo\0"
+	"stx\0"
+	"custix\0"
+	"irc-serv\0"
+	"courier\0"
+	"conference\0"
+	"netnews\0"
+	"netwall\0"
+	"windream\0"
+	"iiop\0"
+	"opalis-rdv\0"
+	"nmsp\0"
+	"gdomap\0"
+	"apertus-ldp\0"
+	"uucp\0"
+	"uucp-rlogin\0"
+	"commerce\0"
+	"klogin\0"
+	"kshell\0"
+	"appleqtcsrvr\0"
+	"dhcpv6-client\0"
+	"dhcpv6-server\0"
+	"afpovertcp\0"
+	"idfp\0"
+	"new-rwho\0"
+	"cybercash\0"
+	"devshr-nts\0"
+	"pirp\0"
+	"rtsp\0"
+	"dsf\0"
+	"remotefs\0"
+	"openvms-sysipc\0"
+	"sdnskmp\0"
+	"teedtap\0"
+	"rmonitor\0"
+	"monitor\0"
+	"chshell\0"
+	"nntps\0"
+	"9pfs\0"
+	"whoami\0"
+	"streettalk\0"
+	"banyan-rpc\0"
+	"ms-shuttle\0"
+	"ms-rome\0"
+	"meter\0"
+	"sonar\0"
+	"banyan-vip\0"
+	"ftp-agent\0"
+	"vemmi\0"
+	"ipcd\0"
+	"vnas\0"
+	"ipdd\0"
+	"decbsrv\0"
+	"sntp-heartbeat\0"
+	"bdp\0"
+	"scc-security\0"
+	"philips-vc\0"
+	"keyserver\0"
+	"password-chg\0"
+	"submission\0"
+	"cal\0"
+	"eyelink\0"
+	"tns-cml\0"
+	"http-alt\0"
+	"eudora-set\0"
+	"http-rpc-epmap\0"
+	"tpip\0"
+	"cab-protocol\0"
+	"smsd\0"
+	"ptcnameservice\0"
+	"sco-websrvrmg3\0"
+	"acp\0"
+	"ipcserver\0"
+	"syslog-conn\0"
+	"xmlrpc-beep\0"
+	"idxp\0"
+	"tunnel\0"
+	"soap-beep\0"
+	"urm\0"
+	"nqs\0"
+	"sift-uft\0"
+	"npmp-trap\0"
+	"npmp-local\0"
+	"npmp-gui\0"
+	"hmmp-ind\0"
+	"hmmp-op\0"
+	"sshell\0"
+	"sco-inetmgr\0"
+	"sco-sysmgr\0"
+	"sco-dtmgr\0"
+	"dei-icda\0"
+	"compaq-evm\0"
+	"sco-websrvrmgr\0"
+	"escp-ip\0"
+	"collaborator\0"
+	"oob-ws-http\0"
+	"asf-rmcp\0"
+	"cryptoadmin\0"
+	"dec-dlm\0"
+	"asia\0"
+	"passgo-tivoli\0"
+	"qmqp\0"
+	"3com-amp3\0"
+	"rda\0"
+	"ipp\0"
+	"bmpp\0"
+	"servstat\0"
+	"ginad\0"
+	"rlzdbase\0"
+	"ldaps\0"
+	"lanserver\0"
+	"mcns-sec\0"
+	"msdp\0"
+	"entrust-sps\0"
+	"repcmd\0"
+	"esro-emsdp\0"
+	"sanity\0"
+	"dwr\0"
+	"pssc\0"
+	"ldp\0"
+	"dhcp-failover\0"
+	"rrp\0"
+	"cadview-3d\0"
+	"obex\0"
+	"ieee-mms\0"
+	"hello-port\0"
+	"repscmd\0"
+	"aodv\0"
+	"tinc\0"
+	"spmp\0"
+	"rmc\0"
+	"tenfold\0"
+	"mac-srvr-admin\0"
+	"hap\0"
+	"pftp\0"
+	"purenoise\0"
+	"oob-ws-https\0"
+	"asf-secure-rmcp\0"
+	"sun-dr\0"
+	"doom\0"
+	"disclose\0"
+	"mecomm\0"
+	"meregister\0"
+	"vacdsm-sws\0"
+	"vacdsm-app\0"
+	"vpps-qua\0"
+	"cimplex\0"
+	"acap\0"
+	"dctp\0"
+	"vpps-via\0"
+	"vpp\0"
+	"ggf-ncp\0"
+	"mrm\0"
+	"entrust-aaas\0"
+	"entrust-aams\0"
+	"xfr\0"
+	"corba-iiop\0"
+	"corba-iiop-ssl\0"
+	"mdc-portmapper\0"
+	"hcp-wismar\0"
+	"asipregistry\0"
+	"realm-rusd\0"
+	"nmap\0"
+	"vatp\0"
+	"msexch-routing\0"
+	"hyperwave-isp\0"
+	"connendp\0"
+	"ha-cluster\0"
+	"ieee-mms-ssl\0"
+	"rushd\0"
+	"uuidgen\0"
+	"olsr\0"
+	"accessnetwork\0"
+	"epp\0"
+	"lmp\0"
+	"iris-beep\0"
+	"elcsd\0"
+	"agentx\0"
+	"silc\0"
+	"borland-dsj\0"
+	"entrust-kmsh\0"
+	"entrust-ash\0"
+	"cisco-tdp\0"
+	"tbrpf\0"
+	"iris-xpc\0"
+	"iris-xpcs\0"
+	"iris-lwz\0"
+	"pana\0"
+	"netviewdm1\0"
+	"netviewdm2\0"
+	"netviewdm3\0"
+	"netgw\0"
+	"netrcs\0"
+	"flexlm\0"
+	"fujitsu-dev\0"
+	"ris-cm\0"
+	"kerberos-adm\0"
+	"rfile\0"
+	"kerberos-iv\0"
+	"pump\0"
+	"qrh\0"
+	"rrh\0"
+	"tell\0"
+	"nlogin\0"
+	"con\0"
+	"ns\0"
+	"rxe\0"
+	"quotad\0"
+	"cycleserv\0"
+	"omserv\0"
+	"webster\0"
+	"phonebook\0"
+	"vid\0"
+	"cadlock\0"
+	"rtip\0"
+	"cycleserv2\0"
+	"submit\0"
+	"notify\0"
+	"rpasswd\0"
+	"acmaint-dbd\0"
+	"entomb\0"
+	"acmaint-transd\0"
+	"wpages\0"
+	"multiling-http\0"
+	"wpgs\0"
+	"mdbs-daemon\0"
+	"device\0"
+	"mbap-s\0"
+	"fcp-udp\0"
+	"itm-mcell-s\0"
+	"pkix-3-ca-ra\0"
+	"netconf-ssh\0"
+	"dhcp-failover2\0"
+	"gdoi\0"
+	"domain-s\0"
+	"dlep\0"
+	"iscsi\0"
+	"owamp-control\0"
+	"owamp-test\0"
+	"twamp-control\0"
+	"twamp-test\0"
+	"rsync\0"
+	"iclcnet-locate\0"
+	"iclcnet-svinfo\0"
+	"cddbp\0"
+	"accessbuilder\0"
+	"omginitialrefs\0"
+	"smpnameres\0"
+	"ideafarm-door\0"
+	"ideafarm-panic\0"
+	"kink\0"
+	"xact-backup\0"
+	"apex-mesh\0"
+	"apex-edge\0"
+	"rift-lies\0"
+	"rift-ties\0"
+	"rndc\0"
+	"ftps-data\0"
+	"ftps\0"
+	"nas\0"
+	"telnets\0"
+	"imaps\0"
+	"pop3s\0"
+	"vsinet\0"
+	"maitrd\0"
+	"busboy\0"
+	"puparp\0"
+	"puprouter\0"
+	"cadlock2\0"
+	"webpush\0"
+	"surf\0"
+	"exp1\0"
+	"exp2\0"
+	"blackjack\0"
+	"cap\0"
+	"6a44\0"
+	"solid-mux\0"
+	"netinfo-local\0"
+	"activesync\0"
+	"mxxrlogin\0"
+	"nsstp\0"
+	"ams\0"
+	"mtqp\0"
+	"sbl\0"
+	"netarx\0"
+	"danf-ak2\0"
+	"afrog\0"
+	"boinc-client\0"
+	"dcutility\0"
+	"fpitp\0"
+	"wfremotertm\0"
+	"neod1\0"
+	"neod2\0"
+	"td-postman\0"
+	"cma\0"
+	"optima-vnet\0"
+	"ddt\0"
+	"remote-as\0"
+	"brvread\0"
+	"ansyslmd\0"
+	"vfo\0"
+	"startron\0"
+	"nim\0"
+	"nimreg\0"
+	"polestar\0"
+	"kiosk\0"
+	"veracity\0"
+	"kyoceranetdev\0"
+	"jstel\0"
+	"syscomlan\0"
+	"fpo-fns\0"
+	"instl-boots\0"
+	"instl-bootc\0"
+	"cognex-insight\0"
+	"gmrupdateserv\0"
+	"bsquare-voip\0"
+	"cardax\0"
+	"bridgecontrol\0"
+	"warmspotMgmt\0"
+	"rdrmshc\0"
+	"dab-sti-c\0"
+	"imgames\0"
+	"avocent-proxy\0"
+	"asprovatalk\0"
+	"socks\0"
+	"pvuniwien\0"
+	"amt-esd-prot\0"
+	"ansoft-lm-1\0"
+	"ansoft-lm-2\0"
+	"webobjects\0"
+	"cplscrambler-lg\0"
+	"cplscrambler-in\0"
+	"cplscrambler-al\0"
+	"ff-annunc\0"
+	"ff-fms\0"
+	"ff-sm\0"
+	"obrpd\0"
+	"proofd\0"
+	"rootd\0"
+	"nicelink\0"
+	"cnrprotocol\0"
+	"sunclustermgr\0"
+	"rmiactivation\0"
+	"rmiregistry\0"
+	"mctp\0"
+	"pt2-discover\0"
+	"adobeserver-1\0"
+	"adobeserver-2\0"
+	"xrl\0"
+	"ftranhc\0"
+	"isoipsigport-1\0"
+	"isoipsigport-2\0"
+	"ratio-adp\0"
+	"webadmstart\0"
+	"nfsd-keepalive\0"
+	"lmsocialserver\0"
+	"icp\0"
+	"ltp-deepspace\0"
+	"mini-sql\0"
+	"ardus-trns\0"
+	"ardus-cntl\0"
+	"ardus-mtrns\0"
+	"sacred\0"
+	"bnetgame\0"
+	"bnetfile\0"
+	"rmpp\0"
+	"availant-mgr\0"
+	"murray\0"
+	"hpvmmcontrol\0"
+	"hpvmmagent\0"
+	"hpvmmdata\0"
+	"kwdb-commn\0"
+	"saphostctrl\0"
+	"saphostctrls\0"
+	"casp\0"
+	"caspssl\0"
+	"kvm-via-ip\0"
+	"dfn\0"
+	"aplx\0"
+	"omnivision\0"
+	"hhb-gateway\0"
+	"trim\0"
+	"encrypted-admin\0"
+	"evm\0"
+	"autonoc\0"
+	"mxomss\0"
+	"edtools\0"
+	"imyx\0"
+	"fuscript\0"
+	"x9-icue\0"
+	"audit-transfer\0"
+	"capioverlan\0"
+	"elfiq-repl\0"
+	"bvtsonar\0"
+	"blaze\0"
+	"unizensus\0"
+	"winpoplanmess\0"
+	"c1222-acse\0"
+	"resacommunity\0"
+	"nfa\0"
+	"iascontrol-oms\0"
+	"iascontrol\0"
+	"dbcontrol-oms\0"
+	"oracle-oms\0"
+	"olsv\0"
+	"health-polling\0"
+	"health-trap\0"
+	"sddp\0"
+	"qsm-proxy\0"
+	"qsm-gui\0"
+	"qsm-remote\0"
+	"cisco-ipsla\0"
+	"vchat\0"
+	"tripwire\0"
+	"atc-lm\0"
+	"atc-appserver\0"
+	"dnap\0"
+	"d-cinema-rrp\0"
+	"fnet-remote-ui\0"
+	"dossier\0"
+	"indigo-server\0"
+	"dkmessenger\0"
+	"sgi-storman\0"
+	"b2n\0"
+	"mc-client\0"
+	"3comnetman\0"
+	"accelenet\0"
+	"accelenet-data\0"
+	"llsurfup-http\0"
+	"llsurfup-https\0"
+	"catchpole\0"
+	"mysql-cluster\0"
+	"alias\0"
+	"hp-webadmin\0"
+	"unet\0"
+	"commlinx-avl\0"
+	"gpfs\0"
+	"caids-sensor\0"
+	"fiveacross\0"
+	"openvpn\0"
+	"rsf-1\0"
+	"netmagic\0"
+	"carrius-rshell\0"
+	"cajo-discovery\0"
+	"dmidi\0"
+	"scol\0"
+	"nucleus-sand\0"
+	"caiccipc\0"
+	"ssslic-mgr\0"
+	"ssslog-mgr\0"
+	"accord-mgc\0"
+	"anthony-data\0"
+	"metasage\0"
+	"seagull-ais\0"
+	"ipcd3\0"
+	"eoss\0"
+	"groove-dpp\0"
+	"lupa\0"
+	"mpc-lifenet\0"
+	"kazaa\0"
+	"scanstat-1\0"
+	"etebac5\0"
+	"hpss-ndapi\0"
+	"aeroflight-ads\0"
+	"aeroflight-ret\0"
+	"qt-serveradmin\0"
+	"sweetware-apps\0"
+	"nerv\0"
+	"tgp\0"
+	"vpnz\0"
+	"slinkysearch\0"
+	"stgxfws\0"
+	"dns2go\0"
+	"florence\0"
+	"zented\0"
+	"periscope\0"
+	"menandmice-lpm\0"
+	"first-defense\0"
+	"univ-appserver\0"
+	"search-agent\0"
+	"mosaicsyssvc1\0"
+	"bvcontrol\0"
+	"tsdos390\0"
+	"hacl-qs\0"
+	"nmsd\0"
+	"instantia\0"
+	"nessus\0"
+	"nmasoverip\0"
+	"serialgateway\0"
+	"isbconference1\0"
+	"isbconference2\0"
+	"payrouter\0"
+	"visionpyramid\0"
+	"hermes\0"
+	"mesavistaco\0"
+	"swldy-sias\0"
+	"servergraph\0"
+	"bspne-pcc\0"
+	"q55-pcc\0"
+	"de-noc\0"
+	"de-cache-query\0"
+	"de-server\0"
+	"shockwave2\0"
+	"opennl\0"
+	"opennl-voice\0"
+	"ibm-ssd\0"
+	"mpshrsv\0"
+	"qnts-orb\0"
+	"dka\0"
+	"prat\0"
+	"dssiapi\0"
+	"dellpwrappks\0"
+	"epc\0"
+	"propel-msgsys\0"
+	"watilapp\0"
+	"opsmgr\0"
+	"excw\0"
+	"cspmlockmgr\0"
+	"emc-gateway\0"
+	"t1distproc\0"
+	"ivcollector\0"
+	"miva-mqs\0"
+	"dellwebadmin-1\0"
+	"dellwebadmin-2\0"
+	"pictrography\0"
+	"healthd\0"
+	"emperion\0"
+	"productinfo\0"
+	"iee-qfx\0"
+	"neoiface\0"
+	"netuitive\0"
+	"routematch\0"
+	"navbuddy\0"
+	"jwalkserver\0"
+	"winjaserver\0"
+	"seagulllms\0"
+	"dsdn\0"
+	"pkt-krb-ipsec\0"
+	"cmmdriver\0"
+	"ehtp\0"
+	"dproxy\0"
+	"sdproxy\0"
+	"lpcp\0"
+	"hp-sci\0"
+	"h323hostcallsc\0"
+	"sftsrv\0"
+	"boomerang\0"
+	"pe-mike\0"
+	"re-conn-proto\0"
+	"pacmand\0"
+	"odsi\0"
+	"jtag-server\0"
+	"husky\0"
+	"rxmon\0"
+	"sti-envision\0"
+	"bmc-patroldb\0"
+	"pdps\0"
+	"els\0"
+	"exbit-escp\0"
+	"vrts-ipcserver\0"
+	"krb5gatekeeper\0"
+	"amx-icsp\0"
+	"amx-axbnet\0"
+	"novation\0"
+	"brcd\0"
+	"delta-mcp\0"
+	"dx-instrument\0"
+	"wimsic\0"
+	"ultrex\0"
+	"ewall\0"
+	"netdb-export\0"
+	"streetperfect\0"
+	"intersan\0"
+	"pcia-rxp-b\0"
+	"passwrd-policy\0"
+	"writesrv\0"
+	"digital-notary\0"
+	"ischat\0"
+	"menandmice-dns\0"
+	"wmc-log-svc\0"
+	"kjtsiteserver\0"
+	"naap\0"
+	"qubes\0"
+	"esbroker\0"
+	"re101\0"
+	"icap\0"
+	"vpjp\0"
+	"alta-ana-lm\0"
+	"bbn-mmc\0"
+	"bbn-mmx\0"
+	"sbook\0"
+	"editbench\0"
+	"equationbuilder\0"
+	"lotusnote\0"
+	"relief\0"
+	"XSIP-network\0"
+	"intuitive-edge\0"
+	"cuillamartin\0"
+	"pegboard\0"
+	"connlcli\0"
+	"ftsrv\0"
+	"mimer\0"
+	"linx\0"
+	"timeflies\0"
+	"ndm-requester\0"
+	"ndm-server\0"
+	"adapt-sna\0"
+	"netware-csp\0"
+	"dcs\0"
+	"screencast\0"
+	"gv-us\0"
+	"us-gv\0"
+	"fc-cli\0"
+	"fc-ser\0"
+	"chromagrafx\0"
+	"molly\0"
+	"bytex\0"
+	"ibm-pps\0"
+	"cichlid\0"
+	"elan\0"
+	"dbreporter\0"
+	"telesis-licman\0"
+	"apple-licman\0"
+	"udt-os\0"
+	"gwha\0"
+	"os-licman\0"
+	"atex-elmd\0"
+	"checksum\0"
+	"cadsi-lm\0"
+	"objective-dbc\0"
+	"iclpv-dm\0"
+	"iclpv-sc\0"
+	"iclpv-sas\0"
+	"iclpv-pm\0"
+	"iclpv-nls\0"
+	"iclpv-nlc\0"
+	"iclpv-wsm\0"
+	"dvl-activemail\0"
+	"audio-activmail\0"
+	"video-activmail\0"
+	"cadkey-licman\0"
+	"cadkey-tablet\0"
+	"goldleaf-licman\0"
+	"prm-sm-np\0"
+	"prm-nm-np\0"
+	"igi-lm\0"
+	"ibm-res\0"
+	"netlabs-lm\0"
+	"tibet-server\0"
+	"sophia-lm\0"
+	"here-lm\0"
+	"hiq\0"
+	"af\0"
+	"innosys\0"
+	"innosys-acl\0"
+	"ibm-mqseries\0"
+	"dbstar\0"
+	"novell-lu6-2\0"
+	"timbuktu-srv1\0"
+	"timbuktu-srv2\0"
+	"timbuktu-srv3\0"
+	"timbuktu-srv4\0"
+	"gandalf-lm\0"
+	"autodesk-lm\0"
+	"essbase\0"
+	"hybrid\0"
+	"zion-lm\0"
+	"sais\0"
+	"mloadd\0"
+	"informatik-lm\0"
+	"nms\0"
+	"tpdu\0"
+	"rgtp\0"
+	"blueberry-lm\0"
+	"ms-sql-s\0"
+	"ms-sql-m\0"
+	"ibm-cics\0"
+	"saism\0"
+	"tabula\0"
+	"eicon-server\0"
+	"eicon-x25\0"
+	"eicon-slp\0"
+	"cadis-1\0"
+	"cadis-2\0"
+	"ies-lm\0"
+	"marcam-lm\0"
+	"proxima-lm\0"
+	"ora-lm\0"
+	"apri-lm\0"
+	"oc-lm\0"
+	"peport\0"
+	"dwf\0"
+	"infoman\0"
+	"gtegsc-lm\0"
+	"genie-lm\0"
+	"interhdl-elmd\0"
+	"esl-lm\0"
+	"dca\0"
+	"valisys-lm\0"
+	"nrcabq-lm\0"
+	"proshare1\0"
+	"proshare2\0"
+	"ibm-wrless-lan\0"
+	"world-lm\0"
+	"nucleus\0"
+	"msl-lmd\0"
+	"pipes\0"
+	"oceansoft-lm\0"
+	"csdmbase\0"
+	"csdm\0"
+	"aal-lm\0"
+	"uaiact\0"
+	"openmath\0"
+	"telefinder\0"
+	"taligent-lm\0"
+	"clvm-cfg\0"
+	"ms-sna-server\0"
+	"ms-sna-base\0"
+	"dberegister\0"
+	"pacerforum\0"
+	"airs\0"
+	"miteksys-lm\0"
+	"afs\0"
+	"confluent\0"
+	"lansource\0"
+	"nms-topo-serv\0"
+	"localinfosrvr\0"
+	"docstor\0"
+	"dmdocbroker\0"
+	"insitu-conf\0"
+	"stone-design-1\0"
+	"netmap-lm\0"
+	"ica\0"
+	"cvc\0"
+	"liberty-lm\0"
+	"rfx-lm\0"
+	"sybase-sqlany\0"
+	"fhc\0"
+	"vlsi-lm\0"
+	"saiscm\0"
+	"shivadiscovery\0"
+	"imtc-mcs\0"
+	"evb-elm\0"
+	"funkproxy\0"
+	"utcd\0"
+	"symplex\0"
+	"diagmond\0"
+	"robcad-lm\0"
+	"mvx-lm\0"
+	"3l-l1\0"
+	"wins\0"
+	"fujitsu-dtc\0"
+	"fujitsu-dtcns\0"
+	"ifor-protocol\0"
+	"vpad\0"
+	"vpac\0"
+	"vpvd\0"
+	"vpvc\0"
+	"atm-zip-office\0"
+	"ncube-lm\0"
+	"ricardo-lm\0"
+	"cichild-lm\0"
+	"ingreslock\0"
+	"prospero-np\0"
+	"pdap-np\0"
+	"tlisrv\0"
+	"norp\0"
+	"coauthor\0"
+	"rap-service\0"
+	"rap-listen\0"
+	"miroconnect\0"
+	"virtual-places\0"
+	"micromuse-lm\0"
+	"ampr-info\0"
+	"ampr-inter\0"
+	"sdsc-lm\0"
+	"3ds-lm\0"
+	"intellistor-lm\0"
+	"rds\0"
+	"rds2\0"
+	"gridgen-elmd\0"
+	"simba-cs\0"
+	"aspeclmd\0"
+	"vistium-share\0"
+	"abbaccuray\0"
+	"laplink\0"
+	"axon-lm\0"
+	"shivahose\0"
+	"shivasound\0"
+	"3m-image-lm\0"
+	"hecmtl-db\0"
+	"pciarray\0"
+	"sna-cs\0"
+	"caci-lm\0"
+	"livelan\0"
+	"veritas-pbx\0"
+	"arbortext-lm\0"
+	"xingmpeg\0"
+	"web2host\0"
+	"asci-val\0"
+	"facilityview\0"
+	"pconnectmgr\0"
+	"cadabra-lm\0"
+	"pay-per-view\0"
+	"winddlb\0"
+	"corelvideo\0"
+	"jlicelmd\0"
+	"tsspmap\0"
+	"ets\0"
+	"orbixd\0"
+	"rdb-dbs-disp\0"
+	"chip-lm\0"
+	"itscomm-ns\0"
+	"mvel-lm\0"
+	"oraclenames\0"
+	"moldflow-lm\0"
+	"hypercube-lm\0"
+	"jacobus-lm\0"
+	"ioc-sea-lm\0"
+	"tn-tl-r1\0"
+	"tn-tl-r2\0"
+	"mil-2045-47001\0"
+	"msims\0"
+	"simbaexpress\0"
+	"tn-tl-fd2\0"
+	"intv\0"
+	"ibm-abtact\0"
+	"pra-elmd\0"
+	"triquest-lm\0"
+	"vqp\0"
+	"gemini-lm\0"
+	"ncpm-pm\0"
+	"commonspace\0"
+	"mainsoft-lm\0"
+	"sixtrak\0"
+	"radio\0"
+	"radio-sm\0"
+	"radio-bc\0"
+	"orbplus-iiop\0"
+	"picknfs\0"
+	"simbaservices\0"
+	"issd\0"
+	"aas\0"
+	"inspect\0"
+	"picodbc\0"
+	"icabrowser\0"
+	"slp\0"
+	"slm-api\0"
+	"stt\0"
+	"smart-lm\0"
+	"isysg-lm\0"
+	"taurus-wh\0"
+	"ill\0"
+	"netbill-trans\0"
+	"netbill-keyrep\0"
+	"netbill-cred\0"
+	"netbill-auth\0"
+	"netbill-prod\0"
+	"nimrod-agent\0"
+	"skytelnet\0"
+	"xs-openstorage\0"
+	"faxportwinport\0"
+	"softdataphone\0"
+	"ontime\0"
+	"jaleosnd\0"
+	"udp-sr-port\0"
+	"svs-omagent\0"
+	"shockwave\0"
+	"t128-gateway\0"
+	"lontalk-norm\0"
+	"lontalk-urgnt\0"
+	"oraclenet8cman\0"
+	"visitview\0"
+	"pammratc\0"
+	"pammrpc\0"
+	"loaprobe\0"
+	"edb-server1\0"
+	"isdc\0"
+	"islc\0"
+	"ismc\0"
+	"cert-initiator\0"
+	"cert-responder\0"
+	"invision\0"
+	"isis-am\0"
+	"isis-ambc\0"
+	"saiseh\0"
+	"sightline\0"
+	"sa-msg-port\0"
+	"rsap\0"
+	"concurrent-lm\0"
+	"kermit\0"
+	"nkd\0"
+	"shiva-confsrvr\0"
+	"xnmp\0"
+	"alphatech-lm\0"
+	"stargatealerts\0"
+	"dec-mbadmin\0"
+	"dec-mbadmin-h\0"
+	"fujitsu-mmpdc\0"
+	"sixnetudr\0"
+	"sg-lm\0"
+	"skip-mc-gikreq\0"
+	"netview-aix-1\0"
+	"netview-aix-2\0"
+	"netview-aix-3\0"
+	"netview-aix-4\0"
+	"netview-aix-5\0"
+	"netview-aix-6\0"
+	"netview-aix-7\0"
+	"netview-aix-8\0"
+	"netview-aix-9\0"
+	"netview-aix-10\0"
+	"netview-aix-11\0"
+	"netview-aix-12\0"
+	"proshare-mc-1\0"
+	"proshare-mc-2\0"
+	"pdp\0"
+	"netcomm1\0"
+	"netcomm2\0"
+	"groupwise\0"
+	"prolink\0"
+	"darcorp-lm\0"
+	"microcom-sbp\0"
+	"sd-elmd\0"
+	"lanyon-lantern\0"
+	"ncpm-hip\0"
+	"snaresecure\0"
+	"n2nremote\0"
+	"cvmon\0"
+	"nsjtp-ctrl\0"
+	"nsjtp-data\0"
+	"firefox\0"
+	"ng-umds\0"
+	"empire-empuma\0"
+	"sstsys-lm\0"
+	"rrirtr\0"
+	"rrimwm\0"
+	"rrilwm\0"
+	"rrifmm\0"
+	"rrisat\0"
+	"rsvp-encap-1\0"
+	"rsvp-encap-2\0"
+	"mps-raft\0"
+	"l2tp\0"
+	"deskshare\0"
+	"hb-engine\0"
+	"bcs-broker\0"
+	"slingshot\0"
+	"jetform\0"
+	"vdmplay\0"
+	"gat-lmd\0"
+	"centra\0"
+	"impera\0"
+	"pptconference\0"
+	"registrar\0"
+	"conferencetalk\0"
+	"sesi-lm\0"
+	"houdini-lm\0"
+	"xmsg\0"
+	"fj-hdnet\0"
+	"h323gatedisc\0"
+	"h323gatestat\0"
+	"h323hostcall\0"
+	"caicci\0"
+	"hks-lm\0"
+	"pptp\0"
+	"csbphonemaster\0"
+	"iden-ralp\0"
+	"iberiagames\0"
+	"winddx\0"
+	"telindus\0"
+	"citynl\0"
+	"roketz\0"
+	"msiccp\0"
+	"proxim\0"
+	"siipat\0"
+	"cambertx-lm\0"
+	"privatechat\0"
+	"street-stream\0"
+	"ultimad\0"
+	"gamegen1\0"
+	"webaccess\0"
+	"encore\0"
+	"cisco-net-mgmt\0"
+	"3Com-nsd\0"
+	"cinegrfx-lm\0"
+	"ncpm-ft\0"
+	"remote-winsock\0"
+	"ftrapid-1\0"
+	"ftrapid-2\0"
+	"oracle-em1\0"
+	"aspen-services\0"
+	"sslp\0"
+	"swiftnet\0"
+	"lofr-lm\0"
+	"predatar-comms\0"
+	"oracle-em2\0"
+	"ms-streaming\0"
+	"capfast-lmd\0"
+	"cnhrp\0"
+	"tftp-mcast\0"
+	"spss-lm\0"
+	"www-ldap-gw\0"
+	"cft-0\0"
+	"cft-1\0"
+	"cft-2\0"
+	"cft-3\0"
+	"cft-4\0"
+	"cft-5\0"
+	"cft-6\0"
+	"cft-7\0"
+	"bmc-net-adm\0"
+	"bmc-net-svc\0"
+	"vaultbase\0"
+	"essweb-gw\0"
+	"kmscontrol\0"
+	"global-dtserv\0"
+	"vdab\0"
+	"femis\0"
+	"powerguardian\0"
+	"prodigy-intrnet\0"
+	"pharmasoft\0"
+	"dpkeyserv\0"
+	"answersoft-lm\0"
+	"hp-hcip\0"
+	"finle-lm\0"
+	"windlm\0"
+	"funk-logger\0"
+	"funk-license\0"
+	"psmond\0"
+	"hello\0"
+	"ea1\0"
+	"ibm-dt-2\0"
+	"rsc-robot\0"
+	"cera-bcm\0"
+	"dpi-proxy\0"
+	"vocaltec-admin\0"
+	"etp\0"
+	"netrisk\0"
+	"ansys-lm\0"
+	"msmq\0"
+	"concomp1\0"
+	"hp-hcip-gwy\0"
+	"enl\0"
+	"enl-name\0"
+	"musiconline\0"
+	"fhsp\0"
+	"oracle-vp2\0"
+	"oracle-vp1\0"
+	"jerand-lm\0"
+	"scientia-sdb\0"
+	"radius\0"
+	"radius-acct\0"
+	"tdp-suite\0"
+	"mmpft\0"
+	"harp\0"
+	"rkb-oscs\0"
+	"etftp\0"
+	"plato-lm\0"
+	"mcagent\0"
+	"donnyworld\0"
+	"es-elmd\0"
+	"unisys-lm\0"
+	"metrics-pas\0"
+	"direcpc-video\0"
+	"ardt\0"
+	"asi\0"
+	"itm-mcell-u\0"
+	"optika-emedia\0"
+	"net8-cman\0"
+	"myrtle\0"
+	"tht-treasure\0"
+	"udpradio\0"
+	"ardusuni\0"
+	"ardusmul\0"
+	"ste-smsc\0"
+	"csoft1\0"
+	"talnet\0"
+	"netopia-vo1\0"
+	"netopia-vo2\0"
+	"netopia-vo3\0"
+	"netopia-vo4\0"
+	"netopia-vo5\0"
+	"direcpc-dll\0"
+	"altalink\0"
+	"tunstall-pnc\0"
+	"slp-notify\0"
+	"fjdocdist\0"
+	"alpha-sms\0"
+	"gsi\0"
+	"ctcd\0"
+	"virtual-time\0"
+	"vids-avtp\0"
+	"buddy-draw\0"
+	"fiorano-rtrsvc\0"
+	"fiorano-msgsvc\0"
+	"datacaptor\0"
+	"privateark\0"
+	"gammafetchsvr\0"
+	"sunscalar-svc\0"
+	"lecroy-vicp\0"
+	"mysql-cm-agent\0"
+	"msnp\0"
+	"paradym-31port\0"
+	"entp\0"
+	"swrmi\0"
+	"udrive\0"
+	"viziblebrowser\0"
+	"transact\0"
+	"sunscalar-dns\0"
+	"canocentral0\0"
+	"canocentral1\0"
+	"fjmpjps\0"
+	"fjswapsnp\0"
+	"westell-stats\0"
+	"ewcappsrv\0"
+	"hp-webqosdb\0"
+	"drmsmc\0"
+	"nettgain-nms\0"
+	"vsat-control\0"
+	"ibm-mqseries2\0"
+	"ecsqdmn\0"
+	"mqtt\0"
+	"idmaps\0"
+	"vrtstrapserver\0"
+	"leoip\0"
+	"filex-lport\0"
+	"ncconfig\0"
+	"unify-adapter\0"
+	"wilkenlistener\0"
+	"childkey-notif\0"
+	"childkey-ctrl\0"
+	"elad\0"
+	"o2server-port\0"
+	"b-novative-ls\0"
+	"metaagent\0"
+	"cymtec-port\0"
+	"mc2studios\0"
+	"ssdp\0"
+	"fjicl-tep-a\0"
+	"fjicl-tep-b\0"
+	"linkname\0"
+	"fjicl-tep-c\0"
+	"sugp\0"
+	"tpmd\0"
+	"intrastar\0"
+	"dawn\0"
+	"global-wlink\0"
+	"ultrabac\0"
+	"mtp\0"
+	"rhp-iibp\0"
+	"armadp\0"
+	"elm-momentum\0"
+	"facelink\0"
+	"persona\0"
+	"noagent\0"
+	"can-nds\0"
+	"can-dch\0"
+	"can-ferret\0"
+	"noadmin\0"
+	"tapestry\0"
+	"spice\0"
+	"xiip\0"
+	"discovery-port\0"
+	"egs\0"
+	"videte-cipc\0"
+	"emsd-port\0"
+	"bandwiz-system\0"
+	"driveappserver\0"
+	"amdsched\0"
+	"ctt-broker\0"
+	"xmapi\0"
+	"xaapi\0"
+	"macromedia-fcs\0"
+	"jetcmeserver\0"
+	"jwserver\0"
+	"jwclient\0"
+	"jvserver\0"
+	"jvclient\0"
+	"dic-aida\0"
+	"res\0"
+	"beeyond-media\0"
+	"close-combat\0"
+	"dialogic-elmd\0"
+	"tekpls\0"
+	"sentinelsrm\0"
+	"eye2eye\0"
+	"ismaeasdaqlive\0"
+	"ismaeasdaqtest\0"
+	"bcs-lmserver\0"
+	"mpnjsc\0"
+	"rapidbase\0"
+	"abr-api\0"
+	"abr-secure\0"
+	"vrtl-vmf-ds\0"
+	"unix-status\0"
+	"dxadmind\0"
+	"simp-all\0"
+	"nasmanager\0"
+	"bts-appserver\0"
+	"biap-mp\0"
+	"webmachine\0"
+	"solid-e-engine\0"
+	"tivoli-npm\0"
+	"slush\0"
+	"sns-quote\0"
+	"lipsinc\0"
+	"lipsinc1\0"
+	"netop-rc\0"
+	"netop-school\0"
+	"intersys-cache\0"
+	"dlsrap\0"
+	"drp\0"
+	"tcoflashagent\0"
+	"tcoregagent\0"
+	"tcoaddressbook\0"
+	"unisql\0"
+	"unisql-java\0"
+	"panquest-xact\0"
+	"p2pq\0"
+	"estamp\0"
+	"lhtp\0"
+	"bb\0"
+	"hsrp\0"
+	"licensedaemon\0"
+	"tr-rsrb-p1\0"
+	"tr-rsrb-p2\0"
+	"mshnet\0"
+	"stun-p1\0"
+	"stun-p2\0"
+	"ipsendmsg\0"
+	"snmp-tcp-port\0"
+	"stun-port\0"
+	"perf-port\0"
+	"tr-rsrb-port\0"
+	"gdp-port\0"
+	"x25-svc-port\0"
+	"tcp-id-port\0"
+	"cisco-sccp\0"
+	"dc\0"
+	"wizard\0"
+	"globe\0"
+	"brutus\0"
+	"mailbox\0"
+	"emce\0"
+	"berknet\0"
+	"oracle\0"
+	"invokator\0"
+	"raid-cd\0"
+	"dectalk\0"
+	"raid-am\0"
+	"conf\0"
+	"terminaldb\0"
+	"news\0"
+	"whosockami\0"
+	"search\0"
+	"pipe-server\0"
+	"raid-cc\0"
+	"servserv\0"
+	"ttyinfo\0"
+	"raid-ac\0"
+	"troff\0"
+	"raid-sf\0"
+	"cypress\0"
+	"raid-cs\0"
+	"bootserver\0"
+	"cypress-stat\0"
+	"bootclient\0"
+	"rellpack\0"
+	"about\0"
+	"xinupageserver\0"
+	"servexec\0"
+	"xinuexpansion1\0"
+	"down\0"
+	"xinuexpansion2\0"
+	"xinuexpansion3\0"
+	"xinuexpansion4\0"
+	"ellpack\0"
+	"xribs\0"
+	"scrabble\0"
+	"shadowserver\0"
+	"submitserver\0"
+	"hsrpv6\0"
+	"device2\0"
+	"mobrien-chat\0"
+	"blackboard\0"
+	"glogger\0"
+	"scoremgr\0"
+	"imsldoc\0"
+	"e-dpnet\0"
+	"applus\0"
+	"objectmanager\0"
+	"prizma\0"
+	"lam\0"
+	"interbase\0"
+	"isis\0"
+	"isis-bcast\0"
+	"rimsl\0"
+	"cdfunc\0"
+	"sdfunc\0"
+	"dls-monitor\0"
+	"nfs\0"
+	"av-emb-config\0"
+	"epnsdp\0"
+	"clearvisn\0"
+	"lot105-ds-upd\0"
+	"weblogin\0"
+	"iop\0"
+	"omnisky\0"
+	"rich-cp\0"
+	"newwavesearch\0"
+	"bmc-messaging\0"
+	"teleniumdaemon\0"
+	"netmount\0"
+	"icg-swp\0"
+	"icg-bridge\0"
+	"icg-iprelay\0"
+	"dlsrpn\0"
+	"aura\0"
+	"dlswpn\0"
+	"avauthsrvprtcl\0"
+	"event-port\0"
+	"ah-esp-encap\0"
+	"acp-port\0"
+	"msync\0"
+	"gxs-data-port\0"
+	"vrtl-vmf-sa\0"
+	"newlixengine\0"
+	"newlixconfig\0"
+	"tsrmagt\0"
+	"tpcsrvr\0"
+	"idware-router\0"
+	"autodesk-nlm\0"
+	"kme-trap-port\0"
+	"infowave\0"
+	"radsec\0"
+	"sunclustergeo\0"
+	"ada-cip\0"
+	"gnunet\0"
+	"eli\0"
+	"ip-blf\0"
+	"sep\0"
+	"lrp\0"
+	"prp\0"
+	"descent3\0"
+	"nbx-cc\0"
+	"nbx-au\0"
+	"nbx-ser\0"
+	"nbx-dir\0"
+	"jetformpreview\0"
+	"dialog-port\0"
+	"h2250-annex-g\0"
+	"amiganetfs\0"
+	"rtcm-sc104\0"
+	"zephyr-srv\0"
+	"zephyr-clt\0"
+	"zephyr-hm\0"
+	"minipay\0"
+	"mzap\0"
+	"bintec-admin\0"
+	"comcam\0"
+	"ergolight\0"
+	"umsp\0"
+	"dsatp\0"
+	"idonix-metanet\0"
+	"hsl-storm\0"
+	"ariascribe\0"
+	"kdm\0"
+	"ccowcmr\0"
+	"mentaclient\0"
+	"mentaserver\0"
+	"gsigatekeeper\0"
+	"qencp\0"
+	"scientia-ssdb\0"
+	"caupc-remote\0"
+	"gtp-control\0"
+	"elatelink\0"
+	"lockstep\0"
+	"pktcable-cops\0"
+	"index-pc-wb\0"
+	"net-steward\0"
+	"cs-live\0"
+	"xds\0"
+	"avantageb2b\0"
+	"solera-epmap\0"
+	"zymed-zpp\0"
+	"avenue\0"
+	"gris\0"
+	"appworxsrv\0"
+	"connect\0"
+	"unbind-cluster\0"
+	"ias-auth\0"
+	"ias-reg\0"
+	"ias-admind\0"
+	"tdmoip\0"
+	"lv-jc\0"
+	"lv-ffx\0"
+	"lv-pici\0"
+	"lv-not\0"
+	"lv-auth\0"
+	"veritas-ucl\0"
+	"acptsys\0"
+	"dynamic3d\0"
+	"docent\0"
+	"gtp-user\0"
+	"ctlptc\0"
+	"stdptc\0"
+	"brdptc\0"
+	"trp\0"
+	"xnds\0"
+	"touchnetplus\0"
+	"gdbremote\0"
+	"apc-2160\0"
+	"apc-2161\0"
+	"navisphere\0"
+	"navisphere-sec\0"
+	"ddns-v3\0"
+	"x-bone-api\0"
+	"iwserver\0"
+	"raw-serial\0"
+	"easy-soft-mux\0"
+	"brain\0"
+	"eyetv\0"
+	"msfw-storage\0"
+	"msfw-s-storage\0"
+	"msfw-replica\0"
+	"msfw-array\0"
+	"airsync\0"
+	"rapi\0"
+	"qwave\0"
+	"bitspeer\0"
+	"vmrdp\0"
+	"mc-gt-srv\0"
+	"eforward\0"
+	"cgn-stat\0"
+	"cgn-config\0"
+	"nvd\0"
+	"onbase-dds\0"
+	"gtaua\0"
+	"ssmc\0"
+	"ssmd\0"
+	"radware-rpm\0"
+	"radware-rpm-s\0"
+	"tivoconnect\0"
+	"tvbus\0"
+	"asdis\0"
+	"drwcs\0"
+	"mnp-exchange\0"
+	"onehome-remote\0"
+	"onehome-help\0"
+	"ats\0"
+	"imtc-map\0"
+	"b2-runtime\0"
+	"b2-license\0"
+	"jps\0"
+	"hpocbus\0"
+	"hpssd\0"
+	"hpiod\0"
+	"rimf-ps\0"
+	"noaaport\0"
+	"emwin\0"
+	"leecoposserver\0"
+	"kali\0"
+	"rpi\0"
+	"ipcore\0"
+	"vtu-comms\0"
+	"gotodevice\0"
+	"bounzza\0"
+	"netiq-ncap\0"
+	"netiq\0"
+	"ethernet-ip-s\0"
+	"EtherNet-IP-1\0"
+	"rockwell-csp2\0"
+	"efi-mg\0"
+	"rcip-itu\0"
+	"di-drm\0"
+	"di-msg\0"
+	"ehome-ms\0"
+	"datalens\0"
+	"queueadm\0"
+	"wimaxasncp\0"
+	"ivs-video\0"
+	"infocrypt\0"
+	"directplay\0"
+	"sercomm-wlink\0"
+	"nani\0"
+	"optech-port1-lm\0"
+	"aviva-sna\0"
+	"imagequery\0"
+	"recipe\0"
+	"ivsd\0"
+	"foliocorp\0"
+	"magicom\0"
+	"nmsserver\0"
+	"hao\0"
+	"pc-mta-addrmap\0"
+	"antidotemgrsvr\0"
+	"ums\0"
+	"rfmp\0"
+	"remote-collab\0"
+	"dif-port\0"
+	"njenet-ssl\0"
+	"dtv-chan-req\0"
+	"seispoc\0"
+	"vrtp\0"
+	"pcc-mfp\0"
+	"simple-tx-rx\0"
+	"rcts\0"
+	"bid-serv\0"
+	"apc-2260\0"
+	"comotionmaster\0"
+	"comotionback\0"
+	"ecwcfg\0"
+	"apx500api-1\0"
+	"apx500api-2\0"
+	"mfserver\0"
+	"ontobroker\0"
+	"amt\0"
+	"mikey\0"
+	"starschool\0"
+	"mmcals\0"
+	"mmcal\0"
+	"mysql-im\0"
+	"pcttunnell\0"
+	"ibridge-data\0"
+	"ibridge-mgmt\0"
+	"bluectrlproxy\0"
+	"s3db\0"
+	"xmquery\0"
+	"lnvpoller\0"
+	"lnvconsole\0"
+	"lnvalarm\0"
+	"lnvstatus\0"
+	"lnvmaps\0"
+	"lnvmailmon\0"
+	"nas-metering\0"
+	"dna\0"
+	"netml\0"
+	"dict-lookup\0"
+	"sonus-logging\0"
+	"eapsp\0"
+	"mib-streaming\0"
+	"npdbgmngr\0"
+	"konshus-lm\0"
+	"advant-lm\0"
+	"theta-lm\0"
+	"d2k-datamover1\0"
+	"d2k-datamover2\0"
+	"pc-telecommute\0"
+	"cvmmon\0"
+	"cpq-wbem\0"
+	"binderysupport\0"
+	"proxy-gateway\0"
+	"attachmate-uts\0"
+	"mt-scaleserver\0"
+	"tappi-boxnet\0"
+	"pehelp\0"
+	"sdhelp\0"
+	"sdserver\0"
+	"sdclient\0"
+	"messageservice\0"
+	"wanscaler\0"
+	"iapp\0"
+	"cr-websystems\0"
+	"precise-sft\0"
+	"sent-lm\0"
+	"attachmate-g32\0"
+	"cadencecontrol\0"
+	"infolibria\0"
+	"siebel-ns\0"
+	"rdlap\0"
+	"ofsd\0"
+	"3d-nfsd\0"
+	"cosmocall\0"
+	"ansysli\0"
+	"idcp\0"
+	"xingcsm\0"
+	"netrix-sftm\0"
+	"tscchat\0"
+	"agentview\0"
+	"rcc-host\0"
+	"snapp\0"
+	"ace-client\0"
+	"ace-proxy\0"
+	"appleugcontrol\0"
+	"ideesrv\0"
+	"norton-lambert\0"
+	"3com-webview\0"
+	"wrs-registry\0"
+	"xiostatus\0"
+	"manage-exec\0"
+	"nati-logos\0"
+	"fcmsys\0"
+	"dbm\0"
+	"redstorm-join\0"
+	"redstorm-find\0"
+	"redstorm-info\0"
+	"redstorm-diag\0"
+	"psbserver\0"
+	"psrserver\0"
+	"pslserver\0"
+	"pspserver\0"
+	"psprserver\0"
+	"psdbserver\0"
+	"gxtelmd\0"
+	"unihub-server\0"
+	"futrix\0"
+	"flukeserver\0"
+	"nexstorindltd\0"
+	"tl1\0"
+	"digiman\0"
+	"mediacntrlnfsd\0"
+	"oi-2000\0"
+	"dbref\0"
+	"qip-login\0"
+	"service-ctrl\0"
+	"opentable\0"
+	"bif-p2p\0"
+	"l3-hbmon\0"
+	"lanmessenger\0"
+	"remographlm\0"
+	"hydra\0"
+	"docker\0"
+	"docker-s\0"
+	"swarm\0"
+	"dali\0"
+	"etcd-client\0"
+	"etcd-server\0"
+	"compaq-https\0"
+	"ms-olap3\0"
+	"ms-olap4\0"
+	"sd-request\0"
+	"sd-capacity\0"
+	"sd-data\0"
+	"virtualtape\0"
+	"vsamredirector\0"
+	"mynahautostart\0"
+	"ovsessionmgr\0"
+	"rsmtp\0"
+	"3com-net-mgmt\0"
+	"tacticalauth\0"
+	"ms-olap1\0"
+	"ms-olap2\0"
+	"lan900-remote\0"
+	"wusage\0"
+	"ncl\0"
+	"orbiter\0"
+	"fmpro-fdal\0"
+	"opequus-server\0"
+	"cvspserver\0"
+	"taskmaster2000\0"
+	"iec-104\0"
+	"trc-netpoll\0"
+	"jediserver\0"
+	"orion\0"
+	"railgun-webaccl\0"
+	"sns-protocol\0"
+	"vrts-registry\0"
+	"netwave-ap-mgmt\0"
+	"cdn\0"
+	"orion-rmi-reg\0"
+	"beeyond\0"
+	"codima-rtp\0"
+	"rmtserver\0"
+	"composit-server\0"
+	"cas\0"
+	"attachmate-s2s\0"
+	"dslremote-mgmt\0"
+	"g-talk\0"
+	"crmsbits\0"
+	"rnrp\0"
+	"kofax-svr\0"
+	"fjitsuappmgr\0"
+	"vcmp\0"
+	"mgcp-gateway\0"
+	"ott\0"
+	"ft-role\0"
+	"venus\0"
+	"venus-se\0"
+	"codasrv\0"
+	"codasrv-se\0"
+	"pxc-epmap\0"
+	"optilogic\0"
+	"topx\0"
+	"unicontrol\0"
+	"sybasedbsynch\0"
+	"spearway\0"
+	"pvsw-inet\0"
+	"netangel\0"
+	"powerclientcsf\0"
+	"btpp2sectrans\0"
+	"dtn1\0"
+	"bues-service\0"
+	"ovwdb\0"
+	"hpppssvr\0"
+	"ratl\0"
+	"netadmin\0"
+	"netchat\0"
+	"snifferclient\0"
+	"madge-ltd\0"
+	"indx-dds\0"
+	"wago-io-system\0"
+	"altav-remmgt\0"
+	"rapido-ip\0"
+	"griffin\0"
+	"xrpl\0"
+	"ms-theater\0"
+	"qadmifoper\0"
+	"qadmifevent\0"
+	"lsi-raid-mgmt\0"
+	"direcpc-si\0"
+	"lbm\0"
+	"lbf\0"
+	"high-criteria\0"
+	"qip-msgd\0"
+	"mti-tcs-comm\0"
+	"taskman-port\0"
+	"seaodbc\0"
+	"c3\0"
+	"aker-cdp\0"
+	"vitalanalysis\0"
+	"ace-server\0"
+	"ace-svr-prop\0"
+	"ssm-cvs\0"
+	"ssm-cssps\0"
+	"ssm-els\0"
+	"powerexchange\0"
+	"giop\0"
+	"giop-ssl\0"
+	"ttc\0"
+	"ttc-ssl\0"
+	"netobjects1\0"
+	"netobjects2\0"
+	"pns\0"
+	"moy-corp\0"
+	"tsilb\0"
+	"qip-qdhcp\0"
+	"conclave-cpp\0"
+	"groove\0"
+	"talarian-mqs\0"
+	"bmc-ar\0"
+	"fast-rem-serv\0"
+	"dirgis\0"
+	"quaddb\0"
+	"odn-castraq\0"
+	"rtsserv\0"
+	"rtsclient\0"
+	"kentrox-prot\0"
+	"nms-dpnss\0"
+	"wlbs\0"
+	"ppcontrol\0"
+	"jbroker\0"
+	"spock\0"
+	"jdatastore\0"
+	"fjmpss\0"
+	"fjappmgrbulk\0"
+	"metastorm\0"
+	"citrixima\0"
+	"citrixadmin\0"
+	"facsys-ntp\0"
+	"facsys-router\0"
+	"maincontrol\0"
+	"call-sig-trans\0"
+	"willy\0"
+	"globmsgsvc\0"
+	"pvsw\0"
+	"adaptecmgr\0"
+	"windb\0"
+	"qke-llc-v3\0"
+	"optiwave-lm\0"
+	"ms-v-worlds\0"
+	"ema-sent-lm\0"
+	"iqserver\0"
+	"ncr-ccl\0"
+	"utsftp\0"
+	"vrcommerce\0"
+	"ito-e-gui\0"
+	"ovtopmd\0"
+	"snifferserver\0"
+	"combox-web-acc\0"
+	"madcap\0"
+	"btpp2audctr1\0"
+	"upgrade\0"
+	"vnwk-prapi\0"
+	"vsiadmin\0"
+	"lonworks\0"
+	"lonworks2\0"
+	"udrawgraph\0"
+	"reftek\0"
+	"novell-zen\0"
+	"sis-emt\0"
+	"vytalvaultbrtp\0"
+	"vytalvaultvsmp\0"
+	"vytalvaultpipe\0"
+	"ipass\0"
+	"ads\0"
+	"isg-uda-server\0"
+	"call-logging\0"
+	"efidiningport\0"
+	"vcnet-link-v10\0"
+	"compaq-wcp\0"
+	"nicetec-nmsvc\0"
+	"nicetec-mgmt\0"
+	"pclemultimedia\0"
+	"lstp\0"
+	"labrat\0"
+	"mosaixcc\0"
+	"delibo\0"
+	"cti-redwood\0"
+	"hp-3000-telnet\0"
+	"coord-svr\0"
+	"pcs-pcw\0"
+	"clp\0"
+	"spamtrap\0"
+	"sonuscallsig\0"
+	"hs-port\0"
+	"cecsvc\0"
+	"ibp\0"
+	"trustestablish\0"
+	"blockade-bpsp\0"
+	"hl7\0"
+	"tclprodebugger\0"
+	"scipticslsrvr\0"
+	"rvs-isdn-dcp\0"
+	"mpfoncl\0"
+	"tributary\0"
+	"argis-te\0"
+	"argis-ds\0"
+	"mon\0"
+	"cyaserv\0"
+	"netx-server\0"
+	"netx-agent\0"
+	"masc\0"
+	"privilege\0"
+	"quartus-tcl\0"
+	"idotdist\0"
+	"maytagshuffle\0"
+	"netrek\0"
+	"mns-mail\0"
+	"dts\0"
+	"worldfusion1\0"
+	"worldfusion2\0"
+	"homesteadglory\0"
+	"citriximaclient\0"
+	"snapd\0"
+	"hpstgmgr\0"
+	"discp-client\0"
+	"discp-server\0"
+	"servicemeter\0"
+	"nsc-ccs\0"
+	"nsc-posa\0"
+	"netmon\0"
+	"connection\0"
+	"wag-service\0"
+	"system-monitor\0"
+	"versa-tek\0"
+	"lionhead\0"
+	"qpasa-agent\0"
+	"smntubootstrap\0"
+	"neveroffline\0"
+	"firepower\0"
+	"appswitch-emp\0"
+	"cmadmin\0"
+	"priority-e-com\0"
+	"bruce\0"
+	"lpsrecommender\0"
+	"miles-apart\0"
+	"metricadbc\0"
+	"lmdp\0"
+	"aria\0"
+	"blwnkl-port\0"
+	"gbjd816\0"
+	"moshebeeri\0"
+	"dict\0"
+	"sitaraserver\0"
+	"sitaramgmt\0"
+	"sitaradir\0"
+	"irdg-post\0"
+	"interintelli\0"
+	"pk-electronics\0"
+	"backburner\0"
+	"solve\0"
+	"imdocsvc\0"
+	"sybaseanywhere\0"
+	"aminet\0"
+	"ami-control\0"
+	"hdl-srv\0"
+	"tragic\0"
+	"gte-samp\0"
+	"travsoft-ipx-t\0"
+	"novell-ipx-cmd\0"
+	"and-lm\0"
+	"syncserver\0"
+	"upsnotifyprot\0"
+	"vpsipport\0"
+	"eristwoguns\0"
+	"ebinsite\0"
+	"interpathpanel\0"
+	"sonus\0"
+	"corel-vncadmin\0"
+	"unglue\0"
+	"kana\0"
+	"sns-dispatcher\0"
+	"sns-admin\0"
+	"sns-query\0"
+	"gcmonitor\0"
+	"olhost\0"
+	"bintec-capi\0"
+	"bintec-tapi\0"
+	"patrol-mq-gm\0"
+	"patrol-mq-nm\0"
+	"extensis\0"
+	"alarm-clock-s\0"
+	"alarm-clock-c\0"
+	"toad\0"
+	"tve-announce\0"
+	"newlixreg\0"
+	"nhserver\0"
+	"firstcall42\0"
+	"ewnn\0"
+	"ttc-etap\0"
+	"simslink\0"
+	"gadgetgate1way\0"
+	"gadgetgate2way\0"
+	"syncserverssl\0"
+	"pxc-sapxom\0"
+	"mpnjsomb\0"
+	"ncdloadbalance\0"
+	"mpnjsosv\0"
+	"mpnjsocl\0"
+	"mpnjsomg\0"
+	"pq-lic-mgmt\0"
+	"md-cg-http\0"
+	"fastlynx\0"
+	"hp-nnm-data\0"
+	"itinternet\0"
+	"admins-lms\0"
+	"pwrsevent\0"
+	"vspread\0"
+	"unifyadmin\0"
+	"oce-snmp-trap\0"
+	"mck-ivpip\0"
+	"csoft-plusclnt\0"
+	"tqdata\0"
+	"sms-rcinfo\0"
+	"sms-xfer\0"
+	"sms-chat\0"
+	"sms-remctrl\0"
+	"sds-admin\0"
+	"ncdmirroring\0"
+	"emcsymapiport\0"
+	"banyan-net\0"
+	"supermon\0"
+	"sso-service\0"
+	"sso-control\0"
+	"aocp\0"
+	"raventbs\0"
+	"raventdm\0"
+	"hpstgmgr2\0"
+	"inova-ip-disco\0"
+	"pn-requester\0"
+	"pn-requester2\0"
+	"scan-change\0"
+	"wkars\0"
+	"smart-diagnose\0"
+	"proactivesrvr\0"
+	"watchdog-nt\0"
+	"qotps\0"
+	"msolap-ptp2\0"
+	"tams\0"
+	"mgcp-callagent\0"
+	"sqdr\0"
+	"tcim-control\0"
+	"nec-raidplus\0"
+	"fyre-messanger\0"
+	"g5m\0"
+	"signet-ctf\0"
+	"ccs-software\0"
+	"netiq-mc\0"
+	"radwiz-nms-srv\0"
+	"srp-feedback\0"
+	"ndl-tcp-ois-gw\0"
+	"tn-timing\0"
+	"alarm\0"
+	"tsb\0"
+	"tsb2\0"
+	"murx\0"
+	"honyaku\0"
+	"urbisnet\0"
+	"cpudpencap\0"
+	"fjippol-swrly\0"
+	"fjippol-polsvr\0"
+	"fjippol-cnsl\0"
+	"fjippol-port1\0"
+	"fjippol-port2\0"
+	"rsisysaccess\0"
+	"de-spot\0"
+	"apollo-cc\0"
+	"expresspay\0"
+	"simplement-tie\0"
+	"cnrp\0"
+	"apollo-status\0"
+	"apollo-gms\0"
+	"sabams\0"
+	"dicom-iscl\0"
+	"dicom-tls\0"
+	"desktop-dna\0"
+	"data-insurance\0"
+	"qip-audup\0"
+	"compaq-scp\0"
+	"uadtc\0"
+	"uacs\0"
+	"exce\0"
+	"veronica\0"
+	"vergencecm\0"
+	"auris\0"
+	"rbakcup1\0"
+	"rbakcup2\0"
+	"smpp\0"
+	"ridgeway1\0"
+	"ridgeway2\0"
+	"gwen-sonya\0"
+	"lbc-sync\0"
+	"lbc-control\0"
+	"whosells\0"
+	"everydayrc\0"
+	"aises\0"
+	"www-dev\0"
+	"aic-np\0"
+	"aic-oncrpc\0"
+	"piccolo\0"
+	"fryeserv\0"
+	"media-agent\0"
+	"plgproxy\0"
+	"mtport-regist\0"
+	"f5-globalsite\0"
+	"initlsmsad\0"
+	"urp\0"
+	"livestats\0"
+	"ac-tech\0"
+	"esp-encap\0"
+	"tmesis-upshot\0"
+	"icon-discover\0"
+	"acc-raid\0"
+	"igcp\0"
+	"veritas-tcp1\0"
+	"veritas-udp1\0"
+	"btprjctrl\0"
+	"dvr-esm\0"
+	"wta-wsp-s\0"
+	"cspuni\0"
+	"cspmulti\0"
+	"j-lan-p\0"
+	"corbaloc\0"
+	"netsteward\0"
+	"gsiftp\0"
+	"atmtcp\0"
+	"llm-pass\0"
+	"llm-csv\0"
+	"lbc-measure\0"
+	"lbc-watchdog\0"
+	"nmsigport\0"
+	"rmlnk\0"
+	"fc-faultnotify\0"
+	"univision\0"
+	"vrts-at-port\0"
+	"ka0wuc\0"
+	"cqg-netlan\0"
+	"cqg-netlan-1\0"
+	"slc-systemlog\0"
+	"slc-ctrlrloops\0"
+	"itm-lm\0"
+	"silkp1\0"
+	"silkp2\0"
+	"silkp3\0"
+	"silkp4\0"
+	"glishd\0"
+	"evtp\0"
+	"evtp-data\0"
+	"catalyst\0"
+	"repliweb\0"
+	"starbot\0"
+	"l3-exprt\0"
+	"l3-ranger\0"
+	"l3-hawk\0"
+	"pdnet\0"
+	"bpcp-poll\0"
+	"bpcp-trap\0"
+	"aimpp-hello\0"
+	"aimpp-port-req\0"
+	"amt-blc-port\0"
+	"metaconsole\0"
+	"webemshttp\0"
+	"bears-01\0"
+	"ispipes\0"
+	"infomover\0"
+	"msrp\0"
+	"cesdinv\0"
+	"simctlp\0"
+	"ecnp\0"
+	"activememory\0"
+	"dialpad-voice1\0"
+	"dialpad-voice2\0"
+	"ttg-protocol\0"
+	"sonardata\0"
+	"astronova-main\0"
+	"pit-vpn\0"
+	"iwlistener\0"
+	"esps-portal\0"
+	"npep-messaging\0"
+	"icslap\0"
+	"daishi\0"
+	"msi-selectplay\0"
+	"radix\0"
+	"psrt\0"
+	"dxmessagebase1\0"
+	"dxmessagebase2\0"
+	"sps-tunnel\0"
+	"bluelance\0"
+	"aap\0"
+	"ucentric-ds\0"
+	"synapse\0"
+	"ndsp\0"
+	"ndtp\0"
+	"ndnp\0"
+	"flashmsg\0"
+	"topflow\0"
+	"responselogic\0"
+	"aironetddp\0"
+	"spcsdlobby\0"
+	"rsom\0"
+	"cspclmulti\0"
+	"cinegrfx-elmd\0"
+	"snifferdata\0"
+	"vseconnector\0"
+	"abacus-remote\0"
+	"natuslink\0"
+	"ecovisiong6-1\0"
+	"citrix-rtmp\0"
+	"appliance-cfg\0"
+	"powergemplus\0"
+	"quicksuite\0"
+	"allstorcns\0"
+	"netaspi\0"
+	"suitcase\0"
+	"m2ua\0"
+	"m3ua\0"
+	"caller9\0"
+	"webmethods-b2b\0"
+	"mao\0"
+	"funk-dialout\0"
+	"tdaccess\0"
+	"blockade\0"
+	"epicon\0"
+	"boosterware\0"
+	"gamelobby\0"
+	"tksocket\0"
+	"elvin-server\0"
+	"elvin-client\0"
+	"kastenchasepad\0"
+	"roboer\0"
+	"roboeda\0"
+	"cesdcdman\0"
+	"cesdcdtrn\0"
+	"wta-wsp-wtp-s\0"
+	"precise-vip\0"
+	"mobile-file-dl\0"
+	"unimobilectrl\0"
+	"redstone-cpss\0"
+	"amx-webadmin\0"
+	"amx-weblinx\0"
+	"circle-x\0"
+	"incp\0"
+	"4-tieropmgw\0"
+	"4-tieropmcli\0"
+	"qtp\0"
+	"otpatch\0"
+	"pnaconsult-lm\0"
+	"sm-pas-1\0"
+	"sm-pas-2\0"
+	"sm-pas-3\0"
+	"sm-pas-4\0"
+	"sm-pas-5\0"
+	"ttnrepository\0"
+	"megaco-h248\0"
+	"h248-binary\0"
+	"fjsvmpor\0"
+	"gpsd\0"
+	"wap-push\0"
+	"wap-pushsecure\0"
+	"esip\0"
+	"ottp\0"
+	"mpfwsas\0"
+	"ovalarmsrv\0"
+	"ovalarmsrv-cmd\0"
+	"csnotify\0"
+	"ovrimosdbman\0"
+	"jmact5\0"
+	"jmact6\0"
+	"rmopagt\0"
+	"dfoxserver\0"
+	"boldsoft-lm\0"
+	"iph-policy-cli\0"
+	"iph-policy-adm\0"
+	"bullant-srap\0"
+	"bullant-rap\0"
+	"idp-infotrieve\0"
+	"ssc-agent\0"
+	"enpp\0"
+	"essp\0"
+	"index-net\0"
+	"netclip\0"
+	"pmsm-webrctl\0"
+	"svnetworks\0"
+	"signal\0"
+	"fjmpcm\0"
+	"cns-srv-port\0"
+	"ttc-etap-ns\0"
+	"ttc-etap-ds\0"
+	"h263-video\0"
+	"wimd\0"
+	"mylxamport\0"
+	"iwb-whiteboard\0"
+	"netplan\0"
+	"hpidsadmin\0"
+	"hpidsagent\0"
+	"stonefalls\0"
+	"identify\0"
+	"hippad\0"
+	"zarkov\0"
+	"boscap\0"
+	"wkstn-mon\0"
+	"avenyo\0"
+	"veritas-vis1\0"
+	"veritas-vis2\0"
+	"idrs\0"
+	"vsixml\0"
+	"rebol\0"
+	"realsecure\0"
+	"remoteware-un\0"
+	"remoteware-cl\0"
+	"origo-native\0"
+	"remoteware-srv\0"
+	"cgms\0"
+	"csoftragent\0"
+	"geniuslm\0"
+	"ii-admin\0"
+	"lotusmtap\0"
+	"midnight-tech\0"
+	"pxc-ntfy\0"
+	"gw\0"
+	"ping-pong\0"
+	"trusted-web\0"
+	"twsdss\0"
+	"gilatskysurfer\0"
+	"broker-service\0"
+	"nati-dstp\0"
+	"notify-srvr\0"
+	"event-listener\0"
+	"srvc-registry\0"
+	"resource-mgr\0"
+	"cifs\0"
+	"agriserver\0"
+	"csregagent\0"
+	"magicnotes\0"
+	"nds-sso\0"
+	"arepa-raft\0"
+	"agri-gateway\0"
+	"LiebDevMgmt-C\0"
+	"LiebDevMgmt-DM\0"
+	"LiebDevMgmt-A\0"
+	"arepa-cas\0"
+	"eppc\0"
+	"redwood-chat\0"
+	"pdb\0"
+	"osmosis-aeea\0"
+	"fjsv-gssagt\0"
+	"hagel-dump\0"
+	"hp-san-mgmt\0"
+	"santak-ups\0"
+	"cogitate\0"
+	"tomato-springs\0"
+	"di-traceware\0"
+	"journee\0"
+	"brp\0"
+	"responsenet\0"
+	"di-ase\0"
+	"hlserver\0"
+	"pctrader\0"
+	"nsws\0"
+	"gds-db\0"
+	"galaxy-server\0"
+	"apc-3052\0"
+	"dsom-server\0"
+	"amt-cnf-prot\0"
+	"policyserver\0"
+	"cdl-server\0"
+	"goahead-fldup\0"
+	"videobeans\0"
+	"qsoft\0"
+	"interserver\0"
+	"cautcpd\0"
+	"ncacn-ip-tcp\0"
+	"ncadg-ip-udp\0"
+	"rprt\0"
+	"slinterbase\0"
+	"netattachsdmp\0"
+	"fjhpjp\0"
+	"ls3bcast\0"
+	"ls3\0"
+	"mgxswitch\0"
+	"xplat-replicate\0"
+	"csd-monitor\0"
+	"vcrp\0"
+	"xbox\0"
+	"orbix-locator\0"
+	"orbix-config\0"
+	"orbix-loc-ssl\0"
+	"orbix-cfg-ssl\0"
+	"lv-frontpanel\0"
+	"stm-pproc\0"
+	"tl1-lv\0"
+	"tl1-raw\0"
+	"tl1-telnet\0"
+	"itm-mccs\0"
+	"pcihreq\0"
+	"jdl-dbkitchen\0"
+	"asoki-sma\0"
+	"xdtp\0"
+	"ptk-alink\0"
+	"stss\0"
+	"1ci-smcs\0"
+	"rapidmq-center\0"
+	"rapidmq-reg\0"
+	"panasas\0"
+	"ndl-aps\0"
+	"umm-port\0"
+	"chmd\0"
+	"opcon-xps\0"
+	"hp-pxpib\0"
+	"slslavemon\0"
+	"autocuesmi\0"
+	"autocuelog\0"
+	"autocuetime\0"
+	"cardbox\0"
+	"cardbox-http\0"
+	"business\0"
+	"geolocate\0"
+	"personnel\0"
+	"sim-control\0"
+	"wsynch\0"
+	"ksysguard\0"
+	"cs-auth-svr\0"
+	"ccmad\0"
+	"mctet-master\0"
+	"mctet-gateway\0"
+	"mctet-jserv\0"
+	"pkagent\0"
+	"d2000kernel\0"
+	"d2000webserver\0"
+	"pcmk-remote\0"
+	"vtr-emulator\0"
+	"edix\0"
+	"beacon-port\0"
+	"a13-an\0"
+	"ctx-bridge\0"
+	"ndl-aas\0"
+	"netport-id\0"
+	"icpv2\0"
+	"netbookmark\0"
+	"ms-rule-engine\0"
+	"prism-deploy\0"
+	"ecp\0"
+	"peerbook-port\0"
+	"grubd\0"
+	"rtnt-1\0"
+	"rtnt-2\0"
+	"incognitorv\0"
+	"ariliamulti\0"
+	"vmodem\0"
+	"rdc-wh-eos\0"
+	"seaview\0"
+	"tarantella\0"
+	"csi-lfap\0"
+	"bears-02\0"
+	"rfio\0"
+	"nm-game-admin\0"
+	"nm-game-server\0"
+	"nm-asses-admin\0"
+	"nm-assessor\0"
+	"feitianrockey\0"
+	"s8-client-port\0"
+	"ccmrmi\0"
+	"jpegmpeg\0"
+	"indura\0"
+	"lsa-comm\0"
+	"stvp\0"
+	"navegaweb-port\0"
+	"tip-app-server\0"
+	"doc1lm\0"
+	"sflm\0"
+	"res-sap\0"
+	"imprs\0"
+	"newgenpay\0"
+	"sossecollector\0"
+	"nowcontact\0"
+	"poweronnud\0"
+	"serverview-as\0"
+	"serverview-asn\0"
+	"serverview-gf\0"
+	"serverview-rm\0"
+	"serverview-icc\0"
+	"armi-server\0"
+	"t1-e1-over-ip\0"
+	"ars-master\0"
+	"phonex-port\0"
+	"radclientport\0"
+	"h2gf-w-2m\0"
+	"mc-brk-srv\0"
+	"bmcpatrolagent\0"
+	"bmcpatrolrnvu\0"
+	"cops-tls\0"
+	"apogeex-port\0"
+	"smpppd\0"
+	"iiw-port\0"
+	"odi-port\0"
+	"brcm-comm-port\0"
+	"pcle-infex\0"
+	"csvr-proxy\0"
+	"csvr-sslproxy\0"
+	"firemonrcc\0"
+	"spandataport\0"
+	"magbind\0"
+	"ncu-1\0"
+	"ncu-2\0"
+	"embrace-dp-s\0"
+	"embrace-dp-c\0"
+	"dmod-workspace\0"
+	"tick-port\0"
+	"cpq-tasksmart\0"
+	"intraintra\0"
+	"netwatcher-mon\0"
+	"netwatcher-db\0"
+	"isns\0"
+	"ironmail\0"
+	"vx-auth-port\0"
+	"pfu-prcallback\0"
+	"netwkpathengine\0"
+	"flamenco-proxy\0"
+	"avsecuremgmt\0"
+	"surveyinst\0"
+	"neon24x7\0"
+	"jmq-daemon-1\0"
+	"jmq-daemon-2\0"
+	"ferrari-foam\0"
+	"unite\0"
+	"smartpackets\0"
+	"wms-messenger\0"
+	"xnm-ssl\0"
+	"xnm-clear-text\0"
+	"glbp\0"
+	"digivote\0"
+	"aes-discovery\0"
+	"fcip-port\0"
+	"isi-irp\0"
+	"dwnmshttp\0"
+	"dwmsgserver\0"
+	"global-cd-port\0"
+	"sftdst-port\0"
+	"vidigo\0"
+	"mdtp\0"
+	"whisker\0"
+	"alchemy\0"
+	"mdap-port\0"
+	"apparenet-ts\0"
+	"apparenet-tps\0"
+	"apparenet-as\0"
+	"apparenet-ui\0"
+	"triomotion\0"
+	"sysorb\0"
+	"sdp-id-port\0"
+	"timelot\0"
+	"onesaf\0"
+	"vieo-fe\0"
+	"dvt-system\0"
+	"dvt-data\0"
+	"procos-lm\0"
+	"ssp\0"
+	"hicp\0"
+	"sysscanner\0"
+	"dhe\0"
+	"pda-data\0"
+	"pda-sys\0"
+	"semaphore\0"
+	"cpqrpm-agent\0"
+	"cpqrpm-server\0"
+	"ivecon-port\0"
+	"epncdp2\0"
+	"iscsi-target\0"
+	"winshadow\0"
+	"necp\0"
+	"ecolor-imager\0"
+	"ccmail\0"
+	"altav-tunnel\0"
+	"ns-cfg-server\0"
+	"ibm-dial-out\0"
+	"msft-gc\0"
+	"msft-gc-ssl\0"
+	"verismart\0"
+	"csoft-prev\0"
+	"user-manager\0"
+	"sxmp\0"
+	"ordinox-server\0"
+	"samd\0"
+	"maxim-asics\0"
+	"awg-proxy\0"
+	"lkcmserver\0"
+	"admind\0"
+	"vs-server\0"
+	"sysopt\0"
+	"datusorb\0"
+	"net-assistant\0"
+	"4talk\0"
+	"plato\0"
+	"e-net\0"
+	"directvdata\0"
+	"cops\0"
+	"enpc\0"
+	"caps-lm\0"
+	"sah-lm\0"
+	"cart-o-rama\0"
+	"fg-fps\0"
+	"fg-gip\0"
+	"dyniplookup\0"
+	"rib-slm\0"
+	"cytel-lm\0"
+	"deskview\0"
+	"pdrncs\0"
+	"ceph\0"
+	"tarantool\0"
+	"mcs-fastmail\0"
+	"opsession-clnt\0"
+	"opsession-srvr\0"
+	"odette-ftp\0"
+	"mysql\0"
+	"opsession-prxy\0"
+	"tns-server\0"
+	"tns-adv\0"
+	"dyna-access\0"
+	"mcns-tel-ret\0"
+	"appman-server\0"
+	"uorb\0"
+	"uohost\0"
+	"cdid\0"
+	"aicc-cmi\0"
+	"vsaiport\0"
+	"ssrip\0"
+	"sdt-lmd\0"
+	"officelink2000\0"
+	"vnsstr\0"
+	"sftu\0"
+	"bbars\0"
+	"egptlm\0"
+	"hp-device-disc\0"
+	"mcs-calypsoicf\0"
+	"mcs-messaging\0"
+	"mcs-mailsvr\0"
+	"dec-notes\0"
+	"directv-web\0"
+	"directv-soft\0"
+	"directv-tick\0"
+	"directv-catlg\0"
+	"anet-b\0"
+	"anet-l\0"
+	"anet-m\0"
+	"anet-h\0"
+	"webtie\0"
+	"ms-cluster-net\0"
+	"bnt-manager\0"
+	"influence\0"
+	"trnsprntproxy\0"
+	"phoenix-rpc\0"
+	"pangolin-laser\0"
+	"chevinservices\0"
+	"findviatv\0"
+	"btrieve\0"
+	"ssql\0"
+	"fatpipe\0"
+	"suitjd\0"
+	"ordinox-dbase\0"
+	"upnotifyps\0"
+	"adtech-test\0"
+	"mpsysrmsvr\0"
+	"wg-netforce\0"
+	"kv-server\0"
+	"kv-agent\0"
+	"dj-ilm\0"
+	"nati-vi-server\0"
+	"tip2\0"
+	"lavenir-lm\0"
+	"cluster-disc\0"
+	"vsnm-agent\0"
+	"cdbroker\0"
+	"cogsys-lm\0"
+	"wsicopy\0"
+	"socorfs\0"
+	"sns-channels\0"
+	"geneous\0"
+	"fujitsu-neat\0"
+	"esp-lm\0"
+	"hp-clic\0"
+	"qnxnetman\0"
+	"gprs-data\0"
+	"gprs-sig\0"
+	"backroomnet\0"
+	"cbserver\0"
+	"ms-wbt-server\0"
+	"dsc\0"
+	"savant\0"
+	"efi-lm\0"
+	"d2k-tapestry1\0"
+	"d2k-tapestry2\0"
+	"dyna-lm\0"
+	"printer-agent\0"
+	"cloanto-lm\0"
+	"mercantile\0"
+	"csms\0"
+	"csms2\0"
+	"filecast\0"
+	"fxaengine-net\0"
+	"nokia-ann-ch1\0"
+	"nokia-ann-ch2\0"
+	"ldap-admin\0"
+	"BESApi\0"
+	"networklens\0"
+	"networklenss\0"
+	"biolink-auth\0"
+	"xmlblaster\0"
+	"svnet\0"
+	"wip-port\0"
+	"bcinameservice\0"
+	"commandport\0"
+	"csvr\0"
+	"rnmap\0"
+	"softaudit\0"
+	"ifcp-port\0"
+	"bmap\0"
+	"rusb-sys-port\0"
+	"xtrm\0"
+	"xtrms\0"
+	"agps-port\0"
+	"arkivio\0"
+	"websphere-snmp\0"
+	"twcss\0"
+	"gcsp\0"
+	"ssdispatch\0"
+	"ndl-als\0"
+	"osdcp\0"
+	"opnet-smp\0"
+	"opencm\0"
+	"pacom\0"
+	"gc-config\0"
+	"autocueds\0"
+	"spiral-admin\0"
+	"hri-port\0"
+	"ans-console\0"
+	"connect-client\0"
+	"connect-server\0"
+	"ov-nnm-websrv\0"
+	"denali-server\0"
+	"monp\0"
+	"3comfaxrpc\0"
+	"directnet\0"
+	"dnc-port\0"
+	"hotu-chat\0"
+	"castorproxy\0"
+	"asam\0"
+	"sabp-signal\0"
+	"pscupd\0"
+	"mira\0"
+	"prsvp\0"
+	"vat\0"
+	"vat-control\0"
+	"d3winosfi\0"
+	"integral\0"
+	"edm-manager\0"
+	"edm-stager\0"
+	"edm-std-notify\0"
+	"edm-adm-notify\0"
+	"edm-mgr-sync\0"
+	"edm-mgr-cntrl\0"
+	"workflow\0"
+	"rcst\0"
+	"ttcmremotectrl\0"
+	"pluribus\0"
+	"jt400\0"
+	"jt400-ssl\0"
+	"jaugsremotec-1\0"
+	"jaugsremotec-2\0"
+	"ttntspauto\0"
+	"genisar-port\0"
+	"nppmp\0"
+	"ecomm\0"
+	"stun-behavior\0"
+	"twrpc\0"
+	"plethora\0"
+	"cleanerliverc\0"
+	"vulture\0"
+	"slim-devices\0"
+	"gbs-stp\0"
+	"celatalk\0"
+	"ifsf-hb-port\0"
+	"ltctcp\0"
+	"ltcudp\0"
+	"fs-rh-srv\0"
+	"dtp-dia\0"
+	"colubris\0"
+	"swr-port\0"
+	"tvdumtray-port\0"
+	"nut\0"
+	"ibm3494\0"
+	"seclayer-tcp\0"
+	"seclayer-tls\0"
+	"ipether232port\0"
+	"dashpas-port\0"
+	"sccip-media\0"
+	"rtmp-port\0"
+	"isoft-p2p\0"
+	"avinstalldisc\0"
+	"lsp-ping\0"
+	"ironstorm\0"
+	"ccmcomm\0"
+	"apc-3506\0"
+	"nesh-broker\0"
+	"interactionweb\0"
+	"vt-ssl\0"
+	"xss-port\0"
+	"webmail-2\0"
+	"aztec\0"
+	"arcpd\0"
+	"must-p2p\0"
+	"must-backplane\0"
+	"smartcard-port\0"
+	"802-11-iapp\0"
+	"artifact-msg\0"
+	"nvmsgd\0"
+	"galileo\0"
+	"galileolog\0"
+	"mc3ss\0"
+	"nssocketport\0"
+	"odeumservlink\0"
+	"ecmport\0"
+	"eisport\0"
+	"starquiz-port\0"
+	"beserver-msg-q\0"
+	"jboss-iiop\0"
+	"jboss-iiop-ssl\0"
+	"gf\0"
+	"joltid\0"
+	"raven-rmp\0"
+	"raven-rdp\0"
+	"urld-port\0"
+	"ms-la\0"
+	"snac\0"
+	"ni-visa-remote\0"
+	"ibm-diradm\0"
+	"ibm-diradm-ssl\0"
+	"pnrp-port\0"
+	"voispeed-port\0"
+	"hacl-monitor\0"
+	"qftest-lookup\0"
+	"teredo\0"
+	"camac\0"
+	"symantec-sim\0"
+	"interworld\0"
+	"tellumat-nms\0"
+	"ssmpp\0"
+	"apcupsd\0"
+	"taserver\0"
+	"rbr-discovery\0"
+	"questnotify\0"
+	"razor\0"
+	"sky-transport\0"
+	"personalos-001\0"
+	"mcp-port\0"
+	"cctv-port\0"
+	"iniserve-port\0"
+	"bmc-onekey\0"
+	"sdbproxy\0"
+	"watcomdebug\0"
+	"esimport\0"
+	"m2pa\0"
+	"quest-data-hub\0"
+	"dof-eps\0"
+	"dof-tunnel-sec\0"
+	"mbg-ctrl\0"
+	"mccwebsvr-port\0"
+	"megardsvr-port\0"
+	"megaregsvrport\0"
+	"tag-ups-1\0"
+	"dmaf-server\0"
+	"dmaf-caster\0"
+	"ccm-port\0"
+	"cmc-port\0"
+	"config-port\0"
+	"data-port\0"
+	"ttat3lb\0"
+	"nati-svrloc\0"
+	"kfxaclicensing\0"
+	"press\0"
+	"canex-watch\0"
+	"u-dbap\0"
+	"emprise-lls\0"
+	"emprise-lsc\0"
+	"p2pgroup\0"
+	"sentinel\0"
+	"isomair\0"
+	"wv-csp-sms\0"
+	"gtrack-server\0"
+	"gtrack-ne\0"
+	"bpmd\0"
+	"mediaspace\0"
+	"shareapp\0"
+	"iw-mmogame\0"
+	"a14\0"
+	"a15\0"
+	"quasar-server\0"
+	"trap-daemon\0"
+	"visinet-gui\0"
+	"infiniswitchcl\0"
+	"int-rcv-cntrl\0"
+	"bmc-jmx-port\0"
+	"comcam-io\0"
+	"splitlock\0"
+	"precise-i3\0"
+	"trendchip-dcp\0"
+	"cpdi-pidas-cm\0"
+	"echonet\0"
+	"six-degrees\0"
+	"dataprotector\0"
+	"alaris-disc\0"
+	"sigma-port\0"
+	"start-network\0"
+	"cd3o-protocol\0"
+	"sharp-server\0"
+	"aairnet-1\0"
+	"aairnet-2\0"
+	"ep-pcp\0"
+	"ep-nsp\0"
+	"ff-lr-port\0"
+	"haipe-discover\0"
+	"dist-upgrade\0"
+	"volley\0"
+	"bvcdaemon-port\0"
+	"jamserverport\0"
+	"ept-machine\0"
+	"escvpnet\0"
+	"cs-remote-db\0"
+	"cs-services\0"
+	"distcc\0"
+	"wacp\0"
+	"hlibmgr\0"
+	"sdo\0"
+	"servistaitsm\0"
+	"scservp\0"
+	"ehp-backup\0"
+	"xap-ha\0"
+	"netplay-port1\0"
+	"netplay-port2\0"
+	"juxml-port\0"
+	"audiojuggler\0"
+	"ssowatch\0"
+	"cyc\0"
+	"xss-srv-port\0"
+	"splitlock-gw\0"
+	"fjcp\0"
+	"nmmp\0"
+	"prismiq-plugin\0"
+	"xrpc-registry\0"
+	"vxcrnbuport\0"
+	"tsp\0"
+	"vaprtm\0"
+	"abatemgr\0"
+	"abatjss\0"
+	"immedianet-bcn\0"
+	"ps-ams\0"
+	"apple-sasl\0"
+	"can-nds-ssl\0"
+	"can-ferret-ssl\0"
+	"pserver\0"
+	"dtp\0"
+	"ups-engine\0"
+	"ent-engine\0"
+	"eserver-pap\0"
+	"infoexch\0"
+	"dell-rm-port\0"
+	"casanswmgmt\0"
+	"smile\0"
+	"efcp\0"
+	"lispworks-orb\0"
+	"mediavault-gui\0"
+	"wininstall-ipc\0"
+	"calltrax\0"
+	"va-pacbase\0"
+	"roverlog\0"
+	"ipr-dglt\0"
+	"newton-dock\0"
+	"npds-tracker\0"
+	"bts-x73\0"
+	"cas-mapi\0"
+	"bmc-ea\0"
+	"faxstfx-port\0"
+	"dsx-agent\0"
+	"tnmpv2\0"
+	"simple-push\0"
+	"simple-push-s\0"
+	"daap\0"
+	"svn\0"
+	"magaya-network\0"
+	"intelsync\0"
+	"easl\0"
+	"bmc-data-coll\0"
+	"telnetcpcd\0"
+	"nw-license\0"
+	"sagectlpanel\0"
+	"kpn-icw\0"
+	"lrs-paging\0"
+	"netcelera\0"
+	"ws-discovery\0"
+	"adobeserver-3\0"
+	"adobeserver-4\0"
+	"adobeserver-5\0"
+	"rt-event\0"
+	"rt-event-s\0"
+	"sun-as-iiops\0"
+	"ca-idms\0"
+	"portgate-auth\0"
+	"edb-server2\0"
+	"sentinel-ent\0"
+	"tftps\0"
+	"delos-dms\0"
+	"anoto-rendezv\0"
+	"wv-csp-sms-cir\0"
+	"wv-csp-udp-cir\0"
+	"opus-services\0"
+	"itelserverport\0"
+	"ufastro-instr\0"
+	"xsync\0"
+	"xserveraid\0"
+	"sychrond\0"
+	"blizwow\0"
+	"na-er-tip\0"
+	"array-manager\0"
+	"e-mdu\0"
+	"e-woa\0"
+	"fksp-audit\0"
+	"client-ctrl\0"
+	"smap\0"
+	"m-wnn\0"
+	"multip-msg\0"
+	"synel-data\0"
+	"pwdis\0"
+	"rs-rmi\0"
+	"xpanel\0"
+	"versatalk\0"
+	"launchbird-lm\0"
+	"heartbeat\0"
+	"wysdma\0"
+	"cst-port\0"
+	"ipcs-command\0"
+	"sasg\0"
+	"gw-call-port\0"
+	"linktest\0"
+	"linktest-s\0"
+	"webdata\0"
+	"cimtrak\0"
+	"cbos-ip-port\0"
+	"gprs-cube\0"
+	"vipremoteagent\0"
+	"nattyserver\0"
+	"timestenbroker\0"
+	"sas-remote-hlp\0"
+	"canon-capt\0"
+	"grf-port\0"
+	"apw-registry\0"
+	"exapt-lmgr\0"
+	"adtempusclient\0"
+	"gsakmp\0"
+	"gbs-smp\0"
+	"xo-wave\0"
+	"mni-prot-rout\0"
+	"rtraceroute\0"
+	"sitewatch-s\0"
+	"listmgr-port\0"
+	"rblcheckd\0"
+	"haipe-otnk\0"
+	"cindycollab\0"
+	"paging-port\0"
+	"ctp\0"
+	"ctdhercules\0"
+	"zicom\0"
+	"ispmmgr\0"
+	"dvcprov-port\0"
+	"jibe-eb\0"
+	"c-h-it-port\0"
+	"cognima\0"
+	"nnp\0"
+	"abcvoice-port\0"
+	"iso-tp0s\0"
+	"bim-pem\0"
+	"bfd-control\0"
+	"bfd-echo\0"
+	"upstriggervsw\0"
+	"fintrx\0"
+	"isrp-port\0"
+	"remotedeploy\0"
+	"quickbooksrds\0"
+	"tvnetworkvideo\0"
+	"sitewatch\0"
+	"dcsoftware\0"
+	"jaus\0"
+	"myblast\0"
+	"spw-dialer\0"
+	"idps\0"
+	"minilock\0"
+	"radius-dynauth\0"
+	"pwgpsi\0"
+	"ibm-mgr\0"
+	"vhd\0"
+	"soniqsync\0"
+	"iqnet-port\0"
+	"tcpdataserver\0"
+	"wsmlb\0"
+	"spugna\0"
+	"sun-as-iiops-ca\0"
+	"apocd\0"
+	"wlanauth\0"
+	"amp\0"
+	"neto-wol-server\0"
+	"rap-ip\0"
+	"neto-dcs\0"
+	"lansurveyorxml\0"
+	"sunlps-http\0"
+	"tapeware\0"
+	"crinis-hb\0"
+	"epl-slp\0"
+	"scp\0"
+	"pmcp\0"
+	"acp-discovery\0"
+	"acp-conduit\0"
+	"acp-policy\0"
+	"ffserver\0"
+	"warmux\0"
+	"netmpi\0"
+	"neteh\0"
+	"neteh-ext\0"
+	"cernsysmgmtagt\0"
+	"dvapps\0"
+	"xxnetserver\0"
+	"aipn-auth\0"
+	"spectardata\0"
+	"spectardb\0"
+	"markem-dcp\0"
+	"mkm-discovery\0"
+	"sos\0"
+	"amx-rms\0"
+	"flirtmitmir\0"
+	"shiprush-db-svr\0"
+	"nhci\0"
+	"quest-agent\0"
+	"rnm\0"
+	"v-one-spp\0"
+	"an-pcp\0"
+	"msfw-control\0"
+	"item\0"
+	"spw-dnspreload\0"
+	"qtms-bootstrap\0"
+	"spectraport\0"
+	"sse-app-config\0"
+	"sscan\0"
+	"stryker-com\0"
+	"opentrac\0"
+	"informer\0"
+	"trap-port\0"
+	"trap-port-mom\0"
+	"nav-port\0"
+	"sasp\0"
+	"winshadow-hd\0"
+	"giga-pocket\0"
+	"asap-tcp\0"
+	"asap-udp\0"
+	"asap-tcp-tls\0"
+	"xpl\0"
+	"dzdaemon\0"
+	"dzoglserver\0"
+	"diameter\0"
+	"ovsam-mgmt\0"
+	"ovsam-d-agent\0"
+	"avocent-adsap\0"
+	"oem-agent\0"
+	"fagordnc\0"
+	"sixxsconfig\0"
+	"pnbscada\0"
+	"dl-agent\0"
+	"xmpcr-interface\0"
+	"fotogcad\0"
+	"appss-lm\0"
+	"igrs\0"
+	"idac\0"
+	"msdts1\0"
+	"vrpn\0"
+	"softrack-meter\0"
+	"topflow-ssl\0"
+	"nei-management\0"
+	"ciphire-data\0"
+	"ciphire-serv\0"
+	"dandv-tester\0"
+	"ndsconnect\0"
+	"rtc-pm-port\0"
+	"pcc-image-port\0"
+	"cgi-starapi\0"
+	"syam-agent\0"
+	"syam-smc\0"
+	"sdo-tls\0"
+	"sdo-ssh\0"
+	"senip\0"
+	"itv-control\0"
+	"nimsh\0"
+	"nimaux\0"
+	"charsetmgr\0"
+	"omnilink-port\0"
+	"mupdate\0"
+	"topovista-data\0"
+	"imoguia-port\0"
+	"hppronetman\0"
+	"surfcontrolcpa\0"
+	"prnrequest\0"
+	"prnstatus\0"
+	"gbmt-stars\0"
+	"listcrt-port\0"
+	"listcrt-port-2\0"
+	"agcat\0"
+	"wysdmc\0"
+	"aftmux\0"
+	"pktcablemmcops\0"
+	"hyperip\0"
+	"exasoftport1\0"
+	"herodotus-net\0"
+	"sor-update\0"
+	"symb-sb-port\0"
+	"mpl-gprs-port\0"
+	"zmp\0"
+	"winport\0"
+	"natdataservice\0"
+	"netboot-pxe\0"
+	"smauth-port\0"
+	"syam-webserver\0"
+	"msr-plugin-port\0"
+	"dyn-site\0"
+	"plbserve-port\0"
+	"sunfm-port\0"
+	"sdp-portmapper\0"
+	"mailprox\0"
+	"dvbservdsc\0"
+	"dbcontrol-agent\0"
+	"aamp\0"
+	"xecp-node\0"
+	"homeportal-web\0"
+	"srdp\0"
+	"tig\0"
+	"sops\0"
+	"emcads\0"
+	"backupedge\0"
+	"ccp\0"
+	"apdap\0"
+	"drip\0"
+	"namemunge\0"
+	"pwgippfax\0"
+	"i3-sessionmgr\0"
+	"xmlink-connect\0"
+	"adrep\0"
+	"p2pcommunity\0"
+	"gvcp\0"
+	"mqe-broker\0"
+	"mqe-agent\0"
+	"treehopper\0"
+	"bess\0"
+	"proaxess\0"
+	"sbi-agent\0"
+	"thrp\0"
+	"sasggprs\0"
+	"ati-ip-to-ncpe\0"
+	"bflckmgr\0"
+	"ppsms\0"
+	"ianywhere-dbns\0"
+	"landmarks\0"
+	"lanrevagent\0"
+	"lanrevserver\0"
+	"iconp\0"
+	"progistics\0"
+	"xk22\0"
+	"airshot\0"
+	"opswagent\0"
+	"opswmanager\0"
+	"secure-cfg-svr\0"
+	"smwan\0"
+	"starfish\0"
+	"eis\0"
+	"eisp\0"
+	"mapper-nodemgr\0"
+	"mapper-mapethd\0"
+	"mapper-ws-ethd\0"
+	"centerline\0"
+	"dcs-config\0"
+	"bv-queryengine\0"
+	"bv-is\0"
+	"bv-smcsrv\0"
+	"bv-ds\0"
+	"bv-agent\0"
+	"iss-mgmt-ssl\0"
+	"abcsoftware\0"
+	"agentsease-db\0"
+	"dnx\0"
+	"nvcnet\0"
+	"terabase\0"
+	"newoak\0"
+	"pxc-spvr-ft\0"
+	"pxc-splr-ft\0"
+	"pxc-roid\0"
+	"pxc-pin\0"
+	"pxc-spvr\0"
+	"pxc-splr\0"
+	"netcheque\0"
+	"chimera-hwm\0"
+	"samsung-unidex\0"
+	"altserviceboot\0"
+	"pda-gate\0"
+	"acl-manager\0"
+	"taiclock\0"
+	"talarian-mcast1\0"
+	"talarian-mcast2\0"
+	"talarian-mcast3\0"
+	"talarian-mcast4\0"
+	"talarian-mcast5\0"
+	"trap\0"
+	"nexus-portal\0"
+	"dnox\0"
+	"esnm-zoning\0"
+	"tnp1-port\0"
+	"partimage\0"
+	"as-debug\0"
+	"bxp\0"
+	"dtserver-port\0"
+	"ip-qsig\0"
+	"jdmn-port\0"
+	"suucp\0"
+	"vrts-auth-port\0"
+	"sanavigator\0"
+	"ubxd\0"
+	"wap-push-http\0"
+	"wap-push-https\0"
+	"ravehd\0"
+	"fazzt-ptp\0"
+	"fazzt-admin\0"
+	"yo-main\0"
+	"houston\0"
+	"ldxp\0"
+	"nirp\0"
+	"ltp\0"
+	"acp-proto\0"
+	"ctp-state\0"
+	"wafs\0"
+	"cisco-wafs\0"
+	"cppdp\0"
+	"interact\0"
+	"ccu-comm-1\0"
+	"ccu-comm-2\0"
+	"ccu-comm-3\0"
+	"lms\0"
+	"wfm\0"
+	"kingfisher\0"
+	"dlms-cosem\0"
+	"dsmeter-iatc\0"
+	"ice-location\0"
+	"ice-slocation\0"
+	"ice-router\0"
+	"ice-srouter\0"
+	"avanti-cdp\0"
+	"pmas\0"
+	"idp\0"
+	"ipfltbcst\0"
+	"minger\0"
+	"tripe\0"
+	"aibkup\0"
+	"zieto-sock\0"
+	"iRAPP\0"
+	"cequint-cityid\0"
+	"perimlan\0"
+	"seraph\0"
+	"ascomalarm\0"
+	"cssp\0"
+	"santools\0"
+	"lorica-in\0"
+	"lorica-in-sec\0"
+	"lorica-out\0"
+	"lorica-out-sec\0"
+	"fortisphere-vm\0"
+	"ezmessagesrv\0"
+	"ftsync\0"
+	"applusservice\0"
+	"npsp\0"
+	"opencore\0"
+	"omasgport\0"
+	"ewinstaller\0"
+	"ewdgs\0"
+	"pvxpluscs\0"
+	"sysrqd\0"
+	"xtgui\0"
+	"bre\0"
+	"patrolview\0"
+	"drmsfsd\0"
+	"dpcp\0"
+	"igo-incognito\0"
+	"brlp-0\0"
+	"brlp-1\0"
+	"brlp-2\0"
+	"brlp-3\0"
+	"shofar\0"
+	"synchronite\0"
+	"j-ac\0"
+	"accel\0"
+	"izm\0"
+	"g2tag\0"
+	"xgrid\0"
+	"apple-vpns-rp\0"
+	"aipn-reg\0"
+	"jomamqmonitor\0"
+	"cds\0"
+	"smartcard-tls\0"
+	"hillrserv\0"
+	"netscript\0"
+	"assuria-slm\0"
+	"minirem\0"
+	"e-builder\0"
+	"fprams\0"
+	"z-wave\0"
+	"tigv2\0"
+	"opsview-envoy\0"
+	"ddrepl\0"
+	"unikeypro\0"
+	"nufw\0"
+	"nuauth\0"
+	"fronet\0"
+	"stars\0"
+	"nuts-dem\0"
+	"nuts-bootp\0"
+	"nifty-hmi\0"
+	"cl-db-attach\0"
+	"cl-db-request\0"
+	"cl-db-remote\0"
+	"nettest\0"
+	"thrtx\0"
+	"cedros-fds\0"
+	"oirtgsvc\0"
+	"oidocsvc\0"
+	"oidsr\0"
+	"vvr-control\0"
+	"tgcconnect\0"
+	"vrxpservman\0"
+	"hhb-handheld\0"
+	"agslb\0"
+	"PowerAlert-nsa\0"
+	"menandmice-noh\0"
+	"idig-mux\0"
+	"mbl-battd\0"
+	"atlinks\0"
+	"bzr\0"
+	"stat-results\0"
+	"stat-scanner\0"
+	"stat-cc\0"
+	"nss\0"
+	"jini-discovery\0"
+	"omscontact\0"
+	"omstopology\0"
+	"silverpeakpeer\0"
+	"silverpeakcomm\0"
+	"altcp\0"
+	"joost\0"
+	"ddgn\0"
+	"pslicser\0"
+	"iadt\0"
+	"iadt-disc\0"
+	"d-cinema-csp\0"
+	"ml-svnet\0"
+	"pcoip\0"
+	"mma-discovery\0"
+	"smcluster\0"
+	"sm-disc\0"
+	"bccp\0"
+	"tl-ipcproxy\0"
+	"wello\0"
+	"storman\0"
+	"MaxumSP\0"
+	"httpx\0"
+	"macbak\0"
+	"pcptcpservice\0"
+	"cyborgnet\0"
+	"universe-suite\0"
+	"wcpp\0"
+	"boxbackupstore\0"
+	"csc-proxy\0"
+	"vatata\0"
+	"pcep\0"
+	"sieve\0"
+	"dsmipv6\0"
+	"azeti\0"
+	"azeti-bd\0"
+	"pvxplusio\0"
+	"spdm\0"
+	"aws-wsp\0"
+	"hctl\0"
+	"eims-admin\0"
+	"corelccam\0"
+	"d-data\0"
+	"d-data-control\0"
+	"srcp\0"
+	"owserver\0"
+	"batman\0"
+	"pinghgl\0"
+	"trueconf\0"
+	"compx-lockview\0"
+	"dserver\0"
+	"mirrtex\0"
+	"p6ssmc\0"
+	"pscl-mgt\0"
+	"perrla\0"
+	"choiceview-agt\0"
+	"choiceview-clt\0"
+	"opentelemetry\0"
+	"skytale\0"
+	"fdt-rcatp\0"
+	"rwhois\0"
+	"trim-event\0"
+	"trim-ice\0"
+	"geognosisadmin\0"
+	"geognosisman\0"
+	"geognosis\0"
+	"jaxer-web\0"
+	"jaxer-manager\0"
+	"publiqare-sync\0"
+	"dey-sapi\0"
+	"ktickets-rest\0"
+	"getty-focus\0"
+	"ahsp\0"
+	"netconf-ch-ssh\0"
+	"netconf-ch-tls\0"
+	"restconf-ch-tls\0"
+	"gaia\0"
+	"lisp-data\0"
+	"lisp-control\0"
+	"unicall\0"
+	"vinainstall\0"
+	"m4-network-as\0"
+	"elanlm\0"
+	"lansurveyor\0"
+	"itose\0"
+	"fsportmap\0"
+	"net-device\0"
+	"plcy-net-svcs\0"
+	"pjlink\0"
+	"f5-iquery\0"
+	"qsnet-trans\0"
+	"qsnet-workst\0"
+	"qsnet-assist\0"
+	"qsnet-cond\0"
+	"qsnet-nucl\0"
+	"omabcastltkm\0"
+	"matrix-vnet\0"
+	"nacnl\0"
+	"afore-vdp-disc\0"
+	"shadowstream\0"
+	"wxbrief\0"
+	"epmd\0"
+	"elpro-tunnel\0"
+	"l2c-control\0"
+	"l2c-disc\0"
+	"l2c-data\0"
+	"remctl\0"
+	"psi-ptt\0"
+	"tolteces\0"
+	"bip\0"
+	"cp-spxsvr\0"
+	"cp-spxdpy\0"
+	"ctdb\0"
+	"xandros-cms\0"
+	"wiegand\0"
+	"apwi-imserver\0"
+	"apwi-rxserver\0"
+	"apwi-rxspooler\0"
+	"apwi-disc\0"
+	"omnivisionesx\0"
+	"fly\0"
+	"ds-srv\0"
+	"ds-srvr\0"
+	"ds-clnt\0"
+	"ds-user\0"
+	"ds-admin\0"
+	"ds-mail\0"
+	"ds-slp\0"
+	"nacagent\0"
+	"slscc\0"
+	"netcabinet-com\0"
+	"itwo-server\0"
+	"found\0"
+	"smallchat\0"
+	"vision-mon\0"
+	"vision-mon-disc\0"
+	"updog\0"
+	"brcd-vr-req\0"
+	"pjj-player\0"
+	"pjj-player-disc\0"
+	"workflowdir\0"
+	"axysbridge\0"
+	"cbp\0"
+	"nvme\0"
+	"scaleft\0"
+	"tsepisp\0"
+	"thingkit\0"
+	"netrockey6\0"
+	"beacon-port-2\0"
+	"drizzle\0"
+	"omviserver\0"
+	"omviagent\0"
+	"rsqlserver\0"
+	"wspipe\0"
+	"l-acoustics\0"
+	"vop\0"
+	"netblox\0"
+	"saris\0"
+	"pharos\0"
+	"nv-video\0"
+	"upnotifyp\0"
+	"n1-fwp\0"
+	"n1-rmgmt\0"
+	"asc-slmd\0"
+	"privatewire\0"
+	"camp\0"
+	"ctisystemmsg\0"
+	"ctiprogramload\0"
+	"nssalertmgr\0"
+	"nssagentmgr\0"
+	"prchat-user\0"
+	"prchat-server\0"
+	"prRegister\0"
+	"mcp\0"
+	"ntske\0"
+	"agtp\0"
+	"agtp-quic\0"
+	"hpssmgmt\0"
+	"assyst-dr\0"
+	"icms\0"
+	"prex-tcp\0"
+	"awacs-ice\0"
+	"ipsec-nat-t\0"
+	"m-bus-oms\0"
+	"armagetronad\0"
+	"ehs\0"
+	"ehs-ssl\0"
+	"wssauthsvc\0"
+	"swx-gate\0"
+	"worldscores\0"
+	"sf-lm\0"
+	"lanner-lm\0"
+	"synchromesh\0"
+	"aegate\0"
+	"gds-adppiw-db\0"
+	"ieee-mih\0"
+	"menandmice-mon\0"
+	"icshostsvc\0"
+	"msfrs\0"
+	"rsip\0"
+	"dtn-bundle\0"
+	"mtcevrunqss\0"
+	"mtcevrunqman\0"
+	"hylafax\0"
+	"amahi-anywhere\0"
+	"kwtc\0"
+	"tram\0"
+	"bmc-reporting\0"
+	"iax\0"
+	"deploymentmap\0"
+	"cardifftec-back\0"
+	"rid\0"
+	"l3t-at-an\0"
+	"hrpd-ith-at-an\0"
+	"ipt-anri-anri\0"
+	"ias-session\0"
+	"ias-paging\0"
+	"ias-neighbor\0"
+	"a21-an-1xbs\0"
+	"a16-an-an\0"
+	"a17-an-an\0"
+	"piranha1\0"
+	"piranha2\0"
+	"mtsserver\0"
+	"menandmice-upg\0"
+	"irp\0"
+	"sixchat\0"
+	"sixid\0"
+	"ventoso\0"
+	"dots-signal\0"
+	"playsta2-app\0"
+	"playsta2-lob\0"
+	"smaclmgr\0"
+	"kar2ouche\0"
+	"oms\0"
+	"noteit\0"
+	"ems\0"
+	"contclientms\0"
+	"eportcomm\0"
+	"mmacomm\0"
+	"mmaeds\0"
+	"eportcommdata\0"
+	"light\0"
+	"acter\0"
+	"rfa\0"
+	"cxws\0"
+	"appiq-mgmt\0"
+	"dhct-status\0"
+	"dhct-alerts\0"
+	"bcs\0"
+	"traversal\0"
+	"mgesupervision\0"
+	"mgemanagement\0"
+	"parliant\0"
+	"finisar\0"
+	"spike\0"
+	"rfid-rp1\0"
+	"autopac\0"
+	"msp-os\0"
+	"nst\0"
+	"mobile-p2p\0"
+	"altovacentral\0"
+	"prelude\0"
+	"mtn\0"
+	"conspiracy\0"
+	"netxms-agent\0"
+	"netxms-mgmt\0"
+	"netxms-sync\0"
+	"npqes-test\0"
+	"assuria-ins\0"
+	"trinity-dist\0"
+	"truckstar\0"
+	"a26-fap-fgw\0"
+	"fcis\0"
+	"fcis-disc\0"
+	"capmux\0"
+	"gsmtap\0"
+	"gearman\0"
+	"remcap\0"
+	"ohmtrigger\0"
+	"resorcs\0"
+	"ipdr-sp\0"
+	"solera-lpn\0"
+	"ipfix\0"
+	"ipfixs\0"
+	"lumimgrd\0"
+	"sicct\0"
+	"sicct-sdp\0"
+	"openhpid\0"
+	"ifsp\0"
+	"fmp\0"
+	"intelliadm-disc\0"
+	"buschtrommel\0"
+	"profilemac\0"
+	"ssad\0"
+	"spocp\0"
+	"snap\0"
+	"simon\0"
+	"simon-disc\0"
+	"gre-in-udp\0"
+	"gre-udp-dtls\0"
+	"RDCenter\0"
+	"converge\0"
+	"bfd-multi-ctl\0"
+	"cncp\0"
+	"smart-install\0"
+	"sia-ctrl-plane\0"
+	"xmcp\0"
+	"vxlan\0"
+	"vxlan-gpe\0"
+	"roce\0"
+	"unified-bus\0"
+	"uet\0"
+	"veroce\0"
+	"iims\0"
+	"iwec\0"
+	"ilss\0"
+	"notateit\0"
+	"notateit-disc\0"
+	"aja-ntv4-disc\0"
+	"htcp\0"
+	"varadero-0\0"
+	"varadero-1\0"
+	"varadero-2\0"
+	"opcua-tcp\0"
+	"opcua-udp\0"
+	"quosa\0"
+	"gw-asv\0"
+	"opcua-tls\0"
+	"gw-log\0"
+	"wcr-remlib\0"
+	"contamac-icm\0"
+	"wfc\0"
+	"appserv-http\0"
+	"appserv-https\0"
+	"sun-as-nodeagt\0"
+	"derby-repli\0"
+	"unify-debug\0"
+	"phrelay\0"
+	"phrelaydbg\0"
+	"cc-tracking\0"
+	"wired\0"
+	"tritium-can\0"
+	"lmcs\0"
+	"inst-discovery\0"
+	"wsdl-event\0"
+	"hislip\0"
+	"socp-t\0"
+	"socp-c\0"
+	"wmlserver\0"
+	"hivestor\0"
+	"abbs\0"
+	"xcap-portal\0"
+	"xcap-control\0"
+	"lyskom\0"
+	"radmin-port\0"
+	"hfcs\0"
+	"flr-agent\0"
+	"magiccontrol\0"
+	"lutap\0"
+	"lutcp\0"
+	"bones\0"
+	"frcs\0"
+	"an-signaling\0"
+	"atsc-mh-ssc\0"
+	"eq-office-4940\0"
+	"eq-office-4941\0"
+	"eq-office-4942\0"
+	"munin\0"
+	"sybasesrvmon\0"
+	"pwgwims\0"
+	"sagxtsds\0"
+	"dbsyncarbiter\0"
+	"ccss-qmm\0"
+	"ccss-qsm\0"
+	"burp\0"
+	"ctxs-vpp\0"
+	"webyast\0"
+	"gerhcs\0"
+	"mrip\0"
+	"smar-se-port1\0"
+	"smar-se-port2\0"
+	"parallel\0"
+	"busycal\0"
+	"vrt\0"
+	"hfcs-manager\0"
+	"commplex-main\0"
+	"commplex-link\0"
+	"rfe\0"
+	"fmpro-internal\0"
+	"avt-profile-1\0"
+	"avt-profile-2\0"
+	"wsm-server\0"
+	"wsm-server-ssl\0"
+	"synapsis-edge\0"
+	"winfs\0"
+	"telelpathstart\0"
+	"telelpathattack\0"
+	"nsp\0"
+	"fmpro-v6\0"
+	"onpsocket\0"
+	"fmwp\0"
+	"zenginkyo-1\0"
+	"zenginkyo-2\0"
+	"mice\0"
+	"htuilsrv\0"
+	"scpi-telnet\0"
+	"scpi-raw\0"
+	"strexec-d\0"
+	"strexec-s\0"
+	"qvr\0"
+	"infobright\0"
+	"dmp\0"
+	"signacert-agent\0"
+	"jtnetd-server\0"
+	"jtnetd-status\0"
+	"asnaacceler8db\0"
+	"swxadmin\0"
+	"lxi-evntsvc\0"
+	"osp\0"
+	"vpm-udp\0"
+	"iscape\0"
+	"texai\0"
+	"ivocalize\0"
+	"mmcc\0"
+	"ita-agent\0"
+	"ita-manager\0"
+	"rlm\0"
+	"rlm-disc\0"
+	"rlm-admin\0"
+	"unot\0"
+	"intecom-ps1\0"
+	"intecom-ps2\0"
+	"locus-disc\0"
+	"sds\0"
+	"sip\0"
+	"sips\0"
+	"na-localise\0"
+	"csrpc\0"
+	"ca-1\0"
+	"ca-2\0"
+	"stanag-5066\0"
+	"authentx\0"
+	"bitforestsrv\0"
+	"i-net-2000-npr\0"
+	"vtsas\0"
+	"powerschool\0"
+	"ayiya\0"
+	"tag-pm\0"
+	"alesquery\0"
+	"pvaccess\0"
+	"pixelpusher\0"
+	"cp-spxrpts\0"
+	"onscreen\0"
+	"sdl-ets\0"
+	"qcp\0"
+	"qfp\0"
+	"llrp\0"
+	"encrypted-llrp\0"
+	"aprigo-cs\0"
+	"biotic\0"
+	"magpie\0"
+	"sentinel-lm\0"
+	"hart-ip\0"
+	"sentlm-srv2srv\0"
+	"socalia\0"
+	"talarian-tcp\0"
+	"talarian-udp\0"
+	"oms-nonsecure\0"
+	"actifio-c2c\0"
+	"tinymessage\0"
+	"hughes-ap\0"
+	"actifioudsagent\0"
+	"actifioreplic\0"
+	"taep-as-svc\0"
+	"pm-cmdsvr\0"
+	"ev-services\0"
+	"autobuild\0"
+	"emb-proj-cmd\0"
+	"gradecam\0"
+	"barracuda-bbs\0"
+	"nbt-pc\0"
+	"ppactivation\0"
+	"erp-scale\0"
+	"minotaur-sa\0"
+	"ctsd\0"
+	"rmonitor-secure\0"
+	"social-alarm\0"
+	"atmp\0"
+	"esri-sde\0"
+	"sde-discovery\0"
+	"bzflag\0"
+	"asctrl-agent\0"
+	"rugameonline\0"
+	"mediat\0"
+	"snmpssh\0"
+	"snmpssh-trap\0"
+	"sbackup\0"
+	"vpa\0"
+	"vpa-disc\0"
+	"ife-icorp\0"
+	"winpcs\0"
+	"scte104\0"
+	"scte30\0"
+	"pcoip-mgmt\0"
+	"aol\0"
+	"aol-1\0"
+	"aol-2\0"
+	"aol-3\0"
+	"cpscomm\0"
+	"ampl-lic\0"
+	"ampl-tableproxy\0"
+	"tunstall-lwp\0"
+	"targus-getdata\0"
+	"targus-getdata1\0"
+	"targus-getdata2\0"
+	"targus-getdata3\0"
+	"nomad\0"
+	"noteza\0"
+	"3exmp\0"
+	"xmpp-client\0"
+	"hpvirtgrp\0"
+	"hpvirtctrl\0"
+	"hp-server\0"
+	"hp-status\0"
+	"perfd\0"
+	"hpvroom\0"
+	"jaxflow\0"
+	"jaxflow-data\0"
+	"crusecontrol\0"
+	"csedaemon\0"
+	"enfs\0"
+	"eenet\0"
+	"galaxy-network\0"
+	"padl2sim\0"
+	"mnet-discovery\0"
+	"attune\0"
+	"xycstatus\0"
+	"downtools\0"
+	"downtools-disc\0"
+	"capwap-control\0"
+	"capwap-data\0"
+	"caacws\0"
+	"caaclang2\0"
+	"soagateway\0"
+	"caevms\0"
+	"movaz-ssc\0"
+	"kpdp\0"
+	"logcabin\0"
+	"3com-njack-1\0"
+	"3com-njack-2\0"
+	"xmpp-server\0"
+	"cartographerxmp\0"
+	"cuelink\0"
+	"cuelink-disc\0"
+	"pk\0"
+	"xmpp-bosh\0"
+	"undo-lm\0"
+	"transmit-port\0"
+	"presence\0"
+	"nlg-data\0"
+	"hacl-hb\0"
+	"hacl-gs\0"
+	"hacl-cfg\0"
+	"hacl-probe\0"
+	"hacl-local\0"
+	"hacl-test\0"
+	"sun-mc-grp\0"
+	"sco-aip\0"
+	"cfengine\0"
+	"jprinter\0"
+	"outlaws\0"
+	"permabit-cs\0"
+	"rrdp\0"
+	"opalis-rbt-ipc\0"
+	"hacl-poll\0"
+	"hpbladems\0"
+	"hpdevms\0"
+	"pkix-cmc\0"
+	"roughtime\0"
+	"bsfserver-zn\0"
+	"bsfsvr-zn-ssl\0"
+	"kfserver\0"
+	"xkotodrcp\0"
+	"stun-behaviors\0"
+	"pcp-multicast\0"
+	"pcp\0"
+	"dns-llq\0"
+	"mdns\0"
+	"mdnsresponder\0"
+	"llmnr\0"
+	"ms-smlbiz\0"
+	"wsdapi\0"
+	"wsdapi-s\0"
+	"ms-alerter\0"
+	"ms-sideshow\0"
+	"ms-s-sideshow\0"
+	"serverwsd2\0"
+	"net-projection\0"
+	"kdnet\0"
+	"stresstester\0"
+	"elektron-admin\0"
+	"securitychase\0"
+	"excerpt\0"
+	"excerpts\0"
+	"hpoms-ci-lstn\0"
+	"hpoms-dps-lstn\0"
+	"netsupport\0"
+	"systemics-sox\0"
+	"foresyte-clear\0"
+	"foresyte-sec\0"
+	"salient-dtasrv\0"
+	"salient-usrmgr\0"
+	"actnet\0"
+	"continuus\0"
+	"wwiotalk\0"
+	"statusd\0"
+	"ns-server\0"
+	"sns-gateway\0"
+	"sns-agent\0"
+	"mcntp\0"
+	"dj-ice\0"
+	"cylink-c\0"
+	"netsupport2\0"
+	"salient-mux\0"
+	"virtualuser\0"
+	"beyond-remote\0"
+	"br-channel\0"
+	"devbasic\0"
+	"sco-peer-tta\0"
+	"telaconsole\0"
+	"base\0"
+	"radec-corp\0"
+	"park-agent\0"
+	"postgresql\0"
+	"pyrrho\0"
+	"sgi-arrayd\0"
+	"sceanics\0"
+	"pmip6-cntl\0"
+	"pmip6-data\0"
+	"spss\0"
+	"smbdirect\0"
+	"tiepie\0"
+	"tiepie-disc\0"
+	"surebox\0"
+	"apc-5454\0"
+	"apc-5455\0"
+	"apc-5456\0"
+	"silkmeter\0"
+	"ttl-publisher\0"
+	"ttlpriceproxy\0"
+	"quailnet\0"
+	"netops-broker\0"
+	"apsolab-col\0"
+	"apsolab-cols\0"
+	"apsolab-tag\0"
+	"apsolab-tags\0"
+	"apsolab-rpc\0"
+	"apsolab-data\0"
+	"fcp-addr-srvr1\0"
+	"fcp-addr-srvr2\0"
+	"fcp-srvr-inst1\0"
+	"fcp-srvr-inst2\0"
+	"fcp-cics-gw1\0"
+	"checkoutdb\0"
+	"amc\0"
+	"psl-management\0"
+	"matter\0"
+	"qftest-lic-mcp\0"
+	"cbus\0"
+	"sgi-eventmond\0"
+	"sgi-esphttp\0"
+	"personal-agent\0"
+	"freeciv\0"
+	"farenet\0"
+	"dp-bura\0"
+	"westec-connect\0"
+	"dof-dps-mc-sec\0"
+	"sdt\0"
+	"rdmnet-ctrl\0"
+	"rdmnet-device\0"
+	"sdmmp\0"
+	"lsi-bobcat\0"
+	"ora-oap\0"
+	"fdtracks\0"
+	"tmosms0\0"
+	"tmosms1\0"
+	"fac-restore\0"
+	"tmo-icon-sync\0"
+	"bis-web\0"
+	"bis-sync\0"
+	"att-mt-sms\0"
+	"ininmessaging\0"
+	"mctfeed\0"
+	"esinstall\0"
+	"esmmanager\0"
+	"esmagent\0"
+	"a1-msc\0"
+	"a1-bs\0"
+	"a3-sdunode\0"
+	"a4-sdunode\0"
+	"efr\0"
+	"ninaf\0"
+	"htrust\0"
+	"symantec-sfdb\0"
+	"precise-comm\0"
+	"pcanywheredata\0"
+	"pcanywherestat\0"
+	"beorl\0"
+	"xprtld\0"
+	"sfmsso\0"
+	"sfm-db-server\0"
+	"cssc\0"
+	"flcrs\0"
+	"ics\0"
+	"vfmobile\0"
+	"nrpe\0"
+	"filemq\0"
+	"zre-disc\0"
+	"amqps\0"
+	"amqp\0"
+	"jms\0"
+	"hyperscsi-port\0"
+	"v5ua\0"
+	"raadmin\0"
+	"questdb2-lnchr\0"
+	"rrac\0"
+	"dccm\0"
+	"auriga-router\0"
+	"ncxcp\0"
+	"brightcore\0"
+	"coap\0"
+	"coaps\0"
+	"gog-multiplayer\0"
+	"ggz\0"
+	"qmvideo\0"
+	"rbsystem\0"
+	"kmip\0"
+	"supportassist\0"
+	"storageos\0"
+	"proshareaudio\0"
+	"prosharevideo\0"
+	"prosharedata\0"
+	"prosharerequest\0"
+	"prosharenotify\0"
+	"dpm\0"
+	"dpm-agent\0"
+	"ms-licensing\0"
+	"dtpt\0"
+	"msdfsr\0"
+	"omhs\0"
+	"omsdk\0"
+	"ms-ilm\0"
+	"ms-ilm-sts\0"
+	"asgenf\0"
+	"io-dist-data\0"
+	"io-dist-group\0"
+	"openmail\0"
+	"unieng\0"
+	"ida-discover1\0"
+	"ida-discover2\0"
+	"watchdoc-pod\0"
+	"watchdoc\0"
+	"fcopy-server\0"
+	"fcopys-server\0"
+	"tunatic\0"
+	"tunalyzer\0"
+	"rscd\0"
+	"openmailg\0"
+	"x500ms\0"
+	"openmailns\0"
+	"s-openmail\0"
+	"openmailpxy\0"
+	"spramsca\0"
+	"spramsd\0"
+	"netagent\0"
+	"starfield-io\0"
+	"vts-rpc\0"
+	"3par-evts\0"
+	"3par-mgmt\0"
+	"3par-mgmt-ssl\0"
+	"ibar\0"
+	"3par-rcopy\0"
+	"cisco-redu\0"
+	"waascluster\0"
+	"xtreamx\0"
+	"spdp\0"
+	"enlabel-dpl\0"
+	"icmpd\0"
+	"spt-automation\0"
+	"autopassdaemon\0"
+	"shiprush-d-ch\0"
+	"reversion\0"
+	"wherehoo\0"
+	"ppsuitemsg\0"
+	"diameters\0"
+	"jute\0"
+	"rfb\0"
+	"ff-ice\0"
+	"ag-swim\0"
+	"asmgcs\0"
+	"rpas-c2\0"
+	"dsd\0"
+	"ipsma\0"
+	"agma\0"
+	"ats-atn\0"
+	"ats-acars\0"
+	"ais-met\0"
+	"aoc-acars\0"
+	"ipsdtls\0"
+	"indy\0"
+	"mppolicy-v5\0"
+	"mppolicy-mgr\0"
+	"couchdb\0"
+	"wsman\0"
+	"wsmans\0"
+	"wbem-rmi\0"
+	"wbem-http\0"
+	"wbem-https\0"
+	"wbem-exp-https\0"
+	"nuxsl\0"
+	"consul-insight\0"
+	"cim-rs\0"
+	"rms-agent\0"
+	"cvsup\0"
+	"ndl-ahp-svc\0"
+	"winpharaoh\0"
+	"ewctsp\0"
+	"gsmp-ancp\0"
+	"trip\0"
+	"messageasap\0"
+	"ssdtp\0"
+	"diagnose-proc\0"
+	"directplay8\0"
+	"max\0"
+	"dpm-acm\0"
+	"msft-dpm-cert\0"
+	"iconstructsrv\0"
+	"gue\0"
+	"geneve\0"
+	"p25cai\0"
+	"miami-bcast\0"
+	"reload-config\0"
+	"konspire2b\0"
+	"pdtp\0"
+	"ldss\0"
+	"doglms\0"
+	"doglms-notify\0"
+	"raxa-mgmt\0"
+	"synchronet-db\0"
+	"synchronet-rtc\0"
+	"synchronet-upd\0"
+	"rets\0"
+	"dbdb\0"
+	"primaserver\0"
+	"mpsserver\0"
+	"etc-control\0"
+	"sercomm-scadmin\0"
+	"globecast-id\0"
+	"softcm\0"
+	"spc\0"
+	"dtspcd\0"
+	"dayliteserver\0"
+	"wrspice\0"
+	"xic\0"
+	"xtlserv\0"
+	"daylitetouch\0"
+	"tipc\0"
+	"spdy\0"
+	"bex-webadmin\0"
+	"backup-express\0"
+	"pnbs\0"
+	"damewaremobgtwy\0"
+	"nbt-wol\0"
+	"pulsonixnls\0"
+	"meta-corp\0"
+	"aspentec-lm\0"
+	"watershed-lm\0"
+	"statsci1-lm\0"
+	"statsci2-lm\0"
+	"lonewolf-lm\0"
+	"montage-lm\0"
+	"tal-pod\0"
+	"efb-aci\0"
+	"ecmp\0"
+	"ecmp-data\0"
+	"patrol-ism\0"
+	"patrol-coll\0"
+	"pscribe\0"
+	"lm-x\0"
+	"thermo-calc\0"
+	"qmtps\0"
+	"radmind\0"
+	"jeol-nsdtp-1\0"
+	"jeol-nsddp-1\0"
+	"jeol-nsdtp-2\0"
+	"jeol-nsddp-2\0"
+	"jeol-nsdtp-3\0"
+	"jeol-nsddp-3\0"
+	"jeol-nsdtp-4\0"
+	"jeol-nsddp-4\0"
+	"tl1-raw-ssl\0"
+	"tl1-ssh\0"
+	"crip\0"
+	"gld\0"
+	"grid\0"
+	"grid-alt\0"
+	"bmc-grx\0"
+	"bmc-ctd-ldap\0"
+	"ufmp\0"
+	"scup\0"
+	"scup-disc\0"
+	"abb-escp\0"
+	"nav-data-cmd\0"
+	"nav-data\0"
+	"iona-data\0"
+	"repsvc\0"
+	"emp-server1\0"
+	"emp-server2\0"
+	"hrd-ncs\0"
+	"hrd-ns-disc\0"
+	"dt-mgmtsvc\0"
+	"dt-vra\0"
+	"sflow\0"
+	"streletz\0"
+	"gnutella-svc\0"
+	"gnutella-rtr\0"
+	"adap\0"
+	"pmcs\0"
+	"metaedit-mu\0"
+	"ndn\0"
+	"metaedit-se\0"
+	"redis\0"
+	"metatude-mds\0"
+	"clariion-evr01\0"
+	"metaedit-ws\0"
+	"faxcomservice\0"
+	"syserverremote\0"
+	"svdrp\0"
+	"svdrp-disc\0"
+	"nim-vdrshell\0"
+	"nim-wan\0"
+	"pgbouncer\0"
+	"heliosd\0"
+	"tarp\0"
+	"sun-sr-https\0"
+	"sge-qmaster\0"
+	"sge-execd\0"
+	"mysql-proxy\0"
+	"skip-cert-recv\0"
+	"skip-cert-send\0"
+	"ieee11073-20701\0"
+	"lvision-lm\0"
+	"sun-sr-http\0"
+	"servicetags\0"
+	"ldoms-mgmt\0"
+	"SunVTS-RMI\0"
+	"sun-sr-jms\0"
+	"sun-sr-iiop\0"
+	"sun-sr-iiops\0"
+	"sun-sr-iiop-aut\0"
+	"sun-sr-jmx\0"
+	"sun-sr-admin\0"
+	"boks\0"
+	"boks-servc\0"
+	"boks-servm\0"
+	"boks-clntd\0"
+	"badm-priv\0"
+	"badm-pub\0"
+	"bdir-priv\0"
+	"bdir-pub\0"
+	"mgcs-mfp-port\0"
+	"mcer-port\0"
+	"dccp-udp\0"
+	"netconf-tls\0"
+	"syslog-tls\0"
+	"elipse-rec\0"
+	"lds-distrib\0"
+	"lds-dump\0"
+	"apc-6547\0"
+	"apc-6548\0"
+	"apc-6549\0"
+	"fg-sysupdate\0"
+	"sum\0"
+	"checkmk-agent\0"
+	"xdsxdm\0"
+	"sane-port\0"
+	"canit-store\0"
+	"rp-reputation\0"
+	"affiliate\0"
+	"parsec-master\0"
+	"parsec-peer\0"
+	"parsec-game\0"
+	"joaJewelSuite\0"
+	"mshvlm\0"
+	"mstmg-sstp\0"
+	"wsscomfrmwk\0"
+	"bencher\0"
+	"odette-ftps\0"
+	"kftp-data\0"
+	"kftp\0"
+	"mcftp\0"
+	"ktelnet\0"
+	"datascaler-db\0"
+	"datascaler-ctl\0"
+	"wago-service\0"
+	"nexgen\0"
+	"afesc-mc\0"
+	"nexgen-aux\0"
+	"mxodbc-connect\0"
+	"cisco-vpath-tun\0"
+	"mpls-pm\0"
+	"mpls-udp\0"
+	"mpls-udp-dtls\0"
+	"ovsdb\0"
+	"openflow\0"
+	"pcs-sf-ui-man\0"
+	"emgmsg\0"
+	"palcom-disc\0"
+	"vocaltec-gold\0"
+	"p4p-portal\0"
+	"vision-server\0"
+	"vision-elmd\0"
+	"vfbp\0"
+	"vfbp-disc\0"
+	"osaut\0"
+	"clever-ctrace\0"
+	"clever-tcpip\0"
+	"tsa\0"
+	"cleverdetect\0"
+	"babel\0"
+	"ircs-u\0"
+	"babel-dtls\0"
+	"kti-icad-srvr\0"
+	"e-design-net\0"
+	"e-design-web\0"
+	"ibprotocol\0"
+	"fibotrader-com\0"
+	"princity-agent\0"
+	"bmc-perf-agent\0"
+	"bmc-perf-mgrd\0"
+	"adi-gxp-srvprt\0"
+	"plysrv-http\0"
+	"plysrv-https\0"
+	"ntz-tracker\0"
+	"ntz-p2p-storage\0"
+	"bfd-lag\0"
+	"dgpf-exchg\0"
+	"smc-jmx\0"
+	"smc-admin\0"
+	"smc-http\0"
+	"radg\0"
+	"hnmp\0"
+	"hnm\0"
+	"acnet\0"
+	"pentbox-sim\0"
+	"ambit-lm\0"
+	"netmo-default\0"
+	"netmo-http\0"
+	"iccrushmore\0"
+	"acctopus-cc\0"
+	"acctopus-st\0"
+	"muse\0"
+	"rtimeviewer\0"
+	"jetstream\0"
+	"split-ping\0"
+	"ethoscan\0"
+	"xsmsvc\0"
+	"bioserver\0"
+	"otlp\0"
+	"jmact3\0"
+	"jmevt2\0"
+	"swismgr1\0"
+	"swismgr2\0"
+	"swistrap\0"
+	"swispol\0"
+	"acmsoda\0"
+	"conductor\0"
+	"qolyester\0"
+	"MobilitySrv\0"
+	"iatp-highpri\0"
+	"iatp-normalpri\0"
+	"afs3-fileserver\0"
+	"afs3-callback\0"
+	"afs3-prserver\0"
+	"afs3-vlserver\0"
+	"afs3-kaserver\0"
+	"afs3-volser\0"
+	"afs3-errors\0"
+	"afs3-bos\0"
+	"afs3-update\0"
+	"afs3-rmtsys\0"
+	"ups-onlinet\0"
+	"talon-disc\0"
+	"talon-engine\0"
+	"microtalon-dis\0"
+	"microtalon-com\0"
+	"talon-webserver\0"
+	"spg\0"
+	"grasp\0"
+	"fisa-svc\0"
+	"doceri-ctl\0"
+	"doceri-view\0"
+	"dpserve\0"
+	"dpserveadmin\0"
+	"ctdp\0"
+	"ct2nmcs\0"
+	"vmsvc\0"
+	"vmsvc-2\0"
+	"loreji-panel\0"
+	"op-probe\0"
+	"iposplanet\0"
+	"quest-disc\0"
+	"arcp\0"
+	"iwg1\0"
+	"iba-cfg\0"
+	"iba-cfg-disc\0"
+	"martalk\0"
+	"empowerid\0"
+	"zixi-transport\0"
+	"jdp-disc\0"
+	"lazy-ptop\0"
+	"font-service\0"
+	"elcn\0"
+	"aes-x170\0"
+	"rothaga\0"
+	"virprot-lm\0"
+	"snif\0"
+	"scenidm\0"
+	"scenccs\0"
+	"cabsm-comm\0"
+	"caistoragemgr\0"
+	"cacsambroker\0"
+	"fsr\0"
+	"doc-server\0"
+	"aruba-server\0"
+	"casrmagent\0"
+	"cnckadserver\0"
+	"ccag-pib\0"
+	"nsrp\0"
+	"drm-production\0"
+	"metalbend\0"
+	"zsecure\0"
+	"clutild\0"
+	"janus-disc\0"
+	"fodms\0"
+	"dlip\0"
+	"pon-ictp\0"
+	"PS-Server\0"
+	"PS-Capture-Pro\0"
+	"ramp\0"
+	"citrixupp\0"
+	"citrixuppg\0"
+	"asa-gateways\0"
+	"aspcoordination\0"
+	"display\0"
+	"pads\0"
+	"frc-hicp\0"
+	"frc-hicp-disc\0"
+	"cnap\0"
+	"watchme-7272\0"
+	"oma-rlp\0"
+	"oma-rlp-s\0"
+	"oma-ulp\0"
+	"oma-ilp\0"
+	"oma-ilp-s\0"
+	"oma-dcdocbs\0"
+	"ctxlic\0"
+	"itactionserver1\0"
+	"itactionserver2\0"
+	"mzca-action\0"
+	"mzca-alert\0"
+	"genstat\0"
+	"lcm-server\0"
+	"mindfilesys\0"
+	"mrssrendezvous\0"
+	"nfoldman\0"
+	"fse\0"
+	"winqedit\0"
+	"hexarc\0"
+	"rtps-discovery\0"
+	"rtps-dd-ut\0"
+	"rtps-dd-mt\0"
+	"ionixnetmon\0"
+	"daqstream\0"
+	"ipluminary\0"
+	"mtportmon\0"
+	"pmdmgr\0"
+	"oveadmgr\0"
+	"ovladmgr\0"
+	"opi-sock\0"
+	"xmpv7\0"
+	"pmd\0"
+	"faximum\0"
+	"oracleas-https\0"
+	"sttunnel\0"
+	"rise\0"
+	"neo4j\0"
+	"openit\0"
+	"telops-lmd\0"
+	"silhouette\0"
+	"ovbus\0"
+	"adcp\0"
+	"acplt\0"
+	"ovhpas\0"
+	"pafec-lm\0"
+	"saratoga\0"
+	"atul\0"
+	"nta-ds\0"
+	"nta-us\0"
+	"cfs\0"
+	"cwmp\0"
+	"tidp\0"
+	"nls-tl\0"
+	"cloudsignaling\0"
+	"controlone-con\0"
+	"sncp\0"
+	"cfw\0"
+	"vsi-omega\0"
+	"dell-eql-asm\0"
+	"aries-kfinder\0"
+	"coherence\0"
+	"coherence-disc\0"
+	"wtmi-panel\0"
+	"sun-lm\0"
+	"mipi-debug\0"
+	"indi\0"
+	"simco\0"
+	"soap-http\0"
+	"zen-pawn\0"
+	"xdas\0"
+	"hawk\0"
+	"tesla-sys-msg\0"
+	"pmdfmgt\0"
+	"cuseeme\0"
+	"rome\0"
+	"authoritygate\0"
+	"imqstomp\0"
+	"imqstomps\0"
+	"imqtunnels\0"
+	"imqtunnel\0"
+	"imqbrokerd\0"
+	"sun-user-https\0"
+	"ms-do\0"
+	"dmt\0"
+	"bolt\0"
+	"collaber\0"
+	"sovd\0"
+	"klio\0"
+	"em7-secom\0"
+	"sync-em7\0"
+	"scinet\0"
+	"medimageportal\0"
+	"nsdeepfreezectl\0"
+	"nitrogen\0"
+	"freezexservice\0"
+	"trident-data\0"
+	"osvr\0"
+	"smip\0"
+	"aiagent\0"
+	"scriptview\0"
+	"msss\0"
+	"sstp-1\0"
+	"raqmon-pdu\0"
+	"prgp\0"
+	"inetfs\0"
+	"cbt\0"
+	"interwise\0"
+	"vstat\0"
+	"accu-lmgr\0"
+	"s-bfd\0"
+	"minivend\0"
+	"popup-reminders\0"
+	"office-tools\0"
+	"q3ade\0"
+	"pnet-conn\0"
+	"pnet-enc\0"
+	"altbsdp\0"
+	"asr\0"
+	"ssp-client\0"
+	"vns-tp\0"
+	"rbt-wanopt\0"
+	"apc-7845\0"
+	"apc-7846\0"
+	"csoauth\0"
+	"mobileanalyzer\0"
+	"rbt-smc\0"
+	"mdm\0"
+	"mipv6tls\0"
+	"owms\0"
+	"pss\0"
+	"ubroker\0"
+	"mevent\0"
+	"tnos-sp\0"
+	"tnos-dp\0"
+	"tnos-dps\0"
+	"qo-secure\0"
+	"t2-drm\0"
+	"t2-brm\0"
+	"generalsync\0"
+	"supercell\0"
+	"micromuse-ncps\0"
+	"quest-vista\0"
+	"sossd-collect\0"
+	"sossd-agent\0"
+	"sossd-disc\0"
+	"pushns\0"
+	"usicontentpush\0"
+	"irdmi2\0"
+	"irdmi\0"
+	"vcom-tunnel\0"
+	"teradataordbms\0"
+	"mcreport\0"
+	"p2pevolvenet\0"
+	"mxi\0"
+	"wpl-analytics\0"
+	"wpl-disc\0"
+	"warppipe\0"
+	"nvme-disc\0"
+	"cfg-cloud\0"
+	"ads-s\0"
+	"cisco-cloudsec\0"
+	"qbdb\0"
+	"intu-ec-svcdisc\0"
+	"intu-ec-client\0"
+	"oa-system\0"
+	"arca-api\0"
+	"ca-audit-da\0"
+	"ca-audit-ds\0"
+	"papachi-p2p-srv\0"
+	"pro-ed\0"
+	"mindprint\0"
+	"vantronix-mgmt\0"
+	"ampify\0"
+	"enguity-xccetp\0"
+	"fs-agent\0"
+	"fs-server\0"
+	"fs-mgmt\0"
+	"rocrail\0"
+	"senomix01\0"
+	"senomix02\0"
+	"senomix03\0"
+	"senomix04\0"
+	"senomix05\0"
+	"senomix06\0"
+	"senomix07\0"
+	"senomix08\0"
+	"aero\0"
+	"nikatron-dev\0"
+	"toad-bi-appsrvr\0"
+	"infi-async\0"
+	"ucs-isc\0"
+	"gadugadu\0"
+	"sunproxyadmin\0"
+	"us-cli\0"
+	"us-srv\0"
+	"websnp\0"
+	"d-s-n\0"
+	"simplifymedia\0"
+	"radan-http\0"
+	"opsmessaging\0"
+	"jamlink\0"
+	"sac\0"
+	"xprint-server\0"
+	"ldoms-migr\0"
+	"kz-migr\0"
+	"skynetflow\0"
+	"mtl8000-matrix\0"
+	"cp-cluster\0"
+	"purityrpc\0"
+	"privoxy\0"
+	"apollo-data\0"
+	"apollo-admin\0"
+	"paycash-online\0"
+	"paycash-wbp\0"
+	"indigo-vrmi\0"
+	"indigo-vbcp\0"
+	"dbabble\0"
+	"puppet\0"
+	"isdd\0"
+	"eor-game\0"
+	"quantastor\0"
+	"patrol\0"
+	"patrol-snmp\0"
+	"lpar2rrd\0"
+	"intermapper\0"
+	"vmware-fdm\0"
+	"proremote\0"
+	"itach\0"
+	"gcp-rphy\0"
+	"limnerpressure\0"
+	"spytechphone\0"
+	"blp1\0"
+	"blp2\0"
+	"vvr-data\0"
+	"trivnet1\0"
+	"trivnet2\0"
+	"aesop\0"
+	"lm-perfworks\0"
+	"lm-instmgr\0"
+	"lm-dta\0"
+	"lm-sserver\0"
+	"lm-webwatcher\0"
+	"aruba-papi\0"
+	"rexecj\0"
+	"hncp-udp-port\0"
+	"hncp-dtls-port\0"
+	"synapse-nhttps\0"
+	"espeasy-p2p\0"
+	"robot-remote\0"
+	"ms-mcc\0"
+	"synapse-nhttp\0"
+	"libelle\0"
+	"libelle-disc\0"
+	"blp3\0"
+	"hiperscan-id\0"
+	"blp4\0"
+	"tmi\0"
+	"amberon\0"
+	"hub-open-net\0"
+	"tnp-discover\0"
+	"tnp\0"
+	"garmin-marine\0"
+	"server-find\0"
+	"cruise-enum\0"
+	"cruise-swroute\0"
+	"cruise-config\0"
+	"cruise-diags\0"
+	"cruise-update\0"
+	"m2mservices\0"
+	"marathontp\0"
+	"cvd\0"
+	"sabarsd\0"
+	"abarsd\0"
+	"svcloud\0"
+	"svbackup\0"
+	"dlpx-sp\0"
+	"espeech\0"
+	"espeech-rtp\0"
+	"aritts\0"
+	"pgbackrest\0"
+	"aws-as2\0"
+	"cybro-a-bus\0"
+	"pcsync-https\0"
+	"pcsync-http\0"
+	"copy\0"
+	"copy-disc\0"
+	"matrix-fed\0"
+	"npmp\0"
+	"nexentamv\0"
+	"cisco-avp\0"
+	"pim-port\0"
+	"otv\0"
+	"vp2p\0"
+	"noteshare\0"
+	"fmtp\0"
+	"cmtp-mgt\0"
+	"cmtp-av\0"
+	"ftnmtp\0"
+	"lsp-self-ping\0"
+	"rtsp-alt\0"
+	"d-fence\0"
+	"dof-tunnel\0"
+	"asterix\0"
+	"canon-cpp-disc\0"
+	"canon-mfnp\0"
+	"canon-bjnp1\0"
+	"canon-bjnp2\0"
+	"canon-bjnp3\0"
+	"canon-bjnp4\0"
+	"imink\0"
+	"monetra\0"
+	"monetra-admin\0"
+	"spartan\0"
+	"msi-cps-rm\0"
+	"msi-cps-rm-disc\0"
+	"sun-as-jmxrmi\0"
+	"openremote-ctrl\0"
+	"vnyx\0"
+	"semi-grpc\0"
+	"nvc\0"
+	"dtp-net\0"
+	"ibus\0"
+	"dey-keyneg\0"
+	"mc-appserver\0"
+	"openqueue\0"
+	"ultraseek-http\0"
+	"amcs\0"
+	"core-of-source\0"
+	"sandpolis\0"
+	"oktaauthenticat\0"
+	"dpap\0"
+	"uec\0"
+	"msgclnt\0"
+	"msgsrvr\0"
+	"acd-pm\0"
+	"sunwebadmin\0"
+	"truecm\0"
+	"pfcp\0"
+	"hes-clip\0"
+	"ssports-bcast\0"
+	"3gpp-monp\0"
+	"dxspider\0"
+	"cddbp-alt\0"
+	"galaxy4d\0"
+	"secure-mqtt\0"
+	"ddi-tcp-1\0"
+	"ddi-udp-1\0"
+	"ddi-tcp-2\0"
+	"ddi-udp-2\0"
+	"ddi-tcp-3\0"
+	"ddi-udp-3\0"
+	"ddi-tcp-4\0"
+	"ddi-udp-4\0"
+	"ddi-tcp-5\0"
+	"ddi-udp-5\0"
+	"ddi-tcp-6\0"
+	"ddi-udp-6\0"
+	"ddi-tcp-7\0"
+	"ddi-udp-7\0"
+	"ospf-lite\0"
+	"jmb-cds1\0"
+	"jmb-cds2\0"
+	"dpp\0"
+	"manyone-http\0"
+	"manyone-xml\0"
+	"wcbackup\0"
+	"dragonfly\0"
+	"twds\0"
+	"ub-dns-control\0"
+	"cumulus-admin\0"
+	"nod-provider\0"
+	"nod-client\0"
+	"sunwebadmins\0"
+	"http-wmap\0"
+	"https-wmap\0"
+	"oracle-ms-ens\0"
+	"canto-roboflow\0"
+	"bctp\0"
+	"cslistener\0"
+	"etlservicemgr\0"
+	"dynamid\0"
+	"golem\0"
+	"ogs-client\0"
+	"ogs-server\0"
+	"pichat\0"
+	"sdr\0"
+	"d-star\0"
+	"tambora\0"
+	"panagolin-ident\0"
+	"paragent\0"
+	"swa-1\0"
+	"swa-2\0"
+	"swa-3\0"
+	"swa-4\0"
+	"versiera\0"
+	"fio-cmgmt\0"
+	"CardWeb-IO\0"
+	"CardWeb-RT\0"
+	"glrpc\0"
+	"cisco-aqos\0"
+	"emc-pp-mgmtsvc\0"
+	"aurora\0"
+	"ibm-rsyscon\0"
+	"net2display\0"
+	"classic\0"
+	"sqlexec\0"
+	"sqlexec-ssl\0"
+	"websm\0"
+	"xmltec-xmlmail\0"
+	"XmlIpcRegSvc\0"
+	"copycat\0"
+	"pdl-datastream\0"
+	"bacula-dir\0"
+	"bacula-fd\0"
+	"bacula-sd\0"
+	"peerwire\0"
+	"xadmin\0"
+	"astergate\0"
+	"astergate-disc\0"
+	"astergatefax\0"
+	"hexxorecore\0"
+	"mxit\0"
+	"grcmp\0"
+	"grcp\0"
+	"dddp\0"
+	"apani1\0"
+	"apani2\0"
+	"apani3\0"
+	"apani4\0"
+	"apani5\0"
+	"sirius-agent\0"
+	"sun-as-jpda\0"
+	"wap-wsp\0"
+	"wap-wsp-wtp\0"
+	"wap-wsp-s\0"
+	"wap-wsp-wtp-s\0"
+	"wap-vcard\0"
+	"wap-vcal\0"
+	"wap-vcard-s\0"
+	"wap-vcal-s\0"
+	"rjcdb-vcards\0"
+	"almobile-system\0"
+	"oma-mlp\0"
+	"oma-mlp-s\0"
+	"serverviewdbms\0"
+	"serverstart\0"
+	"ipdcesgbs\0"
+	"insis\0"
+	"acme\0"
+	"fsc-port\0"
+	"teamcoherence\0"
+	"traingpsdata\0"
+	"pegasus\0"
+	"pegasus-ctl\0"
+	"pgps\0"
+	"swtp-port1\0"
+	"swtp-port2\0"
+	"callwaveiam\0"
+	"visd\0"
+	"n2h2server\0"
+	"n2receive\0"
+	"cumulus\0"
+	"armtechdaemon\0"
+	"storview\0"
+	"armcenterhttp\0"
+	"armcenterhttps\0"
+	"vrace\0"
+	"sphinxql\0"
+	"sapms\0"
+	"sphinxapi\0"
+	"secure-ts\0"
+	"guibase\0"
+	"gnmi-gnoi\0"
+	"gribi\0"
+	"mpidcmgr\0"
+	"mphlpdmc\0"
+	"rancher\0"
+	"ctechlicensing\0"
+	"fjdmimgr\0"
+	"boxp\0"
+	"d2dconfig\0"
+	"d2ddatatrans\0"
+	"adws\0"
+	"otp\0"
+	"fjinvmgr\0"
+	"mpidcagt\0"
+	"sec-t4net-srv\0"
+	"sec-t4net-clt\0"
+	"sec-pc2fax-srv\0"
+	"git\0"
+	"tungsten-https\0"
+	"wso2esb-console\0"
+	"mindarray-ca\0"
+	"sntlkeyssrvr\0"
+	"ismserver\0"
+	"sma-spw\0"
+	"mngsuite\0"
+	"laes-bf\0"
+	"trispen-sra\0"
+	"p4runtime\0"
+	"ldgateway\0"
+	"cba8\0"
+	"msgsys\0"
+	"pds\0"
+	"mercury-disc\0"
+	"pd-admin\0"
+	"vscp\0"
+	"robix\0"
+	"micromuse-ncpw\0"
+	"streamcomm-ds\0"
+	"iadt-tls\0"
+	"erunbook-agent\0"
+	"erunbook-server\0"
+	"condor\0"
+	"odbcpathway\0"
+	"uniport\0"
+	"peoctlr\0"
+	"peocoll\0"
+	"mc-comm\0"
+	"pqsflows\0"
+	"zoomcp\0"
+	"xmms2\0"
+	"tec5-sdctp\0"
+	"client-wakeup\0"
+	"ccnx\0"
+	"board-roar\0"
+	"l5nas-parchan\0"
+	"board-voip\0"
+	"rasadv\0"
+	"tungsten-http\0"
+	"davsrc\0"
+	"sstp-2\0"
+	"davsrcs\0"
+	"sapv1\0"
+	"sd\0"
+	"x510\0"
+	"kca-service\0"
+	"cyborg-systems\0"
+	"gt-proxy\0"
+	"monkeycom\0"
+	"sctp-tunneling\0"
+	"iua\0"
+	"enrp\0"
+	"multicast-ping\0"
+	"domaintime\0"
+	"sype-transport\0"
+	"xybrid-cloud\0"
+	"apc-9950\0"
+	"apc-9951\0"
+	"apc-9952\0"
+	"acis\0"
+	"hinp\0"
+	"alljoyn-stm\0"
+	"alljoyn-mcm\0"
+	"alljoyn\0"
+	"odnsp\0"
+	"xybrid-rt\0"
+	"visweather\0"
+	"pumpkindb\0"
+	"kaostransport\0"
+	"dsm-scm-target\0"
+	"nsesrvr\0"
+	"osm-appsrvr\0"
+	"osm-oev\0"
+	"palace-1\0"
+	"palace-2\0"
+	"palace-3\0"
+	"palace-4\0"
+	"palace-5\0"
+	"palace-6\0"
+	"distinct32\0"
+	"distinct\0"
+	"ndmp\0"
+	"scp-config\0"
+	"documentum\0"
+	"documentum-s\0"
+	"emcrmirccd\0"
+	"emcrmird\0"
+	"netapp-sync\0"
+	"mvs-capacity\0"
+	"octopus\0"
+	"swdtp-sv\0"
+	"rxapi\0"
+	"abb-hw\0"
+	"cefd-vmp\0"
+	"zabbix-agent\0"
+	"zabbix-trapper\0"
+	"qptlmd\0"
+	"amanda\0"
+	"famdc\0"
+	"itap-ddtp\0"
+	"ezmeeting-2\0"
+	"ezproxy-2\0"
+	"ezrelay\0"
+	"swdtp\0"
+	"bctp-server\0"
+	"nmea-0183\0"
+	"nmea-onenet\0"
+	"netiq-endpoint\0"
+	"netiq-qcheck\0"
+	"netiq-endpt\0"
+	"netiq-voipa\0"
+	"iqrm\0"
+	"cimple\0"
+	"bmc-perf-sd\0"
+	"bmc-gms\0"
+	"qb-db-server\0"
+	"snmptls\0"
+	"snmpdtls\0"
+	"snmptls-trap\0"
+	"snmpdtls-trap\0"
+	"trisoap\0"
+	"rsms\0"
+	"rscs\0"
+	"apollo-relay\0"
+	"eapol-relay\0"
+	"axis-wimp-port\0"
+	"tile-ml\0"
+	"blocks\0"
+	"bngsync\0"
+	"cirrossp\0"
+	"hip-nat-t\0"
+	"MOS-lower\0"
+	"MOS-upper\0"
+	"MOS-aux\0"
+	"MOS-soap\0"
+	"MOS-soap-opt\0"
+	"serverdocs\0"
+	"printopia\0"
+	"gap\0"
+	"lpdg\0"
+	"nbd\0"
+	"nmc-disc\0"
+	"helix\0"
+	"bveapi\0"
+	"octopustentacle\0"
+	"rmiaux\0"
+	"irisa\0"
+	"metasys\0"
+	"weave\0"
+	"origo-sync\0"
+	"netapp-icmgmt\0"
+	"netapp-icdata\0"
+	"sgi-lk\0"
+	"myq-termlink\0"
+	"sgi-dmfmgr\0"
+	"sgi-soap\0"
+	"vce\0"
+	"dicom\0"
+	"suncacao-snmp\0"
+	"suncacao-jmxmp\0"
+	"suncacao-rmi\0"
+	"suncacao-csa\0"
+	"suncacao-websvc\0"
+	"snss\0"
+	"oemcacao-jmxmp\0"
+	"t5-straton\0"
+	"oemcacao-rmi\0"
+	"oemcacao-websvc\0"
+	"smsqp\0"
+	"dcsl-backup\0"
+	"wifree\0"
+	"memcache\0"
+	"xcompute\0"
+	"imip\0"
+	"imip-channels\0"
+	"arena-server\0"
+	"atm-uhas\0"
+	"hkp\0"
+	"lsdp\0"
+	"ollama\0"
+	"asgcypresstcps\0"
+	"tempest-port\0"
+	"emc-xsw-dconfig\0"
+	"h323callsigalt\0"
+	"emc-xsw-dcache\0"
+	"intrepid-ssl\0"
+	"lanschool\0"
+	"lanschool-mpt\0"
+	"xoraya\0"
+	"x2e-disc\0"
+	"sysinfo-sp\0"
+	"tibsd\0"
+	"entextxid\0"
+	"entextnetwk\0"
+	"entexthigh\0"
+	"entextmed\0"
+	"entextlow\0"
+	"dbisamserver1\0"
+	"dbisamserver2\0"
+	"accuracer\0"
+	"accuracer-dbms\0"
+	"ghvpn\0"
+	"edbsrvr\0"
+	"vipera\0"
+	"vipera-ssl\0"
+	"rets-ssl\0"
+	"nupaper-ss\0"
+	"cawas\0"
+	"hivep\0"
+	"linogridengine\0"
+	"rads\0"
+	"warehouse-sss\0"
+	"warehouse\0"
+	"italk\0"
+	"carb-repl-ctrl\0"
+	"tsaf\0"
+	"netperf\0"
+	"i-zipqd\0"
+	"bcslogc\0"
+	"rs-pias\0"
+	"emc-vcas-tcp\0"
+	"emc-vcas-udp\0"
+	"powwow-client\0"
+	"powwow-server\0"
+	"doip-data\0"
+	"doip-disc\0"
+	"bprd\0"
+	"bpdbm\0"
+	"bpjava-msvc\0"
+	"vnetd\0"
+	"bpcd\0"
+	"vopied\0"
+	"nbdb\0"
+	"nomdb\0"
+	"dsmcc-config\0"
+	"dsmcc-session\0"
+	"dsmcc-passthru\0"
+	"dsmcc-download\0"
+	"dsmcc-ccp\0"
+	"bmdss\0"
+	"a-trust-rpc\0"
+	"ucontrol\0"
+	"dta-systems\0"
+	"medevolve\0"
+	"scotty-ft\0"
+	"sua\0"
+	"scotty-disc\0"
+	"sage-best-com1\0"
+	"sage-best-com2\0"
+	"vcs-app\0"
+	"icpp\0"
+	"icpps\0"
+	"gcm-app\0"
+	"vrts-tdd\0"
+	"vcscmd\0"
+	"vad\0"
+	"cps\0"
+	"ca-web-update\0"
+	"xpra\0"
+	"hde-lcesrvr-1\0"
+	"hde-lcesrvr-2\0"
+	"hydap\0"
+	"onep-tls\0"
+	"v2g-secc\0"
+	"xpilot\0"
+	"3link\0"
+	"cisco-snat\0"
+	"bex-xr\0"
+	"ptp\0"
+	"2ping\0"
+	"programmar\0"
+	"fmsas\0"
+	"fmsascon\0"
+	"gsms\0"
+	"alfin\0"
+	"jwpc\0"
+	"jwpc-bin\0"
+	"sun-sea-port\0"
+	"solaris-audit\0"
+	"etb4j\0"
+	"pduncs\0"
+	"pdefmns\0"
+	"netserialext1\0"
+	"netserialext2\0"
+	"netserialext3\0"
+	"netserialext4\0"
+	"connected\0"
+	"rdgs\0"
+	"xoms\0"
+	"axon-tunnel\0"
+	"vtp\0"
+	"cadsisvr\0"
+	"newbay-snc-mc\0"
+	"sgcip\0"
+	"intel-rci-mp\0"
+	"amt-soap-http\0"
+	"amt-soap-https\0"
+	"amt-redir-tcp\0"
+	"amt-redir-tls\0"
+	"isode-dua\0"
+	"ncpu\0"
+	"vestasdlp\0"
+	"soundsvirtual\0"
+	"chipper\0"
+	"avtp\0"
+	"avdecc\0"
+	"cpsp\0"
+	"isa100-gci\0"
+	"trdp-pd\0"
+	"trdp-md\0"
+	"integrius-stp\0"
+	"ssh-mgmt\0"
+	"db-lsp\0"
+	"db-lsp-disc\0"
+	"ailith\0"
+	"ea\0"
+	"zep\0"
+	"zigbee-ip\0"
+	"zigbee-ips\0"
+	"sw-orion\0"
+	"biimenu\0"
+	"radpdf\0"
+	"racf\0"
+	"opsec-cvp\0"
+	"opsec-ufp\0"
+	"opsec-sam\0"
+	"opsec-lea\0"
+	"opsec-omi\0"
+	"ohsc\0"
+	"opsec-ela\0"
+	"checkpoint-rtm\0"
+	"iclid\0"
+	"clusterxl\0"
+	"gv-pf\0"
+	"ac-cluster\0"
+	"heythings\0"
+	"rds-ib\0"
+	"rds-ip\0"
+	"vdmmesh\0"
+	"vdmmesh-disc\0"
+	"ique\0"
+	"infotos\0"
+	"apc-necmp\0"
+	"igrid\0"
+	"scintilla\0"
+	"j-link\0"
+	"opsec-uaa\0"
+	"ua-secureagent\0"
+	"cora\0"
+	"cora-disc\0"
+	"keysrvr\0"
+	"keyshadow\0"
+	"mtrgtrans\0"
+	"hp-sco\0"
+	"hp-sca\0"
+	"hp-sessmon\0"
+	"fxuptp\0"
+	"sxuptp\0"
+	"jcp\0"
+	"mle\0"
+	"faircom-db\0"
+	"iec-104-sec\0"
+	"dnp-sec\0"
+	"dnp\0"
+	"microsan\0"
+	"commtact-http\0"
+	"commtact-https\0"
+	"openwebnet\0"
+	"ss-idi-disc\0"
+	"ss-idi\0"
+	"opendeploy\0"
+	"nburn-id\0"
+	"tmophl7mts\0"
+	"mountd\0"
+	"nfsrdma\0"
+	"avesterra\0"
+	"tolfab\0"
+	"ipdtp-port\0"
+	"ipulse-ics\0"
+	"emwavemsg\0"
+	"track\0"
+	"crtech-nlm\0"
+	"athand-mmp\0"
+	"irtrans\0"
+	"notezilla-lan\0"
+	"trinket-agent\0"
+	"cohesity-agent\0"
+	"aigairserver\0"
+	"xahaud\0"
+	"rdm-tfs\0"
+	"dfserver\0"
+	"vofr-gateway\0"
+	"tvpm\0"
+	"sal\0"
+	"webphone\0"
+	"netspeak-is\0"
+	"netspeak-cs\0"
+	"netspeak-acd\0"
+	"netspeak-cps\0"
+	"snapenetio\0"
+	"optocontrol\0"
+	"optohost002\0"
+	"optohost003\0"
+	"optohost004\0"
+	"dcap\0"
+	"gsidcap\0"
+	"easyengine\0"
+	"wnn6\0"
+	"cis\0"
+	"showcockpit-net\0"
+	"shrewd-control\0"
+	"shrewd-stream\0"
+	"cis-secure\0"
+	"wibukey\0"
+	"codemeter\0"
+	"codemeter-cmwan\0"
+	"caldsoft-backup\0"
+	"vocaltec-wconf\0"
+	"vocaltec-phone\0"
+	"talikaserver\0"
+	"aws-brf\0"
+	"brf-gw\0"
+	"inovaport1\0"
+	"inovaport2\0"
+	"inovaport3\0"
+	"inovaport4\0"
+	"inovaport5\0"
+	"inovaport6\0"
+	"gntp\0"
+	"s102\0"
+	"5afe-dir\0"
+	"5afe-disc\0"
+	"elxmgmt\0"
+	"novar-dbase\0"
+	"novar-alarm\0"
+	"novar-global\0"
+	"aequus\0"
+	"aequus-alt\0"
+	"areaguard-neo\0"
+	"med-ltp\0"
+	"med-fsp-rx\0"
+	"med-fsp-tx\0"
+	"med-supp\0"
+	"med-ovw\0"
+	"med-ci\0"
+	"med-net-svc\0"
+	"filesphere\0"
+	"vista-4gl\0"
+	"ild\0"
+	"hid\0"
+	"vrmg-ip\0"
+	"intel-rci\0"
+	"tonidods\0"
+	"binkp\0"
+	"bilobit\0"
+	"bilobit-update\0"
+	"udpstp\0"
+	"sdtvwcam\0"
+	"canditv\0"
+	"flashfiler\0"
+	"proactivate\0"
+	"tcc-http\0"
+	"cslg\0"
+	"assoc-disc\0"
+	"find\0"
+	"icl-twobase1\0"
+	"icl-twobase2\0"
+	"icl-twobase3\0"
+	"icl-twobase4\0"
+	"icl-twobase5\0"
+	"icl-twobase6\0"
+	"icl-twobase7\0"
+	"icl-twobase8\0"
+	"icl-twobase9\0"
+	"icl-twobase10\0"
+	"db2c-tls\0"
+	"sauterdongle\0"
+	"idtp\0"
+	"vocaltec-hos\0"
+	"tasp-net\0"
+	"niobserver\0"
+	"nilinkanalyst\0"
+	"niprobe\0"
+	"bf-game\0"
+	"bf-master\0"
+	"quake\0"
+	"scscp\0"
+	"wnn6-ds\0"
+	"cockroach\0"
+	"ezproxy\0"
+	"ezmeeting\0"
+	"k3software-svr\0"
+	"k3software-cli\0"
+	"exoline-tcp\0"
+	"exoline-udp\0"
+	"exoconfig\0"
+	"exonet\0"
+	"flex-lmadmin\0"
+	"chlenix\0"
+	"mongodb\0"
+	"imagepump\0"
+	"jesmsjc\0"
+	"kopek-httphead\0"
+	"ars-vista\0"
+	"astrolink\0"
+	"tw-auth-key\0"
+	"nxlmd\0"
+	"pqsp\0"
+	"gruber-cashreg\0"
+	"thor-engine\0"
+	"a27-ran-ran\0"
+	"voxelstorm\0"
+	"siemensgsm\0"
+	"bosswave\0"
+	"saltd-licensing\0"
+	"otmp\0"
+	"bingbang\0"
+	"ndmps\0"
+	"pago-services1\0"
+	"pago-services2\0"
+	"amicon-fpsu-ra\0"
+	"amicon-fpsu-s\0"
+	"rwp\0"
+	"kingdomsonline\0"
+	"gs-realtime\0"
+	"samsung-disc\0"
+	"dilithium3\0"
+	"ovobs\0"
+	"ka-sddp\0"
+	"ka-kdp\0"
+	"autotrac-acp\0"
+	"yawn\0"
+	"eldim\0"
+	"pace-licensed\0"
+	"xqosd\0"
+	"tetrinet\0"
+	"lm-mon\0"
+	"dsx-monitor\0"
+	"gamesmith-port\0"
+	"iceedcp-tx\0"
+	"iceedcp-rx\0"
+	"iracinghelper\0"
+	"t1distproc60\0"
+	"plex\0"
+	"apm-link\0"
+	"sec-ntb-clnt\0"
+	"DMExpress\0"
+	"filenet-powsrm\0"
+	"filenet-tms\0"
+	"filenet-rpc\0"
+	"filenet-nch\0"
+	"filenet-rmi\0"
+	"filenet-pa\0"
+	"filenet-cm\0"
+	"filenet-re\0"
+	"filenet-pch\0"
+	"filenet-peior\0"
+	"filenet-obrok\0"
+	"mlsn\0"
+	"retp\0"
+	"idmgratm\0"
+	"wg-endpt-comms\0"
+	"mysqlx\0"
+	"aurora-balaena\0"
+	"diamondport\0"
+	"dgi-serv\0"
+	"speedtrace\0"
+	"speedtrace-disc\0"
+	"traceroute\0"
+	"mtrace\0"
+	"snip-slave\0"
+	"digilent-adept\0"
+	"turbonote-2\0"
+	"p-net-local\0"
+	"p-net-remote\0"
+	"dhanalakshmi\0"
+	"edi-service\0"
+	"profinet-rt\0"
+	"profinet-rtm\0"
+	"profinet-cm\0"
+	"profinet-cm-sec\0"
+	"profinet-rt-sec\0"
+	"ethercat\0"
+	"heathview\0"
+	"rt-viewer\0"
+	"rt-sound\0"
+	"rt-devicemapper\0"
+	"rt-classmanager\0"
+	"rt-labtracker\0"
+	"rt-helper\0"
+	"axio-disc\0"
+	"kitim\0"
+	"altova-lm\0"
+	"altova-lm-disc\0"
+	"guttersnex\0"
+	"openstack-id\0"
+	"allpeers\0"
+	"wlcp\0"
+	"febooti-aw\0"
+	"observium-agent\0"
+	"mapx\0"
+	"kastenxpipe\0"
+	"neckar\0"
+	"gdrive-sync\0"
+	"eftp\0"
+	"unisys-eportal\0"
+	"ivs-database\0"
+	"ivs-insertion\0"
+	"cresco-control\0"
+	"crescoctrl-disc\0"
+	"galaxy7-data\0"
+	"fairview\0"
+	"agpolicy\0"
+	"psqlmws\0"
+	"sruth\0"
+	"secrmmsafecopya\0"
+	"vroa\0"
+	"turbonote-1\0"
+	"safetynetp\0"
+	"k-patentssensor\0"
+	"sptx\0"
+	"cscp\0"
+	"csccredir\0"
+	"csccfirewall\0"
+	"ortec-disc\0"
+	"fs-qos\0"
+	"tentacle\0"
+	"z-wave-s\0"
+	"crestron-cip\0"
+	"crestron-ctp\0"
+	"crestron-cips\0"
+	"crestron-ctps\0"
+	"candp\0"
+	"candrp\0"
+	"caerpc\0"
+	"curiosity\0"
+	"recvr-rc\0"
+	"recvr-rc-disc\0"
+	"reachout\0"
+	"ndm-agent-port\0"
+	"ip-provision\0"
+	"noit-transport\0"
+	"shaperai\0"
+	"shaperai-disc\0"
+	"hmip-routing\0"
+	"eq3-update\0"
+	"eq3-config\0"
+	"ew-mgmt\0"
+	"ew-disc-cmd\0"
+	"ciscocsdb\0"
+	"z-wave-tunnel\0"
+	"pmcd\0"
+	"pmproxy\0"
+	"pmwebapi\0"
+	"cognex-dataman\0"
+	"acronis-backup\0"
+	"domiq\0"
+	"rbr-debug\0"
+	"asihpi\0"
+	"EtherNet-IP-2\0"
+	"m3da\0"
+	"m3da-disc\0"
+	"asmp\0"
+	"asmp-mon\0"
+	"asmps\0"
+	"rs-status\0"
+	"synctest\0"
+	"invision-ag\0"
+	"witsnet\0"
+	"cloudcheck\0"
+	"cloudcheck-ping\0"
+	"eba\0"
+	"dai-shell\0"
+	"qdb2service\0"
+	"ssr-servermgr\0"
+	"inedo\0"
+	"spremotetablet\0"
+	"mediabox\0"
+	"mbus\0"
+	"winrm\0"
+	"jvl-mactalk\0"
+	"dbbrowse\0"
+	"directplaysrvr\0"
+	"ap\0"
+	"bacnet\0"
+	"presonus-ucnet\0"
+	"nimcontroller\0"
+	"nimspooler\0"
+	"nimhub\0"
+	"nimgtw\0"
+	"nimbusdb\0"
+	"nimbusdbctrl\0"
+	"juka\0"
+	"3gpp-cbsp\0"
+	"weandsf\0"
+	"isnetserv\0"
+	"blp5\0"
+	"com-bardac-dw\0"
+	"iqobject\0"
+	"robotraconteur\0"
+	"matahari\0"
+	"nusrp\0"
+	"nusdp-disc\0"
+	"inspider\0";
 
 const size_t service_iana_count = sizeof(service_iana) / sizeof(service_iana[0]);

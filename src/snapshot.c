@@ -98,7 +98,7 @@ static bool snapshot_is_twin(const struct sockdiag_socket *a, const struct sockd
 }
 
 /* The slot of a socket in a table of numbers of sockets, each 1 more than its place; 0 = free. */
-static size_t snapshot_slot(const struct snapshot *snap, const size_t *table, size_t mask,
+static size_t snapshot_slot(const struct snapshot *snap, const uint32_t *table, size_t mask,
 			    const struct sockdiag_socket *sock)
 {
 	uint64_t x = sock->cookie * 0x9e3779b97f4a7c15ull;
@@ -113,7 +113,7 @@ static size_t snapshot_slot(const struct snapshot *snap, const size_t *table, si
 static int snapshot_drop_twins(struct snapshot *snap, size_t first)
 {
 	size_t mask = 1, kept = first;
-	_free_ size_t *table = NULL;
+	_free_ uint32_t *table = NULL;
 
 	while (mask < 2 * (snap->count - first))
 		mask *= 2;
@@ -124,7 +124,7 @@ static int snapshot_drop_twins(struct snapshot *snap, size_t first)
 		size_t slot = snapshot_slot(snap, table, mask - 1, &snap->sockets[i].sock);
 
 		if (!table[slot])
-			table[slot] = ++kept;
+			table[slot] = (uint32_t)++kept;
 		snap->sockets[table[slot] - 1] = snap->sockets[i];
 	}
 	snap->count = kept;

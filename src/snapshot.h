@@ -26,10 +26,10 @@ struct snapshot_netns {
 
 struct snapshot_socket {
 	struct sockdiag_socket sock;
-	uint32_t netns_inum; /* inode of its network namespace */
 	uint64_t netns_cookie; /* SO_NETNS_COOKIE; 0 = this kernel does not tell (before 5.14) */
-	size_t netns; /* in snapshot.netns */
-	size_t owner_first, owner_count; /* in snapshot.owners.list; a socket may be open in several processes */
+	uint32_t netns_inum; /* inode of its network namespace */
+	uint32_t netns; /* in snapshot.netns */
+	uint32_t owner_first, owner_count; /* in snapshot.owners.list; a socket may be open in several processes */
 };
 
 struct snapshot {

@@ -31,27 +31,28 @@ enum sockdiag_state {
 	SOCKDIAG_STATE_COUNT,
 };
 
+/* There may be very many at a time: in an order that leaves no gaps. */
 struct sockdiag_socket {
-	enum event_proto proto;
-	enum sockdiag_state state;
+	uint64_t cookie; /* SO_COOKIE */
+	uint64_t cgroup_id; /* cgroup v2 in which it was made; 0 = unknown */
+	uint64_t bytes_sent, bytes_received; /* payload: that the program wrote; that arrived in order */
 	struct endpoint local, remote; /* v4-mapped addresses have been turned into IPv4 */
-	bool takes_ipv4; /* an IPv6 socket on [::] that gets IPv4 too */
-	bool v6only; /* IPV6_V6ONLY; told of IPv6 sockets in SOCKDIAG_LISTEN and SOCKDIAG_CLOSE */
 	uint32_t inode; /* that /proc/PID/fd shows; 0 = no process has it open */
 	uint32_t uid; /* of whoever created it */
 	uint32_t queue; /* listening: connections waiting for accept(); else bytes to read */
 	uint32_t backlog; /* listening: how many may wait */
-	uint64_t cookie; /* SO_COOKIE */
-	bool waits; /* closed, and only waiting for TIME_WAIT or FIN_WAIT2 to end; inode and uid are 0 then */
 	uint32_t expires_ms; /* with `waits`: how long that still takes */
-	uint16_t protocol; /* IPPROTO_* that was asked for; 0 = the usual one of proto */
-	bool is_ipv6; /* an AF_INET6 socket, whatever it talks */
-	bool mptcp; /* a path of an MPTCP connection; told with `detail` */
 	uint32_t ifindex; /* SO_BINDTODEVICE, or the scope of a link-local address; 0 = none */
 	uint32_t mark; /* SO_MARK; 0 = none, or not told: it takes CAP_NET_ADMIN */
-	uint64_t cgroup_id; /* cgroup v2 in which it was made; 0 = unknown */
-	bool has_bytes; /* told with `detail`, of TCP connections */
-	uint64_t bytes_sent, bytes_received; /* payload: that the program wrote; that arrived in order */
+	uint16_t protocol; /* IPPROTO_* that was asked for; 0 = the usual one of proto */
+	enum event_proto proto : 8;
+	enum sockdiag_state state : 8;
+	bool takes_ipv4 : 1; /* an IPv6 socket on [::] that gets IPv4 too */
+	bool v6only : 1; /* IPV6_V6ONLY; told of IPv6 sockets in SOCKDIAG_LISTEN and SOCKDIAG_CLOSE */
+	bool waits : 1; /* closed, and only waiting for TIME_WAIT or FIN_WAIT2 to end; inode and uid are 0 then */
+	bool is_ipv6 : 1; /* an AF_INET6 socket, whatever it talks */
+	bool mptcp : 1; /* a path of an MPTCP connection; told with `detail` */
+	bool has_bytes : 1; /* told with `detail`, of TCP connections */
 };
 
 /* A non-zero result ends the dump, which returns it. */

@@ -2,7 +2,8 @@
 /*
  * Entries in one array, found in two ways: live sockets by socket_id, and all that hold a port by namespace, protocol,
  * port and class. Each class of a port has a chain of its own, so that a listener is found at once among the
- * connections that it has accepted. Links are indices; entry 0 is none.
+ * connections that it has accepted. Links are indices; entry 0 is none. Each entry stands in one list by age too, from
+ * whose old end those are taken that make room.
  */
 #include "sockets.h"
 
@@ -11,7 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "processes.h"
+
 #define SOCKETS_FIRST_SIZE 1024
+#define SOCKETS_LIMIT_MAX (UINT32_MAX / 2)
 /* TIME_WAIT lasts 60 s (TCP_TIMEWAIT_LEN) on all kernels; and a little for the way of an event. */
 #define SOCKETS_LATE_NS (UINT64_C(2) * 1000000000)
 #define SOCKETS_HELD_NS (UINT64_C(60) * 1000000000 + SOCKETS_LATE_NS)
@@ -23,11 +27,8 @@
 
 enum sockets_class { SOCKETS_RESTING, SOCKETS_CONNECTED, SOCKETS_CLOSED, SOCKETS_CLASS_COUNT };
 
-struct sockets_process {
-	uint64_t start_ns, cgroup_id;
-	uint32_t pid, uid; /* pid 0: nothing is known */
-	char name[EVENT_NAME_SIZE];
-};
+/* Who makes room first, and of each the one whose last event is the longest ago. */
+enum sockets_age { SOCKETS_AGE_CLOSED, SOCKETS_AGE_CONNECTION, SOCKETS_AGE_RESTING, SOCKETS_AGE_COUNT };
 
 struct socket_entry {
 	uint64_t socket_id; /* 0: closed */
@@ -35,10 +36,11 @@ struct socket_entry {
 	uint64_t until_ns; /* closed: when the port is free again at the latest */
 	uint64_t cookie, netns;
 	uint64_t life;
-	struct sockets_process creator, owner; /* who acted on it first, and last */
 	struct endpoint local, remote;
-	uint32_t next; /* of the chain by id; closed: the next to be forgotten; unused: the next unused */
+	uint32_t creator, owner; /* of `processes`: who acted on it first, and last */
+	uint32_t next; /* of the chain by id; unused: the next unused */
 	uint32_t next_port, prev_port; /* of the chain by port, or of the list of those without one */
+	uint32_t older, newer; /* of its list by age */
 	uint32_t device; /* SO_BINDTODEVICE; 0 = none, or not known */
 	uint8_t role; /* enum event_role */
 	uint8_t kind; /* enum holder_kind */
@@ -50,9 +52,10 @@ struct socket_entry {
 	bool doubted : 1; /* sockets_each was told once, since its last event, that it is gone */
 	bool adopted : 1; /* from a snapshot, and no event has come: socket_id is the cookie */
 	bool portless : 1; /* in the list of those: alive, but it has given back its port */
+	uint8_t age : 2; /* enum sockets_age: the list that it is in */
 	uint8_t how; /* enum event_how: the assignment of its port */
 };
-_Static_assert(sizeof(struct socket_entry) <= 200, "what sockets.h promises");
+_Static_assert(sizeof(struct socket_entry) <= 128, "what sockets.h promises");
 
 struct sockets {
 	struct socket_entry *entries;
@@ -60,13 +63,14 @@ struct sockets {
 	size_t size; /* power of two; of entries too */
 	unsigned int shift; /* leaves the bits of a place */
 	uint32_t used, unused; /* entries that were ever taken; the first that was given back */
-	uint32_t held_first, held_last;
+	uint32_t oldest[SOCKETS_AGE_COUNT], newest[SOCKETS_AGE_COUNT];
 	uint32_t portless_first, portless_last; /* live sockets that have given back their port */
 	size_t count, held, portless, limit;
 	size_t adopted; /* of `count` */
 	uint64_t adopted_ns; /* when the last snapshot was taken */
-	uint64_t lives, evicted;
-	uint32_t hand; /* where the last one was evicted */
+	uint64_t lives;
+	struct sockets_evictions evicted;
+	struct processes processes;
 };
 
 /* ---- the chains ---- */
@@ -178,6 +182,48 @@ static void sockets_unlink_port(struct sockets *s, uint32_t i)
 	entry->indexed = false;
 }
 
+/* ---- the lists by age ---- */
+
+static void sockets_link_age(struct sockets *s, uint32_t i, enum sockets_age age)
+{
+	struct socket_entry *entry = &s->entries[i];
+
+	entry->age = age;
+	entry->newer = 0;
+	entry->older = s->newest[age];
+	if (entry->older)
+		s->entries[entry->older].newer = i;
+	else
+		s->oldest[age] = i;
+	s->newest[age] = i;
+}
+
+static void sockets_unlink_age(struct sockets *s, uint32_t i)
+{
+	const struct socket_entry *entry = &s->entries[i];
+
+	if (entry->older)
+		s->entries[entry->older].newer = entry->newer;
+	else
+		s->oldest[entry->age] = entry->newer;
+	if (entry->newer)
+		s->entries[entry->newer].older = entry->older;
+	else
+		s->newest[entry->age] = entry->older;
+}
+
+/* A live one, of which an event has told. */
+static void sockets_touch(struct sockets *s, uint32_t i)
+{
+	const struct socket_entry *entry = &s->entries[i];
+	enum sockets_age age = entry->kind == HOLDER_CONNECTION ? SOCKETS_AGE_CONNECTION : SOCKETS_AGE_RESTING;
+
+	if (entry->age == age && s->newest[age] == i)
+		return;
+	sockets_unlink_age(s, i);
+	sockets_link_age(s, i, age);
+}
+
 void sockets_expect(const struct sockets *s, const struct event *ev)
 {
 	uint64_t netns = sockets_netns(ev);
@@ -217,26 +263,11 @@ static int sockets_resize(struct sockets *s, size_t size)
 	return 0;
 }
 
-/* The index of an empty entry; 0 if there is no memory. Pointers to entries are stale then. */
-static uint32_t sockets_take(struct sockets *s)
-{
-	uint32_t i = s->unused;
-
-	if (i) {
-		s->unused = s->entries[i].next;
-	} else {
-		if (s->used >= s->size && sockets_resize(s, s->size * 2) < 0)
-			return 0;
-		i = s->used++;
-	}
-	memset(&s->entries[i], 0, sizeof(s->entries[i]));
-	return i;
-}
-
-/* In no chain. */
 static void sockets_give_back(struct sockets *s, uint32_t i)
 {
-	s->entries[i].socket_id = 0;
+	processes_drop(&s->processes, s->entries[i].creator);
+	processes_drop(&s->processes, s->entries[i].owner);
+	memset(&s->entries[i], 0, sizeof(s->entries[i]));
 	s->entries[i].next = s->unused;
 	s->unused = i;
 }
@@ -246,9 +277,62 @@ static void sockets_forget(struct sockets *s, uint32_t i)
 {
 	sockets_unlink_port(s, i);
 	sockets_unlink_id(s, i);
+	sockets_unlink_age(s, i);
 	s->adopted -= s->entries[i].adopted;
 	s->count--;
 	sockets_give_back(s, i);
+}
+
+/* A closed one. */
+static void sockets_forget_held(struct sockets *s, uint32_t i)
+{
+	sockets_unlink_port(s, i);
+	sockets_unlink_age(s, i);
+	s->held--;
+	sockets_give_back(s, i);
+}
+
+/* The one that makes room for another: what is missed least. 0 while there is room. */
+static uint32_t sockets_victim(const struct sockets *s)
+{
+	if (s->count + s->held < s->limit)
+		return 0;
+	if (s->oldest[SOCKETS_AGE_CLOSED])
+		return s->oldest[SOCKETS_AGE_CLOSED];
+	if (s->portless_first)
+		return s->portless_first;
+	return s->oldest[s->oldest[SOCKETS_AGE_CONNECTION] ? SOCKETS_AGE_CONNECTION : SOCKETS_AGE_RESTING];
+}
+
+static void sockets_make_room(struct sockets *s)
+{
+	uint32_t i = sockets_victim(s);
+
+	if (i && s->entries[i].socket_id) {
+		sockets_forget(s, i);
+		s->evicted.open++;
+	} else if (i) {
+		sockets_forget_held(s, i);
+		s->evicted.closed++;
+	}
+}
+
+/* The index of an empty entry; 0 if there is no memory. Pointers to entries are stale then. */
+static uint32_t sockets_take(struct sockets *s)
+{
+	uint32_t i;
+
+	sockets_make_room(s);
+	i = s->unused;
+	if (i) {
+		s->unused = s->entries[i].next;
+	} else {
+		if (s->used >= s->size && sockets_resize(s, s->size * 2) < 0)
+			return 0;
+		i = s->used++;
+	}
+	memset(&s->entries[i], 0, sizeof(s->entries[i]));
+	return i;
 }
 
 /* A live socket has given back its port. Of too many such the first is forgotten. */
@@ -269,25 +353,15 @@ static void sockets_lose_port(struct sockets *s, uint32_t i)
 		sockets_forget(s, s->portless_first);
 }
 
-/* One that has been there for long: entries are taken and given back in a ring, more or less. */
-static void sockets_evict(struct sockets *s)
-{
-	do
-		s->hand = s->hand + 1 < s->used ? s->hand + 1 : 1;
-	while (!s->entries[s->hand].socket_id);
-	sockets_forget(s, s->hand);
-	s->evicted++;
-}
-
 int sockets_new(size_t limit, struct sockets **ret)
 {
 	struct sockets *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return -ENOMEM;
-	s->limit = limit;
+	s->limit = limit < SOCKETS_LIMIT_MAX ? limit : SOCKETS_LIMIT_MAX;
 	s->used = 1;
-	if (sockets_resize(s, SOCKETS_FIRST_SIZE) < 0) {
+	if (processes_init(&s->processes) < 0 || sockets_resize(s, SOCKETS_FIRST_SIZE) < 0) {
 		sockets_free(s);
 		return -ENOMEM;
 	}
@@ -301,8 +375,10 @@ void sockets_clear(struct sockets *s)
 	memset(s->by_id, 0, s->size * sizeof(*s->by_id));
 	memset(s->by_port, 0, s->size * sizeof(*s->by_port));
 	s->used = 1;
-	s->unused = s->hand = 0;
-	s->held_first = s->held_last = s->portless_first = s->portless_last = 0;
+	s->unused = s->portless_first = s->portless_last = 0;
+	memset(s->oldest, 0, sizeof(s->oldest));
+	memset(s->newest, 0, sizeof(s->newest));
+	processes_clear(&s->processes);
 	s->count = s->held = s->portless = s->adopted = 0;
 }
 
@@ -310,6 +386,7 @@ void sockets_free(struct sockets *s)
 {
 	if (!s)
 		return;
+	processes_free(&s->processes);
 	free(s->entries);
 	free(s->by_id);
 	free(s);
@@ -322,26 +399,26 @@ uint64_t sockets_netns(const struct event *ev)
 	return ev->netns_cookie ? ev->netns_cookie : ev->netns_inum;
 }
 
-static struct sockets_process sockets_process_of(const struct event *ev)
+static struct process_name sockets_process_of(const struct event *ev)
 {
-	struct sockets_process who = { .start_ns = ev->process_start_ns, .cgroup_id = ev->cgroup_id, .pid = ev->pid };
+	struct process_name who = { .start_ns = ev->process_start_ns, .cgroup_id = ev->cgroup_id, .pid = ev->pid };
 
 	/* A kernel thread that acts for somebody else owns nothing. */
 	if (!ev->pid || ev->confidence == CONFIDENCE_KERNEL)
-		return (struct sockets_process){ 0 };
+		return (struct process_name){ 0 };
 	who.uid = ev->uid;
 	memcpy(who.name, ev->name, sizeof(who.name));
 	return who;
 }
 
-static bool sockets_is_same_process(const struct sockets_process *a, const struct sockets_process *b)
+static bool sockets_is_same_process(const struct process_name *a, const struct process_name *b)
 {
 	return a->pid == b->pid && (!a->start_ns || !b->start_ns || a->start_ns == b->start_ns);
 }
 
-static void sockets_tell_creator(const struct sockets_process *creator, struct event *ev)
+static void sockets_tell_creator(const struct process_name *creator, struct event *ev)
 {
-	struct sockets_process who = sockets_process_of(ev);
+	struct process_name who = sockets_process_of(ev);
 
 	if (!creator->pid || !who.pid || sockets_is_same_process(creator, &who))
 		return;
@@ -356,10 +433,25 @@ static enum holder_kind sockets_kind_after(const struct event *ev, enum holder_k
 	return ev->kind == EVENT_LISTEN ? HOLDER_LISTENER : ev->how != HOW_NONE ? HOLDER_BOUND : before;
 }
 
-/* Everything but what a later event of the same socket leaves as it is. */
-static void sockets_update(struct socket_entry *entry, const struct event *ev)
+/* Stays as it is if the event tells of no process. */
+static void sockets_set_owner(struct sockets *s, struct socket_entry *entry, const struct event *ev)
 {
-	struct sockets_process who = sockets_process_of(ev);
+	struct process_name who = sockets_process_of(ev);
+	uint32_t owner;
+
+	if (!who.pid || processes_is(processes_at(&s->processes, entry->owner), &who))
+		return;
+	owner = processes_use(&s->processes, &who);
+	if (!owner)
+		return;
+	processes_drop(&s->processes, entry->owner);
+	entry->owner = owner;
+}
+
+/* Everything but what a later event of the same socket leaves as it is. */
+static void sockets_update(struct sockets *s, uint32_t i, const struct event *ev)
+{
+	struct socket_entry *entry = &s->entries[i];
 
 	if (ev->role != ROLE_UNKNOWN)
 		entry->role = ev->role;
@@ -369,8 +461,7 @@ static void sockets_update(struct socket_entry *entry, const struct event *ev)
 		entry->v6only = ev->v6only;
 		entry->device = ev->bound_ifindex;
 	}
-	if (who.pid)
-		entry->owner = who;
+	sockets_set_owner(s, entry, ev);
 	if (ev->local.has_port)
 		entry->local = ev->local;
 	if (ev->kind == EVENT_LISTEN) { /* what it was connected to before is over */
@@ -412,25 +503,16 @@ static void sockets_tell_life(const struct socket_entry *entry, struct event *ev
 
 /* ---- closed sockets that may hold their port ---- */
 
-static void sockets_drop_held(struct sockets *s)
-{
-	uint32_t i = s->held_first;
-
-	s->held_first = s->entries[i].next;
-	if (!s->held_first)
-		s->held_last = 0;
-	sockets_unlink_port(s, i);
-	sockets_give_back(s, i);
-	s->held--;
-}
-
 /* All are kept for the same time: the first was closed first. */
 static void sockets_expire(struct sockets *s, uint64_t now_ns)
 {
-	while (s->held_first && s->entries[s->held_first].until_ns <= now_ns)
-		sockets_drop_held(s);
+	uint32_t i;
+
+	while ((i = s->oldest[SOCKETS_AGE_CLOSED]) && s->entries[i].until_ns <= now_ns)
+		sockets_forget_held(s, i);
 }
 
+/* In no list by age yet. */
 static void sockets_hold(struct sockets *s, uint32_t i, const struct event *ev)
 {
 	struct socket_entry *entry = &s->entries[i];
@@ -439,16 +521,9 @@ static void sockets_hold(struct sockets *s, uint32_t i, const struct event *ev)
 	entry->until_ns = ev->time_ns + SOCKETS_HELD_NS;
 	entry->unsure = ev->close_state != CLOSE_STATE_TIME_WAIT;
 	entry->kind = HOLDER_TIME_WAIT;
-	entry->next = 0;
 	sockets_link_port(s, i);
-	if (s->held_last)
-		s->entries[s->held_last].next = i;
-	else
-		s->held_first = i;
-	s->held_last = i;
+	sockets_link_age(s, i, SOCKETS_AGE_CLOSED);
 	s->held++;
-	if (s->held > s->limit / 4 + 1)
-		sockets_drop_held(s);
 }
 
 /*
@@ -476,12 +551,17 @@ static bool sockets_is_dropped(const struct socket_entry *entry)
 /* Before the socket, or one at the same address, begins another life. */
 static void sockets_hold_dropped(struct sockets *s, uint32_t i, const struct event *ev)
 {
-	uint32_t held = sockets_is_dropped(&s->entries[i]) ? sockets_take(s) : 0;
+	uint32_t held;
 
+	if (!sockets_is_dropped(&s->entries[i]) || sockets_victim(s) == i)
+		return;
+	held = sockets_take(s);
 	if (!held)
 		return;
 	s->entries[held] = s->entries[i];
 	s->entries[held].indexed = false;
+	processes_share(&s->processes, s->entries[i].creator);
+	processes_share(&s->processes, s->entries[i].owner);
 	sockets_hold(s, held, ev);
 	s->entries[held].unsure = true;
 }
@@ -521,15 +601,13 @@ static bool sockets_is_meant(const struct socket_entry *entry, const struct sock
 
 static uint32_t sockets_add(struct sockets *s, const struct event *ev)
 {
-	uint32_t i;
+	uint32_t i = sockets_take(s);
 
-	if (s->count >= s->limit)
-		sockets_evict(s);
-	i = sockets_take(s);
 	if (!i)
 		return 0;
 	s->entries[i].socket_id = ev->socket_id;
 	sockets_link_id(s, i);
+	sockets_link_age(s, i, SOCKETS_AGE_RESTING);
 	s->count++;
 	return i;
 }
@@ -593,34 +671,39 @@ static bool sockets_is_same(const struct socket_entry *entry, const struct event
 
 static void sockets_begin(struct sockets *s, struct socket_entry *entry, const struct event *ev)
 {
-	entry->born_ns = ev->time_ns;
-	entry->kind = HOLDER_BOUND;
-	entry->life = ++s->lives;
-	sockets_update(entry, ev);
-	entry->creator = entry->owner;
-}
+	struct process_name who = sockets_process_of(ev);
+	struct socket_entry fresh = { .socket_id = ev->socket_id,
+				      .next = entry->next,
+				      .older = entry->older,
+				      .newer = entry->newer,
+				      .age = entry->age,
+				      .born_ns = ev->time_ns };
 
-/* The life before is over. */
-static void sockets_begin_again(struct sockets *s, struct socket_entry *entry, const struct event *ev)
-{
-	*entry = (struct socket_entry){ .socket_id = ev->socket_id, .next = entry->next };
-	sockets_begin(s, entry, ev);
+	processes_drop(&s->processes, entry->creator);
+	processes_drop(&s->processes, entry->owner);
+	fresh.creator = fresh.owner = processes_use(&s->processes, &who);
+	processes_share(&s->processes, fresh.owner);
+	fresh.kind = HOLDER_BOUND;
+	fresh.life = ++s->lives;
+	*entry = fresh;
 }
 
 static void sockets_remember(struct sockets *s, struct event *ev)
 {
 	uint32_t i = sockets_find_event(s, ev);
-	bool known = i, fresh = !i || !sockets_is_same(&s->entries[i], ev), lost_port;
+	bool fresh = !i || !sockets_is_same(&s->entries[i], ev), lost_port;
 
 	if (!fresh)
-		sockets_tell_creator(&s->entries[i].creator, ev);
+		sockets_tell_creator(processes_at(&s->processes, s->entries[i].creator), ev);
 	if (i && ev->gave_back && !s->entries[i].locked) {
 		sockets_hold_dropped(s, i, ev);
 		sockets_lose_port(s, i);
 	}
+	if (i)
+		sockets_touch(s, i);
 	if (ev->outcome == OUTCOME_FAILURE || (ev->kind == EVENT_BIND && ev->outcome == OUTCOME_UNKNOWN))
 		return; /* no port: if the socket gets none later, there will be no close to forget it at */
-	if (!known)
+	if (!i)
 		i = sockets_add(s, ev);
 	if (!i)
 		return;
@@ -628,12 +711,10 @@ static void sockets_remember(struct sockets *s, struct event *ev)
 		sockets_hold_dropped(s, i, ev);
 	lost_port = s->entries[i].portless && !ev->local.port;
 	sockets_unlink_port(s, i);
-	if (!known)
+	if (fresh)
 		sockets_begin(s, &s->entries[i], ev);
-	else if (fresh)
-		sockets_begin_again(s, &s->entries[i], ev);
-	else
-		sockets_update(&s->entries[i], ev);
+	sockets_update(s, i, ev);
+	sockets_touch(s, i);
 	if (lost_port || (ev->kind == EVENT_ACCEPT && ev->gave_back) ||
 	    (s->entries[i].netns && !s->entries[i].local.port))
 		sockets_lose_port(s, i); /* still, or reset in the queue, or IP_BIND_ADDRESS_NO_PORT */
@@ -652,6 +733,7 @@ static void sockets_rest(struct sockets *s, uint32_t i)
 	entry->role = ROLE_UNKNOWN;
 	entry->remote = (struct endpoint){ 0 };
 	sockets_link_port(s, i);
+	sockets_touch(s, i);
 }
 
 /* The end of listening or of a connection of a socket with a port that was asked for by number. */
@@ -676,6 +758,7 @@ static void sockets_end(struct sockets *s, uint32_t i, struct event *ev)
 	}
 	sockets_unlink_port(s, i);
 	sockets_unlink_id(s, i);
+	sockets_unlink_age(s, i);
 	s->count--;
 	if (ev->local.has_port && !dropped)
 		s->entries[i].local = ev->local;
@@ -699,7 +782,7 @@ static void sockets_end_unknown(struct sockets *s, struct event *ev)
 		return;
 	s->entries[i].socket_id = ev->socket_id;
 	s->entries[i].life = ev->life;
-	sockets_update(&s->entries[i], ev);
+	sockets_update(s, i, ev);
 	sockets_hold(s, i, ev);
 	ev->life_state = LIFE_TIME_WAIT;
 }
@@ -728,7 +811,7 @@ static void sockets_recall(struct sockets *s, struct event *ev)
 		ev->role = entry->role;
 	if (!ev->duration_ns && entry->born_ns && ev->time_ns > entry->born_ns)
 		ev->duration_ns = ev->time_ns - entry->born_ns;
-	sockets_tell_creator(&entry->creator, ev);
+	sockets_tell_creator(processes_at(&s->processes, entry->creator), ev);
 	if (sockets_lives_on(s, i, ev))
 		sockets_tell_life(&s->entries[i], ev);
 	else
@@ -784,17 +867,19 @@ static bool sockets_is_out(const struct socket_entry *entry, const struct socket
 	       (key->before_ns && entry->born_ns > key->before_ns);
 }
 
-static void sockets_describe(const struct socket_entry *entry, struct holder *ret)
+static void sockets_describe(const struct sockets *s, const struct socket_entry *entry, struct holder *ret)
 {
+	const struct process_name *owner = processes_at(&s->processes, entry->owner);
+
 	*ret = (struct holder){ .kind = entry->kind,
 				.local = entry->local,
 				.how = entry->how,
-				.pid = entry->owner.pid,
-				.process_start_ns = entry->owner.start_ns,
-				.cgroup_id = entry->owner.cgroup_id,
-				.has_uid = entry->owner.pid != 0,
-				.uid = entry->owner.uid };
-	memcpy(ret->name, entry->owner.name, sizeof(ret->name));
+				.pid = owner->pid,
+				.process_start_ns = owner->start_ns,
+				.cgroup_id = owner->cgroup_id,
+				.has_uid = owner->pid != 0,
+				.uid = owner->uid };
+	memcpy(ret->name, owner->name, sizeof(ret->name));
 }
 
 /* The best of one class: the lowest kind, which is the first in the order of preference. */
@@ -827,7 +912,7 @@ bool sockets_find_holder(const struct sockets *s, const struct sockets_key *key,
 		entry = sockets_search(s, key, class);
 	if (!entry)
 		return false;
-	sockets_describe(entry, ret);
+	sockets_describe(s, entry, ret);
 	if (entry->kind == HOLDER_TIME_WAIT && key->now_ns && entry->until_ns > key->now_ns + SOCKETS_LATE_NS) {
 		ret->has_expires = true;
 		ret->expires_s = (uint32_t)((entry->until_ns - SOCKETS_LATE_NS - key->now_ns + 999999999) / 1000000000);
@@ -841,7 +926,7 @@ static const struct socket_entry *sockets_find_meant(const struct sockets *s, co
 		uint32_t i = *sockets_port_chain(s, key->netns, key->proto, key->local.port, class);
 
 		for (int n = 0; i && n < SOCKETS_OWNER_SEARCH_MAX; i = s->entries[i].next_port, n++)
-			if (sockets_has_port(&s->entries[i], key) && s->entries[i].owner.pid &&
+			if (sockets_has_port(&s->entries[i], key) && s->entries[i].owner &&
 			    sockets_is_meant(&s->entries[i], key))
 				return &s->entries[i];
 	}
@@ -853,7 +938,7 @@ bool sockets_find_owner(const struct sockets *s, const struct sockets_key *key, 
 	const struct socket_entry *entry = sockets_find_meant(s, key);
 
 	if (entry)
-		sockets_describe(entry, ret);
+		sockets_describe(s, entry, ret);
 	return entry;
 }
 
@@ -863,7 +948,7 @@ bool sockets_find_life(const struct sockets *s, const struct sockets_key *key, s
 
 	if (!entry)
 		return false;
-	sockets_describe(entry, ret);
+	sockets_describe(s, entry, ret);
 	*how = entry->how;
 	return true;
 }
@@ -874,13 +959,13 @@ bool sockets_find_life(const struct sockets *s, const struct sockets_key *key, s
  * Where several listeners share a port (SO_REUSEPORT), the one that the connection came by is not known: then the
  * creator is told only if it is the same for all of them.
  */
-static const struct sockets_process *sockets_listener_creator(const struct sockets *s, const struct event *ev)
+static const struct process_name *sockets_listener_creator(const struct sockets *s, const struct event *ev)
 {
 	struct sockets_key key = {
 		.netns = sockets_netns(ev), .proto = ev->proto, .protocol = ev->protocol, .local = ev->local
 	};
 	uint32_t i = *sockets_port_chain(s, key.netns, key.proto, key.local.port, SOCKETS_RESTING);
-	const struct sockets_process *found = NULL;
+	const struct process_name *found = NULL;
 
 	for (int n = 0; i && n < SOCKETS_SEARCH_MAX; i = s->entries[i].next_port, n++) {
 		const struct socket_entry *entry = &s->entries[i];
@@ -888,16 +973,16 @@ static const struct sockets_process *sockets_listener_creator(const struct socke
 		if (!sockets_has_port(entry, &key) || entry->kind != HOLDER_LISTENER ||
 		    !sockets_overlap(&key.local, false, &entry->local, entry->v6only))
 			continue;
-		if (found && !sockets_is_same_process(found, &entry->creator))
+		if (found && !sockets_is_same_process(found, processes_at(&s->processes, entry->creator)))
 			return NULL;
-		found = &entry->creator;
+		found = processes_at(&s->processes, entry->creator);
 	}
 	return found;
 }
 
 static void sockets_accepted(const struct sockets *s, struct event *ev)
 {
-	const struct sockets_process *creator;
+	const struct process_name *creator;
 
 	if (ev->outcome == OUTCOME_FAILURE || !ev->local.has_port)
 		return;
@@ -936,7 +1021,7 @@ static void sockets_released_alive(struct sockets *s, uint32_t i, struct event *
 		sockets_lose_port(s, i);
 }
 
-/* The kernel took the port back: whoever closed it holds it no more. The entry itself waits for its turn. */
+/* The kernel took the port back: whoever closed it holds it no more. */
 static void sockets_released(struct sockets *s, struct event *ev)
 {
 	struct sockets_key key = sockets_key_of(ev);
@@ -954,8 +1039,8 @@ static void sockets_released(struct sockets *s, struct event *ev)
 	if (i) {
 		sockets_tell_life(&s->entries[i], ev);
 		ev->life_state = LIFE_OVER;
+		sockets_forget_held(s, i);
 	}
-	sockets_unlink_port(s, i);
 }
 
 /* The close of a socket that is older than us may show no near end, but the snapshot did. */
@@ -971,13 +1056,13 @@ void sockets_lend(const struct sockets *s, struct event *ev)
 {
 	bool has_process = ev->pid && ev->confidence != CONFIDENCE_KERNEL;
 	bool has_ends = ev->kind != EVENT_CLOSE || ev->local.has_port;
-	const struct sockets_process *owner;
+	const struct process_name *owner;
 	const struct socket_entry *entry;
 
 	if ((has_process && has_ends) || !ev->socket_id)
 		return;
 	entry = &s->entries[sockets_find(s, ev->socket_id)];
-	owner = &entry->owner;
+	owner = processes_at(&s->processes, entry->owner);
 	if (sockets_is_other(entry, ev))
 		return;
 	if (!has_ends)
@@ -1042,7 +1127,7 @@ bool sockets_adopt(struct sockets *s, struct event *ev, uint64_t until_ns)
 		return false;
 	s->entries[i].life = ++s->lives;
 	s->entries[i].kind = HOLDER_BOUND;
-	sockets_update(&s->entries[i], ev);
+	sockets_update(s, i, ev);
 	if (until_ns) {
 		sockets_hold(s, i, ev);
 		s->entries[i].until_ns = until_ns;
@@ -1051,12 +1136,13 @@ bool sockets_adopt(struct sockets *s, struct event *ev, uint64_t until_ns)
 		s->entries[i].adopted = true;
 		s->adopted++;
 		sockets_link_port(s, i);
+		sockets_touch(s, i);
 	}
 	sockets_tell_life(&s->entries[i], ev);
 	return true;
 }
 
-static struct sockets_view sockets_view_of(const struct socket_entry *entry)
+static struct sockets_view sockets_view_of(const struct sockets *s, const struct socket_entry *entry)
 {
 	return (struct sockets_view){ .life = entry->life,
 				      .cookie = entry->cookie,
@@ -1074,14 +1160,14 @@ static struct sockets_view sockets_view_of(const struct socket_entry *entry)
 				      .locked = entry->locked,
 				      .local = entry->local,
 				      .remote = entry->remote,
-				      .pid = entry->owner.pid };
+				      .pid = processes_at(&s->processes, entry->owner)->pid };
 }
 
 void sockets_each(struct sockets *s, bool (*keep)(void *arg, const struct sockets_view *view), void *arg)
 {
 	for (uint32_t i = 1; i < s->used; i++) {
 		struct socket_entry *entry = &s->entries[i];
-		struct sockets_view view = sockets_view_of(entry);
+		struct sockets_view view = sockets_view_of(s, entry);
 
 		if (!entry->indexed || keep(arg, &view))
 			continue;
@@ -1090,11 +1176,17 @@ void sockets_each(struct sockets *s, bool (*keep)(void *arg, const struct socket
 		else if (entry->socket_id)
 			sockets_forget(s, i);
 		else
-			sockets_unlink_port(s, i);
+			sockets_forget_held(s, i);
 	}
 }
 
-uint64_t sockets_evicted(const struct sockets *s)
+struct sockets_evictions sockets_evicted(const struct sockets *s)
 {
 	return s->evicted;
+}
+
+size_t sockets_bytes(const struct sockets *s)
+{
+	return sizeof(*s) + s->used * sizeof(*s->entries) + 2 * s->size * sizeof(*s->by_id) +
+	       s->processes.used * sizeof(*s->processes.entries) + s->processes.size * sizeof(*s->processes.chains);
 }

@@ -13,11 +13,14 @@
 
 struct sockets;
 
+#define SOCKETS_DEFAULT_LIMIT 1000000 /* 140 MB, if there ever are so many */
+
 /*
- * 0 or -ENOMEM. Remembers at most `limit` sockets; for one more an old one is forgotten, and counted (its close has no
- * duration then). Beside them it remembers the last limit/4 + 1 closed ones that may
- * still hold their port, each for 62 s at most. Less than 200 bytes a socket, taken as they come. The caller ends *ret
- * with sockets_free, which accepts NULL.
+ * 0 or -ENOMEM. Remembers at most `limit` sockets (1 or more), alive, or closed and may still hold their port, for 62 s
+ * at most. For one more another is forgotten, and counted: closed ones before live ones, of these such as have given
+ * back their port, then connections, and bound and listening sockets last; and of each kind the one whose last event is
+ * the longest ago. Its close has no duration and no owner then. At most 146 bytes a socket and 64 a process, taken as
+ * they come. The caller ends *ret with sockets_free, which accepts NULL.
  */
 int sockets_new(size_t limit, struct sockets **ret);
 void sockets_free(struct sockets *s);
@@ -66,7 +69,21 @@ struct sockets_view {
  */
 void sockets_each(struct sockets *s, bool (*keep)(void *arg, const struct sockets_view *view), void *arg);
 /* How many were forgotten for want of room. */
-uint64_t sockets_evicted(const struct sockets *s);
+struct sockets_evictions {
+	uint64_t closed, open;
+};
+struct sockets_evictions sockets_evicted(const struct sockets *s);
+
+/* Both together. */
+static inline uint64_t sockets_evicted_sum(const struct sockets *s)
+{
+	struct sockets_evictions evicted = sockets_evicted(s);
+
+	return evicted.closed + evicted.open;
+}
+
+/* The memory that it takes. */
+size_t sockets_bytes(const struct sockets *s);
 /* How many live sockets are remembered, and how many closed ones. */
 size_t sockets_count(const struct sockets *s);
 size_t sockets_held(const struct sockets *s);

@@ -27,6 +27,7 @@ struct stats {
 	uint64_t seen, emitted, filtered;
 	uint64_t lost_kernel; /* before porttrace read them */
 	uint64_t lost_ring[STATS_LOSSES]; /* of these, for want of room: of each kind, successes and then failures */
+	uint64_t evicted; /* sockets that the ledger has forgotten for want of room */
 	uint64_t lost_queue, lost_sink; /* over all sinks */
 	const struct stats_sink *sinks; /* not owned */
 	size_t sink_count;

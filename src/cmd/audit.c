@@ -24,6 +24,7 @@ static const struct cli_option audit_rows[] = {
 		"auto (default), F (fentry), X (kprobe)", "auto, F or X"),
 	CLI_ARG(AUDIT, 0, "cgroup", "PATH", cli_set_text, AUDIT_AT(cgroup), "processes of this cgroup",
 		"a cgroup v2 directory such as /sys/fs/cgroup/system.slice"),
+	TRACE_LEDGER_ROW(AUDIT, AUDIT_AT(max_sockets)),
 	CLI_FLAG(AUDIT, 'v', "verbose", cli_set_true, AUDIT_AT(verbose), "tell what is attached, and how"),
 	CLI_FLAG(AUDIT, 'h', "help", cli_set_true, AUDIT_AT(help), "this text"),
 };

@@ -27,6 +27,7 @@ static const struct cli_option daemon_rows[] = {
 	CLI_FLAG(DAEMON, 0, "no-history", daemon_set_no_history, DAEMON_AT(history), "keep no such file"),
 	TRACE_SINK_ROWS(DAEMON),
 	TRACE_METRICS_ROWS(DAEMON),
+	TRACE_LEDGER_ROW(DAEMON, DAEMON_AT(max_sockets)),
 	CLI_ARG(DAEMON, 'd', "duration", "TIME", cli_set_duration, DAEMON_AT(duration_ns),
 		"end after this time (default: at SIGTERM)", "a time such as 10, 1.5s or 2m"),
 	CLI_ARG(DAEMON, 0, "backend", "NAME", trace_set_backend, DAEMON_AT(backend), "auto (default), tracing, cgroup",

@@ -28,7 +28,7 @@
 
 struct pressure_options {
 	bool once, json, all, no_bpf, help;
-	uint64_t most, every_ns;
+	uint64_t most, every_ns, max_sockets;
 	const char *netns, *history, *cgroup, *metrics;
 	enum trace_backend backend;
 	enum pressure_order order;
@@ -70,6 +70,7 @@ static const struct cli_option pressure_rows[] = {
 		"auto (default), tracing, cgroup", "auto, tracing or cgroup"),
 	CLI_ARG("Other:", 0, "cgroup", "PATH", cli_set_text, PRESSURE_AT(cgroup), "events of processes of this cgroup",
 		"a cgroup v2 directory such as /sys/fs/cgroup/system.slice"),
+	TRACE_LEDGER_ROW("Other:", PRESSURE_AT(max_sockets)),
 	CLI_FLAG("Other:", 0, "no-bpf", cli_set_true, PRESSURE_AT(no_bpf),
 		 "sock_diag and /proc alone; what bind() keeps from connect()\nis then a guess"),
 	{ .group = "Other:",
@@ -279,6 +280,7 @@ static int pressure_live(struct pressure_cmd *cmd)
 	opts.no_output = opts.quiet = true;
 	opts.backend = cmd->opts.backend;
 	opts.cgroup = cmd->opts.cgroup;
+	opts.max_sockets = cmd->opts.max_sockets;
 	cmd->watch = (struct trace_watch){ cmd->opts.every_ns, pressure_on_event, pressure_on_look, cmd };
 	opts.watch = &cmd->watch;
 	status = trace_execute(&opts);
@@ -354,6 +356,7 @@ int pressure_replay(const char *path, int argc, char **argv)
 	if (done)
 		return status;
 	status = EXIT_STATUS_FAILED;
+	rp.max_sockets = cmd->opts.max_sockets;
 	if (replay_into_session(&rp, path, &cmd->session) == 0)
 		status = pressure_once(cmd);
 	pressure_session_close(&cmd->session);

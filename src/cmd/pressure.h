@@ -58,6 +58,8 @@ struct pressure_view {
 	size_t count;
 	bool remembers; /* a history or a ledger tells of what is not open any more */
 	bool counts_failures; /* events told of them */
+	uint64_t evicted; /* sockets that the ledger has forgotten for want of room; 0 if there is none */
+	bool recorded; /* the sockets are the ledger's own, not the kernel's */
 	uint64_t time_ns; /* CLOCK_REALTIME */
 };
 

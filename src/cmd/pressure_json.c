@@ -163,6 +163,8 @@ static void pressure_json_pool(struct buf *b, const struct pressure_view *view, 
 	pressure_json_states(b, pool);
 	pressure_json_course(b, view, pool);
 	pressure_json_owners(b, &view->netns[i], pool);
+	if (view->evicted)
+		pressure_json_number(b, "evicted", view->evicted);
 	if (rule) {
 		buf_lit(b, ",\"rule\":\"");
 		buf_str(b, rule->id);

@@ -355,7 +355,9 @@ int pressure_session_look(struct pressure_session *session, struct pressure_view
 					      .arg = &recall };
 	int r, error;
 
-	*ret = (struct pressure_view){ .time_ns = recall.now_ns };
+	*ret = (struct pressure_view){ .time_ns = recall.now_ns,
+				       .evicted = session->ledger ? sockets_evicted_sum(session->ledger) : 0,
+				       .recorded = session->take };
 	r = pressure_begin_look(&recall, clock_now_ns(CLOCK_MONOTONIC));
 	if (r == 0)
 		r = pressure_read(&opts, &ret->picture);

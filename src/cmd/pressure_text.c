@@ -357,6 +357,14 @@ static void pressure_text_remarks(struct buf *b, const struct pressure_view *vie
 			   "pressure.\n");
 	if (!view->remembers)
 		buf_lit(b, "Not visible: who opened what is in TIME_WAIT. It takes a history: porttrace daemon.\n");
+	if (view->evicted) {
+		buf_lit(b, "Incomplete: ");
+		rule_number(b, view->evicted);
+		buf_str(b, view->recorded ? " sockets were forgotten for want of room (--max-sockets): what is used "
+					    "is at least that.\n" :
+					    " sockets were forgotten for want of room (--max-sockets): who holds what "
+					    "may not be known.\n");
+	}
 	if (view->picture.snap.hidden_namespaces) {
 		buf_lit(b, "Not visible: ");
 		rule_number(b, view->picture.snap.hidden_namespaces);

@@ -18,6 +18,7 @@
 #include "../history.h"
 #include "filter_resolve.h"
 #include "help.h"
+#include "trace_count.h"
 #include "trace_rows.h"
 #include "trace_sinks.h"
 
@@ -31,7 +32,7 @@ static const char *const replay_names[] = {
 	"pid",	"follow", "comm", "uid", "addr", "laddr", "daddr", "container", "cgroup", "netns",
 	"port",  "lport",   "dport", "event",	    "ipv4", "ipv6",  "tcp",   "udp",	 "failed",
 	"class", "json", "numeric", "wide", "no-header", "utc",	    "color", "count", "quiet", "verbose", "help",
-	"sink",	"queue",  "on-full",
+	"sink",	"queue",  "on-full", "max-sockets",
 };
 #define REPLAY_NAME_COUNT (sizeof(replay_names) / sizeof(replay_names[0]))
 
@@ -63,8 +64,8 @@ static const struct cli_command replay_help = {
 	.option_count = REPLAY_OWN_COUNT,
 	.epilog = "And of the options of porttrace (porttrace --help) those that select and show: -p --follow\n"
 		  "-c -u -P -L -D -a --laddr --daddr -e -4 -6 --tcp --udp -x --class --container, -j -n -w -H\n"
-		  "--utc --color, --count -q -v, --sink --queue --on-full. On the machine that recorded, until it\n"
-		  "boots again: --cgroup, --netns.\n\n"
+		  "--utc --color, --count -q -v, --sink --queue --on-full --max-sockets. On the machine that\n"
+		  "recorded, until it boots again: --cgroup, --netns.\n\n"
 		  "Examples:\n"
 		  "  porttrace replay web.ptr -x          what failed, and why\n"
 		  "  porttrace replay web.ptr --json      all events, as JSON Lines\n"
@@ -166,7 +167,8 @@ static void replay_tell_gap(struct replay *rp)
 			    .seen = pipeline_records(p) + rp->left_out,
 			    .emitted = p->emitted,
 			    .filtered = p->filtered,
-			    .lost_kernel = rp->left_out + p->damaged };
+			    .lost_kernel = rp->left_out + p->damaged,
+			    .evicted = sockets_evicted_sum(p->sockets) };
 
 	pipeline_stats(p, &st);
 }
@@ -220,6 +222,7 @@ static int replay_finish(const struct replay *rp, const struct replay_options *o
 	if (!opts->trace.quiet && (error != -EPIPE || opts->trace.verbose)) {
 		replay_tell(rp, path);
 		replay_close_line(rp, opts->trace.verbose);
+		trace_count_tell_evicted(rp->pipeline.sockets);
 	}
 	if (error && error != -EPIPE && error != -EINTR) {
 		fprintf(stderr, "porttrace: cannot write the output: %s\n", strerrordesc_np(-error));
@@ -263,7 +266,7 @@ static int replay_select(const struct replay *rp, struct trace_options *o, uint6
 static int replay_run(struct replay_options *opts, const char *path)
 {
 	_free_ uint64_t *cgroups = NULL;
-	struct replay rp = { 0 };
+	struct replay rp = { .max_sockets = opts->trace.max_sockets };
 	struct trace_sinks sinks = { 0 };
 	char err[RECORDING_ERR_SIZE] = "";
 	int r = replay_open(&rp, path, opts->trace.numeric, err), status = EXIT_STATUS_FAILED;

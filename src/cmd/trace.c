@@ -47,7 +47,6 @@
 #define TRACE_SINKS_PATIENCE_NS (UINT64_C(4) * 1000000000) /* after the end, for what the sinks still hold */
 #define TRACE_CALM 256 /* records that a batch has at most if there is time for what can wait */
 #define TRACE_RECORD_PATIENCE_NS UINT64_C(300000000)
-#define TRACE_MAX_SOCKETS (1 << 20)
 
 /* Everything one run owns. */
 struct trace {
@@ -326,7 +325,7 @@ static int trace_open_pipeline(struct trace *tr)
 	struct pipeline *p = &tr->pipeline;
 	struct enrich_options opts = { .numeric = tr->opts.numeric };
 	bool only_records = tr->opts.record && tr->opts.no_output;
-	int r = sockets_new(TRACE_MAX_SOCKETS, &p->sockets);
+	int r = sockets_new(tr->opts.max_sockets ? tr->opts.max_sockets : SOCKETS_DEFAULT_LIMIT, &p->sockets);
 
 	p->filter = &tr->filter;
 	p->limit = tr->opts.count;
@@ -692,7 +691,7 @@ static int trace_end_audit(const struct trace *tr)
 	fprintf(stderr, "%llu looks, %llu differences; %llu after lost events; %llu sockets forgotten for want of "
 			"room\n",
 		(unsigned long long)tl->rounds, (unsigned long long)tl->differences, (unsigned long long)tl->after_loss,
-		(unsigned long long)sockets_evicted(tr->pipeline.sockets));
+		(unsigned long long)sockets_evicted_sum(tr->pipeline.sockets));
 	return tl->differences || tl->error || !tl->rounds ? EXIT_STATUS_FAILED : EXIT_STATUS_OK;
 }
 

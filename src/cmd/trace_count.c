@@ -31,6 +31,7 @@ int trace_count_stats(const struct trace_count *tc, struct stats *ret)
 	ret->seen = attach_seen(&loss);
 	ret->filtered = loss.counters.filtered + tc->pipeline->filtered;
 	ret->lost_kernel = attach_lost(&loss) + loss.leftover + tc->pipeline->damaged;
+	ret->evicted = sockets_evicted_sum(tc->pipeline->sockets);
 	trace_count_kinds(&loss, ret);
 	return 0;
 }
@@ -54,6 +55,17 @@ void trace_count_tell_kinds(const struct raw_counters *counters)
 			event_kind_names[i / 2], i % 2 ? " failed" : "");
 		any = true;
 	}
+}
+
+void trace_count_tell_evicted(const struct sockets *ledger)
+{
+	struct sockets_evictions evicted = sockets_evicted(ledger);
+
+	if (evicted.closed + evicted.open)
+		fprintf(stderr, "porttrace: ledger: %llu sockets forgotten for want of room (open %llu, closed %llu): "
+				"--max-sockets\n",
+			(unsigned long long)(evicted.closed + evicted.open), (unsigned long long)evicted.open,
+			(unsigned long long)evicted.closed);
 }
 
 /* Where: the parts of what the closing line calls lost. */
@@ -113,6 +125,7 @@ void trace_count_tell(const struct trace_count *tc)
 	if (tc->verbose)
 		trace_count_tell_filtered(tc, &loss, shown);
 	fprintf(stderr, "\n");
+	trace_count_tell_evicted(tc->pipeline->sockets);
 	trace_sinks_count(tc->sinks);
 	if (tc->verbose)
 		trace_count_tell_skipped(tc->attach);

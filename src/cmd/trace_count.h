@@ -28,6 +28,8 @@ int trace_count_stats(const struct trace_count *tc, struct stats *ret);
 void trace_count_kinds(const struct attach_loss *loss, struct stats *ret);
 /* On stderr: the closing line, and a line a sink. With `verbose` also the programs that the kernel skipped. */
 void trace_count_tell(const struct trace_count *tc);
+/* On stderr: how many sockets the ledger has forgotten for want of room. Nothing if there are none. */
+void trace_count_tell_evicted(const struct sockets *ledger);
 /* On stderr: the events that the ring had no room for, as "80 close, 2 connect failed". Nothing if there are none. */
 void trace_count_tell_kinds(const struct raw_counters *counters);
 

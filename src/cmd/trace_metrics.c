@@ -135,6 +135,7 @@ static void trace_metrics_count(struct trace_metrics *tm, uint64_t lost, const s
 {
 	tm->self.events_lost = lost > tm->self.events_lost ? lost : tm->self.events_lost;
 	memcpy(tm->self.lost_ring, sinks->lost_ring, sizeof(tm->self.lost_ring));
+	tm->self.evicted = tm->ledger ? sockets_evicted_sum(tm->ledger) : 0;
 	tm->self.sinks = sinks->sinks;
 	tm->self.sink_count = sinks->sink_count;
 }

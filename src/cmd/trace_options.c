@@ -220,6 +220,7 @@ static const struct cli_option trace_rows[] = {
 	CLI_ARG(OTHER, 0, "ringbuf", "SIZE", trace_set_ringbuf, TRACE_AT(ringbuf_bytes),
 		"room for events not yet read: 1M, 8M, ...",
 		"a power of two from 4K to 1G, such as 8M"),
+	TRACE_LEDGER_ROW(OTHER, TRACE_AT(max_sockets)),
 	CLI_FLAG(OTHER, 0, "immediate", cli_set_true, TRACE_AT(immediate),
 		 "show each event at once, not up to 20 ms later\n(costs several times more)"),
 	CLI_FLAG(OTHER, 0, "cost", cli_set_true, TRACE_AT(cost),

@@ -60,6 +60,7 @@ struct trace_options {
 	uint64_t audit_every_ns; /* compare the ledger with the kernel's tables; 0 = never */
 	const struct trace_watch *watch; /* NULL = none. A start that fails is not told then: the exit status says it */
 
+	uint64_t max_sockets; /* in the ledger; 0 = the default */
 	uint64_t duration_ns; /* 0 = no limit */
 	uint64_t count;	      /* events shown; 0 = no limit */
 	char **command;	      /* NULL-terminated; NULL = trace everything */
@@ -125,6 +126,11 @@ int trace_set_on_full(void *field, const char *text, char *why);
 		"a time such as 60, 500ms or 1m"),\
 	CLI_FLAG(heading, 0, "fail-on-loss", cli_set_true, offsetof(struct trace_options, fail_on_loss),	\
 		 "exit status 5 if events were lost anywhere")
+
+/* The row of the ledger, for the commands that keep one; `at`: a uint64_t, 0 = the default. */
+#define TRACE_LEDGER_ROW(heading, at)										\
+	CLI_ARG(heading, 0, "max-sockets", "N", cli_set_count, at,						\
+		"remember at most so many sockets (1000000)", "a number of sockets, 1 or more")
 
 /* Whether to colour what goes to `fd`: --color, else a terminal without NO_COLOR and TERM=dumb
  * (no-color.org). */

@@ -441,6 +441,8 @@ static void journal_stats_fields(struct buf *b, const struct stats *st)
 	journal_number(b, "PORTTRACE_STATS_LOST_KERNEL", st->lost_kernel);
 	journal_number(b, "PORTTRACE_STATS_LOST_QUEUE", st->lost_queue);
 	journal_number(b, "PORTTRACE_STATS_LOST_SINK", st->lost_sink);
+	if (st->evicted)
+		journal_number(b, "PORTTRACE_STATS_EVICTED", st->evicted);
 	journal_stats_lost_ring(b, st);
 	journal_time(b, "PORTTRACE_STATS_SINCE", st->since_ns);
 	for (size_t i = 0; i < st->sink_count; i++)

@@ -491,6 +491,8 @@ static void otlp_stats(struct buf *b, const struct stats *st, size_t sinks)
 	otlp_int(b, &first, "porttrace.stats.lost_queue", st->lost_queue);
 	otlp_int(b, &first, "porttrace.stats.lost_sink", st->lost_sink);
 	otlp_int(b, &first, "porttrace.stats.since_unix_nano", st->since_ns);
+	if (st->evicted)
+		otlp_int(b, &first, "porttrace.stats.evicted", st->evicted);
 	otlp_lost_ring(b, &first, st);
 	otlp_sinks(b, &first, st, sinks);
 	buf_lit(b, "]}");

@@ -204,8 +204,11 @@ int history_db_open(const char *path, bool write, sqlite3 **ret, char *err)
 {
 	int flags = write ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
 	sqlite3 *db = NULL;
-	int r, code = history_db_open_as(path, flags, &db);
+	int code, r = history_sqlite_load(err);
 
+	if (r < 0)
+		return r;
+	code = history_db_open_as(path, flags, &db);
 	if (code != SQLITE_OK && (code & 0xff) == SQLITE_CANTOPEN && !write)
 		code = history_db_open_still(path, &db);
 	if (code != SQLITE_OK) {

@@ -3,11 +3,11 @@
 #ifndef PORTTRACE_HISTORY_DB_H
 #define PORTTRACE_HISTORY_DB_H
 
-#include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "../history.h"
+#include "sqlite.h"
 
 /* -errno for a result of SQLite; 0 for SQLITE_OK, _ROW and _DONE. */
 int history_errno(int code);
@@ -26,7 +26,8 @@ int history_db_open(const char *path, bool write, sqlite3 **ret, char *err);
 
 static inline void history_finalize(sqlite3_stmt **st)
 {
-	sqlite3_finalize(*st);
+	if (*st)
+		sqlite3_finalize(*st);
 }
 
 #endif

@@ -185,9 +185,10 @@ void history_store_close(struct history_store *s)
 	if (!s)
 		return;
 	for (int i = 0; i < STATEMENT_COUNT; i++)
-		sqlite3_finalize(s->statements[i]);
+		history_finalize(&s->statements[i]);
 	history_adopt_free(s->adopt);
-	sqlite3_close_v2(s->db);
+	if (s->db)
+		sqlite3_close_v2(s->db);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 	free(s);

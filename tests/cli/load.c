@@ -10,6 +10,8 @@
  *                             parent has ended. Prints READY, works after a line on stdin, prints DONE, and all end
  *                             with stdin
  *   cli-load binds N          binds and closes N UDP sockets: 2 N events
+ *   cli-load open FIRST LAST  binds a UDP socket to each port from FIRST to LAST, and closes them when it has all, in the
+ *                             order of their ports
  *   cli-load hold NAME PORT   listens on all addresses, as process NAME. Prints READY and its process id, then
  *                             waits to be killed
  *   cli-load bound NAME PORT  binds a UDP socket on all addresses, and goes on as `hold` does
@@ -32,6 +34,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -460,6 +463,21 @@ static int storm_main(int count)
 	return 0;
 }
 
+/* ---- many at a time ---- */
+
+static int open_main(int first, int last)
+{
+	struct rlimit limit = { (rlim_t)(last - first) + 100, (rlim_t)(last - first) + 100 };
+	int fds[65536];
+
+	CHECK(setrlimit(RLIMIT_NOFILE, &limit));
+	for (int port = first; port <= last; port++)
+		fds[port] = bound(AF_INET, SOCK_DGRAM, (uint16_t)port);
+	for (int port = first; port <= last; port++)
+		CHECK(close(fds[port]));
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc >= 2 && !strcmp(argv[1], "talk"))
@@ -471,6 +489,8 @@ int main(int argc, char **argv)
 			close(bound(AF_INET, SOCK_DGRAM, 0));
 		return 0;
 	}
+	if (argc == 4 && !strcmp(argv[1], "open"))
+		return open_main(atoi(argv[2]), atoi(argv[3]));
 	if (argc == 3 && !strcmp(argv[1], "storm"))
 		return storm_main(atoi(argv[2]));
 	if (argc >= 3 && !strcmp(argv[1], "exec"))

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Writes a recording of a machine that was never there, as large as is wanted: make FILE EVENTS [EVENTS-A-SECOND, 4000
- * unless given: 1000 connections, and 60,000 ports in TIME_WAIT]. Clients of 8 processes connect to a server of another
+ * unless given: 1000 connections, and 60,000 ports in TIME_WAIT [OPEN]]. Clients of 8 processes connect to a server of another
  * 8, which accepts; both close. With names, services and the kernel's truth, as the tracing backend tells them; each
- * 64th connection is refused, and each 64th bind finds its port in use.
+ * 64th connection is refused, and each 64th bind finds its port in use. With OPEN another machine: so many connections
+ * are opened and stay, and then any of them ends, and another takes its place, until there were EVENTS.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -140,13 +141,57 @@ static void maker_bind(struct maker *m, uint64_t i)
 	maker_tell(m, &raw);
 }
 
+/* ---- many that stay ---- */
+
+/* The place of an open connection; `turn`: how many were there before. Each has another address, port and cookie. */
+static void maker_open(struct maker *m, uint64_t place, uint64_t turn, int kind)
+{
+	struct raw_event raw = maker_record(m, kind, place << 24 | (turn + 1), (unsigned int)(place % 8));
+
+	raw.flags |= RAW_F_SYN_SENT | RAW_F_EGRESS;
+	raw.socket_id = 0xffff888000000000ull + place * 2240;
+	maker_ends(&raw, 0x0a000005 + (uint32_t)(place / 28232), (uint16_t)(32768 + place % 28232), 0x0a000309, 443);
+	if (kind == RAW_CONNECT) {
+		raw.how = RAW_HOW_CONNECT;
+		raw.duration_ns = 40000;
+	} else {
+		raw.closer = RAW_CLOSER_REMOTE;
+		raw.after = RAW_AFTER_CLOSED;
+	}
+	maker_tell(m, &raw);
+}
+
+static int maker_stay(struct maker *m, uint64_t open)
+{
+	uint8_t *turns = calloc(open, sizeof(*turns));
+	uint64_t x = 88172645463325252ull;
+
+	if (!turns)
+		return -ENOMEM;
+	for (uint64_t i = 0; i < open; i++)
+		maker_open(m, i, 0, RAW_CONNECT);
+	while (m->left) {
+		uint64_t place;
+
+		x ^= x << 13; /* xorshift64 */
+		x ^= x >> 7;
+		x ^= x << 17;
+		place = x % open;
+		maker_open(m, place, turns[place], RAW_CLOSE);
+		turns[place]++;
+		maker_open(m, place, turns[place], RAW_CONNECT);
+	}
+	free(turns);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct recording_header header = { .backend = BACKEND_TRACING, .start_ns = START_NS, .hostname = "nowhere",
 					   .kernel = "6.1.0", .porttrace = "test" };
 	struct recording_end end = { 0 };
 	struct maker m = { .time_ns = BOOT_NS };
-	char err[RECORDING_ERR_SIZE] = "usage: make FILE EVENTS [EVENTS-A-SECOND]";
+	char err[RECORDING_ERR_SIZE] = "usage: make FILE EVENTS [EVENTS-A-SECOND [OPEN]]";
 
 	m.decode.boot_offset_ns = (int64_t)START_NS;
 	m.left = argc >= 3 ? strtoull(argv[2], NULL, 10) : 0;
@@ -157,6 +202,8 @@ int main(int argc, char **argv)
 	}
 	end.seen = m.left;
 	recorder_begin(m.rec, &header);
+	if (argc > 4 && maker_stay(&m, strtoull(argv[4], NULL, 10)) < 0)
+		return 1;
 	for (uint64_t i = 1; m.left; i++) {
 		maker_connection(&m, i);
 		if (i % 64 == 1)

@@ -245,6 +245,7 @@ static void golden_stats(struct json_lines *js, uint64_t sequence, struct buf *o
 
 	assert_true(json_lines_stats(js, &st, out));
 	st.sequence++;
+	st.evicted = 42;
 	st.lost_ring[2 * EVENT_CLOSE] = 3;
 	st.lost_ring[2 * EVENT_CONNECT] = 1;
 	st.lost_ring[2 * EVENT_CONNECT + 1] = 1;

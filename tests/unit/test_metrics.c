@@ -216,9 +216,11 @@ static void test_dialects(void **state)
 
 	(void)state;
 	self.events_lost = 3;
+	self.evicted = 77;
 	self.lost_ring[2 * EVENT_CLOSE] = 2;
 	self.lost_ring[2 * EVENT_CONNECT + 1] = 1;
 	self.look_ns = 1500000;
+	assert_true(has("# TYPE porttrace_ledger_evicted_total counter\nporttrace_ledger_evicted_total 77"));
 	assert_true(has("# TYPE porttrace_events_lost_total counter\nporttrace_events_lost_total 3"));
 	assert_true(has("# UNIT porttrace_reconcile_seconds seconds\nporttrace_reconcile_seconds 0.0015"));
 	all = written(METRICS_OPENMETRICS);

@@ -111,7 +111,7 @@ static void run_open(struct run *run, struct recorder *rec)
 	run->fd = out.fd = open_output();
 	run->p = (struct pipeline){ .filter = &run->filter, .sink = &sink_json, .alarms = &alarms, .track = true,
 				    .recorder = rec, .explain = enrich_made_up, .explain_arg = run };
-	assert_int_equal(sockets_new(REPLAY_MAX_SOCKETS, &run->p.sockets), 0);
+	assert_int_equal(sockets_new(SOCKETS_DEFAULT_LIMIT, &run->p.sockets), 0);
 	assert_int_equal(wall_new(WALL_MAX_POOLS, &run->p.wall), 0);
 	assert_int_equal(enrich_open(&opts, &run->p.enrich), 0);
 	assert_int_equal(sink_json.open(&out, &run->p.sink_state), 0);
