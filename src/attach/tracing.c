@@ -12,6 +12,7 @@
 #include <sys/utsname.h>
 
 #include "cleanup.h"
+#include "excerpt.h"
 #include "proc.h"
 #include "probe.skel.h"
 #include "types.h"
@@ -479,14 +480,58 @@ static int tracing_set_cgroup(struct tracing *tr, const char *path, char *err, s
 	return r;
 }
 
+/* For libbpf, which would look through all types of the kernel for each program. */
+static int tracing_prepare(struct bpf_program *prog, struct bpf_prog_load_opts *opts, long types)
+{
+	const char *target = strchr(bpf_program__section_name(prog), '/');
+
+	opts->attach_btf_id = target ? types_function_id((const struct types *)types, target + 1) : 0;
+	return opts->attach_btf_id ? 0 : -ESRCH;
+}
+
+static int tracing_attach_prepared(const struct bpf_program *prog, long types, struct bpf_link **ret)
+{
+	(void)types;
+	*ret = bpf_program__attach_trace(prog);
+	return *ret ? 0 : -errno;
+}
+
+/* libbpf's handlers of fentry and fexit are replaced by ours as long as the programs are loaded and attached. */
+static void tracing_register(struct types *types, int ret_handlers[2])
+{
+	LIBBPF_OPTS(libbpf_prog_handler_opts, opts, .cookie = (long)types, .prog_prepare_load_fn = tracing_prepare,
+		    .prog_attach_fn = tracing_attach_prepared);
+
+	ret_handlers[0] = libbpf_register_prog_handler("fentry+", BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, &opts);
+	ret_handlers[1] = libbpf_register_prog_handler("fexit+", BPF_PROG_TYPE_TRACING, BPF_TRACE_FEXIT, &opts);
+}
+
+static void tracing_unregister(const int handlers[2])
+{
+	for (int i = 0; i < 2; i++)
+		if (handlers[i] > 0)
+			libbpf_unregister_prog_handler(handlers[i]);
+}
+
+/* With the types that the programs read by in the file `fd`: libbpf finds it by a path, and reads it at the load. */
+static int tracing_open_programs(const struct types *types, int fd, struct tracing_bpf **ret)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts);
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	opts.btf_custom_path = path;
+	*ret = tracing_bpf__open_opts(&opts);
+	return *ret ? excerpt_write(types_btf(types), bpf_object__btf((*ret)->obj), fd) : -errno;
+}
+
 static int tracing_load(struct tracing *tr, const struct attach_options *opts, struct attach *at,
 			const struct types *types, char *err, size_t err_size)
 {
-	int r;
+	_close_ int fd = memfd_create("porttrace-types", MFD_CLOEXEC);
+	int r = fd < 0 ? -errno : tracing_open_programs(types, fd, &tr->skel);
 
-	tr->skel = tracing_bpf__open();
-	if (!tr->skel) {
-		r = -errno;
+	if (r < 0) {
 		snprintf(err, err_size, "cannot open the tracing programs: %s", strerror(-r));
 		return r;
 	}
@@ -539,7 +584,7 @@ static int tracing_open(const struct attach_options *opts, struct attach *at, ch
 {
 	_cleanup_(tracing_free_types) struct types *types = NULL;
 	struct tracing *tr;
-	int r = types_open(&types);
+	int r = types_open(&types), handlers[2];
 
 	if (r == -EOPNOTSUPP) {
 		snprintf(err, err_size,
@@ -555,9 +600,11 @@ static int tracing_open(const struct attach_options *opts, struct attach *at, ch
 		at->mode = ATTACH_MODE_X;
 	if (opts->mode != ATTACH_MODE_AUTO)
 		at->mode = opts->mode;
+	tracing_register(types, handlers);
 	r = tracing_load(tr, opts, at, types, err, err_size);
 	if (r == 0)
 		r = tracing_attach_all(tr, at, err, err_size);
+	tracing_unregister(handlers);
 	if (r < 0) {
 		tracing_close(at);
 		return r;

@@ -108,16 +108,31 @@ void types_look(struct types *types)
 	}
 }
 
+const struct btf *types_btf(const struct types *types)
+{
+	return types->btf;
+}
+
+static uint32_t types_id(const struct types *types, const char *name, uint16_t kind)
+{
+	return types->names[types_slot(types, name, kind, types_hash(name, kind))].id;
+}
+
 static const struct btf_type *types_find(const struct types *types, const char *name, uint16_t kind)
 {
-	uint32_t id = types->names[types_slot(types, name, kind, types_hash(name, kind))].id;
+	uint32_t id = types_id(types, name, kind);
 
 	return id ? btf__type_by_id(types->btf, id) : NULL;
 }
 
 bool types_has_function(const struct types *types, const char *name)
 {
-	return types_find(types, name, BTF_KIND_FUNC);
+	return types_id(types, name, BTF_KIND_FUNC);
+}
+
+uint32_t types_function_id(const struct types *types, const char *name)
+{
+	return types_id(types, name, BTF_KIND_FUNC);
 }
 
 int types_nargs(const struct types *types, const char *name)
