@@ -264,7 +264,7 @@ static __always_inline void close_later(struct sock *sk, enum pointer ptr)
 	if (!handler_wanted(sk, RAW_CLOSE, false, ptr))
 		return;
 	process_tell();
-	handler_fill(&ev, sk, RAW_CLOSE, 0, ptr);
+	handler_fill_on_stack(&ev, sk, RAW_CLOSE, 0, ptr);
 	close_fill_end(&ev, sk, NULL, ptr);
 	close_fill(&ev, sk, true, ptr);
 	release_remember(sk, &ev, ptr);
@@ -285,7 +285,7 @@ static __always_inline void close_now(struct sock *sk, bool was_connected, const
 	if (!handler_wanted(sk, RAW_CLOSE, error, ptr))
 		return;
 	process_tell();
-	handler_fill(&ev, sk, RAW_CLOSE, error, ptr);
+	handler_fill_on_stack(&ev, sk, RAW_CLOSE, error, ptr);
 	if (tcp && READ(ptr, sk, __sk_common.skc_state) == TCP_SYN_SENT)
 		ev.flags |= RAW_F_EGRESS;
 	else if (tcp && was_connected)

@@ -98,15 +98,15 @@ struct inet_sock___flags {
 #define INET_FLAGS_TRANSPARENT 15
 #define INET_FLAGS_BIND_ADDRESS_NO_PORT 18
 
-/* Bits of enum raw_option. */
+/* Bits of enum raw_option. By multiplication: each branch doubles the ways that the verifier has to follow. */
 static __always_inline __u32 compat_common_options(struct sock *sk, enum pointer ptr)
 {
 	struct sock_common___bits *common = (struct sock_common___bits *)sk; /* struct sock begins with it */
 	__u32 options = 0;
 
-	options |= READ_BITS(ptr, common, skc_reuse) ? RAW_OPT_REUSEADDR : 0;
-	options |= READ_BITS(ptr, common, skc_reuseport) ? RAW_OPT_REUSEPORT : 0;
-	options |= READ_BITS(ptr, common, skc_ipv6only) ? RAW_OPT_V6ONLY : 0;
+	options |= READ_BITS(ptr, common, skc_reuse) * RAW_OPT_REUSEADDR;
+	options |= READ_BITS(ptr, common, skc_reuseport) * RAW_OPT_REUSEPORT;
+	options |= READ_BITS(ptr, common, skc_ipv6only) * RAW_OPT_V6ONLY;
 	return options;
 }
 
@@ -120,13 +120,13 @@ static __always_inline __u32 compat_inet_options(void *inet_sock, enum pointer p
 	if (bpf_core_field_exists(struct inet_sock___flags, inet_flags)) {
 		unsigned long flags = READ(ptr, newer, inet_flags);
 
-		options |= flags & (1UL << INET_FLAGS_FREEBIND) ? RAW_OPT_FREEBIND : 0;
-		options |= flags & (1UL << INET_FLAGS_TRANSPARENT) ? RAW_OPT_TRANSPARENT : 0;
-		options |= flags & (1UL << INET_FLAGS_BIND_ADDRESS_NO_PORT) ? RAW_OPT_NO_PORT : 0;
+		options |= (flags >> INET_FLAGS_FREEBIND & 1) * RAW_OPT_FREEBIND;
+		options |= (flags >> INET_FLAGS_TRANSPARENT & 1) * RAW_OPT_TRANSPARENT;
+		options |= (flags >> INET_FLAGS_BIND_ADDRESS_NO_PORT & 1) * RAW_OPT_NO_PORT;
 	} else if (bpf_core_field_exists(struct inet_sock___bits, freebind)) {
-		options |= READ_BITS(ptr, inet, freebind) ? RAW_OPT_FREEBIND : 0;
-		options |= READ_BITS(ptr, inet, transparent) ? RAW_OPT_TRANSPARENT : 0;
-		options |= READ_BITS(ptr, inet, bind_address_no_port) ? RAW_OPT_NO_PORT : 0;
+		options |= READ_BITS(ptr, inet, freebind) * RAW_OPT_FREEBIND;
+		options |= READ_BITS(ptr, inet, transparent) * RAW_OPT_TRANSPARENT;
+		options |= READ_BITS(ptr, inet, bind_address_no_port) * RAW_OPT_NO_PORT;
 	}
 	return options;
 }

@@ -29,7 +29,8 @@ static __always_inline void attempt_fill(struct attempt *at, struct sock *sk, co
 	at->search_from_ns = 0;
 	at->error = 0;
 	at->in_call = 1;
-	handler_fill(ev, sk, RAW_CONNECT, 0, ptr);
+	__builtin_memset(at->reserved, 0, sizeof(at->reserved));
+	handler_fill_on_stack(ev, sk, RAW_CONNECT, 0, ptr);
 	ev->flags |= RAW_F_EGRESS;
 	sock_fill_options(ev, sk, ptr);
 	sock_fill_remote(ev, req);
@@ -54,7 +55,6 @@ static __always_inline void handle_connect_enter(struct sock *sk, const struct r
 	if (bpf_map_lookup_elem(&attempts, &key)) /* of an older socket at this address, whose end was lost */
 		COUNT(lost_state);
 	process_tell();
-	__builtin_memset(&at, 0, sizeof(at));
 	attempt_fill(&at, sk, req, ptr);
 	if (bpf_map_update_elem(&attempts, &key, &at, BPF_ANY))
 		COUNT(lost_state);

@@ -48,13 +48,26 @@ static __always_inline struct raw_counters *emit_counters(void)
 			__sync_fetch_and_add(&c_->field, 1);                   \
 	} while (0)
 
+static __always_inline void emit_head(struct raw_event *ev, __u8 kind)
+{
+	ev->magic = RAW_EVENT_MAGIC;
+	ev->version = RAW_EVENT_VERSION;
+	ev->kind = kind;
+}
+
 /* The beginning of a record; the rest is 0. `ev` may hold anything. */
 static __always_inline void emit_init(struct raw_event *ev, __u8 kind)
 {
 	__builtin_memset(ev, 0, sizeof(*ev));
-	ev->magic = RAW_EVENT_MAGIC;
-	ev->version = RAW_EVENT_VERSION;
-	ev->kind = kind;
+	emit_head(ev, kind);
+}
+
+/* The same of one on the stack: by a read that fails, which clears. Of what we clear ourselves the verifier remembers
+ * each byte that is 0, and follows two ways to the end if one writes a byte that the other leaves 0. */
+static __always_inline void emit_init_on_stack(struct raw_event *ev, __u8 kind)
+{
+	bpf_probe_read_kernel(ev, sizeof(*ev), NULL);
+	emit_head(ev, kind);
 }
 
 /* An event that no one asked for. */

@@ -73,15 +73,28 @@ static __always_inline bool handler_wants_peer(struct sock *sk, const struct req
 	return false;
 }
 
-/* Everything common, for an event of the running process. `ev` may hold anything. */
-static __always_inline void handler_fill(struct raw_event *ev, struct sock *sk, __u8 kind, int error, enum pointer ptr)
+/* Everything common, for an event of the running process. */
+static __always_inline void handler_fill_common(struct raw_event *ev, struct sock *sk, int error, enum pointer ptr)
 {
-	emit_init(ev, kind);
 	ev->time_ns = bpf_ktime_get_boot_ns();
 	ev->error = error;
 	ev->flags = error ? RAW_F_FAILED : 0;
 	sock_fill(ev, sk, ptr);
 	sock_fill_process(ev);
+}
+
+/* The same with the beginning. `ev` may hold anything. */
+static __always_inline void handler_fill(struct raw_event *ev, struct sock *sk, __u8 kind, int error, enum pointer ptr)
+{
+	emit_init(ev, kind);
+	handler_fill_common(ev, sk, error, ptr);
+}
+
+static __always_inline void handler_fill_on_stack(struct raw_event *ev, struct sock *sk, __u8 kind, int error,
+						  enum pointer ptr)
+{
+	emit_init_on_stack(ev, kind);
+	handler_fill_common(ev, sk, error, ptr);
 }
 
 /* Room for an event about `sk` by the running process, with everything common filled in; NULL if none is wanted or

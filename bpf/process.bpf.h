@@ -22,39 +22,70 @@ struct {
 	__type(value, __u64);
 } processes SEC(".maps");
 
-/* The names on the way from a file up to the root of its mount tree, as d_path() goes (fs/d_path.c). */
+/* Steps of a path. Each not static, so that the verifier looks at it once, and not in each turn of the loop. */
+__u64 process_parent(__u64 dentry);
+__u64 process_name(__u64 dentry);
+__u64 process_mountpoint(__u64 mount);
+__u64 process_upper(__u64 dentry, __u64 mount);
+
+__noinline __u64 process_parent(__u64 dentry)
+{
+	return (__u64)BPF_CORE_READ((struct dentry *)dentry, d_parent);
+}
+
+__noinline __u64 process_name(__u64 dentry)
+{
+	return (__u64)BPF_CORE_READ((struct dentry *)dentry, d_name.name);
+}
+
+__noinline __u64 process_mountpoint(__u64 mount)
+{
+	return (__u64)BPF_CORE_READ((struct mount *)mount, mnt_mountpoint);
+}
+
+/* The mount on which the one lies whose root is `dentry`, itself if that is the last; 0 = it is not its root. */
+__noinline __u64 process_upper(__u64 dentry, __u64 mount)
+{
+	struct mount *mnt = (void *)mount;
+
+	return (__u64)BPF_CORE_READ(mnt, mnt.mnt_root) == dentry ? (__u64)BPF_CORE_READ(mnt, mnt_parent) : 0;
+}
+
+/*
+ * The names on the way from a file up to the root of its mount tree, as d_path() goes (fs/d_path.c). How much of the
+ * path there is stands in the record and not in a variable: the verifier then forgets by which of the ways through the
+ * loop it came, and follows one of them.
+ */
 static __always_inline void process_read_path(struct raw_process *rec, struct file *exe)
 {
-	struct dentry *dentry = BPF_CORE_READ(exe, f_path.dentry), *parent, *root;
-	struct mount *up, *mnt = (void *)BPF_CORE_READ(exe, f_path.mnt) -
-				 __builtin_preserve_field_info(((struct mount *)0)->mnt, BPF_FIELD_BYTE_OFFSET);
-	__u32 used = 0;
+	__u64 dentry = (__u64)BPF_CORE_READ(exe, f_path.dentry), parent, upper;
+	__u64 mount = (__u64)BPF_CORE_READ(exe, f_path.mnt) -
+		      __builtin_preserve_field_info(((struct mount *)0)->mnt, BPF_FIELD_BYTE_OFFSET);
+	volatile __u16 *size = &rec->path_size;
+	__u32 used;
 	long len;
 
 	for (int i = 0; i < PROCESS_MAX_DEPTH; i++) {
-		parent = BPF_CORE_READ(dentry, d_parent);
-		root = BPF_CORE_READ(mnt, mnt.mnt_root);
-		up = BPF_CORE_READ(mnt, mnt_parent);
-		if (dentry == root && up == mnt) {
-			rec->path_size = used;
-			return;
-		}
-		if (dentry == root) {
-			dentry = BPF_CORE_READ(mnt, mnt_mountpoint);
-			mnt = up;
+		upper = process_upper(dentry, mount);
+		if (upper) {
+			if (upper == mount)
+				return;
+			dentry = process_mountpoint(mount);
+			mount = upper;
 			continue;
 		}
+		used = *size;
 		len = bpf_probe_read_kernel_str(rec->path + (used & (PROCESS_PATH_MAX - 1)), PROCESS_PATH_MAX,
-						BPF_CORE_READ(dentry, d_name.name));
+						(void *)process_name(dentry));
 		if (len <= 0 || used + len > PROCESS_PATH_MAX)
+			break;
+		*size = (__u16)(used + len);
+		parent = process_parent(dentry);
+		if (dentry == parent) /* memfd and the like stand in no directory */
 			return;
-		used += len;
-		if (dentry == parent) { /* memfd and the like stand in no directory */
-			rec->path_size = used;
-			return;
-		}
 		dentry = parent;
 	}
+	*size = 0;
 }
 
 static __always_inline void process_read_args(struct raw_process *rec, struct mm_struct *mm)

@@ -3,7 +3,6 @@
 #include "attach.h"
 
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,8 +12,10 @@
 #include <sys/utsname.h>
 
 #include "cleanup.h"
+#include "excerpt.h"
 #include "proc.h"
 #include "probe.skel.h"
+#include "types.h"
 #include "tracing.skel.h"
 
 /* RENAMED: a kernel that lacks the function has it under another row's name. RELEASES, SECCOMP, FOLLOWS: only where
@@ -260,49 +261,41 @@ int attach_detect_mode(enum attach_mode *ret_mode, const char **ret_preempt_name
 	return 0;
 }
 
-/* Number of arguments of a kernel function, 0 if BTF does not know it. */
-static int tracing_nargs(const struct btf *btf, const char *function)
+/* What tracing_configure and tracing_select ask for. */
+static void tracing_look(struct types *types)
 {
-	int id = btf__find_by_name_kind(btf, function, BTF_KIND_FUNC);
+	static const char *const functions[] = { "inet_csk_accept",	"inet_csk_listen_start", "bpf_get_socket_ptr_cookie",
+						 "security_sock_graft", "__seccomp_filter",	 "bpf_get_current_task_btf",
+						 "bpf_task_pt_regs" };
+	static const char *const structs[] = { "proto_accept_arg", "mptcp_sock", "mptcp_subflow_context" };
 
-	if (id < 0)
-		return 0;
-	return btf_vlen(btf__type_by_id(btf, btf__type_by_id(btf, id)->type));
-}
-
-/* Offset in bytes of a struct's field, 0 if BTF does not know the struct. */
-static unsigned int tracing_offset(const struct btf *btf, const char *name, const char *field)
-{
-	int id = btf__find_by_name_kind(btf, name, BTF_KIND_STRUCT);
-	const struct btf_type *type = id > 0 ? btf__type_by_id(btf, id) : NULL;
-
-	for (unsigned int i = 0; type && i < btf_vlen(type); i++)
-		if (!strcmp(btf__name_by_offset(btf, btf_members(type)[i].name_off), field))
-			return btf_member_bit_offset(type, i) / 8;
-	return 0;
-}
-
-static bool tracing_has(const struct btf *btf, const char *function)
-{
-	return btf__find_by_name_kind(btf, function, BTF_KIND_FUNC) > 0;
+	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
+		types_want_function(types, functions[i]);
+	for (size_t i = 0; i < sizeof(structs) / sizeof(structs[0]); i++)
+		types_want_struct(types, structs[i]);
+	for (size_t i = 0; i < TRACING_ROW_COUNT; i++) {
+		types_want_function(types, tracing_rows[i].target);
+		types_want_function(types, tracing_rows[i].unless);
+	}
+	types_look(types);
 }
 
 static void tracing_configure(struct tracing_bpf *skel, const struct attach_options *opts,
-			      const struct btf *btf)
+			      const struct types *types)
 {
 	struct bpf_config *config = (struct bpf_config *)&skel->rodata->config;
 
 	*config = opts->config;
-	config->accept_nargs = tracing_nargs(btf, "inet_csk_accept");
-	config->accept_err_offset = (__u8)tracing_offset(btf, "proto_accept_arg", "err");
-	config->listen_nargs = tracing_nargs(btf, "inet_csk_listen_start");
-	config->has_cookie_helper = tracing_has(btf, "bpf_get_socket_ptr_cookie");
-	config->accept_by_graft = tracing_has(btf, "security_sock_graft");
-	config->seccomp_nargs = tracing_nargs(btf, "__seccomp_filter");
-	config->has_task_btf = tracing_has(btf, "bpf_get_current_task_btf");
-	config->has_task_regs = tracing_has(btf, "bpf_task_pt_regs");
-	config->mptcp_first_offset = (__u16)tracing_offset(btf, "mptcp_sock", "first");
-	config->mptcp_conn_offset = (__u16)tracing_offset(btf, "mptcp_subflow_context", "conn");
+	config->accept_nargs = types_nargs(types, "inet_csk_accept");
+	config->accept_err_offset = (__u8)types_offset(types, "proto_accept_arg", "err");
+	config->listen_nargs = types_nargs(types, "inet_csk_listen_start");
+	config->has_cookie_helper = types_has_function(types, "bpf_get_socket_ptr_cookie");
+	config->accept_by_graft = types_has_function(types, "security_sock_graft");
+	config->seccomp_nargs = types_nargs(types, "__seccomp_filter");
+	config->has_task_btf = types_has_function(types, "bpf_get_current_task_btf");
+	config->has_task_regs = types_has_function(types, "bpf_task_pt_regs");
+	config->mptcp_first_offset = (__u16)types_offset(types, "mptcp_sock", "first");
+	config->mptcp_conn_offset = (__u16)types_offset(types, "mptcp_subflow_context", "conn");
 	config->under_cgroup = opts->cgroup_path != NULL && !opts->cgroup_is_place;
 	config->other_cgroups = opts->other_cgroup_count > 0;
 	if (opts->ports)
@@ -328,11 +321,11 @@ static bool tracing_wants_search(const struct tracing_row *row, const struct bpf
 
 /* Does this run need the row, if the kernel has its function? */
 static bool tracing_wants(const struct tracing_row *row, const struct attach_options *opts, const struct attach *at,
-			  const struct btf *btf)
+			  const struct types *types)
 {
 	int mode_bit = at->mode == ATTACH_MODE_X ? MODE_X : MODE_F;
 
-	if (!(row->modes & mode_bit) || (row->unless && tracing_has(btf, row->unless)))
+	if (!(row->modes & mode_bit) || (row->unless && types_has_function(types, row->unless)))
 		return false;
 	if (!tracing_wants_search(row, &opts->config) || ((row->modes & FOLLOWS) && !opts->config.follow))
 		return false;
@@ -341,13 +334,13 @@ static bool tracing_wants(const struct tracing_row *row, const struct attach_opt
 
 /* Chooses the programs of this mode that the kernel can take. */
 static int tracing_select(struct tracing *tr, const struct attach_options *opts, struct attach *at,
-			  const struct btf *btf, char *err, size_t err_size)
+			  const struct types *types, char *err, size_t err_size)
 {
 	for (size_t i = 0; i < TRACING_ROW_COUNT; i++) {
 		const struct tracing_row *row = &tracing_rows[i];
 		struct bpf_program *prog = bpf_object__find_program_by_name(tr->skel->obj, row->program);
-		bool here = !row->target || tracing_has(btf, row->target);
-		bool wanted = tracing_wants(row, opts, at, btf) && (here || !(row->modes & RENAMED));
+		bool here = !row->target || types_has_function(types, row->target);
+		bool wanted = tracing_wants(row, opts, at, types) && (here || !(row->modes & RENAMED));
 		bool use = wanted && here;
 
 		at->programs[i] = (struct attach_program){
@@ -487,19 +480,63 @@ static int tracing_set_cgroup(struct tracing *tr, const char *path, char *err, s
 	return r;
 }
 
-static int tracing_load(struct tracing *tr, const struct attach_options *opts, struct attach *at,
-			const struct btf *btf, char *err, size_t err_size)
+/* For libbpf, which would look through all types of the kernel for each program. */
+static int tracing_prepare(struct bpf_program *prog, struct bpf_prog_load_opts *opts, long types)
 {
-	int r;
+	const char *target = strchr(bpf_program__section_name(prog), '/');
 
-	tr->skel = tracing_bpf__open();
-	if (!tr->skel) {
-		r = -errno;
+	opts->attach_btf_id = target ? types_function_id((const struct types *)types, target + 1) : 0;
+	return opts->attach_btf_id ? 0 : -ESRCH;
+}
+
+static int tracing_attach_prepared(const struct bpf_program *prog, long types, struct bpf_link **ret)
+{
+	(void)types;
+	*ret = bpf_program__attach_trace(prog);
+	return *ret ? 0 : -errno;
+}
+
+/* libbpf's handlers of fentry and fexit are replaced by ours as long as the programs are loaded and attached. */
+static void tracing_register(struct types *types, int ret_handlers[2])
+{
+	LIBBPF_OPTS(libbpf_prog_handler_opts, opts, .cookie = (long)types, .prog_prepare_load_fn = tracing_prepare,
+		    .prog_attach_fn = tracing_attach_prepared);
+
+	ret_handlers[0] = libbpf_register_prog_handler("fentry+", BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, &opts);
+	ret_handlers[1] = libbpf_register_prog_handler("fexit+", BPF_PROG_TYPE_TRACING, BPF_TRACE_FEXIT, &opts);
+}
+
+static void tracing_unregister(const int handlers[2])
+{
+	for (int i = 0; i < 2; i++)
+		if (handlers[i] > 0)
+			libbpf_unregister_prog_handler(handlers[i]);
+}
+
+/* With the types that the programs read by in the file `fd`: libbpf finds it by a path, and reads it at the load. */
+static int tracing_open_programs(const struct types *types, int fd, struct tracing_bpf **ret)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts);
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	opts.btf_custom_path = path;
+	*ret = tracing_bpf__open_opts(&opts);
+	return *ret ? excerpt_write(types_btf(types), bpf_object__btf((*ret)->obj), fd) : -errno;
+}
+
+static int tracing_load(struct tracing *tr, const struct attach_options *opts, struct attach *at,
+			const struct types *types, char *err, size_t err_size)
+{
+	_close_ int fd = memfd_create("porttrace-types", MFD_CLOEXEC);
+	int r = fd < 0 ? -errno : tracing_open_programs(types, fd, &tr->skel);
+
+	if (r < 0) {
 		snprintf(err, err_size, "cannot open the tracing programs: %s", strerror(-r));
 		return r;
 	}
-	tracing_configure(tr->skel, opts, btf);
-	r = tracing_select(tr, opts, at, btf, err, err_size);
+	tracing_configure(tr->skel, opts, types);
+	r = tracing_select(tr, opts, at, types, err, err_size);
 	if (r < 0)
 		return r;
 	r = tracing_bpf__load(tr->skel);
@@ -538,31 +575,36 @@ static void tracing_tell(const struct tracing *tr, struct attach *at)
 	at->counters_fd = tr->maps[MAP_COUNTERS];
 }
 
+static void tracing_free_types(struct types **types)
+{
+	types_close(*types);
+}
+
 static int tracing_open(const struct attach_options *opts, struct attach *at, char *err, size_t err_size)
 {
-	struct btf *btf = btf__load_vmlinux_btf();
+	_cleanup_(tracing_free_types) struct types *types = NULL;
 	struct tracing *tr;
-	int r;
+	int r = types_open(&types), handlers[2];
 
-	if (!btf) {
+	if (r == -EOPNOTSUPP) {
 		snprintf(err, err_size,
 			 "this kernel has no BTF (/sys/kernel/btf/vmlinux): it needs CONFIG_DEBUG_INFO_BTF");
-		return -EOPNOTSUPP;
+		return r;
 	}
-	tr = calloc(1, sizeof(*tr));
-	if (!tr) {
-		btf__free(btf);
+	tr = r < 0 ? NULL : calloc(1, sizeof(*tr));
+	if (!tr)
 		return -ENOMEM;
-	}
+	tracing_look(types);
 	at->state = tr;
 	if (attach_detect_mode(&at->mode, &at->preemption) < 0)
 		at->mode = ATTACH_MODE_X;
 	if (opts->mode != ATTACH_MODE_AUTO)
 		at->mode = opts->mode;
-	r = tracing_load(tr, opts, at, btf, err, err_size);
+	tracing_register(types, handlers);
+	r = tracing_load(tr, opts, at, types, err, err_size);
 	if (r == 0)
 		r = tracing_attach_all(tr, at, err, err_size);
-	btf__free(btf);
+	tracing_unregister(handlers);
 	if (r < 0) {
 		tracing_close(at);
 		return r;
