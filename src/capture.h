@@ -19,10 +19,12 @@ int capture_open_ring(int ring_fd, capture_fn fn, void *arg, struct capture **re
 /* For epoll: readable when the kernel has woken us. Without wake-ups the ring fills unannounced: read by time too. */
 int capture_fd(const struct capture *cap);
 /* Hands over what is there when it begins, without waiting: it ends, however fast more comes. Number of records, or
- * -errno. */
+ * -errno. Always called by the same thread, which goes before others while it is behind (hurry.h). */
 int capture_read(struct capture *cap);
 /* Whether more than three quarters of the ring are waiting to be read: there is no time to wait for anything. */
 bool capture_is_pressed(const struct capture *cap);
+/* Whether more is waiting than an eighth, at which the kernel wakes us (attach.c): that comes only of being late. */
+bool capture_is_behind(const struct capture *cap);
 /* Whether there is nothing to read. After attach_sleep: if so, the next event makes capture_fd readable. */
 bool capture_is_empty(const struct capture *cap);
 /* capture_fd was readable: until it is woken again it is no more, whatever the ring holds. */

@@ -20,6 +20,8 @@ struct ring {
 	unsigned long given; /* what was written to read_to; lags behind by less than `step` */
 	size_t step; /* bytes */
 	size_t most; /* bytes that waited */
+	void (*on_room)(void *arg); /* NULL = nobody wants to know */
+	void *on_room_arg;
 	bool reading;
 	int error; /* of what cannot be mended */
 };
@@ -118,6 +120,12 @@ size_t ring_most(const struct ring *ring)
 	return ring->most;
 }
 
+void ring_on_room(struct ring *ring, void (*fn)(void *arg), void *arg)
+{
+	ring->on_room = fn;
+	ring->on_room_arg = arg;
+}
+
 /* If somebody else has moved the position, what was not seen yet may be overwritten already. */
 static bool ring_is_shared(const struct ring *ring)
 {
@@ -131,6 +139,8 @@ static int ring_give_back(struct ring *ring)
 		return -EBUSY;
 	__atomic_store_n(ring->read_to, ring->at, __ATOMIC_RELEASE);
 	ring->given = ring->at;
+	if (ring->on_room)
+		ring->on_room(ring->on_room_arg);
 	return 0;
 }
 

@@ -40,6 +40,9 @@ void ring_close(struct ring *ring); /* accepts NULL */
  * nothing: -EBUSY.
  */
 int ring_read(struct ring *ring, ring_fn fn, void *arg);
+/* fn(arg) is called each time that ring_read has given room back, RING_STEP bytes at the most; NULL = no more. */
+void ring_on_room(struct ring *ring, void (*fn)(void *arg), void *arg);
+
 /* Bytes that wait; also while ring_read is under way, then up to RING_STEP too many. */
 size_t ring_waiting(const struct ring *ring);
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../cleanup.h"
+#include "../hurry.h"
 #include "../ring.h"
 
 struct capture {
@@ -17,6 +18,7 @@ struct capture {
 	int epoll_fd;
 	size_t size; /* of the ring, bytes */
 	size_t pressed; /* bytes that wait are too many */
+	struct hurry hurry;
 	capture_fn fn;
 	void *arg;
 };
@@ -31,16 +33,28 @@ static int capture_open_epoll(int ring_fd)
 	return TAKE_FD(fd);
 }
 
+/* Also while it reads: what it had to read when it began can take so long that the ring is full before the end. */
+static void capture_pace(void *arg)
+{
+	struct capture *cap = arg;
+
+	hurry_set(&cap->hurry, ring_waiting(cap->ring) > cap->size / (cap->hurry.on ? 64 : 8));
+}
+
 static int capture_map(struct capture *cap, int ring_fd)
 {
 	struct bpf_map_info info = { 0 };
 	uint32_t size = sizeof(info);
+	int r;
 
 	if (bpf_obj_get_info_by_fd(ring_fd, &info, &size))
 		return -errno;
 	cap->size = info.max_entries;
 	cap->pressed = info.max_entries / 4 * 3;
-	return ring_open(ring_fd, info.max_entries, &cap->ring);
+	r = ring_open(ring_fd, info.max_entries, &cap->ring);
+	if (r == 0)
+		ring_on_room(cap->ring, capture_pace, cap);
+	return r;
 }
 
 int capture_open_ring(int ring_fd, capture_fn fn, void *arg, struct capture **ret)
@@ -69,12 +83,18 @@ int capture_fd(const struct capture *cap)
 
 int capture_read(struct capture *cap)
 {
+	capture_pace(cap);
 	return ring_read(cap->ring, cap->fn, cap->arg);
 }
 
 bool capture_is_pressed(const struct capture *cap)
 {
 	return ring_waiting(cap->ring) > cap->pressed;
+}
+
+bool capture_is_behind(const struct capture *cap)
+{
+	return ring_waiting(cap->ring) > cap->size / 8;
 }
 
 bool capture_is_empty(const struct capture *cap)

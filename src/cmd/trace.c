@@ -539,14 +539,16 @@ static bool trace_falls_asleep(struct trace *tr, int records)
 	return capture_is_empty(tr->capture);
 }
 
-/* Waits for the ring, a signal, the time, or the reader of the output to go away. */
+/* Waits for the ring, a signal, the time, or the reader of the output to go away. Who is behind only looks: while it
+ * read, the ring may never have been below the mark, and the kernel wakes where that is crossed. */
 static void trace_wait(struct trace *tr, int records, const sigset_t *unblocked)
 {
 	struct pollfd fds[] = {
 		{ .fd = capture_fd(tr->capture), .events = POLLIN },
 		{ .fd = STDOUT_FILENO, .events = 0 },
 	};
-	int ms = trace_wait_ms(tr, trace_falls_asleep(tr, records));
+	bool behind = records > 0 && capture_is_behind(tr->capture);
+	int ms = behind ? 0 : trace_wait_ms(tr, trace_falls_asleep(tr, records));
 	struct timespec timeout = { ms / 1000, (ms % 1000) * 1000000L };
 
 	if (ppoll(fds, 2, &timeout, unblocked) > 0) {

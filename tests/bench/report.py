@@ -274,7 +274,7 @@ def missing_section(results, tools, groups):
     lines = []
     present = {r["group"] for r in results}
     for result in results:
-        lines += [f"* {m}: not installed" for m in result["missing"]]
+        lines += [f"* {m}" for m in result["missing"]]
         lines += [f"* {r['name']}: {r['failed']}" + "".join(f" ({w[4:]})" for w in said(result, r["name"], r["load"])
                                                             if w.startswith("end:")) for r in result["runs"] if "failed" in r]
         if result["status"]:

@@ -7,6 +7,7 @@
  * microseconds after the start: when the first line of it could be read, and when the first with each of these words;
  * what a tool never shows is left out.
  */
+#include <ctype.h>
 #include <err.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -38,7 +39,7 @@ struct start {
 	struct sockaddr_in to;
 	uint64_t begin;
 	uint64_t seen[KINDS]; /* microseconds after the start, by start_words; 0: not yet */
-	char line[1024];
+	char line[4096];
 	size_t len;
 };
 
@@ -75,28 +76,45 @@ static void start_probe(struct start *s)
 	close(accepted);
 }
 
+/* Whether it stands there as a word of its own: "bind0" and "connection" are others. */
+static int start_has_word(const char *line, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *at = line; (at = strcasestr(at, word)); at++)
+		if ((at == line || !isalnum((unsigned char)at[-1])) && !isalnum((unsigned char)at[len]))
+			return 1;
+	return 0;
+}
+
 static void start_look_at_line(struct start *s)
 {
 	if (!strstr(s->line, START_NAME))
 		return;
 	for (int i = 0; i < KINDS; i++)
-		if (!s->seen[i] && strcasestr(s->line, start_words[i]))
+		if (!s->seen[i] && start_has_word(s->line, start_words[i]))
 			s->seen[i] = start_clock() - s->begin;
+}
+
+static void start_take(struct start *s, char c)
+{
+	if (c == '\n') {
+		s->line[s->len] = 0;
+		start_look_at_line(s);
+		s->len = 0;
+	} else if (s->len < sizeof(s->line) - 1) {
+		s->line[s->len++] = c;
+	}
 }
 
 static void start_read(struct start *s)
 {
-	char c;
+	char some[4096];
+	ssize_t n;
 
-	while (read(s->terminal, &c, 1) == 1) {
-		if (c == '\n') {
-			s->line[s->len] = 0;
-			start_look_at_line(s);
-			s->len = 0;
-		} else if (s->len < sizeof(s->line) - 1) {
-			s->line[s->len++] = c;
-		}
-	}
+	while ((n = read(s->terminal, some, sizeof(some))) > 0)
+		for (ssize_t i = 0; i < n; i++)
+			start_take(s, some[i]);
 }
 
 static pid_t start_tool(struct start *s, char **words)

@@ -31,6 +31,8 @@ struct fixture {
 	int count, wrong;
 	int (*then)(struct fixture *f); /* within each record */
 	int said;
+	int rooms; /* times that room was given back */
+	size_t left; /* then, in bytes */
 };
 
 /* `at`: both positions at the start */
@@ -309,6 +311,31 @@ static void test_gives_room_back(void **state)
 	assert_in_range(f->said, count / 2, count - 1);
 }
 
+static void note_room(void *arg)
+{
+	struct fixture *f = arg;
+
+	f->rooms++;
+	f->left = ring_waiting(f->ring);
+}
+
+/* Whoever wants to is told so, once a step: he can see how much is left. */
+static void test_tells_of_room(void **state)
+{
+	struct fixture *f = *state;
+	size_t step;
+
+	begin(f, 0);
+	step = f->size / 16;
+	ring_on_room(f->ring, note_room, f);
+	while (f->size - ring_waiting(f->ring) >= 256)
+		write_record(f, 248, 0);
+	f->left = f->size;
+	expect_read(f, (int)(f->size / 256));
+	assert_in_range(f->rooms, f->size / step, f->size / step + 1);
+	assert_int_equal(f->left, 0);
+}
+
 static int stop_at_once(struct fixture *f)
 {
 	return f->count == 2 ? -ECANCELED : 0;
@@ -542,7 +569,8 @@ int main(void)
 		TEST(test_empty),	     TEST(test_in_order),	    TEST(test_busy),
 		TEST(test_discarded),	     TEST(test_full),		    TEST(test_round_the_end),
 		TEST(test_as_long_as_the_ring), TEST(test_positions_wrap),  TEST(test_ends_where_it_began),
-		TEST(test_gives_room_back),  TEST(test_stopped),	    TEST(test_not_within_itself),
+		TEST(test_gives_room_back),  TEST(test_tells_of_room),    TEST(test_stopped),
+		TEST(test_not_within_itself),
 		TEST(test_second_reader),    TEST(test_second_reader_between), TEST(test_lengths),
 		TEST(test_positions),	     TEST(test_not_opened),	    TEST(test_any),
 		TEST(test_window),	     TEST(test_any_in_windows),
