@@ -77,8 +77,7 @@ static inline void buf_str(struct buf *b, const char *s)
 	buf_bytes(b, s, strlen(s));
 }
 
-/* A number in decimal; with `padded`, exactly `digits` digits, with leading zeros; with `tight`, where there may be room
- * for no more. */
+/* A number in decimal; with `padded`, exactly `digits` digits, with leading zeros; `tight`: where room is short. */
 void buf_u64_tight(struct buf *b, uint64_t v);
 static inline void buf_u64(struct buf *b, uint64_t v)
 {
