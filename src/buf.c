@@ -72,6 +72,13 @@ char *buf_put_nano(char *to, uint32_t v)
 	return buf_put_four(buf_put_four(to + 1, v / 10000), v % 10000);
 }
 
+char *buf_put_milli(char *to, uint32_t v)
+{
+	*to = (char)('0' + v / 100);
+	memcpy(to + 1, buf_pairs + 2 * (v % 100), 2);
+	return to + 3;
+}
+
 void buf_u64_tight(struct buf *b, uint64_t v)
 {
 	char text[BUF_U64_MAX];

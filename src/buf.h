@@ -69,6 +69,7 @@ static inline void buf_took(struct buf *b, const char *end)
 char *buf_put_u64(char *to, uint64_t v);
 char *buf_put_ipv4(char *to, const uint8_t *addr);
 char *buf_put_nano(char *to, uint32_t v); /* exactly 9 digits */
+char *buf_put_milli(char *to, uint32_t v); /* exactly 3 */
 
 /* Inline: the length of a literal is known. */
 static inline void buf_str(struct buf *b, const char *s)
@@ -76,8 +77,7 @@ static inline void buf_str(struct buf *b, const char *s)
 	buf_bytes(b, s, strlen(s));
 }
 
-/* A number in decimal; with `padded`, exactly `digits` digits, with leading zeros; with `tight`, where there may be room
- * for no more. */
+/* A number in decimal; with `padded`, exactly `digits` digits, with leading zeros; `tight`: where room is short. */
 void buf_u64_tight(struct buf *b, uint64_t v);
 static inline void buf_u64(struct buf *b, uint64_t v)
 {

@@ -48,6 +48,8 @@ static bool filter_has_address(const struct address_set *set, const struct endpo
 
 static bool filter_match_addresses(const struct filter *f, const struct event *ev)
 {
+	if (!(f->local_addr.count | f->remote_addr.count | f->addr.count))
+		return true;
 	if (f->local_addr.count && !filter_has_address(&f->local_addr, &ev->local))
 		return false;
 	if (f->remote_addr.count && !filter_has_address(&f->remote_addr, &ev->remote))
@@ -106,6 +108,8 @@ static bool filter_match_cgroup(const struct filter *f, const struct event *ev)
 
 static bool filter_match_process(const struct filter *f, const struct event *ev)
 {
+	if (!(f->pid_count | f->uid_count | f->comm_count | f->container_count | f->netns_inum) && !f->cgroups)
+		return true; /* mostly no process is asked for */
 	return filter_match_pid(f, ev) && filter_match_uid(f, ev) && filter_match_comm(f, ev) &&
 	       filter_has_container(f, event_who(ev)->container_id) && filter_match_cgroup(f, ev) &&
 	       filter_match_netns(f, ev);

@@ -60,7 +60,8 @@ static void human_whole(struct buf *b, uint64_t whole, const char *unit)
 	buf_str(b, unit);
 }
 
-static void human_parts(struct buf *b, uint64_t whole, const char *unit, uint64_t rest, int digits, const char *rest_unit)
+static void human_parts(struct buf *b, uint64_t whole, const char *unit, uint64_t rest, int digits,
+			const char *rest_unit)
 {
 	human_whole(b, whole, unit);
 	buf_u64_padded(b, rest, digits);

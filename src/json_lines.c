@@ -71,9 +71,13 @@ static struct json_lines_shape *json_shape_of(struct json_lines *js, const struc
 /* Appends the piece if it was written before; else it has to be written, and given to json_keep. */
 static inline bool json_recall(struct buf *b, const struct json_lines_piece *piece)
 {
+	char *to;
+
 	if (!piece->len)
 		return false;
-	buf_bytes(b, piece->text, piece->len);
+	to = buf_room(b, piece->len);
+	if (to)
+		memcpy(to, piece->text, piece->len);
 	return true;
 }
 
@@ -858,10 +862,10 @@ size_t json_lines_max(const struct event *ev)
 }
 
 /* As much of it as there is room for. */
-static bool json_lines_shorter(struct json_lines *js, const struct event *ev, const struct buf *before, struct buf *out)
+static bool json_lines_shorter(struct json_lines *js, const struct event *ev, size_t len, size_t size, struct buf *out)
 {
 	for (int detail = JSON_FULL - 1; out->overflow && detail >= JSON_IDENTITY_ONLY; detail--) {
-		*out = *before;
+		*out = (struct buf){ .data = out->data, .len = len, .size = size };
 		json_line(out, js, ev, (enum json_detail)detail);
 	}
 	return !out->overflow;
@@ -869,10 +873,10 @@ static bool json_lines_shorter(struct json_lines *js, const struct event *ev, co
 
 bool json_lines_event(struct json_lines *js, const struct event *ev, struct buf *out)
 {
-	const struct buf before = *out;
+	size_t len = out->len, size = out->size;
 
 	json_line(out, js, ev, JSON_FULL);
-	return !out->overflow || json_lines_shorter(js, ev, &before, out);
+	return !out->overflow || json_lines_shorter(js, ev, len, size, out);
 }
 
 static void json_stats_line(struct buf *out, struct json_lines *js, const struct stats *st)

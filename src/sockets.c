@@ -224,6 +224,12 @@ static void sockets_touch(struct sockets *s, uint32_t i)
 	sockets_link_age(s, i, age);
 }
 
+static void sockets_expect_entry(const struct socket_entry *entry)
+{
+	for (size_t at = 0; at < sizeof(*entry); at += 64)
+		__builtin_prefetch((const char *)entry + at, 1);
+}
+
 void sockets_expect(const struct sockets *s, const struct event *ev)
 {
 	uint64_t netns = sockets_netns(ev);
@@ -233,7 +239,7 @@ void sockets_expect(const struct sockets *s, const struct event *ev)
 	if (ev->kind == EVENT_CLOSE)
 		__builtin_prefetch(sockets_port_chain(s, netns, ev->proto, ev->local.port, SOCKETS_CLOSED), 1);
 	else
-		__builtin_prefetch(&s->entries[s->unused ? s->unused : s->used], 1);
+		sockets_expect_entry(&s->entries[s->unused ? s->unused : s->used]);
 }
 
 /* ---- room ---- */

@@ -34,8 +34,8 @@ struct table {
 	struct output out;
 	bool wide, color, utc;
 	bool time_known;
-	uint64_t time_ms; /* what time_text says */
-	char time_text[12]; /* "12:03:41.250" */
+	uint64_t time_second; /* what time_text says */
+	char time_text[8]; /* "12:03:41" */
 	struct table_cells who[TABLE_CELLS_SLOTS]; /* EVENT to PROCESS */
 	struct table_cells what[TABLE_CELLS_SLOTS]; /* CLASS to HOW */
 };
@@ -103,39 +103,38 @@ static void table_local(struct table_line *line, const struct event *ev)
 
 /* ---- columns ---- */
 
-static void table_time_set(struct table *t, uint64_t ms)
+static void table_time_set(struct table *t, uint64_t second)
 {
 	struct buf b = { .data = t->time_text, .size = sizeof(t->time_text) };
-	time_t when = (time_t)(ms / 1000);
+	time_t when = (time_t)second;
 	struct tm tm = { 0 };
 
-	if (t->time_known && t->time_ms / 1000 == ms / 1000) {
-		b.len = 9;
-	} else {
-		if (t->utc)
-			gmtime_r(&when, &tm);
-		else
-			localtime_r(&when, &tm);
-		buf_u64_padded(&b, (uint64_t)tm.tm_hour, 2);
-		buf_char(&b, ':');
-		buf_u64_padded(&b, (uint64_t)tm.tm_min, 2);
-		buf_char(&b, ':');
-		buf_u64_padded(&b, (uint64_t)tm.tm_sec, 2);
-		buf_char(&b, '.');
-	}
-	buf_u64_padded(&b, ms % 1000, 3);
-	t->time_ms = ms;
+	if (t->utc)
+		gmtime_r(&when, &tm);
+	else
+		localtime_r(&when, &tm);
+	buf_u64_padded(&b, (uint64_t)tm.tm_hour, 2);
+	buf_char(&b, ':');
+	buf_u64_padded(&b, (uint64_t)tm.tm_min, 2);
+	buf_char(&b, ':');
+	buf_u64_padded(&b, (uint64_t)tm.tm_sec, 2);
+	t->time_second = second;
 	t->time_known = true;
 }
 
 static void table_cell_time(struct table_line *line, const struct event *ev)
 {
+	uint64_t second = ev->time_ns / 1000000000;
 	struct table *t = line->t;
-	uint64_t ms = ev->time_ns / 1000000;
+	char *to = buf_room(line->b, sizeof(t->time_text) + 4);
 
-	if (!t->time_known || t->time_ms != ms)
-		table_time_set(t, ms);
-	buf_bytes(line->b, t->time_text, sizeof(t->time_text));
+	if (!t->time_known || t->time_second != second)
+		table_time_set(t, second);
+	if (!to)
+		return;
+	memcpy(to, t->time_text, sizeof(t->time_text));
+	to[sizeof(t->time_text)] = '.';
+	buf_put_milli(to + sizeof(t->time_text) + 1, (uint32_t)(ev->time_ns - second * 1000000000) / 1000000);
 }
 
 static const struct port_facts *table_service_side(const struct event *ev)
