@@ -10,8 +10,8 @@
  *                             parent has ended. Prints READY, works after a line on stdin, prints DONE, and all end
  *                             with stdin
  *   cli-load binds N          binds and closes N UDP sockets: 2 N events
- *   cli-load open FIRST LAST  binds a UDP socket to each port from FIRST to LAST, and closes them when it has all, in the
- *                             order of their ports
+ *   cli-load open FIRST LAST  binds a UDP socket to each port from FIRST to LAST, and then closes all, in the order of
+ *                             their ports
  *   cli-load hold NAME PORT   listens on all addresses, as process NAME. Prints READY and its process id, then
  *                             waits to be killed
  *   cli-load bound NAME PORT  binds a UDP socket on all addresses, and goes on as `hold` does

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Writes a recording of a machine that was never there, as large as is wanted: make FILE EVENTS [EVENTS-A-SECOND, 4000
- * unless given: 1000 connections, and 60,000 ports in TIME_WAIT [OPEN]]. Clients of 8 processes connect to a server of another
- * 8, which accepts; both close. With names, services and the kernel's truth, as the tracing backend tells them; each
- * 64th connection is refused, and each 64th bind finds its port in use. With OPEN another machine: so many connections
- * are opened and stay, and then any of them ends, and another takes its place, until there were EVENTS.
+ * Writes a recording of a machine that was never there, as large as is wanted:
+ *
+ *   make FILE EVENTS [EVENTS-A-SECOND [OPEN]]
+ *
+ * 4000 a second unless given: 1000 connections, and 60,000 ports in TIME_WAIT. Clients of 8 processes connect to a
+ * server of another 8, which accepts; both close. With names, services and the kernel's truth, as the tracing backend
+ * tells them; each 64th connection is refused, and each 64th bind finds its port in use.
+ *
+ * With OPEN another machine: so many connections are opened and stay, and then any of them ends, and another takes its
+ * place, until there were EVENTS.
  */
 #include <arpa/inet.h>
 #include <errno.h>

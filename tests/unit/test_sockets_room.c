@@ -216,7 +216,8 @@ static void model_step(struct model *m, struct sockets *s, struct sockets *large
 {
 	size_t i = (size_t)rand() % SOCKETS;
 	int what = m->list[i].is == CLOSED ? 4 : rand() % 4;
-	enum event_kind kind = what == 0 ? EVENT_BIND : what == 1 ? EVENT_CONNECT : what == 2 ? EVENT_LISTEN : EVENT_CLOSE;
+	static const enum event_kind kinds[] = { EVENT_BIND, EVENT_CONNECT, EVENT_LISTEN, EVENT_CLOSE, EVENT_CLOSE };
+	enum event_kind kind = kinds[what];
 	struct sockets *ledgers[] = { s, large, unbounded };
 	struct event told[3];
 
