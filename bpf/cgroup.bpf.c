@@ -227,8 +227,8 @@ static __always_inline void event_request(struct raw_event *ev, const struct sta
 	__builtin_memcpy(ev->requested_addr, st->requested_addr, 16);
 }
 
-/* Sends a finished event, if anyone wants it. Once in each program: most of it is the tests of filters, which the kernel
- * cuts out again, at a price that grows with the square of the program's length. */
+/* Sends a finished event, if anyone wants it. Stands once in each program: most of it is the tests of filters, which
+ * the kernel cuts out again, at a price that grows with the square of the program's length. */
 static __noinline int event_send(struct raw_event *ev, const struct state *st)
 {
 	if (!armed)

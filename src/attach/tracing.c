@@ -243,30 +243,33 @@ static int tracing_read_preempt_file(void)
 int attach_detect_mode(enum attach_mode *ret_mode, const char **ret_preempt_name)
 {
 	const char *const *names = tracing_preempt_names;
-	int mode = tracing_read_preempt_file(); /* libbpf reads all symbols of the kernel for the other way */
+	int mode = tracing_read_preempt_file();
+	bool preemptible;
 	struct utsname uts;
 
-	if (mode < 0)
+	if (mode < 0 && uname(&uts))
+		return -errno;
+	preemptible = mode < 0 && strstr(uts.version, "PREEMPT");
+	if (preemptible) /* or may be switched to it; libbpf reads all symbols of the kernel for this */
 		mode = tracing_read_preempt_mode();
 	if (mode >= 0 && mode < 4) {
 		*ret_preempt_name = names[mode];
 		*ret_mode = mode >= 2 ? ATTACH_MODE_X : ATTACH_MODE_F;
 		return 0;
 	}
-	if (uname(&uts))
-		return -errno;
 	/* built one way for good: "PREEMPT" or "PREEMPT_RT" stands in the version when it is preemptible */
-	*ret_preempt_name = strstr(uts.version, "PREEMPT") ? "full" : "voluntary";
-	*ret_mode = strstr(uts.version, "PREEMPT") ? ATTACH_MODE_X : ATTACH_MODE_F;
+	*ret_preempt_name = preemptible ? "full" : "voluntary";
+	*ret_mode = preemptible ? ATTACH_MODE_X : ATTACH_MODE_F;
 	return 0;
 }
 
 /* What tracing_configure and tracing_select ask for. */
 static void tracing_look(struct types *types)
 {
-	static const char *const functions[] = { "inet_csk_accept",	"inet_csk_listen_start", "bpf_get_socket_ptr_cookie",
-						 "security_sock_graft", "__seccomp_filter",	 "bpf_get_current_task_btf",
-						 "bpf_task_pt_regs" };
+	static const char *const functions[] = {
+		"inet_csk_accept",  "inet_csk_listen_start",	"bpf_get_socket_ptr_cookie", "security_sock_graft",
+		"__seccomp_filter", "bpf_get_current_task_btf", "bpf_task_pt_regs",
+	};
 	static const char *const structs[] = { "proto_accept_arg", "mptcp_sock", "mptcp_subflow_context" };
 
 	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
@@ -280,7 +283,7 @@ static void tracing_look(struct types *types)
 	types_look(types);
 }
 
-static void tracing_configure(struct tracing_bpf *skel, const struct attach_options *opts,
+static void tracing_configure(struct tracing_bpf *skel, const struct attach_options *opts, enum attach_mode mode,
 			      const struct types *types)
 {
 	struct bpf_config *config = (struct bpf_config *)&skel->rodata->config;
@@ -305,6 +308,8 @@ static void tracing_configure(struct tracing_bpf *skel, const struct attach_opti
 		bpf_map__set_max_entries(skel->maps.followed, 1);
 	if (!config->want_release)
 		bpf_map__set_max_entries(skel->maps.holders, 1);
+	if (mode != ATTACH_MODE_X)
+		bpf_map__set_max_entries(skel->maps.calls, 1);
 	if (opts->ring_bytes)
 		bpf_map__set_max_entries(skel->maps.ring, opts->ring_bytes);
 }
@@ -535,7 +540,7 @@ static int tracing_load(struct tracing *tr, const struct attach_options *opts, s
 		snprintf(err, err_size, "cannot open the tracing programs: %s", strerror(-r));
 		return r;
 	}
-	tracing_configure(tr->skel, opts, types);
+	tracing_configure(tr->skel, opts, at->mode, types);
 	r = tracing_select(tr, opts, at, types, err, err_size);
 	if (r < 0)
 		return r;
