@@ -71,15 +71,22 @@ woken=$(($(wakes) - before)) took=$(($(now_ms) - began))
 stop INT
 verdict ring/idle
 
-# watch OPTION...: what the reader's waits came to, in $T/waits; an event comes while it is idle
-watch()
+# start_watched CALL OPTION...: with these system calls of porttrace in $T/waits
+start_watched()
 {
 	# -D: the process is porttrace, and strace watches from beside
-	printf '#!/bin/sh\nexec strace -D -qq -e trace=ppoll -o %s %s "$@"\n' "$T/waits" "$porttrace" >"$T/watched"
+	printf '#!/bin/sh\nexec strace -D -qq -e trace=%s -o %s %s "$@"\n' "$1" "$T/waits" "$porttrace" >"$T/watched"
 	chmod +x "$T/watched"
+	shift
 	PORTTRACE=$T/watched
 	start "$@"
 	PORTTRACE=$porttrace
+}
+
+# watch OPTION...: what the reader's waits came to; an event comes while it is idle
+watch()
+{
+	start_watched ppoll "$@"
 	until_true 5 grep -q 'Timeout' "$T/waits" || wrong "the reader does not wait: $(tail -1 "$T/waits")"
 	expect "waits that an event ended" 0 "$(grep -c '= 1 ' "$T/waits")"
 	binds 1
@@ -95,9 +102,21 @@ if has_program strace && strace -D -qq -o /dev/null true 2>/dev/null; then
 	watch --immediate
 	expect "short waits" 0 "$(grep -c 'tv_nsec=20000000' "$T/waits")"
 	verdict ring/immediate
+	if [ "$(nice)" = 0 ]; then
+		start_watched setpriority --ringbuf 64K
+		kill -STOP "$tracer"
+		binds 500
+		kill -CONT "$tracer"
+		finish
+		expect "nice values" "-20 0 " "$(sed -nE 's/^setpriority\(PRIO_PROCESS, 0, (-?[0-9]+)\) += 0$/\1/p' "$T/waits" | tr '\n' ' ')"
+		verdict ring/before-others
+	else
+		skip ring/before-others "has a nice value of its own: $(nice)"
+	fi
 else
 	skip ring/woken-by-the-first-event "needs strace"
 	skip ring/immediate "needs strace"
+	skip ring/before-others "needs strace"
 fi
 
 # ---- pools, when the stream is not complete ----
