@@ -362,7 +362,7 @@ static void json_write_who(struct buf *b, struct json_lines *js, const struct ev
 static void json_whole_who(struct buf *b, struct json_lines *js, const struct event *ev)
 {
 	const char *fields = (const char *)ev + JSON_LINES_WHO_FIRST;
-	struct json_lines_who *who = &js->who[(ev->pid * 0x9e3779b1u + ev->tid * 0x85ebca77u) >> 24];
+	struct json_lines_who *who = &js->who[(ev->pid * 0x9e3779b1u + ev->tid * 0x85ebca77u) >> 25];
 	size_t before = b->len;
 
 	if (who->len && !memcmp(who->fields, fields, sizeof(who->fields)) &&

@@ -32,7 +32,7 @@ struct json_lines_netns {
 /* The fields of an event that tell who did it, but for ev->who; they stand together. */
 #define JSON_LINES_WHO_FIRST offsetof(struct event, pid)
 #define JSON_LINES_WHO_SIZE (offsetof(struct event, who) - JSON_LINES_WHO_FIRST)
-#define JSON_LINES_WHO_SLOTS 256 /* a byte of a hash */
+#define JSON_LINES_WHO_SLOTS 128 /* 7 bits of a hash */
 
 /* What was written of them last time: half of a line, and the same for each event of a thread. */
 struct json_lines_who {
