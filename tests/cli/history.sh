@@ -90,4 +90,19 @@ asked 2 who 80 --at 2099-01-01
 expect_text "the future" "is still to come" "$said"
 verdict history/mistakes
 
+# Without SQLite, which is loaded when a file is opened: an empty file stands in its place.
+lib=$(ldconfig -p | sed -nE 's/.*libsqlite3\.so\.0 .* => //p' | head -1)
+if [ -n "$lib" ] && unshare --mount true 2>/dev/null; then
+	: >"$T/empty"
+	without() { unshare --mount bash -c 'mount --bind "$1" "$(readlink -f "$2")" && shift 2 && exec "$@"' - "$T/empty" "$lib" "$PORTTRACE" "$@"; }
+	without history --history "$T/noise.db" >"$T/out" 2>"$T/err"
+	expect "exit status" 1 $?
+	expect_text "a history" "libsqlite3.so.0 cannot be loaded: sudo apt install libsqlite3-0" "$(cat "$T/err")"
+	expect_text "the version" "SQLite missing" "$(without --version)"
+	expect_text "what needs no history" "https" "$(without service 443)"
+	verdict history/without-sqlite
+else
+	skip history/without-sqlite "needs unshare and ldconfig"
+fi
+
 exit $failed

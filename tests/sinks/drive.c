@@ -157,6 +157,7 @@ static void drive_stats(struct drive *d, struct fanout *f, uint64_t i)
 			    .emitted = i,
 			    .filtered = 4,
 			    .lost_kernel = 3,
+			    .evicted = 9,
 			    .sinks = sinks };
 
 	st.sink_count = fanout_count(f, sinks);

@@ -113,6 +113,8 @@ def expected_stats(line):
     stats = at(line, "porttrace.stats")
     found = {f"porttrace.stats.{n}": stats[n] for n in ("seen", "emitted", "filtered", "lost_kernel", "lost_queue",
                                                          "lost_sink")}
+    if "evicted" in stats:
+        found["porttrace.stats.evicted"] = stats["evicted"]
     found["porttrace.stats.since_unix_nano"] = unix_nano(stats["since"])
     found["porttrace.sequence"] = at(line, "event.sequence")
     if "sinks" in stats:

@@ -248,7 +248,7 @@ static void test_stats(void **state)
 		{ .name = "b:" },
 	};
 	struct stats st = { .time_ns = EVENTS_TIME_NS, .since_ns = EVENTS_TIME_NS, .sequence = 7, .seen = 20,
-			    .emitted = 18, .lost_kernel = 2, .sinks = sinks, .sink_count = 2 };
+			    .emitted = 18, .lost_kernel = 2, .evicted = 5, .sinks = sinks, .sink_count = 2 };
 	struct feed_run run = { "h", "r", "b" };
 	char text[16384];
 	struct buf b = { .data = text, .size = sizeof(text) };
@@ -271,6 +271,7 @@ static void test_stats(void **state)
 	test_has(&rec, "EVENT_KIND", "metric");
 	test_has(&rec, "PORTTRACE_STATS_SEEN", "20");
 	test_has(&rec, "PORTTRACE_STATS_LOST_KERNEL", "2");
+	test_has(&rec, "PORTTRACE_STATS_EVICTED", "5");
 	test_has(&rec, "MESSAGE", "porttrace: 20 seen, 18 given out, 0 filtered, 2 lost");
 }
 
