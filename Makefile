@@ -78,14 +78,14 @@ $(BUILD)/%.o: %.c | $(SKELETONS)
 
 # The way of an event. GCC clears and copies small structs by string instructions, which are slow to start. Together with
 # the register of the frame pointer a seventh of the rate of make bench. And it reads neighbouring words as one, for which
-# the processor waits if they were written one by one just before.
+# the processor waits if they were written one by one just before. Calls of libc need no detour: they are always made.
 WAY := buf ring event_pack json_out decode cache enrich enrich/recorded enrich/port enrich/service enrich/holder service \
 	sockets processes pipeline pool_kind filter wall json_lines sides sink/json sink/output sink/table result human visible \
 	recording/raw recording/read capture/recording replay
 MOVES := unrolled_loop:256:noalign,libcall:-1:noalign
 MOVES := -mmemset-strategy=$(MOVES) -mmemcpy-strategy=$(MOVES)
 FAST := $(shell $(CC) $(MOVES) -c -x c /dev/null -o /dev/null 2>/dev/null && echo '$(MOVES)')
-$(WAY:%=$(BUILD)/src/%.o): FASTER = $(if $(filter -O2,$(CFLAGS)),-O3 -fno-tree-vectorize -fomit-frame-pointer $(FAST))
+$(WAY:%=$(BUILD)/src/%.o): FASTER = $(if $(filter -O2,$(CFLAGS)),-O3 -fno-tree-vectorize -fno-plt -fomit-frame-pointer $(FAST))
 
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h include/porttrace/*.h vmlinux/$(ARCH)/*.h)
 	$(call say,BPF,$<)

@@ -742,6 +742,7 @@ static void json_outcome(struct buf *b, const struct event *ev, struct json_line
 	json_pool_begin(b, ev);
 }
 
+/* But for its end. */
 static void json_porttrace(struct buf *b, struct json_lines *js, const struct event *ev, const struct sides *sides,
 			   struct json_lines_piece pieces[JSON_PIECE_COUNT], enum json_detail detail)
 {
@@ -758,7 +759,6 @@ static void json_porttrace(struct buf *b, struct json_lines *js, const struct ev
 		json_holder(b, ev, detail);
 	if (detail > JSON_IDENTITY_ONLY)
 		json_member_text(b, &first, "unit", event_who(ev)->unit, sizeof(event_who(ev)->unit));
-	buf_char(b, '}');
 }
 
 static void json_line(struct buf *b, struct json_lines *js, const struct event *ev,
@@ -780,7 +780,7 @@ static void json_line(struct buf *b, struct json_lines *js, const struct event *
 	else
 		json_write_who(b, js, ev, detail);
 	json_porttrace(b, js, ev, &sides, pieces, detail);
-	buf_lit(b, "}\n");
+	buf_lit(b, "}}\n");
 }
 
 /* ---- statistics of the run itself ---- */

@@ -243,22 +243,13 @@ static bool table_is_in_step(const struct table_line *line)
 	return line->b->len - line->from == line->end + line->invisible;
 }
 
-/* The same, remembered by all that decides them; but where a longer cell has pushed the line they stand otherwise. */
-static void table_columns_recall(struct table_line *line, size_t column, size_t end, const struct event *ev,
-				 struct table_cells slots[TABLE_CELLS_SLOTS], const uint64_t facts[3])
+/* The same, and keeps what was written. */
+static void table_columns_keep(struct table_line *line, size_t column, size_t end, const struct event *ev,
+			       struct table_cells *cells, const uint64_t facts[3])
 {
-	uint64_t hash = (facts[0] ^ facts[1] * 31 ^ facts[2] * 127) * 0x9e3779b97f4a7c15ull;
-	struct table_cells *cells = &slots[hash >> 56];
 	size_t from = line->b->len, invisible = line->invisible, width = line->end;
 	bool in_step = table_is_in_step(line);
 
-	if (in_step && cells->len && cells->facts[0] == facts[0] && cells->facts[1] == facts[1] &&
-	    cells->facts[2] == facts[2]) {
-		buf_bytes(line->b, cells->text, cells->len);
-		line->invisible += cells->invisible;
-		line->end += cells->width;
-		return;
-	}
 	table_columns_write(line, column, end, ev);
 	if (!in_step || line->b->overflow || line->b->len - from > sizeof(cells->text))
 		return;
@@ -267,6 +258,23 @@ static void table_columns_recall(struct table_line *line, size_t column, size_t 
 	cells->invisible = (uint32_t)(line->invisible - invisible);
 	cells->width = (uint32_t)(line->end - width);
 	memcpy(cells->text, line->b->data + from, cells->len);
+}
+
+/* The same, as it was kept by all that decides it; but where a longer cell has pushed the line they stand otherwise. */
+static inline void table_columns_recall(struct table_line *line, size_t column, size_t end, const struct event *ev,
+					struct table_cells slots[TABLE_CELLS_SLOTS], const uint64_t facts[3])
+{
+	uint64_t hash = (facts[0] ^ facts[1] * 31 ^ facts[2] * 127) * 0x9e3779b97f4a7c15ull;
+	struct table_cells *cells = &slots[hash >> 56];
+
+	if (!cells->len || cells->facts[0] != facts[0] || cells->facts[1] != facts[1] ||
+	    cells->facts[2] != facts[2] || !table_is_in_step(line)) {
+		table_columns_keep(line, column, end, ev, cells, facts);
+		return;
+	}
+	buf_bytes(line->b, cells->text, cells->len);
+	line->invisible += cells->invisible;
+	line->end += cells->width;
 }
 
 static void table_who(struct table_line *line, const struct event *ev)

@@ -502,7 +502,7 @@ static void remembered_change(struct event *ev)
 
 	for (int i = rand() % 4; i >= 0; i--)
 		*flags[(size_t)rand() % (sizeof(flags) / sizeof(flags[0]))] ^= true;
-	switch (rand() % 16) {
+	switch (rand() % 20) {
 	case 0: ev->backend ^= 1; break;
 	case 1: ev->cause = (enum event_cause)(rand() % CAUSE_COUNT); break;
 	case 2: ev->confidence = (enum event_confidence)(rand() % CONFIDENCE_COUNT); break;
@@ -519,6 +519,10 @@ static void remembered_change(struct event *ev)
 	case 13: ev->cookie = rand() % 2; break;
 	case 14: ev->protocol = rand() % 2 ? IPPROTO_UDPLITE : IPPROTO_TCP; break;
 	case 15: ev->ip_version = (uint8_t)(rand() % 3 * 2); break;
+	case 16: ev->error = rand() % 2 ? EADDRINUSE : ECONNREFUSED; break;
+	case 17: ev->exit_signal = rand() % 16; break;
+	case 18: ev->outcome = (enum event_outcome)(rand() % OUTCOME_COUNT); break;
+	case 19: ev->netns_inum = 4026531840u + (uint32_t)(rand() % 2); break;
 	}
 }
 

@@ -542,6 +542,50 @@ static void test_many_lines(void **state)
 	assert_int_equal(lines, 1500);
 }
 
+/* All that decides a cell, and some that push or hide what follows. */
+static struct event test_any_event(void)
+{
+	static const char *const names[] = { "nginx", "a-long-name-15b", "b\xc3\xa4r", "\x01\x02", "" };
+	static const char *const services[] = { "https", "a-service-with-a-long-name", NULL };
+	struct event ev = rand() % 2 ? events_connect() : events_bind();
+
+	ev.kind = (enum event_kind)(rand() % EVENT_KIND_COUNT);
+	ev.proto = (enum event_proto)(rand() % PROTO_COUNT);
+	ev.pid = (uint32_t)(rand() % 3 * 4000000);
+	ev.how = (enum event_how)(rand() % HOW_COUNT);
+	ev.local_facts.class = (enum port_class)(rand() % CLASS_COUNT);
+	ev.local_facts.service = services[rand() % 3];
+	ev.time_ns += (uint64_t)(rand() % 3) * 300000000;
+	memset(ev.name, 0, sizeof(ev.name));
+	strcpy(ev.name, names[rand() % 5]);
+	if (rand() % 4 == 0) {
+		ev.local.ip_version = 6;
+		memset(ev.local.addr, rand() % 256, sizeof(ev.local.addr));
+	}
+	return ev;
+}
+
+/* A line is the same whatever was written before it. */
+static void test_remembered(void **state)
+{
+	static struct event evs[1500];
+	const char *line;
+	char *all, *at;
+
+	(void)state;
+	srand(1);
+	for (size_t i = 0; i < 1500; i++)
+		evs[i] = test_any_event();
+	all = at = strdup(events_through(&sink_table, (struct sink_options){ .utc = true }, evs, 1500));
+	assert_non_null(all);
+	for (size_t i = 0; i < 1500; i++, at += strlen(line)) {
+		line = test_table(&evs[i]);
+		assert_memory_equal(at, line, strlen(line));
+	}
+	assert_string_equal(at, "");
+	free(all);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -573,6 +617,7 @@ int main(void)
 		cmocka_unit_test(test_header_at_once),
 		cmocka_unit_test(test_closed_pipe),
 		cmocka_unit_test(test_many_lines),
+		cmocka_unit_test(test_remembered),
 	};
 
 	return cmocka_run_group_tests_name("sink/table", tests, NULL, NULL);
