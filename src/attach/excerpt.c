@@ -9,8 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cleanup.h"
-
 #define EXCERPT_SLOTS 2048 /* power of two, several times the number of names */
 
 struct excerpt_name {
@@ -28,15 +26,6 @@ struct excerpt {
 	uint32_t *ids; /* owned: of `out`, by id of `kernel`; 0 = not there yet */
 	int pointer; /* id of the one pointer, 0 = not there yet */
 };
-
-static void excerpt_free(struct excerpt **ex)
-{
-	if (!*ex)
-		return;
-	btf__free((*ex)->out);
-	free((*ex)->ids);
-	free(*ex);
-}
 
 /* --- the names that the programs' types have --- */
 
@@ -253,17 +242,13 @@ static int excerpt_take(struct excerpt *ex)
 	return r < 0 ? r : 0;
 }
 
-int excerpt_write(const struct btf *kernel, const struct btf *programs, int fd)
+static int excerpt_make(struct excerpt *ex, const struct btf *programs, int fd)
 {
-	_cleanup_(excerpt_free) struct excerpt *ex = calloc(1, sizeof(*ex));
 	const void *data;
 	uint32_t size;
 	int r;
 
-	if (!ex)
-		return -ENOMEM;
-	ex->kernel = kernel;
-	ex->ids = calloc(btf__type_cnt(kernel), sizeof(*ex->ids));
+	ex->ids = calloc(btf__type_cnt(ex->kernel), sizeof(*ex->ids));
 	ex->out = btf__new_empty();
 	if (!ex->ids || !ex->out)
 		return -ENOMEM;
@@ -276,4 +261,19 @@ int excerpt_write(const struct btf *kernel, const struct btf *programs, int fd)
 	if (!data)
 		return -ENOMEM;
 	return write(fd, data, size) == (ssize_t)size ? 0 : -EIO;
+}
+
+int excerpt_write(const struct btf *kernel, const struct btf *programs, int fd)
+{
+	struct excerpt *ex = calloc(1, sizeof(*ex));
+	int r;
+
+	if (!ex)
+		return -ENOMEM;
+	ex->kernel = kernel;
+	r = excerpt_make(ex, programs, fd);
+	btf__free(ex->out);
+	free(ex->ids);
+	free(ex);
+	return r;
 }
