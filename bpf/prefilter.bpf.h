@@ -36,11 +36,13 @@ static __always_inline bool prefilter_kind(__u8 kind)
 	return !config.kinds || (config.kinds & (1 << kind));
 }
 
-static __always_inline bool prefilter_protocol(__u16 protocol)
+/* The switches come first here and below: what the verifier cannot leave out is read, and each field costs eight
+ * instructions. */
+static __always_inline bool prefilter_protocol(struct sock *sk, enum pointer ptr)
 {
-	bool udp = protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE;
-
-	return (!config.want_tcp && !config.want_udp) || (udp ? config.want_udp : config.want_tcp);
+	if (!config.want_tcp && !config.want_udp)
+		return true;
+	return sock_is_udp(sk, ptr) ? config.want_udp : config.want_tcp;
 }
 
 /*
@@ -165,9 +167,9 @@ static __always_inline bool prefilter_cgroup(__u64 id)
 /* What user space may take for an event of the socket's owner (sockets_lend). */
 static __always_inline bool prefilter_is_kernel_thread(void)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-
-	return BPF_CORE_READ(task, flags) & PF_KTHREAD;
+	if (config.has_task_btf)
+		return bpf_get_current_task_btf()->flags & PF_KTHREAD;
+	return BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), flags) & PF_KTHREAD;
 }
 
 /* The tests that user space makes again. */
@@ -182,12 +184,21 @@ static __always_inline bool prefilter_who(void)
 	return !config.other_cgroups || prefilter_cgroup(bpf_get_current_cgroup_id());
 }
 
+/* Are processes asked for at all? Constants. */
+static __always_inline bool prefilter_asks_who(void)
+{
+	return config.pid_count || config.uid_count || config.comm_count || config.other_cgroups;
+}
+
+static __always_inline bool prefilter_asks_process(void)
+{
+	return prefilter_asks_who() || config.under_cgroup || config.follow || config.follow_pid;
+}
+
 /* Does anyone want events of the running process? */
 static __always_inline bool prefilter_process(void)
 {
-	bool asks = config.pid_count || config.uid_count || config.comm_count || config.other_cgroups;
-
-	if (asks && !prefilter_who() && !prefilter_is_kernel_thread())
+	if (prefilter_asks_who() && !prefilter_who() && !prefilter_is_kernel_thread())
 		return false;
 	if (config.under_cgroup && bpf_current_task_under_cgroup(&cgroups, 0) != 1)
 		return false;
@@ -211,16 +222,11 @@ static __always_inline void prefilter_read_address(__u64 to[2], struct sock *sk,
 	}
 }
 
-/* Does anyone want an event of a socket with these ends? A bind that failed is judged by what it asked for: later. A
- * TCP connect by prefilter_peer, and again when its port is known (select_event). */
-static __always_inline bool prefilter_ends(struct sock *sk, __u8 kind, bool failed, enum pointer ptr)
+static __always_inline bool prefilter_these_ends(struct sock *sk, __u8 kind, bool failed, enum pointer ptr)
 {
 	struct select_ends e = { .kind = kind, .has_local = 1 };
-	__u16 family;
+	__u16 family = READ(ptr, sk, __sk_common.skc_family);
 
-	if (!config.selects_ends || kind == RAW_CONNECT || (failed && kind == RAW_BIND))
-		return true;
-	family = READ(ptr, sk, __sk_common.skc_family);
 	e.local_port = sock_local_port(sk, ptr);
 	e.remote_port = bpf_ntohs(READ(ptr, sk, __sk_common.skc_dport));
 	e.has_remote = kind == RAW_ACCEPT ? !failed : e.remote_port != 0;
@@ -229,6 +235,15 @@ static __always_inline bool prefilter_ends(struct sock *sk, __u8 kind, bool fail
 		prefilter_read_address(e.remote, sk, family, false, ptr);
 	}
 	return select_wants(&e);
+}
+
+/* Does anyone want an event of a socket with its ends? A bind that failed is judged by what it asked for: later. A TCP
+ * connect by prefilter_peer, and again when its port is known (select_event). */
+static __always_inline bool prefilter_ends(struct sock *sk, __u8 kind, bool failed, enum pointer ptr)
+{
+	if (!config.selects_ends || kind == RAW_CONNECT || (failed && kind == RAW_BIND))
+		return true;
+	return prefilter_these_ends(sk, kind, failed, ptr);
 }
 
 /* Does anyone want a connect to `req`? Its own end is not known yet. */
@@ -254,7 +269,7 @@ static __always_inline bool prefilter_socket(struct sock *sk, enum pointer ptr)
 {
 	struct net *net;
 
-	if (!prefilter_protocol(READ(ptr, sk, sk_protocol)))
+	if (!prefilter_protocol(sk, ptr))
 		return false;
 	if (!config.netns_inum)
 		return true;
