@@ -214,49 +214,53 @@ static __always_inline void handle_time_wait(struct inet_timewait_sock *tw, stru
 
 	if (closing) {
 		closing->after = end.after;
-	} else if (!sock_flag(sk, SOCK_DEAD, ptr) && end_matters() && sock_is_traced(sk, ptr) && !sock_is_mptcp_path(sk, ptr)) {
+	} else if (end_matters() && !sock_flag(sk, SOCK_DEAD, ptr) && sock_is_traced(sk, ptr) &&
+		   !sock_is_mptcp_path(sk, ptr)) {
 		end.time_ns = bpf_ktime_get_boot_ns();
 		end_note(key, &end);
 	}
 	release_move(sk, tw, ptr);
 }
 
-/* Is it one of the changes of state that handle_state acts on? Most are not. */
-static __always_inline bool state_matters(int old, int new)
+/* Changes of a TCP socket's state that say something. Most do not. */
+enum change { CHANGE_NONE, CHANGE_LISTEN, CHANGE_CONNECT, CHANGE_RESULT, CHANGE_END };
+
+static __always_inline enum change state_change(int old, int new)
 {
-	if (new == TCP_CLOSE)
-		return old != TCP_CLOSE && old != TCP_LISTEN;
-	if (old == TCP_CLOSE)
-		return new == TCP_SYN_SENT || (new == TCP_LISTEN && config.want_release);
-	return new == TCP_ESTABLISHED;
+	if (new == TCP_CLOSE && state_is_connected(old))
+		return CHANGE_END;
+	if ((old == TCP_SYN_SENT || old == TCP_SYN_RECV) && (new == TCP_ESTABLISHED || new == TCP_CLOSE))
+		return CHANGE_RESULT; /* SYN_SENT to SYN_RECV is a simultaneous open: no result yet */
+	if (old == TCP_CLOSE && new == TCP_SYN_SENT)
+		return CHANGE_CONNECT;
+	return old == TCP_CLOSE && new == TCP_LISTEN && config.want_release ? CHANGE_LISTEN : CHANGE_NONE;
 }
 
 /* A TCP socket changed its state; softirq or timer, so the running process means nothing here. */
 static __always_inline void handle_state(struct sock *sk, int old, int new, enum pointer ptr)
 {
+	enum change change = state_change(old, new);
 	__u64 key = (__u64)sk;
 	struct attempt *at;
 	int error = 0;
 
 	if (ptr == PTR_HOOK && config.has_cookie_helper && old == TCP_SYN_RECV && new == TCP_ESTABLISHED)
 		bpf_get_socket_cookie(sk); /* so that accept() finds one */
-	if (new == TCP_CLOSE && state_is_connected(old)) {
+	if (change == CHANGE_END) {
 		close_state(sk, old, ptr);
 		return;
 	}
-	if (old == TCP_CLOSE && (new == TCP_SYN_SENT || new == TCP_LISTEN))
+	if (change != CHANGE_RESULT)
 		release_begin(sk);
-	/* SYN_SENT to SYN_RECV is a simultaneous open: no result yet */
-	if (!(old == TCP_CLOSE && new == TCP_SYN_SENT) &&
-	    ((old != TCP_SYN_SENT && old != TCP_SYN_RECV) || (new != TCP_ESTABLISHED && new != TCP_CLOSE)))
+	if (change == CHANGE_LISTEN)
 		return;
 	at = attempt_find(key);
 	if (!at || (old == TCP_SYN_RECV && !READ(ptr, sk, sk_socket))) /* not accepted yet: it never connected */
 		return;
-	if (new == TCP_SYN_SENT)
+	if (change == CHANGE_CONNECT)
 		attempt_syn_sent(at);
-	if (new == TCP_SYN_SENT || (at->in_call && new == TCP_CLOSE)) /* fails at once: handle_connect_exit tells */
-		return;
+	if (change == CHANGE_CONNECT || (at->in_call && new == TCP_CLOSE))
+		return; /* of the second: fails at once, handle_connect_exit tells */
 	if (new == TCP_CLOSE)
 		error = READ(ptr, sk, sk_err);
 	if (new == TCP_CLOSE && !error)

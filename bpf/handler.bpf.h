@@ -64,7 +64,7 @@ static __always_inline bool handler_wanted(struct sock *sk, __u8 kind, bool fail
 	return false;
 }
 
-/* Does nobody want events of the running process? Asked ahead of what costs more to read, and counted like the above. */
+/* Does nobody want events of the running process? Asked ahead of what costs more to read; counted like the above. */
 static __always_inline bool handler_turns_away(struct sock *sk, enum pointer ptr)
 {
 	if (!prefilter_asks_process() || (armed && prefilter_process()))

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Whether a table may have an entry about a socket. About most sockets none has one, and a lookup in a hash map that says
- * so costs 140 instructions, a look here ten.
+ * Whether a table may have an entry about a socket. About most sockets none has one, and a lookup in a hash map that
+ * says so costs 140 instructions, a look here ten.
  */
 #ifndef NOTES_BPF_H
 #define NOTES_BPF_H
 
 #include "porttrace/notes.h"
 
-/* By note_place() of the socket's address. Counted up before an entry is made and down after it is gone: never less than
- * there are. */
+/* By note_place() of the socket's address. Counted up before an entry is made and down after it is gone: never less
+ * than there are. */
 struct notes notes[NOTES_PLACES] = {};
 
 /*
- * Fibonacci hashing: each bit of the address moves the highest ones of the product. The verifiers let no program multiply
- * a pointer, which the address may be to them. Of a place on the stack to which something was added they say that it
- * holds a number.
+ * Fibonacci hashing: each bit of the address moves the highest ones of the product. The verifiers let no program
+ * multiply a pointer, which the address may be to them. Of a place on the stack to which something was added they say
+ * that it holds a number.
  */
 static __always_inline __u64 note_place(__u64 key)
 {

@@ -8,6 +8,7 @@
 #define PREFILTER_BPF_H
 
 #include "select.bpf.h"
+#include "who.bpf.h"
 
 /* Longest chain of parents that is walked; a process deeper than that below the command is not followed. */
 #define PREFILTER_MAX_DEPTH 64
@@ -19,17 +20,6 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } cgroups SEC(".maps");
-
-static __always_inline bool prefilter_pid(__u32 pid)
-{
-	for (__u32 i = 0; i < CONFIG_MAX_PIDS; i++) {
-		if (i >= config.pid_count)
-			return false;
-		if (config.pids[i] == pid)
-			return true;
-	}
-	return false;
-}
 
 static __always_inline bool prefilter_kind(__u8 kind)
 {
@@ -99,7 +89,7 @@ static __always_inline bool prefilter_follow_pids(void)
 	__u32 own = bpf_get_current_pid_tgid() >> 32, tgid = own;
 
 	for (int i = 0; i < PREFILTER_MAX_DEPTH && tgid > 1; i++) {
-		if (prefilter_is_followed(task, tgid) || prefilter_pid(tgid)) {
+		if (prefilter_is_followed(task, tgid) || who_has_pid(tgid)) {
 			if (i)
 				prefilter_note(self, own);
 			return true;
@@ -107,7 +97,7 @@ static __always_inline bool prefilter_follow_pids(void)
 		task = BPF_CORE_READ(task, real_parent);
 		tgid = BPF_CORE_READ(task, tgid);
 	}
-	return prefilter_pid(own);
+	return who_has_pid(own);
 }
 
 /* A new process. Its parent is in pids[] or noted, or else asked for when it has an event. */
@@ -115,30 +105,8 @@ static __always_inline void prefilter_fork(struct task_struct *parent, struct ta
 {
 	__u32 from = BPF_CORE_READ(parent, tgid), to = BPF_CORE_READ(child, tgid);
 
-	if (from != to && (prefilter_pid(from) || prefilter_is_followed(parent, from)))
+	if (from != to && (who_has_pid(from) || prefilter_is_followed(parent, from)))
 		prefilter_note(child, to);
-}
-
-static __always_inline bool prefilter_uid(__u32 uid)
-{
-	for (__u32 i = 0; i < CONFIG_MAX_UIDS; i++) {
-		if (i >= config.uid_count)
-			return false;
-		if (config.uids[i] == uid)
-			return true;
-	}
-	return false;
-}
-
-static __always_inline bool prefilter_comm(const __u64 comm[2])
-{
-	for (__u32 i = 0; i < CONFIG_MAX_COMMS; i++) {
-		if (i >= config.comm_count)
-			return false;
-		if (config.comms[i][0] == comm[0] && config.comms[i][1] == comm[1])
-			return true;
-	}
-	return false;
 }
 
 /* The name of the leader, as in the event. Behind its end may stand what is left of a longer one. */
@@ -148,20 +116,7 @@ static __always_inline bool prefilter_leader_comm(void)
 	__u64 comm[2] = {};
 
 	bpf_probe_read_kernel_str(comm, sizeof(comm), &BPF_CORE_READ(task, group_leader)->comm);
-	return prefilter_comm(comm);
-}
-
-/* --container: cgroups that are of none that was asked for. Those that come later are left to user space. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, CONFIG_MAX_OTHER_CGROUPS); /* the loader's: as many as there are */
-	__type(key, __u64); /* cgroup v2 id */
-	__type(value, __u8); /* not used */
-} other_cgroups SEC(".maps");
-
-static __always_inline bool prefilter_cgroup(__u64 id)
-{
-	return !bpf_map_lookup_elem(&other_cgroups, &id);
+	return who_has_comm(comm);
 }
 
 /* What user space may take for an event of the socket's owner (sockets_lend). */
@@ -175,13 +130,13 @@ static __always_inline bool prefilter_is_kernel_thread(void)
 /* The tests that user space makes again. */
 static __always_inline bool prefilter_who(void)
 {
-	if (config.pid_count && !config.follow && !prefilter_pid(bpf_get_current_pid_tgid() >> 32))
+	if (config.pid_count && !config.follow && !who_has_pid(bpf_get_current_pid_tgid() >> 32))
 		return false;
-	if (config.uid_count && !prefilter_uid((__u32)bpf_get_current_uid_gid()))
+	if (config.uid_count && !who_has_uid((__u32)bpf_get_current_uid_gid()))
 		return false;
 	if (config.comm_count && !prefilter_leader_comm())
 		return false;
-	return !config.other_cgroups || prefilter_cgroup(bpf_get_current_cgroup_id());
+	return !config.other_cgroups || who_has_cgroup(bpf_get_current_cgroup_id());
 }
 
 /* Are processes asked for at all? Constants. */

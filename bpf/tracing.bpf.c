@@ -360,7 +360,7 @@ int BPF_PROG(f_landlock)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(t_state, struct sock *sk, int old, int new)
 {
-	if (state_matters(old, new) && READ(PTR_HOOK, sk, sk_protocol) == IPPROTO_TCP)
+	if (state_change(old, new) && READ(PTR_HOOK, sk, sk_protocol) == IPPROTO_TCP)
 		handle_state(sk, old, new, PTR_HOOK);
 	return 0;
 }
@@ -369,7 +369,7 @@ int BPF_PROG(t_state, struct sock *sk, int old, int new)
 SEC("tp/sock/inet_sock_set_state")
 int t_state_classic(struct trace_event_raw_inet_sock_set_state *ctx)
 {
-	if (state_matters(ctx->oldstate, ctx->newstate) && ctx->protocol == IPPROTO_TCP)
+	if (state_change(ctx->oldstate, ctx->newstate) && ctx->protocol == IPPROTO_TCP)
 		handle_state((struct sock *)ctx->skaddr, ctx->oldstate, ctx->newstate, PTR_PLAIN);
 	return 0;
 }
