@@ -32,6 +32,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define ECONNREFUSED 111
 
 #include "select.bpf.h"
+#include "who.bpf.h"
 
 /* Context fields must be read by loads of their own size: clang joins neighbours, the verifier refuses that. */
 #define FIELD(f) (*(volatile __u32 *)&(f))
@@ -118,62 +119,30 @@ static __always_inline void ops_set_process(struct state *st)
 		state_set_process(st);
 }
 
-/* --container: see prefilter.bpf.h. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, CONFIG_MAX_OTHER_CGROUPS);
-	__type(key, __u64); /* cgroup v2 id */
-	__type(value, __u8); /* not used */
-} other_cgroups SEC(".maps");
-
-static __always_inline bool wanted_pid(__u32 pid)
+/* Whose child it is, user space finds out. */
+static __always_inline bool wanted_pid(const struct state *st)
 {
-	bool listed = !config.pid_count || config.follow; /* whose child it is, user space finds out */
-
-	for (__u32 i = 0; i < CONFIG_MAX_PIDS; i++) {
-		if (i >= config.pid_count)
-			break;
-		listed |= config.pids[i] == pid;
-	}
-	return listed;
-}
-
-static __always_inline bool wanted_uid(__u32 uid)
-{
-	bool listed = !config.uid_count;
-
-	for (__u32 i = 0; i < CONFIG_MAX_UIDS; i++) {
-		if (i >= config.uid_count)
-			break;
-		listed |= config.uids[i] == uid;
-	}
-	return listed;
+	return !config.pid_count || config.follow || who_has_pid(st->pid);
 }
 
 /* What is known here is the name of the thread; the event will have that of the leader. */
 static __always_inline bool wanted_comm(const struct state *st)
 {
-	bool listed = !config.comm_count || st->tid != st->pid;
 	__u64 comm[2];
 
+	if (!config.comm_count || st->tid != st->pid)
+		return true;
 	__builtin_memcpy(comm, st->comm, sizeof(comm));
-	for (__u32 i = 0; i < CONFIG_MAX_COMMS; i++) {
-		if (i >= config.comm_count)
-			break;
-		listed |= config.comms[i][0] == comm[0] && config.comms[i][1] == comm[1];
-	}
-	return listed;
+	return who_has_comm(comm);
 }
 
 /* Without a process, user space may know the socket's owner. */
 static __always_inline bool wanted_process(const struct state *st)
 {
-	__u64 cgroup_id = st->cgroup_id;
-
 	if (!st->pid)
 		return true;
-	return wanted_pid(st->pid) && wanted_uid(st->uid) && wanted_comm(st) &&
-	       !(config.other_cgroups && bpf_map_lookup_elem(&other_cgroups, &cgroup_id));
+	return wanted_pid(st) && (!config.uid_count || who_has_uid(st->uid)) && wanted_comm(st) &&
+	       who_has_cgroup(st->cgroup_id);
 }
 
 static __always_inline bool wanted(const struct state *st, const struct raw_event *ev)

@@ -12,6 +12,20 @@ struct {
 	__type(value, struct raw_event);
 } closes SEC(".maps");
 
+static __always_inline struct raw_event *close_find(__u64 key)
+{
+	return note_count(key, NOTE_CLOSE) ? bpf_map_lookup_elem(&closes, &key) : NULL;
+}
+
+/* False if it was forgotten already. */
+static __always_inline bool close_forget(__u64 key)
+{
+	if (bpf_map_delete_elem(&closes, &key))
+		return false;
+	note_drop(key, NOTE_CLOSE);
+	return true;
+}
+
 /* How a connection ended whose socket the program has not closed yet. Inserted when it ends (most end with or after
  * the close, and are not here), deleted by handle_release or, for one that nobody accepted, by handle_disconnect. */
 struct end {
@@ -22,6 +36,12 @@ struct end {
 	__u16 reserved;
 };
 
+/* Those that are alone at their place stand here, the others in the map. */
+static struct end_slot {
+	__u64 sk; /* struct sock *; 0 = nothing stands here */
+	struct end end;
+} end_slots[NOTES_PLACES] = {};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
@@ -29,17 +49,79 @@ struct {
 	__type(value, struct end);
 } ends SEC(".maps");
 
-/* What was noted of the end of the socket's connection, which is forgotten; false = nothing was. */
-static __always_inline bool end_take(struct sock *sk, struct end *ret)
+static __always_inline volatile struct end_slot *end_slot(__u64 key)
 {
-	__u64 key = (__u64)sk;
-	struct end *noted = bpf_map_lookup_elem(&ends, &key);
+	return &end_slots[note_place(key)];
+}
 
-	if (!noted)
+static __always_inline void end_copy(volatile struct end *to, const volatile struct end *from)
+{
+	to->time_ns = from->time_ns;
+	to->error = from->error;
+	to->closer = from->closer;
+	to->after = from->after;
+}
+
+/* What was noted of the end of the socket's connection; false = nothing was. */
+static __always_inline bool end_find(__u64 key, struct end *ret)
+{
+	volatile struct end_slot *slot = end_slot(key);
+	struct end *noted;
+
+	if (!note_count(key, NOTE_END))
 		return false;
-	*ret = *noted;
-	bpf_map_delete_elem(&ends, &key);
+	if (slot->sk == key) {
+		end_copy(ret, &slot->end);
+		return true;
+	}
+	noted = bpf_map_lookup_elem(&ends, &key);
+	if (noted)
+		end_copy(ret, noted);
+	return noted;
+}
+
+/* The kernel has locked the socket. */
+static __always_inline void end_note(__u64 key, const struct end *end)
+{
+	volatile struct end_slot *slot = end_slot(key);
+
+	if (slot->sk == key) {
+		end_copy(&slot->end, end);
+	} else if (note_claim(key, NOTE_END)) {
+		end_copy(&slot->end, end);
+		slot->sk = key;
+	} else if (bpf_map_update_elem(&ends, &key, end, BPF_NOEXIST)) {
+		note_drop(key, NOTE_END); /* noted before, or the map is full */
+		bpf_map_update_elem(&ends, &key, end, BPF_EXIST);
+	}
+}
+
+/* By the process that closes or disconnects. */
+static __always_inline void end_forget(__u64 key)
+{
+	volatile struct end_slot *slot = end_slot(key);
+
+	if (!note_count(key, NOTE_END))
+		return;
+	if (slot->sk == key)
+		slot->sk = 0;
+	else if (bpf_map_delete_elem(&ends, &key))
+		return;
+	note_drop(key, NOTE_END);
+}
+
+static __always_inline bool end_take(__u64 key, struct end *ret)
+{
+	if (!end_find(key, ret))
+		return false;
+	end_forget(key);
 	return true;
+}
+
+/* Only a close tells how the connection ended. */
+static __always_inline bool end_matters(void)
+{
+	return armed && prefilter_kind(RAW_CLOSE);
 }
 
 static __always_inline bool state_is_connected(int state)
@@ -62,18 +144,18 @@ static __always_inline __u8 state_closer(int state)
 static __always_inline void handle_error(struct sock *sk, int error, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
-	struct attempt *at = bpf_map_lookup_elem(&attempts, &key);
+	struct attempt *at = attempt_find(key);
 	struct end end = { .error = error };
 
 	if (at) {
 		at->error = error;
 		return;
 	}
-	if (error && armed && READ(ptr, sk, sk_protocol) == IPPROTO_TCP && sock_is_traced(sk, ptr) &&
+	if (error && end_matters() && READ(ptr, sk, sk_protocol) == IPPROTO_TCP && sock_is_traced(sk, ptr) &&
 	    !sock_flag(sk, SOCK_DEAD, ptr) && !sock_is_mptcp_path(sk, ptr) &&
 	    state_is_connected(READ(ptr, sk, __sk_common.skc_state))) {
 		end.time_ns = bpf_ktime_get_boot_ns();
-		bpf_map_update_elem(&ends, &key, &end, BPF_ANY);
+		end_note(key, &end);
 	}
 }
 
@@ -83,7 +165,7 @@ static __always_inline void close_tell(struct sock *sk, const struct raw_event *
 	__u64 key = (__u64)sk;
 	struct raw_event ev = *closing;
 
-	if (bpf_map_delete_elem(&closes, &key) || !armed)
+	if (!close_forget(key) || !armed)
 		return;
 	if (ev.after == RAW_AFTER_NONE)
 		ev.after = after;
@@ -94,32 +176,31 @@ static __always_inline void close_tell(struct sock *sk, const struct raw_event *
 static __always_inline void close_state(struct sock *sk, int old, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
-	struct raw_event *closing = bpf_map_lookup_elem(&closes, &key);
-	struct end end = {}, *before;
+	struct raw_event *closing = close_find(key);
+	struct end end = {};
+	bool noted;
 
 	if (closing) {
 		close_tell(sk, closing, RAW_AFTER_CLOSED);
 		return;
 	}
-	if (sock_flag(sk, SOCK_DEAD, ptr) || sock_is_mptcp_path(sk, ptr))
-		return; /* closed and told; or another socket's to tell */
-	before = bpf_map_lookup_elem(&ends, &key);
-	if (before)
-		end = *before;
-	else
-		end.time_ns = bpf_ktime_get_boot_ns();
+	if (!end_matters() || sock_flag(sk, SOCK_DEAD, ptr) || sock_is_mptcp_path(sk, ptr))
+		return; /* not asked for; closed and told; or another socket's to tell */
+	noted = end_find(key, &end);
 	if (end.after == RAW_AFTER_NONE)
 		end.after = RAW_AFTER_CLOSED;
 	if (!end.error)
 		end.error = READ(ptr, sk, sk_err);
 	if (!end.error && old != TCP_FIN_WAIT2 && old != TCP_CLOSING && old != TCP_LAST_ACK)
 		return; /* tcp_disconnect(): told by handle_disconnect */
+	if (!noted)
+		end.time_ns = bpf_ktime_get_boot_ns();
 	end.closer = state_closer(old);
 	if (end.error == ECONNRESET || end.error == EPIPE)
 		end.closer = old == TCP_ESTABLISHED ? RAW_CLOSER_REMOTE : end.closer;
 	else if (end.error && old == TCP_ESTABLISHED)
 		end.closer = RAW_CLOSER_NONE;
-	bpf_map_update_elem(&ends, &key, &end, BPF_ANY);
+	end_note(key, &end);
 }
 
 /* A small socket takes over from this one, whose state becomes CLOSE right after: for TIME_WAIT, or for FIN_WAIT2 if
@@ -127,57 +208,59 @@ static __always_inline void close_state(struct sock *sk, int old, enum pointer p
 static __always_inline void handle_time_wait(struct inet_timewait_sock *tw, struct sock *sk, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
-	struct raw_event *closing = bpf_map_lookup_elem(&closes, &key);
+	struct raw_event *closing = close_find(key);
 	bool fin_wait2 = BPF_CORE_READ(tw, tw_substate) == TCP_FIN_WAIT2;
 	struct end end = { .after = fin_wait2 ? RAW_AFTER_CLOSING : RAW_AFTER_TIME_WAIT };
 
 	if (closing) {
 		closing->after = end.after;
-	} else if (!sock_flag(sk, SOCK_DEAD, ptr) && armed && sock_is_traced(sk, ptr) && !sock_is_mptcp_path(sk, ptr)) {
+	} else if (end_matters() && !sock_flag(sk, SOCK_DEAD, ptr) && sock_is_traced(sk, ptr) &&
+		   !sock_is_mptcp_path(sk, ptr)) {
 		end.time_ns = bpf_ktime_get_boot_ns();
-		bpf_map_update_elem(&ends, &key, &end, BPF_ANY);
+		end_note(key, &end);
 	}
 	release_move(sk, tw, ptr);
 }
 
-/* Is it one of the changes of state that handle_state acts on? Most are not. */
-static __always_inline bool state_matters(int old, int new)
+/* Changes of a TCP socket's state that say something. Most do not. */
+enum change { CHANGE_NONE, CHANGE_LISTEN, CHANGE_CONNECT, CHANGE_RESULT, CHANGE_END };
+
+static __always_inline enum change state_change(int old, int new)
 {
-	if (new == TCP_CLOSE)
-		return old != TCP_CLOSE && old != TCP_LISTEN;
-	if (old == TCP_CLOSE)
-		return new == TCP_SYN_SENT || (new == TCP_LISTEN && config.want_release);
-	return new == TCP_ESTABLISHED;
+	if (new == TCP_CLOSE && state_is_connected(old))
+		return CHANGE_END;
+	if ((old == TCP_SYN_SENT || old == TCP_SYN_RECV) && (new == TCP_ESTABLISHED || new == TCP_CLOSE))
+		return CHANGE_RESULT; /* SYN_SENT to SYN_RECV is a simultaneous open: no result yet */
+	if (old == TCP_CLOSE && new == TCP_SYN_SENT)
+		return CHANGE_CONNECT;
+	return old == TCP_CLOSE && new == TCP_LISTEN && config.want_release ? CHANGE_LISTEN : CHANGE_NONE;
 }
 
 /* A TCP socket changed its state; softirq or timer, so the running process means nothing here. */
 static __always_inline void handle_state(struct sock *sk, int old, int new, enum pointer ptr)
 {
+	enum change change = state_change(old, new);
 	__u64 key = (__u64)sk;
 	struct attempt *at;
 	int error = 0;
 
 	if (ptr == PTR_HOOK && config.has_cookie_helper && old == TCP_SYN_RECV && new == TCP_ESTABLISHED)
 		bpf_get_socket_cookie(sk); /* so that accept() finds one */
-	if (new == TCP_CLOSE && state_is_connected(old)) {
+	if (change == CHANGE_END) {
 		close_state(sk, old, ptr);
 		return;
 	}
-	if (old == TCP_CLOSE && (new == TCP_SYN_SENT || new == TCP_LISTEN))
+	if (change != CHANGE_RESULT)
 		release_begin(sk);
-	/* SYN_SENT to SYN_RECV is a simultaneous open: no result yet */
-	if (!(old == TCP_CLOSE && new == TCP_SYN_SENT) &&
-	    ((old != TCP_SYN_SENT && old != TCP_SYN_RECV) || (new != TCP_ESTABLISHED && new != TCP_CLOSE)))
+	if (change == CHANGE_LISTEN)
 		return;
-	if (old == TCP_SYN_RECV && !READ(ptr, sk, sk_socket)) /* not accepted yet: it never connected */
+	at = attempt_find(key);
+	if (!at || (old == TCP_SYN_RECV && !READ(ptr, sk, sk_socket))) /* not accepted yet: it never connected */
 		return;
-	at = bpf_map_lookup_elem(&attempts, &key);
-	if (!at)
-		return;
-	if (new == TCP_SYN_SENT)
+	if (change == CHANGE_CONNECT)
 		attempt_syn_sent(at);
-	if (new == TCP_SYN_SENT || (at->in_call && new == TCP_CLOSE)) /* fails at once: handle_connect_exit tells */
-		return;
+	if (change == CHANGE_CONNECT || (at->in_call && new == TCP_CLOSE))
+		return; /* of the second: fails at once, handle_connect_exit tells */
 	if (new == TCP_CLOSE)
 		error = READ(ptr, sk, sk_err);
 	if (new == TCP_CLOSE && !error)
@@ -218,7 +301,7 @@ static __always_inline void handle_open_attempt(struct sock *sk, struct attempt 
 
 	if (!at->in_call && (state == TCP_SYN_SENT || state == TCP_SYN_RECV))
 		attempt_end(sk, at, 0, RAW_F_ABORTED | RAW_F_FAILED, ptr);
-	else if (!bpf_map_delete_elem(&attempts, &key) && armed)
+	else if (attempt_forget(key) && armed)
 		COUNT(lost_state);
 }
 
@@ -268,8 +351,10 @@ static __always_inline void close_later(struct sock *sk, enum pointer ptr)
 	close_fill_end(&ev, sk, NULL, ptr);
 	close_fill(&ev, sk, true, ptr);
 	release_remember(sk, &ev, ptr);
+	note_add(key, NOTE_CLOSE);
 	if (!bpf_map_update_elem(&closes, &key, &ev, BPF_NOEXIST))
 		return;
+	note_drop(key, NOTE_CLOSE);
 	if (bpf_map_update_elem(&closes, &key, &ev, BPF_EXIST)) /* full: told without what becomes of the port */
 		emit_copy(&ev);
 	else
@@ -312,16 +397,16 @@ static __always_inline void handle_release(struct sock *sk, enum pointer ptr)
 	if (!sk || !sock_is_traced(sk, ptr))
 		return;
 	tcp = READ(ptr, sk, sk_protocol) == IPPROTO_TCP;
-	at = tcp ? bpf_map_lookup_elem(&attempts, &key) : NULL;
+	at = tcp ? attempt_find(key) : NULL;
 	if (at)
 		handle_open_attempt(sk, at, ptr);
 	was_connected = sock_was_connected(sk, ptr);
 	if (tcp && state_is_connected(READ(ptr, sk, __sk_common.skc_state))) {
-		bpf_map_delete_elem(&ends, &key);
+		end_forget(key);
 		close_later(sk, ptr);
 		return;
 	}
-	noted = tcp && end_take(sk, &end);
+	noted = tcp && end_take(key, &end);
 	if (was_connected || READ(ptr, sk, __sk_common.skc_num))
 		close_now(sk, was_connected, noted ? &end : NULL, ptr);
 }
@@ -330,7 +415,7 @@ static __always_inline void handle_release(struct sock *sk, enum pointer ptr)
 static __always_inline void handle_close_exit(struct sock *sk, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
-	struct raw_event *closing = bpf_map_lookup_elem(&closes, &key);
+	struct raw_event *closing = close_find(key);
 	__u8 after = RAW_AFTER_CLOSING;
 
 	if (!closing)
@@ -344,9 +429,7 @@ static __always_inline void handle_close_exit(struct sock *sk, enum pointer ptr)
  * cannot: so it shows also where handle_release was skipped. */
 static __always_inline bool disconnect_by_close(struct sock *sk, __u8 state, enum pointer ptr)
 {
-	__u64 key = (__u64)sk;
-
-	return bpf_map_lookup_elem(&closes, &key) ||
+	return close_find((__u64)sk) ||
 	       ((state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT) &&
 		READ(ptr, sk, sk_shutdown) == SHUTDOWN_MASK);
 }
@@ -367,11 +450,11 @@ static __always_inline void handle_disconnect(struct sock *sk, enum pointer ptr)
 	int error;
 
 	if (state == TCP_CLOSE && !waiting) /* how its last connection ended is no matter of the next one's */
-		bpf_map_delete_elem(&ends, &key);
+		end_forget(key);
 	if (!sock_is_traced(sk, ptr) || (!waiting && !listening && !state_is_connected(state)) ||
 	    (!waiting && !listening && (path || disconnect_by_close(sk, state, ptr))))
 		return; /* nothing ends; or only one path of an MPTCP connection; or handle_release tells */
-	noted = end_take(sk, &end);
+	noted = end_take(key, &end);
 	error = state == TCP_CLOSE ? close_error(sk, noted ? &end : NULL, ptr) : 0;
 	ev = handler_begin_as(sk, RAW_CLOSE, error, waiting || error, ptr);
 	if (!ev)
@@ -398,11 +481,11 @@ static __always_inline void handle_put_port(struct sock *sk, enum pointer ptr)
 
 	if (!bucket || !armed || !sock_is_traced(sk, ptr))
 		return;
-	closing = bpf_map_lookup_elem(&closes, &key);
+	closing = close_find(key);
 	if (closing)
 		close_tell(sk, closing, RAW_AFTER_CLOSED);
 	known = bpf_map_lookup_elem(&holders, &key);
-	at = bpf_map_lookup_elem(&attempts, &key);
+	at = attempt_find(key);
 	if (known) {
 		ev = *known;
 	} else if (at) {

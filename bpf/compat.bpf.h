@@ -218,6 +218,9 @@ static __always_inline void *compat_task_regs(struct task_struct *task, unsigned
 	return (void *)BPF_CORE_READ(task, stack) + COMPAT_THREAD_SIZE - size;
 }
 
+/* A field of those registers. */
+#define READ_REGS(regs, field) READ(config.has_task_regs, regs, field)
+
 /* A system call about a socket, as its registers tell it. */
 struct compat_call {
 	__u8 kind; /* enum raw_kind */
@@ -244,14 +247,14 @@ static __always_inline bool compat_is_socket_call(unsigned long nr)
 }
 
 /* The socket's descriptor in the system call under way; -1 where it does not say (io_uring, 32-bit calls). */
-static __always_inline int compat_syscall_fd(struct task_struct *task)
+static __always_inline int compat_syscall_fd(struct task_struct *task, enum pointer ptr)
 {
 	struct pt_regs *regs = compat_task_regs(task, bpf_core_type_size(struct pt_regs));
 	struct thread_info___x86 *info = (void *)&task->thread_info;
 
-	if (!compat_is_socket_call(BPF_CORE_READ(regs, orig_ax)) || BPF_CORE_READ(info, status) & COMPAT_TS_COMPAT)
+	if (!compat_is_socket_call(READ_REGS(regs, orig_ax)) || READ(ptr, info, status) & COMPAT_TS_COMPAT)
 		return -1;
-	return (int)BPF_CORE_READ(regs, di);
+	return (int)READ_REGS(regs, di);
 }
 
 /* connect, accept, bind, listen, accept4 */
@@ -308,14 +311,14 @@ static __always_inline bool compat_is_socket_call(int nr)
 	return nr == 200 || nr == 201 || nr == 203 || nr == 206 || nr == 211 || nr == 269;
 }
 
-static __always_inline int compat_syscall_fd(struct task_struct *task)
+static __always_inline int compat_syscall_fd(struct task_struct *task, enum pointer ptr)
 {
 	struct pt_regs___arm64 *regs = compat_task_regs(task, bpf_core_type_size(struct pt_regs___arm64));
 
-	if (!compat_is_socket_call(BPF_CORE_READ(regs, syscallno)) ||
-	    BPF_CORE_READ(task, thread_info.flags) & (1UL << COMPAT_TIF_32BIT))
+	if (!compat_is_socket_call(READ_REGS(regs, syscallno)) ||
+	    READ(ptr, task, thread_info.flags) & (1UL << COMPAT_TIF_32BIT))
 		return -1;
-	return (int)BPF_CORE_READ(regs, orig_x0);
+	return (int)READ_REGS(regs, orig_x0);
 }
 
 /* bind, listen, accept, connect, accept4 */

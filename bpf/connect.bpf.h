@@ -21,6 +21,31 @@ struct {
 	__type(value, struct attempt);
 } attempts SEC(".maps");
 
+static __always_inline struct attempt *attempt_find(__u64 key)
+{
+	return note_count(key, NOTE_ATTEMPT) ? bpf_map_lookup_elem(&attempts, &key) : NULL;
+}
+
+/* False if it was forgotten already. */
+static __always_inline bool attempt_forget(__u64 key)
+{
+	if (bpf_map_delete_elem(&attempts, &key))
+		return false;
+	note_drop(key, NOTE_ATTEMPT);
+	return true;
+}
+
+/* What stands there of an older socket at this address, whose end was lost, is counted as that; so is a full map. */
+static __always_inline void attempt_remember(__u64 key, const struct attempt *at)
+{
+	note_add(key, NOTE_ATTEMPT);
+	if (!bpf_map_update_elem(&attempts, &key, at, BPF_NOEXIST))
+		return;
+	note_drop(key, NOTE_ATTEMPT);
+	COUNT(lost_state);
+	bpf_map_update_elem(&attempts, &key, at, BPF_EXIST);
+}
+
 static __always_inline void attempt_fill(struct attempt *at, struct sock *sk, const struct request *req,
 					 enum pointer ptr)
 {
@@ -38,26 +63,28 @@ static __always_inline void attempt_fill(struct attempt *at, struct sock *sk, co
 }
 
 /* `v4`: in tcp_v4_connect(). tcp_v6_connect() hands v4-mapped addresses to it, which is the same attempt. */
-static __always_inline void handle_connect_enter(struct sock *sk, const struct request *req, bool v4, enum pointer ptr)
+static __always_inline void handle_connect_enter(struct sock *sk, const void *uaddr, int addr_len, bool v4,
+						 enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
 	struct attempt at, *before;
+	struct request req;
 
 	if (v4 && READ(ptr, sk, __sk_common.skc_family) == AF_INET6) {
-		before = bpf_map_lookup_elem(&attempts, &key);
+		before = attempt_find(key);
 		if (before)
 			before->in_call = 2;
 		return;
 	}
-	if (!armed || !sock_is_traced(sk, ptr) || sock_is_second_path(sk, ptr) || !handler_wants_peer(sk, req, ptr) ||
+	if (!armed || !sock_is_traced(sk, ptr) || sock_is_second_path(sk, ptr) ||
 	    !handler_wanted(sk, RAW_CONNECT, true, ptr))
 		return;
-	if (bpf_map_lookup_elem(&attempts, &key)) /* of an older socket at this address, whose end was lost */
-		COUNT(lost_state);
+	sock_read_request(&req, uaddr, addr_len);
+	if (!handler_wants_peer(sk, &req, ptr))
+		return;
 	process_tell();
-	attempt_fill(&at, sk, req, ptr);
-	if (bpf_map_update_elem(&attempts, &key, &at, BPF_ANY))
-		COUNT(lost_state);
+	attempt_fill(&at, sk, &req, ptr);
+	attempt_remember(key, &at);
 }
 
 /* Tells the result of an attempt and forgets it. Works on a copy: whoever deletes the entry tells, the other twin of
@@ -68,7 +95,7 @@ static __always_inline void attempt_end(struct sock *sk, struct attempt *at, int
 	__u64 key = (__u64)sk, now = bpf_ktime_get_boot_ns();
 	struct raw_event ev = at->ev;
 
-	if (bpf_map_delete_elem(&attempts, &key) || !armed)
+	if (!attempt_forget(key) || !armed)
 		return;
 	if ((config.failed_only && !error && !(flags & RAW_F_ABORTED)) || !select_event(&ev)) {
 		emit_filtered();
@@ -88,7 +115,7 @@ static __always_inline void attempt_end(struct sock *sk, struct attempt *at, int
 static __always_inline void handle_connect_exit(struct sock *sk, int ret, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
-	struct attempt *at = bpf_map_lookup_elem(&attempts, &key);
+	struct attempt *at = attempt_find(key);
 
 	if (!at)
 		return;
@@ -116,7 +143,7 @@ static __always_inline void attempt_syn_sent(struct attempt *at)
 static __always_inline void handle_connect_search(struct sock *sk, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
-	struct attempt *at = bpf_map_lookup_elem(&attempts, &key);
+	struct attempt *at = attempt_find(key);
 
 	if (!at || !at->search_from_ns)
 		return;

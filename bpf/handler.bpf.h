@@ -64,6 +64,16 @@ static __always_inline bool handler_wanted(struct sock *sk, __u8 kind, bool fail
 	return false;
 }
 
+/* Does nobody want events of the running process? Asked ahead of what costs more to read; counted like the above. */
+static __always_inline bool handler_turns_away(struct sock *sk, enum pointer ptr)
+{
+	if (!prefilter_asks_process() || (armed && prefilter_process()))
+		return false;
+	if (armed && sock_is_traced(sk, ptr) && !sock_is_second_path(sk, ptr))
+		emit_filtered();
+	return true;
+}
+
 /* The same of the peer of a connect(), ahead of it. */
 static __always_inline bool handler_wants_peer(struct sock *sk, const struct request *req, enum pointer ptr)
 {

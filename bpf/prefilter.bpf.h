@@ -8,6 +8,7 @@
 #define PREFILTER_BPF_H
 
 #include "select.bpf.h"
+#include "who.bpf.h"
 
 /* Longest chain of parents that is walked; a process deeper than that below the command is not followed. */
 #define PREFILTER_MAX_DEPTH 64
@@ -20,27 +21,18 @@ struct {
 	__type(value, __u32);
 } cgroups SEC(".maps");
 
-static __always_inline bool prefilter_pid(__u32 pid)
-{
-	for (__u32 i = 0; i < CONFIG_MAX_PIDS; i++) {
-		if (i >= config.pid_count)
-			return false;
-		if (config.pids[i] == pid)
-			return true;
-	}
-	return false;
-}
-
 static __always_inline bool prefilter_kind(__u8 kind)
 {
 	return !config.kinds || (config.kinds & (1 << kind));
 }
 
-static __always_inline bool prefilter_protocol(__u16 protocol)
+/* The switches come first here and below: what the verifier cannot leave out is read, and each field costs eight
+ * instructions. */
+static __always_inline bool prefilter_protocol(struct sock *sk, enum pointer ptr)
 {
-	bool udp = protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE;
-
-	return (!config.want_tcp && !config.want_udp) || (udp ? config.want_udp : config.want_tcp);
+	if (!config.want_tcp && !config.want_udp)
+		return true;
+	return sock_is_udp(sk, ptr) ? config.want_udp : config.want_tcp;
 }
 
 /*
@@ -97,7 +89,7 @@ static __always_inline bool prefilter_follow_pids(void)
 	__u32 own = bpf_get_current_pid_tgid() >> 32, tgid = own;
 
 	for (int i = 0; i < PREFILTER_MAX_DEPTH && tgid > 1; i++) {
-		if (prefilter_is_followed(task, tgid) || prefilter_pid(tgid)) {
+		if (prefilter_is_followed(task, tgid) || who_has_pid(tgid)) {
 			if (i)
 				prefilter_note(self, own);
 			return true;
@@ -105,7 +97,7 @@ static __always_inline bool prefilter_follow_pids(void)
 		task = BPF_CORE_READ(task, real_parent);
 		tgid = BPF_CORE_READ(task, tgid);
 	}
-	return prefilter_pid(own);
+	return who_has_pid(own);
 }
 
 /* A new process. Its parent is in pids[] or noted, or else asked for when it has an event. */
@@ -113,30 +105,8 @@ static __always_inline void prefilter_fork(struct task_struct *parent, struct ta
 {
 	__u32 from = BPF_CORE_READ(parent, tgid), to = BPF_CORE_READ(child, tgid);
 
-	if (from != to && (prefilter_pid(from) || prefilter_is_followed(parent, from)))
+	if (from != to && (who_has_pid(from) || prefilter_is_followed(parent, from)))
 		prefilter_note(child, to);
-}
-
-static __always_inline bool prefilter_uid(__u32 uid)
-{
-	for (__u32 i = 0; i < CONFIG_MAX_UIDS; i++) {
-		if (i >= config.uid_count)
-			return false;
-		if (config.uids[i] == uid)
-			return true;
-	}
-	return false;
-}
-
-static __always_inline bool prefilter_comm(const __u64 comm[2])
-{
-	for (__u32 i = 0; i < CONFIG_MAX_COMMS; i++) {
-		if (i >= config.comm_count)
-			return false;
-		if (config.comms[i][0] == comm[0] && config.comms[i][1] == comm[1])
-			return true;
-	}
-	return false;
 }
 
 /* The name of the leader, as in the event. Behind its end may stand what is left of a longer one. */
@@ -146,48 +116,44 @@ static __always_inline bool prefilter_leader_comm(void)
 	__u64 comm[2] = {};
 
 	bpf_probe_read_kernel_str(comm, sizeof(comm), &BPF_CORE_READ(task, group_leader)->comm);
-	return prefilter_comm(comm);
-}
-
-/* --container: cgroups that are of none that was asked for. Those that come later are left to user space. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, CONFIG_MAX_OTHER_CGROUPS); /* the loader's: as many as there are */
-	__type(key, __u64); /* cgroup v2 id */
-	__type(value, __u8); /* not used */
-} other_cgroups SEC(".maps");
-
-static __always_inline bool prefilter_cgroup(__u64 id)
-{
-	return !bpf_map_lookup_elem(&other_cgroups, &id);
+	return who_has_comm(comm);
 }
 
 /* What user space may take for an event of the socket's owner (sockets_lend). */
 static __always_inline bool prefilter_is_kernel_thread(void)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-
-	return BPF_CORE_READ(task, flags) & PF_KTHREAD;
+	if (config.has_task_btf)
+		return bpf_get_current_task_btf()->flags & PF_KTHREAD;
+	return BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), flags) & PF_KTHREAD;
 }
 
 /* The tests that user space makes again. */
 static __always_inline bool prefilter_who(void)
 {
-	if (config.pid_count && !config.follow && !prefilter_pid(bpf_get_current_pid_tgid() >> 32))
+	if (config.pid_count && !config.follow && !who_has_pid(bpf_get_current_pid_tgid() >> 32))
 		return false;
-	if (config.uid_count && !prefilter_uid((__u32)bpf_get_current_uid_gid()))
+	if (config.uid_count && !who_has_uid((__u32)bpf_get_current_uid_gid()))
 		return false;
 	if (config.comm_count && !prefilter_leader_comm())
 		return false;
-	return !config.other_cgroups || prefilter_cgroup(bpf_get_current_cgroup_id());
+	return !config.other_cgroups || who_has_cgroup(bpf_get_current_cgroup_id());
+}
+
+/* Are processes asked for at all? Constants. */
+static __always_inline bool prefilter_asks_who(void)
+{
+	return config.pid_count || config.uid_count || config.comm_count || config.other_cgroups;
+}
+
+static __always_inline bool prefilter_asks_process(void)
+{
+	return prefilter_asks_who() || config.under_cgroup || config.follow || config.follow_pid;
 }
 
 /* Does anyone want events of the running process? */
 static __always_inline bool prefilter_process(void)
 {
-	bool asks = config.pid_count || config.uid_count || config.comm_count || config.other_cgroups;
-
-	if (asks && !prefilter_who() && !prefilter_is_kernel_thread())
+	if (prefilter_asks_who() && !prefilter_who() && !prefilter_is_kernel_thread())
 		return false;
 	if (config.under_cgroup && bpf_current_task_under_cgroup(&cgroups, 0) != 1)
 		return false;
@@ -211,16 +177,11 @@ static __always_inline void prefilter_read_address(__u64 to[2], struct sock *sk,
 	}
 }
 
-/* Does anyone want an event of a socket with these ends? A bind that failed is judged by what it asked for: later. A
- * TCP connect by prefilter_peer, and again when its port is known (select_event). */
-static __always_inline bool prefilter_ends(struct sock *sk, __u8 kind, bool failed, enum pointer ptr)
+static __always_inline bool prefilter_these_ends(struct sock *sk, __u8 kind, bool failed, enum pointer ptr)
 {
 	struct select_ends e = { .kind = kind, .has_local = 1 };
-	__u16 family;
+	__u16 family = READ(ptr, sk, __sk_common.skc_family);
 
-	if (!config.selects_ends || kind == RAW_CONNECT || (failed && kind == RAW_BIND))
-		return true;
-	family = READ(ptr, sk, __sk_common.skc_family);
 	e.local_port = sock_local_port(sk, ptr);
 	e.remote_port = bpf_ntohs(READ(ptr, sk, __sk_common.skc_dport));
 	e.has_remote = kind == RAW_ACCEPT ? !failed : e.remote_port != 0;
@@ -229,6 +190,15 @@ static __always_inline bool prefilter_ends(struct sock *sk, __u8 kind, bool fail
 		prefilter_read_address(e.remote, sk, family, false, ptr);
 	}
 	return select_wants(&e);
+}
+
+/* Does anyone want an event of a socket with its ends? A bind that failed is judged by what it asked for: later. A TCP
+ * connect by prefilter_peer, and again when its port is known (select_event). */
+static __always_inline bool prefilter_ends(struct sock *sk, __u8 kind, bool failed, enum pointer ptr)
+{
+	if (!config.selects_ends || kind == RAW_CONNECT || (failed && kind == RAW_BIND))
+		return true;
+	return prefilter_these_ends(sk, kind, failed, ptr);
 }
 
 /* Does anyone want a connect to `req`? Its own end is not known yet. */
@@ -254,7 +224,7 @@ static __always_inline bool prefilter_socket(struct sock *sk, enum pointer ptr)
 {
 	struct net *net;
 
-	if (!prefilter_protocol(READ(ptr, sk, sk_protocol)))
+	if (!prefilter_protocol(sk, ptr))
 		return false;
 	if (!config.netns_inum)
 		return true;

@@ -170,8 +170,14 @@ static __always_inline void sock_fill_truth(struct raw_event *ev, struct sock *s
 static __always_inline __u16 sock_local_port(struct sock *sk, enum pointer ptr)
 {
 	__u16 port = READ(ptr, sk, __sk_common.skc_num);
+	struct tcp_sock *tcp;
 
-	return port ? port : bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
+	if (port)
+		return port;
+	tcp = ptr ? sock_tcp(sk, ptr) : NULL;
+	if (tcp)
+		return bpf_ntohs(READ(ptr, (struct inet_sock *)tcp, inet_sport));
+	return bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
 }
 
 /* 16 bytes, both ends aligned to 8. */
@@ -284,10 +290,18 @@ static __always_inline void sock_fill(struct raw_event *ev, struct sock *sk, enu
 	sock_fill_addresses(ev, sk, ptr);
 }
 
+static __always_inline void sock_fill_fd(struct raw_event *ev, struct task_struct *task, enum pointer ptr)
+{
+	if (READ(ptr, task, flags) & (PF_KTHREAD | PF_IO_WORKER))
+		return;
+	ev->fd = compat_syscall_fd(task, ptr);
+	if (ev->fd >= 0)
+		ev->flags |= RAW_F_FD;
+}
+
 /* What the socket asked for, and by which descriptor the program named it. */
 static __always_inline void sock_fill_options(struct raw_event *ev, struct sock *sk, enum pointer ptr)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
 	struct tcp_sock *tcp = ptr ? sock_tcp(sk, ptr) : NULL;
 
 	ev->options = compat_common_options(sk, ptr);
@@ -295,11 +309,10 @@ static __always_inline void sock_fill_options(struct raw_event *ev, struct sock 
 	ev->mark = READ(ptr, sk, sk_mark);
 	ev->bound_ifindex = READ(ptr, sk, __sk_common.skc_bound_dev_if);
 	ev->flags |= RAW_F_OPTIONS;
-	if (BPF_CORE_READ(task, flags) & (PF_KTHREAD | PF_IO_WORKER))
-		return;
-	ev->fd = compat_syscall_fd(task);
-	if (ev->fd >= 0)
-		ev->flags |= RAW_F_FD;
+	if (config.has_task_btf)
+		sock_fill_fd(ev, bpf_get_current_task_btf(), PTR_WALKED);
+	else
+		sock_fill_fd(ev, (void *)bpf_get_current_task(), PTR_PLAIN);
 }
 
 static __always_inline bool sock_has_sent_fin(__u8 state)

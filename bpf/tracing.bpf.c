@@ -19,6 +19,7 @@
 #include "porttrace/raw_event.h"
 
 #include "emit.bpf.h"
+#include "notes.bpf.h"
 #include "compat.bpf.h"
 #include "sock.bpf.h"
 #include "prefilter.bpf.h"
@@ -66,6 +67,8 @@ int BPF_PROG(f_bind4, struct sock *sk, void *uaddr, int addr_len, __u32 flags, i
 {
 	struct request req;
 
+	if (!ret && handler_turns_away(sk, PTR_HOOK))
+		return 0;
 	sock_read_request(&req, uaddr, addr_len);
 	handle_inet_bind(sk, &req, ret, PTR_HOOK);
 	return 0;
@@ -76,6 +79,8 @@ int BPF_PROG(f_bind6, struct sock *sk, void *uaddr, int addr_len, __u32 flags, i
 {
 	struct request req;
 
+	if (!ret && handler_turns_away(sk, PTR_HOOK))
+		return 0;
 	sock_read_request(&req, uaddr, addr_len);
 	handle_inet_bind(sk, &req, ret, PTR_HOOK);
 	return 0;
@@ -154,10 +159,7 @@ int f_listen(__u64 *ctx)
 SEC("fentry/tcp_v4_connect")
 int BPF_PROG(f_connect4_enter, struct sock *sk, void *uaddr, int addr_len)
 {
-	struct request req;
-
-	sock_read_request(&req, uaddr, addr_len);
-	handle_connect_enter(sk, &req, true, PTR_HOOK);
+	handle_connect_enter(sk, uaddr, addr_len, true, PTR_HOOK);
 	return 0;
 }
 
@@ -171,10 +173,7 @@ int BPF_PROG(f_connect4, struct sock *sk, void *uaddr, int addr_len, int ret)
 SEC("fentry/tcp_v6_connect")
 int BPF_PROG(f_connect6_enter, struct sock *sk, void *uaddr, int addr_len)
 {
-	struct request req;
-
-	sock_read_request(&req, uaddr, addr_len);
-	handle_connect_enter(sk, &req, false, PTR_HOOK);
+	handle_connect_enter(sk, uaddr, addr_len, false, PTR_HOOK);
 	return 0;
 }
 
@@ -210,7 +209,7 @@ SEC("fexit/inet_csk_get_port")
 int BPF_PROG(f_get_port, struct sock *sk, unsigned short port)
 {
 	if (!port)
-		search_end();
+		search_end(sk);
 	return 0;
 }
 
@@ -225,7 +224,7 @@ SEC("fexit/udp_lib_get_port")
 int BPF_PROG(f_udp_get_port, struct sock *sk, unsigned short port)
 {
 	if (!port)
-		search_end();
+		search_end(sk);
 	return 0;
 }
 
@@ -361,7 +360,7 @@ int BPF_PROG(f_landlock)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(t_state, struct sock *sk, int old, int new)
 {
-	if (state_matters(old, new) && READ(PTR_HOOK, sk, sk_protocol) == IPPROTO_TCP)
+	if (state_change(old, new) && READ(PTR_HOOK, sk, sk_protocol) == IPPROTO_TCP)
 		handle_state(sk, old, new, PTR_HOOK);
 	return 0;
 }
@@ -370,7 +369,7 @@ int BPF_PROG(t_state, struct sock *sk, int old, int new)
 SEC("tp/sock/inet_sock_set_state")
 int t_state_classic(struct trace_event_raw_inet_sock_set_state *ctx)
 {
-	if (state_matters(ctx->oldstate, ctx->newstate) && ctx->protocol == IPPROTO_TCP)
+	if (state_change(ctx->oldstate, ctx->newstate) && ctx->protocol == IPPROTO_TCP)
 		handle_state((struct sock *)ctx->skaddr, ctx->oldstate, ctx->newstate, PTR_PLAIN);
 	return 0;
 }
@@ -670,10 +669,7 @@ int BPF_KRETPROBE(x_listen, int ret)
 SEC("kprobe/tcp_v4_connect")
 int BPF_KPROBE(x_connect4_enter, struct sock *sk, void *uaddr, int addr_len)
 {
-	struct request req;
-
-	sock_read_request(&req, uaddr, addr_len);
-	handle_connect_enter(sk, &req, true, PTR_PLAIN);
+	handle_connect_enter(sk, uaddr, addr_len, true, PTR_PLAIN);
 	return call_enter(CALL_CONNECT4, sk, NULL, 0, 0);
 }
 
@@ -690,10 +686,7 @@ int BPF_KRETPROBE(x_connect4, int ret)
 SEC("kprobe/tcp_v6_connect")
 int BPF_KPROBE(x_connect6_enter, struct sock *sk, void *uaddr, int addr_len)
 {
-	struct request req;
-
-	sock_read_request(&req, uaddr, addr_len);
-	handle_connect_enter(sk, &req, false, PTR_PLAIN);
+	handle_connect_enter(sk, uaddr, addr_len, false, PTR_PLAIN);
 	return call_enter(CALL_CONNECT6, sk, NULL, 0, 0);
 }
 
@@ -740,7 +733,7 @@ int BPF_KPROBE(x_get_port_enter, struct sock *sk, unsigned short port)
 SEC("kretprobe/inet_csk_get_port")
 int BPF_KRETPROBE(x_get_port)
 {
-	search_end();
+	search_end(NULL);
 	return 0;
 }
 
@@ -754,7 +747,7 @@ int BPF_KPROBE(x_udp_get_port_enter, struct sock *sk, unsigned short port)
 SEC("kretprobe/udp_lib_get_port")
 int BPF_KRETPROBE(x_udp_get_port)
 {
-	search_end();
+	search_end(NULL);
 	return 0;
 }
 
@@ -810,9 +803,7 @@ int BPF_KPROBE(x_release, struct socket *sock)
 SEC("kprobe/__tcp_close")
 int BPF_KPROBE(x_close_enter, struct sock *sk)
 {
-	__u64 key = (__u64)sk;
-
-	return bpf_map_lookup_elem(&closes, &key) ? call_enter(CALL_CLOSE, sk, NULL, 0, 0) : 0;
+	return close_find((__u64)sk) ? call_enter(CALL_CLOSE, sk, NULL, 0, 0) : 0;
 }
 
 /* Where its return is missed, the change of state to CLOSE tells. */

@@ -13,6 +13,7 @@
 
 #include "cleanup.h"
 #include "excerpt.h"
+#include "porttrace/notes.h"
 #include "proc.h"
 #include "probe.skel.h"
 #include "types.h"
@@ -424,6 +425,16 @@ static bool tracing_call_is_event(const void *key)
 	return CALL_IS_EVENT(call->fn);
 }
 
+/* Entries of a table, of which some may stand in an array beside the map. */
+static uint64_t tracing_notes(const struct tracing *tr, enum note note)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < NOTES_PLACES; i++)
+		n += tr->bss->notes[i].count[note];
+	return n;
+}
+
 static size_t tracing_tables(const struct attach *at, struct attach_table *ret)
 {
 	static const char *const names[MAP_TABLES] = { "attempts", "closes", "ends",	"holders",
@@ -432,6 +443,10 @@ static size_t tracing_tables(const struct attach *at, struct attach_table *ret)
 
 	for (size_t i = 0; i < MAP_TABLES; i++)
 		ret[i] = (struct attach_table){ names[i], tracing_count(tr->maps[i], NULL) };
+	ret[MAP_ATTEMPTS].count = tracing_notes(tr, NOTE_ATTEMPT);
+	ret[MAP_CLOSES].count = tracing_notes(tr, NOTE_CLOSE);
+	ret[MAP_ENDS].count = tracing_notes(tr, NOTE_END);
+	ret[MAP_SEARCHES].count += tracing_notes(tr, NOTE_SEARCH);
 	return MAP_TABLES;
 }
 
