@@ -516,12 +516,22 @@ static int tracing_attach_prepared(const struct bpf_program *prog, long types, s
 	return *ret ? 0 : -errno;
 }
 
+/* libbpf before 1.3 frees its list of handlers once more after the last one has gone: one of no program's stays. */
+static void tracing_keep_handlers(void)
+{
+	static int stays;
+
+	if (stays <= 0)
+		stays = libbpf_register_prog_handler("porttrace-none", BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, NULL);
+}
+
 /* libbpf's handlers of fentry and fexit are replaced by ours as long as the programs are loaded and attached. */
 static void tracing_register(struct types *types, int ret_handlers[2])
 {
 	LIBBPF_OPTS(libbpf_prog_handler_opts, opts, .cookie = (long)types, .prog_prepare_load_fn = tracing_prepare,
 		    .prog_attach_fn = tracing_attach_prepared);
 
+	tracing_keep_handlers();
 	ret_handlers[0] = libbpf_register_prog_handler("fentry+", BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, &opts);
 	ret_handlers[1] = libbpf_register_prog_handler("fexit+", BPF_PROG_TYPE_TRACING, BPF_TRACE_FEXIT, &opts);
 }
