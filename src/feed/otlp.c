@@ -23,7 +23,7 @@
 #include "otlp_http.h"
 
 #define OTLP_BATCH_RECORDS 512
-#define OTLP_BATCH_BYTES (512 * 1024) /* before gzip */
+#define OTLP_BATCH_BYTES (1024 * 1024) /* before gzip */
 #define OTLP_BATCH_NS UINT64_C(1000000000) /* from its first record until it is sent */
 #define OTLP_HEAD_MAX 2048
 #define OTLP_TAIL "]}]}]}"
