@@ -31,6 +31,16 @@ run -- sh -c 'kill -TERM $$'
 expect "exit status" 143 "$status"
 verdict command/status-signal
 
+# porttrace does without huge pages; the command has what it would have had
+if grep -q THP_enabled /proc/self/status; then
+	# shellcheck disable=SC2016 # the command's
+	run -- sh -c 'grep -h THP_enabled /proc/self/status /proc/$PPID/status'
+	expect "huge pages" "$(grep THP_enabled /proc/self/status) THP_enabled:	0 " "$(grep THP "$T/out" | tr '\n' ' ')"
+	verdict command/huge-pages
+else
+	echo "skip - cli/command/huge-pages: this kernel has none"
+fi
+
 run -- "$T/none"
 expect "exit status" 127 "$status"
 expect_text "the message" "porttrace: cannot run $T/none: No such file" "$(cat "$T/err")"
