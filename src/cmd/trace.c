@@ -853,7 +853,7 @@ int trace_execute(const struct trace_options *opts)
 		fprintf(stderr, "porttrace: cannot start %s: %s\n", tr.opts.command[0], strerror(errno));
 		return EXIT_STATUS_FAILED;
 	}
-	/* Huge pages would be filled by a few bytes each: the tables are large, and mostly empty. The command has forked. */
+	/* The tables are large and mostly empty: a few bytes would fill a huge page each. The command has forked. */
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	trace_name_run(&tr);
 	status = tr.opts.service ? trace_open_outputs_of_service(&tr) : trace_open_outputs(&tr);
