@@ -51,7 +51,7 @@ enum {
 	FD_COUNTERS,
 	FD_CLOSING,
 	FD_BSS,
-	FD_PARENT, /* with a traced command: directory in which its own cgroup was made */
+	FD_PARENT, /* with a traced command: directory in which its own cgroup was made; the last, see cgroup_close */
 	FD_COUNT,
 };
 
@@ -334,7 +334,7 @@ static void cgroup_close(struct attach *at)
 	struct cgroup *cg = at->state;
 	int *fds = (int *)&cg->fds;
 
-	for (size_t i = 0; i < CGROUP_FDS - 1; i++)
+	for (size_t i = 0; i < CGROUP_FDS - 1; i++) /* FD_PARENT is the last: below it the own cgroup goes first */
 		cleanup_close(&fds[i]);
 	if (cg->bss)
 		munmap(cg->bss, sizeof(*cg->bss));
