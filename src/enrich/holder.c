@@ -179,7 +179,7 @@ struct enrich_holder_search {
 	bool no_bound; /* the socket that asks is a bound one itself, and cannot be told from others */
 	bool found;
 	enum holder_kind kind;
-	struct sockdiag_socket best;
+	struct sockdiag_socket best, waits; /* waits.waits = there is one in TIME_WAIT */
 };
 
 static enum holder_kind enrich_holder_kind_of(const struct sockdiag_socket *sock)
@@ -211,6 +211,8 @@ static int enrich_holder_look_at(void *arg, const struct sockdiag_socket *sock)
 
 	if (!enrich_holder_is_in_the_way(search, sock) || (kind == HOLDER_BOUND && search->no_bound))
 		return 0;
+	if (sock->waits && (!search->waits.waits || sock->expires_ms > search->waits.expires_ms))
+		search->waits = *sock;
 	if (search->found && (kind > search->kind ||
 			      (kind == search->kind && sock->expires_ms <= search->best.expires_ms)))
 		return 0;
@@ -343,8 +345,9 @@ static void enrich_holder_find_user(struct enrich_holder_state *st, const struct
 	enrich_holder_set_process(ret, owner, sock);
 }
 
-static void enrich_holder_find_owner(struct enrich_holder_state *st, const struct sockets_key *key,
-				     const struct sockdiag_socket *sock, struct holder *ret)
+/* What earlier events told of a socket that the kernel lists. */
+static bool enrich_holder_recall(const struct enrich_holder_state *st, const struct sockets_key *key,
+				 const struct sockdiag_socket *sock, struct holder *ret)
 {
 	struct sockets_key its = { .netns = key->netns,
 				   .proto = key->proto,
@@ -352,7 +355,14 @@ static void enrich_holder_find_owner(struct enrich_holder_state *st, const struc
 				   .local = sock->local,
 				   .remote = sock->remote,
 				   .cookie = sock->cookie };
-	bool known = st->sockets && sockets_find_owner(st->sockets, &its, ret);
+
+	return st->sockets && sockets_find_owner(st->sockets, &its, ret);
+}
+
+static void enrich_holder_find_owner(struct enrich_holder_state *st, const struct sockets_key *key,
+				     const struct sockdiag_socket *sock, struct holder *ret)
+{
+	bool known = enrich_holder_recall(st, key, sock, ret);
 	enum event_how how = known ? ret->how : HOW_NONE;
 
 	if (sock->inode)
@@ -364,6 +374,30 @@ static void enrich_holder_find_owner(struct enrich_holder_state *st, const struc
 
 /* ---- the answer ---- */
 
+/*
+ * Beside a socket in TIME_WAIT, a bound one of which no event has told: with SO_REUSEADDR, and as a rule since the
+ * failure. Seen on kernels that list bound sockets (6.8).
+ */
+static void enrich_holder_prefer_older(const struct enrich_holder_state *st, struct enrich_holder_search *search)
+{
+	struct holder any;
+
+	if (search->kind != HOLDER_BOUND || !search->waits.waits ||
+	    enrich_holder_recall(st, search->key, &search->best, &any))
+		return;
+	search->kind = HOLDER_TIME_WAIT;
+	search->best = search->waits;
+}
+
+/* A process that has ended, and nobody looked who else may have its socket: if that is gone too, they ended together. */
+static bool enrich_holder_outlived(struct enrich_holder_state *st, const struct event *ev,
+				   const struct enrich_holder_search *was)
+{
+	struct enrich_holder_search now = { .key = was->key, .no_bound = was->no_bound };
+
+	return enrich_holder_visit(st, ev, 0, &now) == 0 && now.found && now.best.cookie == was->best.cookie;
+}
+
 static void enrich_holder_ask(struct enrich_holder_state *st, const struct event *ev, uint32_t owner_pid,
 			      struct enrich_holder_answer *answer)
 {
@@ -374,8 +408,11 @@ static void enrich_holder_ask(struct enrich_holder_state *st, const struct event
 	enrich_holder_spend(&st->questions, now);
 	if (!answer->found)
 		return;
+	enrich_holder_prefer_older(st, &search);
 	answer->expires_ms = search.best.expires_ms;
 	enrich_holder_find_owner(st, &answer->asked, &search.best, &answer->holder);
+	if (answer->holder.exited && search.best.inode)
+		answer->holder.exited = enrich_holder_outlived(st, ev, &search);
 	answer->holder.kind = search.kind;
 	answer->holder.local = search.best.local;
 	answer->holder.has_expires = search.best.waits;

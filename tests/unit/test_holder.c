@@ -288,6 +288,21 @@ static void test_time_wait_of_several(void **state)
 	assert_in_range(asked(failed_bind("0.0.0.0", port)).holder.expires_s, 59, 60);
 }
 
+/* Bound beside it since: without the older one the bind that failed would have had the port. */
+static void test_time_wait_before_bound_since(void **state)
+{
+	uint64_t cookie;
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int port = linger(0, &cookie), one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	a.sin_port = htons((uint16_t)port);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
+	assert_int_equal(bind(fd, (void *)&a, sizeof(a)), 0);
+	assert_int_equal(asked(failed_bind("127.0.0.1", port)).holder.kind, HOLDER_TIME_WAIT);
+	close(fd);
+}
+
 /* ---- together with what events told ---- */
 
 /* A listener that has been closed since it was in the way goes before a connection that is still there. */
@@ -495,6 +510,7 @@ int main(void)
 		HOLDER_TEST(test_time_wait_of_the_dead),
 		HOLDER_TEST(test_time_wait_of_nobody_known),
 		HOLDER_TEST(test_time_wait_of_several),
+		HOLDER_TEST(test_time_wait_before_bound_since),
 		HOLDER_TEST(test_listener_before_connection),
 		HOLDER_TEST(test_clash), HOLDER_TEST(test_owner_by_cookie),
 		HOLDER_TEST(test_owner_that_has_it_no_more),
