@@ -250,14 +250,16 @@ def lost(rows, stats):
     runs = collections.defaultdict(list)
     for r in rows:
         runs[r["host"], r["run"]].append(r["sequence"])
-    own = collections.defaultdict(lambda: [0, 0, 0])
+    counters = ("lost_kernel", "lost_queue", "lost_sink", "evicted")
+    own = collections.defaultdict(lambda: [0] * len(counters))
     for r in stats:
         key = r["host"]["name"], r["agent"]["ephemeral_id"]
         runs[key].append(r["event"]["sequence"])
-        own[key] = [max(a, r["porttrace"]["stats"][k]) for a, k in zip(own[key], ("lost_kernel", "lost_queue", "lost_sink"))]
+        own[key] = [max(a, r["porttrace"]["stats"].get(k, 0)) for a, k in zip(own[key], counters)]
     answer = [{"host": host, "run": run, "lost_in_kernel": own[host, run][0], "lost_in_queue": own[host, run][1],
-               "lost_in_sink": own[host, run][2], "missing": max(s) - min(s) + 1 - len(set(s))} for (host, run), s in runs.items()]
-    answer = [a for a in answer if a["missing"] or a["lost_in_kernel"] or a["lost_in_queue"] or a["lost_in_sink"]]
+               "lost_in_sink": own[host, run][2], "evicted": own[host, run][3],
+               "missing": max(s) - min(s) + 1 - len(set(s))} for (host, run), s in runs.items()]
+    answer = [a for a in answer if a["missing"] or a["lost_in_kernel"] or a["lost_in_queue"] or a["lost_in_sink"] or a["evicted"]]
     return sorted(answer, key=lambda a: (-a["missing"], -a["lost_in_kernel"], a["host"], a["run"]))
 
 

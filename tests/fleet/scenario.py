@@ -179,7 +179,7 @@ def loses(run, real_stats):
     for minute in range(0, 12, 2):
         record = json.loads(real_stats)
         record["porttrace"]["stats"].update({"seen": 1000 * minute, "emitted": 1000 * minute - minute, "lost_kernel": minute // 2,
-                                             "lost_queue": minute // 4, "lost_sink": 1})
+                                             "lost_queue": minute // 4, "lost_sink": 1, **({"evicted": 100 * minute} if minute else {})})
         run.add(record, at(minute, 59))
     middle = len(run.lines) // 2
     del run.lines[middle:middle + 7]

@@ -96,7 +96,8 @@ CREATE TABLE IF NOT EXISTS porttrace.stats
     filtered UInt64,
     lost_kernel UInt64,
     lost_queue UInt64,
-    lost_sink UInt64
+    lost_sink UInt64,
+    evicted UInt64
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toDate(minute)
@@ -200,7 +201,8 @@ SELECT
     visitParamExtractUInt(tail, 'filtered') AS filtered,
     visitParamExtractUInt(tail, 'lost_kernel') AS lost_kernel,
     visitParamExtractUInt(tail, 'lost_queue') AS lost_queue,
-    visitParamExtractUInt(tail, 'lost_sink') AS lost_sink
+    visitParamExtractUInt(tail, 'lost_sink') AS lost_sink,
+    visitParamExtractUInt(tail, 'evicted') AS evicted
 FROM porttrace.inbox
 WHERE position(line, '"dataset":"porttrace.stats"') > 0;
 
