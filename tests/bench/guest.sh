@@ -78,6 +78,8 @@ ln -s "/usr/src/linux-headers-$(uname -r)" "/lib/modules/$(uname -r)/build"
 ln -s /usr/src/linux-headers-*-common "/lib/modules/$(uname -r)/source"
 while IFS='|' read -r name how command loads; do
 	began=$(cut -d. -f1 /proc/uptime)
+	# The kernel follows connections only where somebody asks for it: that belongs to what the tool costs.
+	case $command in conntrack*) modprobe nf_conntrack enable_hooks=1 && modprobe nf_conntrack_netlink ;; esac
 	case $how in
 	once) once "$name" "$command" "$loads" ;;
 	start) ./start $command >/tmp/measured 2>&1 </dev/null
@@ -88,5 +90,6 @@ while IFS='|' read -r name how command loads; do
 		each "$name" "$how" "$command" "$loads"
 		echo 0 >/proc/sys/kernel/bpf_stats_enabled ;;
 	esac </dev/null
+	case $command in conntrack*) modprobe -r nf_conntrack_netlink && modprobe -r nf_conntrack ;; esac
 	echo "$name: $(($(cut -d. -f1 /proc/uptime) - began)) s of its clock"
 done <plan

@@ -40,24 +40,38 @@ struct tool {
 	int wraps;
 };
 
+/* The first number that a line of the file holds where the format has it. */
+static int measure_read(const char *path, const char *format, uint64_t *ret)
+{
+	FILE *f = fopen(path, "r");
+	char line[512];
+	unsigned long n = 0;
+	int found = 0;
+
+	if (!f)
+		err(1, "%s", path);
+	while (!found && fgets(line, sizeof(line), f))
+		found = sscanf(line, format, &n) == 1;
+	fclose(f);
+	*ret = n;
+	return found;
+}
+
 /*
  * How long the processor has not been idle, in ns since some time: tasks, and what the kernel does beside them. A load
  * leaves much of that behind: the sockets it has closed are freed half a tick to some ticks later, many at once, from
- * idle too. Idle is what the kernel counts, to the ns, for its first processor, which is the one that asks.
+ * idle too. Idle is what the kernel counts, to the ns, for its first processor, which is the one that asks. Kernels
+ * since 7.0 do not: of them, how long tasks have run, without what the kernel does while it is idle.
  */
 static uint64_t measure_ran(void)
 {
-	FILE *f = fopen("/proc/timer_list", "r");
-	char line[512];
-	unsigned long idle = 0;
+	uint64_t ns;
 
-	if (!f)
-		err(1, "/proc/timer_list");
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, " .idle_sleeptime : %lu", &idle) == 1)
-			break;
-	fclose(f);
-	return clock_now_ns(CLOCK_MONOTONIC) - idle;
+	if (measure_read("/proc/timer_list", " .idle_sleeptime : %lu", &ns))
+		return clock_now_ns(CLOCK_MONOTONIC) - ns;
+	if (!measure_read("/proc/schedstat", "cpu0 %*s %*s %*s %*s %*s %*s %lu", &ns))
+		errx(1, "/proc/schedstat does not say how long tasks have run");
+	return ns;
 }
 
 static void measure_window(void)

@@ -20,7 +20,7 @@ modules="
 	virtio_pci virtio_console
 	inet_diag tcp_diag udp_diag raw_diag unix_diag netlink_diag af_packet_diag sctp_diag
 	veth dummy tun bridge macvlan ipvlan vrf sctp mptcp_diag
-	nf_tables nft_* nf_conntrack nf_nat nf_reject_* nfnetlink xt_* ip_tables ip6_tables
+	nf_tables nft_* nf_conntrack nf_conntrack_netlink nf_nat nf_reject_* nfnetlink xt_* ip_tables ip6_tables
 	iptable_* ip6table_* ipt_* ip6t_* sch_netem sch_ingress cls_bpf act_bpf overlay
 "
 
