@@ -160,7 +160,9 @@ int history_store_open(const char *path, uint64_t now_ns, struct history_store *
 	if (!s)
 		return history_say(err, -ENOMEM, "no memory for the history");
 	s->lock_fd = -1;
-	r = history_store_folder(path, err);
+	r = history_sqlite_load(err); /* before there are files: without it they would stay, empty */
+	if (!r)
+		r = history_store_folder(path, err);
 	if (!r)
 		r = history_store_lock(s, path, err);
 	if (!r)

@@ -100,6 +100,8 @@ if [ -n "$lib" ] && unshare --mount true 2>/dev/null; then
 	expect_text "a history" "libsqlite3.so.0 cannot be loaded: sudo apt install libsqlite3-0" "$(cat "$T/err")"
 	expect_text "the version" "SQLite missing" "$(without --version)"
 	expect_text "what needs no history" "https" "$(without service 443)"
+	expect_text "writing one" "libsqlite3.so.0 cannot be loaded" "$(without --history "$T/none.db" -- true 2>&1)"
+	expect "files that stay" "" "$(ls "$T" | grep '^none.db')"
 	verdict history/without-sqlite
 else
 	skip history/without-sqlite "needs unshare and ldconfig"
