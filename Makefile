@@ -151,6 +151,11 @@ $(BUILD)/tests/cli-load: tests/cli/load.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $<
 
+$(BUILD)/tests/metrics-load: tests/metrics/load.c
+	$(call say,TEST,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $<
+
 $(BUILD)/tests/free: $(wildcard tests/free/*.c) $(wildcard tests/free/*.h)
 	$(call say,TEST,$@)
 	$(Q)mkdir -p $(@D)
@@ -226,6 +231,7 @@ $(BUILD)/tests/owners-%: tests/owners/%.c
 unit-tests: $(UNIT_TESTS)
 test-programs: $(BUILD)/porttrace $(BUILD)/tests/workload $(NARROW) $(BUILD)/tests/stress $(BUILD)/tests/process \
 	$(BUILD)/tests/random $(BUILD)/tests/cli-load $(BUILD)/tests/list-load $(BUILD)/tests/history-make \
+	$(BUILD)/tests/metrics-load \
 	$(BUILD)/tests/owners-lives $(BUILD)/tests/owners-waits $(BUILD)/tests/free $(BUILD)/tests/daemon-receive \
 	$(BUILD)/tests/pressure-load $(BUILD)/tests/sinks-events $(BUILD)/tests/replay-make $(BUILD)/tests/replay-fails.so $(BENCH_PROGRAMS) \
 	$(BUILD)/tests/sinks-drive $(if $(filter rdkafka,$(OPTIONAL)),$(BUILD)/tests/sinks-kafka)

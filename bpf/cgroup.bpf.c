@@ -728,6 +728,9 @@ int c_release(struct bpf_sock *ctx)
 	if (state == BPF_TCP_LISTEN)
 		listener_ended(st, cookie);
 	event_fill(&ev, st, cookie, RAW_CLOSE, 0);
+	if (config.counts) /* how it came by its port, for count.bpf.h */
+		ev.how = st->port_locked ? RAW_HOW_EXPLICIT :
+			 st->role == RAW_F_EGRESS && st->protocol == IPPROTO_TCP ? RAW_HOW_CONNECT : RAW_HOW_NONE;
 	if (st->complete || st->role == RAW_F_INGRESS)
 		ev.duration_ns = ev.time_ns - st->born_ns;
 	if (st->protocol == IPPROTO_TCP)

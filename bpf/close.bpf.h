@@ -330,8 +330,22 @@ static __always_inline int close_error(struct sock *sk, const struct end *end, e
 	return end && end->error ? (int)end->error : READ(ptr, sk, sk_err);
 }
 
+/* How the socket came by its port, as far as it can be seen: for count.bpf.h. */
+static __always_inline __u8 close_how(struct sock *sk, enum pointer ptr)
+{
+	struct inet_bind_bucket *bucket;
+
+	if (sock_is_udp(sk, ptr))
+		return READ_BITS(ptr, sk, sk_userlocks) & SOCK_BINDPORT_LOCK ? RAW_HOW_EXPLICIT : RAW_HOW_NONE;
+	bucket = BPF_CORE_READ((struct inet_connection_sock *)sk, icsk_bind_hash);
+	/* connect() marks a bucket that it makes (__inet_hash_connect()) */
+	return bucket && (signed char)BPF_CORE_READ(bucket, fastreuse) < 0 ? RAW_HOW_CONNECT : RAW_HOW_NONE;
+}
+
 static __always_inline void close_fill(struct raw_event *ev, struct sock *sk, bool was_connected, enum pointer ptr)
 {
+	if (config.counts)
+		ev->how = close_how(sk, ptr);
 	ev->local_port = sock_local_port(sk, ptr);
 	if (!was_connected) /* the peer of a connect that failed */
 		ev->remote_port = 0;

@@ -9,6 +9,8 @@
 /* Read by the running kernel's verifier as constants: set by the loader before load. */
 const volatile struct bpf_config config = {};
 
+#include "count.bpf.h"
+
 /* -P, -L, -D: filled in by the loader. */
 struct config_ports port_sets = {};
 
@@ -148,9 +150,22 @@ static __always_inline struct raw_event *emit_reserve(__u8 kind, bool failed)
 	return ev;
 }
 
+/* Instead of a record, where nobody reads events. */
+static __always_inline bool emit_counted(const struct raw_event *ev)
+{
+	if (!config.counts || !count_takes(ev))
+		return false;
+	COUNT(counted);
+	return true;
+}
+
 /* A record that was reserved in the ring. */
 static __always_inline void emit_submit(struct raw_event *ev)
 {
+	if (emit_counted(ev)) {
+		bpf_ringbuf_discard(ev, BPF_RB_NO_WAKEUP);
+		return;
+	}
 	COUNT(submitted);
 	bpf_ringbuf_submit(ev, config.immediate ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 	emit_rouse_sleeper();
@@ -160,8 +175,12 @@ static __always_inline void emit_submit(struct raw_event *ev)
 static __always_inline void emit_copy(struct raw_event *ev)
 {
 	bool failed = ev->flags & RAW_F_FAILED;
-	__u64 unread = emit_unread();
-	__u64 how = config.immediate || emit_crosses(unread) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+	__u64 unread, how;
+
+	if (emit_counted(ev))
+		return;
+	unread = emit_unread();
+	how = config.immediate || emit_crosses(unread) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 
 	if (!emit_has_room(unread, sizeof(*ev), failed) || bpf_ringbuf_output(&ring, ev, sizeof(*ev), how)) {
 		emit_lost(ev->kind, failed);

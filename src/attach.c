@@ -49,7 +49,7 @@ static int attach_try(const struct attach_ops *ops, const struct attach_options 
 {
 	memset(at, 0, sizeof(*at));
 	at->ops = ops;
-	at->ring_fd = at->counters_fd = at->measure_fd = -1;
+	at->ring_fd = at->counters_fd = at->counts_fd = at->measure_fd = -1;
 	for (size_t i = 0; i < ATTACH_MAX_PROGRAMS; i++)
 		at->program_fds[i] = -1;
 	if (attach_can_be_apart(ops)) {
@@ -152,6 +152,7 @@ static int attach_sum_counters(int fd, struct raw_counters *ret)
 	for (int i = 0; i < cpus; i++) {
 		ret->submitted += each[i].submitted;
 		ret->filtered += each[i].filtered;
+		ret->counted += each[i].counted;
 		ret->lost_ring += each[i].lost_ring;
 		ret->lost_state += each[i].lost_state;
 		for (size_t k = 0; k < RAW_LOSSES; k++)

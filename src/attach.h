@@ -13,6 +13,7 @@
 
 #include "event.h"
 #include "porttrace/config.h"
+#include "porttrace/count.h"
 #include "porttrace/raw_event.h"
 
 enum attach_mode {
@@ -64,7 +65,8 @@ static inline uint64_t attach_lost(const struct attach_loss *loss)
 /* Events that the programs have met, whatever became of them. */
 static inline uint64_t attach_seen(const struct attach_loss *loss)
 {
-	return loss->counters.submitted + loss->counters.filtered + attach_lost(loss) + loss->leftover;
+	return loss->counters.submitted + loss->counters.filtered + loss->counters.counted + attach_lost(loss) +
+	       loss->leftover;
 }
 
 /* A table that the programs keep: how many entries it has now. */
@@ -110,7 +112,8 @@ struct attach {
 	enum attach_mode mode; /* F or X; tracing only */
 	const char *preemption; /* see attach_detect_mode; tracing only */
 	void *state; /* the backend's own: skeleton and links */
-	int ring_fd, counters_fd; /* owned by state */
+	int ring_fd, counters_fd, counts_fd; /* owned by state */
+	const volatile __u32 *count_sets; /* of counts_fd: rises with new ones; owned by state */
 	bool *armed; /* the programs' switch, in memory shared with them; owned by state */
 	volatile bool *sleeping; /* the reader's: see attach_sleep; as `armed` */
 	int measure_fd; /* while it is open the kernel measures each run; -1 = it does not for us */
@@ -143,6 +146,9 @@ void attach_sleep(struct attach *at, bool sleeps);
  * clock. Linux 5.8, CAP_SYS_ADMIN. 0 or -errno. */
 int attach_measure_runs(struct attach *at);
 int attach_read_loss(struct attach *at, struct attach_loss *ret);
+/* What was counted instead of being told (config.counts), summed over CPUs. 0 or -errno. */
+typedef void (*attach_count_fn)(void *arg, const struct count_key *key, const struct count *sum);
+int attach_each_count(const struct attach *at, attach_count_fn fn, void *arg);
 /* "fentry" or "kprobe" for the tracing backend, "" else. */
 const char *attach_mode_name(const struct attach *at);
 

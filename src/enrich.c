@@ -152,6 +152,18 @@ void enrich_event(struct enrich *en, struct event *ev)
 		enrich_describe_holder(en, &ev->holder);
 }
 
+void enrich_counted(struct enrich *en, struct event *ev)
+{
+	en->who = (struct event_who){ 0 };
+	ev->who = &en->who;
+	for (size_t i = 0; i < en->count; i++) {
+		if (en->enrichers[i] == &enrich_container)
+			en->enrichers[i]->describe(en->states[i], ev, &en->who);
+		if (en->enrichers[i] == &enrich_port)
+			en->enrichers[i]->fill(en->states[i], ev);
+	}
+}
+
 void enrich_learn(struct enrich *en, const struct process_facts *facts)
 {
 	for (size_t i = 0; i < en->count; i++)

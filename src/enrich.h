@@ -42,6 +42,9 @@ extern const struct enricher enrich_process, enrich_user, enrich_container, enri
 int enrich_open(const struct enrich_options *opts, struct enrich **ret);
 /* ev->who stays as it is until the next call. */
 void enrich_event(struct enrich *en, struct event *ev);
+/* The same of an event that stands for many, by as many processes of one name and cgroup: of these the container, and
+ * of their namespace what is known. */
+void enrich_counted(struct enrich *en, struct event *ev);
 /* A process told of itself: before its events. */
 void enrich_learn(struct enrich *en, const struct process_facts *facts);
 void enrich_close(struct enrich *en);

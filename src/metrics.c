@@ -56,22 +56,22 @@ static struct metrics_entry *metrics_find(struct metrics *m, const struct metric
 }
 
 /* With all others of its kind; at last, whatever its errno. */
-static struct metrics_entry *metrics_other(struct metrics *m, const struct metrics_key *key)
+static struct metrics_entry *metrics_other(struct metrics *m, const struct metrics_key *key, uint64_t times)
 {
 	struct metrics_key other = { .what = key->what, .proto = key->proto, .op = key->op, .detail = key->detail,
 				     .error = key->error, .is_other = true };
 	struct metrics_entry *e = metrics_find(m, &other, METRICS_SETS_MAX + METRICS_OTHERS_MAX / 2);
 
-	m->dropped++;
+	m->dropped += times;
 	other.error = 0;
 	return e ? e : metrics_find(m, &other, METRICS_SETS_MAX + METRICS_OTHERS_MAX);
 }
 
-static struct metrics_entry *metrics_place(struct metrics *m, const struct metrics_key *key)
+static struct metrics_entry *metrics_place(struct metrics *m, const struct metrics_key *key, uint64_t times)
 {
 	struct metrics_entry *e = metrics_find(m, key, METRICS_SETS_MAX);
 
-	return e ? e : metrics_other(m, key);
+	return e ? e : metrics_other(m, key, times);
 }
 
 static enum metrics_op metrics_op_of(const struct event *ev)
@@ -116,13 +116,12 @@ static bool metrics_is_assignment(const struct event *ev)
 
 static void metrics_searched(struct metrics *m, const struct event *ev)
 {
-	static const uint64_t limits_ns[METRICS_BUCKETS] = { 10000, 30000, 100000, 300000, 1000000, 3000000, 10000000,
-							     30000000 };
+	static const uint64_t limits_ns[METRICS_BUCKETS] = COUNT_LIMITS_NS;
 	struct metrics_entry *e;
 	struct metrics_key key;
 
 	metrics_key_fill(&key, ev, METRICS_SEARCHED);
-	e = metrics_place(m, &key);
+	e = metrics_place(m, &key, 1);
 	e->count++;
 	e->sum_ns += ev->search_ns;
 	for (int i = 0; i < METRICS_BUCKETS; i++)
@@ -146,7 +145,25 @@ void metrics_event(struct metrics *m, const struct event *ev)
 	metrics_key_fill(&key, ev, failure ? METRICS_FAILED : METRICS_ASSIGNED);
 	key.detail = failure ? (uint8_t)ev->cause : (uint8_t)ev->half;
 	key.error = failure ? (uint16_t)ev->error : 0;
-	metrics_place(m, &key)->count++;
+	metrics_place(m, &key, 1)->count++;
+}
+
+void metrics_counted(struct metrics *m, const struct event *ev, const struct count *count)
+{
+	struct metrics_key key;
+	struct metrics_entry *e;
+
+	metrics_key_fill(&key, ev, METRICS_ASSIGNED);
+	key.detail = (uint8_t)ev->half;
+	metrics_place(m, &key, count->events)->count += count->events;
+	if (!count->searches)
+		return;
+	metrics_key_fill(&key, ev, METRICS_SEARCHED);
+	e = metrics_place(m, &key, count->searches);
+	e->count += count->searches;
+	e->sum_ns += count->search_ns;
+	for (int i = 0; i < METRICS_BUCKETS; i++)
+		e->buckets[i] += count->buckets[i];
 }
 
 const char *metrics_container(const struct metrics *m, uint32_t netns)

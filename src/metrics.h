@@ -8,6 +8,7 @@
 
 #include "buf.h"
 #include "event.h"
+#include "porttrace/count.h"
 #include "pressure.h"
 #include "rule.h"
 #include "stats.h"
@@ -40,6 +41,8 @@ int metrics_new(struct metrics **ret);
 void metrics_free(struct metrics *m);
 /* Counts what an event tells of ports. Allocates nothing. */
 void metrics_event(struct metrics *m, const struct event *ev);
+/* The same of many at once that are alike: an assignment, and how often it came. */
+void metrics_counted(struct metrics *m, const struct event *ev, const struct count *count);
 /* What a look at `count` namespaces found, instead of the one before; 0 = nothing is known of pools any more. */
 int metrics_look(struct metrics *m, const struct pressure_netns *netns, const struct rule_counters *counters,
 		 size_t count);

@@ -7,7 +7,7 @@
 
 #define METRICS_OTHERS_MAX 512 /* places for what METRICS_SETS_MAX left out: half of them do for all but errno */
 #define METRICS_SLOTS 4096
-#define METRICS_BUCKETS 8 /* of a histogram, without the last, which has all */
+#define METRICS_BUCKETS COUNT_BUCKETS /* of a histogram, without the last, which has all */
 
 enum metrics_what { METRICS_ASSIGNED, METRICS_FAILED, METRICS_SEARCHED };
 enum metrics_op { METRICS_OP_BIND, METRICS_OP_LISTEN, METRICS_OP_CONNECT, METRICS_OP_AUTOBIND };

@@ -76,6 +76,10 @@ struct bpf_config {
 	__u8 failed_only;
 	__u8 want_release; /* RAW_RELEASE is asked for (tracing backend) */
 	__u8 immediate; /* each event wakes the reader */
+	__u8 counts; /* nobody reads events: those that need no record are counted (bpf/count.bpf.h) */
+	__u8 counts_connects; /* also ports that connect() picked: the bind buckets tell user space which these are */
+	__u8 counts_pids; /* each process by itself: its cgroup does not say which container it is in */
+	__u16 counts_low, counts_high; /* cgroup backend, whose events tell no range: where ephemeral ports may be */
 	__u32 wakeup_bytes; /* unread bytes in the ring at which the reader is woken */
 	__u32 room_bytes; /* of the ring, for what did not fail; the rest is for what did */
 	/* What this kernel has, found out by the loader (see kernel.c): */

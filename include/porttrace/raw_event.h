@@ -192,10 +192,11 @@ static inline __u32 raw_loss(__u32 kind, __u32 failed)
 }
 
 /* Counters kept by the BPF programs, one set a CPU (per-CPU array with one element). Each event that a hook has seen is
- * in one of the first three. */
+ * in one of the first four. */
 struct raw_counters {
 	__u64 submitted; /* put into the ring */
 	__u64 filtered; /* dropped in the kernel because no one asked for them */
+	__u64 counted; /* in the kernel, instead of a record: config.counts */
 	__u64 lost_ring; /* no room in the ring */
 	__u64 lost_state; /* a result came whose beginning had been lost (map full, return probe missed) */
 	__u64 lost[RAW_LOSSES]; /* lost_ring by kind and result: see raw_loss() */

@@ -49,6 +49,7 @@ enum {
 	FD_REST, /* the program that tells of closes which wait */
 	FD_RING,
 	FD_COUNTERS,
+	FD_COUNTS,
 	FD_CLOSING,
 	FD_BSS,
 	FD_PARENT, /* with a traced command: directory in which its own cgroup was made; the last, see cgroup_close */
@@ -294,6 +295,8 @@ static void cgroup_tell(const struct cgroup *cg, struct attach *at)
 	at->sleeping = &cg->bss->sleeping;
 	at->ring_fd = cg->fds.others[FD_RING];
 	at->counters_fd = cg->fds.others[FD_COUNTERS];
+	at->counts_fd = cg->fds.others[FD_COUNTS];
+	at->count_sets = &cg->bss->count_sets;
 	memcpy(at->program_fds, cg->fds.programs, sizeof(cg->fds.programs));
 }
 
@@ -377,6 +380,8 @@ static void cgroup_configure(struct cgroup_bpf *skel, const struct attach_option
 	if (opts->ports)
 		skel->bss->port_sets = *opts->ports;
 	bpf_map__set_max_entries(skel->maps.other_cgroups, (__u32)opts->other_cgroup_count + 1);
+	if (!config->counts)
+		bpf_map__set_max_entries(skel->maps.counts, 1);
 	if (opts->ring_bytes)
 		bpf_map__set_max_entries(skel->maps.ring, opts->ring_bytes);
 }
@@ -400,6 +405,7 @@ static int cgroup_keep(struct cgroup *cg, const struct cgroup_bpf *skel)
 	r = r < 0 ? r : cgroup_keep_fd(bpf_program__fd(skel->progs.c_rest), &others[FD_REST]);
 	r = r < 0 ? r : cgroup_keep_fd(bpf_map__fd(skel->maps.ring), &others[FD_RING]);
 	r = r < 0 ? r : cgroup_keep_fd(bpf_map__fd(skel->maps.counters), &others[FD_COUNTERS]);
+	r = r < 0 ? r : cgroup_keep_fd(bpf_map__fd(skel->maps.counts), &others[FD_COUNTS]);
 	r = r < 0 ? r : cgroup_keep_fd(bpf_map__fd(skel->maps.closing), &others[FD_CLOSING]);
 	r = r < 0 ? r : cgroup_keep_fd(bpf_map__fd(skel->maps.bss), &others[FD_BSS]);
 	return r < 0 ? r : cgroup_map_bss(cg);

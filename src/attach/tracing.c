@@ -187,6 +187,7 @@ enum {
 	MAP_TABLES,
 	MAP_RING = MAP_TABLES,
 	MAP_COUNTERS,
+	MAP_COUNTS,
 	MAP_BSS,
 	MAP_COUNT,
 };
@@ -302,11 +303,14 @@ static void tracing_configure(struct tracing_bpf *skel, const struct attach_opti
 	config->mptcp_conn_offset = (__u16)types_offset(types, "mptcp_subflow_context", "conn");
 	config->under_cgroup = opts->cgroup_path != NULL && !opts->cgroup_is_place;
 	config->other_cgroups = opts->other_cgroup_count > 0;
+	config->counts_connects = true;
 	if (opts->ports)
 		skel->bss->port_sets = *opts->ports;
 	bpf_map__set_max_entries(skel->maps.other_cgroups, (__u32)opts->other_cgroup_count + 1);
 	if (!config->follow)
 		bpf_map__set_max_entries(skel->maps.followed, 1);
+	if (!config->counts)
+		bpf_map__set_max_entries(skel->maps.counts, 1);
 	if (!config->want_release)
 		bpf_map__set_max_entries(skel->maps.holders, 1);
 	if (mode != ATTACH_MODE_X)
@@ -589,7 +593,8 @@ static void tracing_adopt(struct tracing *tr)
 		[MAP_ENDS] = tr->skel->maps.ends,	  [MAP_HOLDERS] = tr->skel->maps.holders,
 		[MAP_CALLS] = tr->skel->maps.calls,	  [MAP_MARKS] = tr->skel->maps.marks,
 		[MAP_SEARCHES] = tr->skel->maps.searches, [MAP_RING] = tr->skel->maps.ring,
-		[MAP_COUNTERS] = tr->skel->maps.counters, [MAP_BSS] = tr->skel->maps.bss,
+		[MAP_COUNTERS] = tr->skel->maps.counters, [MAP_COUNTS] = tr->skel->maps.counts,
+		[MAP_BSS] = tr->skel->maps.bss,
 	};
 
 	for (size_t i = 0; i < MAP_COUNT; i++)
@@ -603,6 +608,8 @@ static void tracing_tell(const struct tracing *tr, struct attach *at)
 	at->sleeping = &tr->bss->sleeping;
 	at->ring_fd = tr->maps[MAP_RING];
 	at->counters_fd = tr->maps[MAP_COUNTERS];
+	at->counts_fd = tr->maps[MAP_COUNTS];
+	at->count_sets = &tr->bss->count_sets;
 }
 
 static void tracing_free_types(struct types **types)

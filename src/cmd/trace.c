@@ -33,6 +33,7 @@
 #include "trace.h"
 #include "trace_cost.h"
 #include "trace_count.h"
+#include "trace_counted.h"
 #include "trace_ledger.h"
 #include "trace_metrics.h"
 #include "trace_record.h"
@@ -62,6 +63,7 @@ struct trace {
 	struct trace_ledger ledger;
 	struct trace_verdict *verdict; /* NULL = nothing is shown */
 	struct trace_metrics *metrics; /* NULL = none */
+	struct trace_counted counted;
 	struct trace_sinks sinks;
 	struct trace_service service;
 	struct history *history;
@@ -151,6 +153,15 @@ static bool trace_keeps(const struct trace *tr)
 	return tr->opts.history || tr->opts.record || tr->opts.audit_every_ns || tr->opts.watch || tr->metrics;
 }
 
+/* Nobody reads events: the metrics count them, and look at the ledger. */
+static bool trace_only_counts(const struct trace *tr)
+{
+	const struct trace_options *o = &tr->opts;
+
+	return tr->metrics && o->no_output && !o->history && !o->record && !o->audit_every_ns && !o->watch &&
+	       !o->sinks.count && !o->no_prefilter;
+}
+
 static bool trace_tracks(const struct trace *tr)
 {
 	return trace_keeps(tr) || filter_wants_close(&tr->filter);
@@ -162,7 +173,9 @@ static void trace_kernel_filter(struct trace *tr, struct attach_options *opts)
 	struct prefilter_needs needs = { .all = trace_keeps(tr), .lives = trace_tracks(tr) };
 	struct bpf_config *config = &opts->config;
 
-	config->want_release = trace_keeps(tr) || (tr->filter.kinds >> EVENT_RELEASE & 1);
+	if (trace_only_counts(tr))
+		trace_counted_configure(config);
+	config->want_release = (trace_keeps(tr) && !config->counts) || (tr->filter.kinds >> EVENT_RELEASE & 1);
 	config->self_pid = (uint32_t)getpid();
 	config->follow_pid = (uint32_t)tr->child.pid;
 	opts->cgroup_is_place = tr->opts.no_prefilter;
@@ -243,6 +256,10 @@ static void trace_tell_backend(const struct trace *tr)
 	if (at->preemption)
 		fprintf(stderr, ", %s mode (kernel preemption: %s)", attach_mode_name(at), at->preemption);
 	fprintf(stderr, "\n");
+	if (trace_only_counts(tr))
+		fprintf(stderr, "porttrace: nobody reads events: the kernel counts them, but for failures, TIME_WAIT and "
+				"ephemeral ports%s\n",
+			at->ops->backend == BACKEND_TRACING ? " of bind and accept" : "");
 }
 
 static void trace_name_run(struct trace *tr)
@@ -342,6 +359,7 @@ static int trace_open_pipeline(struct trace *tr)
 	tr->ledger.attach = &tr->attach;
 	tr->ledger.by_cookie = tr->attach.ops->backend == BACKEND_CGROUP;
 	tr->ledger.audit_every_ns = tr->opts.audit_every_ns;
+	tr->ledger.untold_ends = trace_only_counts(tr);
 	tr->ledger.verbose = tr->opts.verbose;
 	tr->ledger.cgroup = tr->opts.cgroup;
 	if (r == 0)
@@ -354,6 +372,8 @@ static int trace_open_pipeline(struct trace *tr)
 		r = storm_new(&p->storm);
 	if (r == 0 && tr->metrics)
 		r = trace_metrics_begin(tr->metrics, p->sockets, tr->ledger.by_cookie);
+	if (r == 0 && trace_only_counts(tr))
+		r = trace_counted_open(&tr->attach, p, tr->metrics, &tr->counted);
 	if (r == 0)
 		r = capture_open_ring(tr->attach.ring_fd, pipeline_record, p, &tr->capture);
 	tr->ledger.capture = tr->capture;
@@ -376,6 +396,7 @@ static void trace_close(struct trace *tr)
 	trace_ledger_close(&tr->ledger);
 	trace_verdict_close(tr->verdict);
 	trace_metrics_close(tr->metrics);
+	trace_counted_close(&tr->counted);
 	trace_sinks_close(&tr->sinks);
 	enrich_close(tr->pipeline.enrich);
 	wall_free(tr->pipeline.wall);
@@ -433,6 +454,7 @@ static void trace_tell_metrics(struct trace *tr, uint64_t now_ns)
 
 	if (attach_read_loss(&tr->attach, &loss) < 0)
 		return;
+	trace_counted_read(&tr->counted);
 	trace_sinks_stats(&tr->sinks, &st, sinks);
 	trace_count_kinds(&loss, &st);
 	if (now_ns)
@@ -512,6 +534,8 @@ static int trace_batch(struct trace *tr)
 		trace_ledger_tell(&tr->ledger, now);
 	if (tr->opts.watch && now >= tr->watch_ns)
 		trace_look(tr, now);
+	if (trace_counted_has_new(&tr->counted))
+		trace_counted_read(&tr->counted);
 	if (tr->metrics && trace_metrics_is_due(tr->metrics, now))
 		trace_tell_metrics(tr, now);
 	trace_mind_service(tr, now);

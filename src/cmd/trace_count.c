@@ -122,6 +122,8 @@ void trace_count_tell(const struct trace_count *tc)
 		tc->record ? "recorded" : "shown", (unsigned long long)attach_seen(&loss), (unsigned long long)lost);
 	if (lost)
 		trace_count_places(tc, &loss);
+	if (loss.counters.counted)
+		fprintf(stderr, ", %llu counted in the kernel", (unsigned long long)loss.counters.counted);
 	if (tc->verbose)
 		trace_count_tell_filtered(tc, &loss, shown);
 	fprintf(stderr, "\n");

@@ -13,6 +13,7 @@
 #include "../human.h"
 
 #define TRACE_RECONCILE_NS (UINT64_C(10) * 1000000000)
+#define TRACE_FORGET_NS (UINT64_C(300) * 1000000000)
 #define TRACE_SECOND_LOOK_NS (UINT64_C(500) * 1000000)
 #define TRACE_TELL_NS (UINT64_C(2) * 1000000000)
 /* A dump may take a 30th of the time at most. */
@@ -36,6 +37,13 @@ static void trace_record_netns(struct recorder *rec, const struct snapshot *snap
 			recorder_netns(rec, snap->netns[i].name, &snap->netns[i].facts);
 }
 
+static uint64_t trace_ledger_every_ns(const struct trace_ledger *tl)
+{
+	if (tl->audit_every_ns)
+		return tl->audit_every_ns;
+	return tl->untold_ends && !tl->by_cookie ? TRACE_FORGET_NS : TRACE_RECONCILE_NS;
+}
+
 int trace_ledger_start(struct trace_ledger *tl)
 {
 	struct snapshot_options opts = { 0 };
@@ -43,8 +51,7 @@ int trace_ledger_start(struct trace_ledger *tl)
 	int r;
 
 	tl->lists_bound = trace_kernel_lists_bound();
-	tl->next_ns = clock_now_ns(CLOCK_MONOTONIC) +
-		      (tl->audit_every_ns ? tl->audit_every_ns : TRACE_RECONCILE_NS);
+	tl->next_ns = clock_now_ns(CLOCK_MONOTONIC) + trace_ledger_every_ns(tl);
 	r = snapshot_take(&opts, &snap);
 	if (r < 0)
 		return r;
@@ -56,7 +63,8 @@ int trace_ledger_start(struct trace_ledger *tl)
 
 bool trace_ledger_is_due(const struct trace_ledger *tl, uint64_t now_ns)
 {
-	return (tl->audit_every_ns || tl->by_cookie || tl->pipeline->history) && now_ns >= tl->next_ns;
+	return (tl->audit_every_ns || tl->by_cookie || tl->untold_ends || tl->pipeline->history) &&
+	       now_ns >= tl->next_ns;
 }
 
 /* ---- behind a gap of the recording ---- */
@@ -258,7 +266,7 @@ static bool trace_has_lost(struct trace_ledger *tl, const struct snapshot *snap)
 void trace_ledger_look(struct trace_ledger *tl, uint64_t now_ns)
 {
 	struct snapshot_options opts = { .no_owners = !tl->audit_every_ns };
-	uint64_t every_ns = tl->audit_every_ns ? tl->audit_every_ns : TRACE_RECONCILE_NS, took_ns;
+	uint64_t every_ns = trace_ledger_every_ns(tl), took_ns;
 	struct snapshot snap;
 
 	tl->error = snapshot_take(&opts, &snap);

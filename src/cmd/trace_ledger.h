@@ -14,6 +14,7 @@ struct trace_ledger {
 	struct attach *attach; /* the same */
 	bool by_cookie; /* the backend tells namespaces by cookie (cgroup) */
 	bool lists_bound; /* the kernel lists TCP sockets that are only bound */
+	bool untold_ends; /* the kernel counts most closes (config.counts): what the snapshot told of stays */
 	uint64_t audit_every_ns; /* 0 = no audit */
 	const char *cgroup; /* audit: events are of this cgroup only; NULL = all */
 	bool verbose; /* audit: tell what no event tells, too */

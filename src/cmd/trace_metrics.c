@@ -108,6 +108,11 @@ void trace_metrics_event(void *arg, const struct event *ev)
 		pressure_session_event(&tm->session, ev);
 }
 
+void trace_metrics_counted(struct trace_metrics *tm, const struct event *ev, const struct count *rise)
+{
+	metrics_counted(tm->metrics, ev, rise);
+}
+
 bool trace_metrics_is_due(const struct trace_metrics *tm, uint64_t now_ns)
 {
 	return (tm->path && now_ns >= tm->file_ns) || (tm->listener && metrics_listen_is_wanted(tm->listener));

@@ -8,6 +8,7 @@
 
 #include "../sockets.h"
 #include "../stats.h"
+#include "porttrace/count.h"
 #include "trace_options.h"
 
 struct trace_metrics;
@@ -21,6 +22,8 @@ int trace_metrics_open(const struct trace_options *opts, struct trace_metrics **
 int trace_metrics_begin(struct trace_metrics *tm, const struct sockets *ledger, bool by_cookie);
 /* One event; `arg` is a struct trace_metrics. */
 void trace_metrics_event(void *arg, const struct event *ev);
+/* Many that the kernel counted. */
+void trace_metrics_counted(struct trace_metrics *tm, const struct event *ev, const struct count *rise);
 bool trace_metrics_is_due(const struct trace_metrics *tm, uint64_t now_ns);
 /* Looks, and tells; `lost`: events so far; `sinks`: how each stands. */
 void trace_metrics_tell(struct trace_metrics *tm, uint64_t lost, const struct stats *sinks, uint64_t now_ns);

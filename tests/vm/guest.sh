@@ -78,6 +78,14 @@ daemon()
 	cp "/tmp/$1.log" "/results/$1/log"
 }
 
+# Metrics of events that the kernel counts.
+counted()
+{
+	mkdir -p "/results/$1"
+	PORTTRACE=/test/porttrace COUNTED_LOAD=/test/metrics-load timeout 600 bash /test/metrics/counted tracing \
+		>"/results/$1/log" 2>&1
+}
+
 # What is shown live and what its recording shows, with the tracing backend.
 replay()
 {
