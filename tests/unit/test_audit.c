@@ -184,6 +184,7 @@ static void test_what_no_event_tells_is_forgotten(void **state)
 	struct snapshot_socket list[] = { kernel_socket(1, SOCKDIAG_LISTEN, 80, 0),
 					  kernel_socket(2, SOCKDIAG_LISTEN, 81, 0) };
 	struct snapshot now = { .sockets = list, .count = 1 };
+	uint64_t cookies[] = { 1 };
 	struct sockets *s = ledger_of(list, 2);
 	struct audit_options opts = { .lists_bound = true };
 	size_t gone = 0;
@@ -194,6 +195,13 @@ static void test_what_no_event_tells_is_forgotten(void **state)
 	assert_int_equal(sockets_count(s), 1);
 	assert_int_equal(audit_reconcile(s, &now, &opts, count_gone, &gone), 0);
 	assert_int_equal(gone, 1);
+	now = (struct snapshot){ .cookies = cookies, .count = 1 };
+	assert_int_equal(audit_reconcile(s, &now, &opts, count_gone, &gone), 0);
+	assert_int_equal(gone, 1);
+	now.count = 0;
+	assert_int_equal(audit_reconcile(s, &now, &opts, count_gone, &gone), 0);
+	assert_int_equal(gone, 2);
+	assert_int_equal(sockets_count(s), 0);
 	sockets_free(s);
 }
 
