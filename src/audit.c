@@ -374,7 +374,7 @@ int audit_reconcile(struct sockets *s, const struct snapshot *snap, const struct
 	if (!known.cookies)
 		return -ENOMEM;
 	for (size_t i = 0; i < snap->count; i++)
-		known.cookies[known.count++] = snap->sockets[i].sock.cookie;
+		known.cookies[known.count++] = snap->cookies ? snap->cookies[i] : snap->sockets[i].sock.cookie;
 	qsort(known.cookies, known.count, sizeof(*known.cookies), audit_sort_numbers);
 	sockets_each(s, audit_keep, &known);
 	free(known.cookies);

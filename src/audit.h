@@ -62,7 +62,7 @@ int audit_compare(struct sockets *s, const struct snapshot *snap, const struct a
  * Forgets what the ledger has and the kernel has not any more, where events do not always tell: UDP sockets, TIME_WAIT
  * that ended early, and all if events were lost, or with the cgroup backend (by_cookie): no hook of it shows that a
  * connect which fails, or connect(AF_UNSPEC), gives a port back. The events of before the snapshot have to be read.
- * `gone` (NULL: none) gets each of them. 0 or -ENOMEM.
+ * `gone` (NULL: none) gets each of them. Of the snapshot only the cookies matter. 0 or -ENOMEM.
  */
 int audit_reconcile(struct sockets *s, const struct snapshot *snap, const struct audit_options *opts,
 		    void (*gone)(void *arg, const struct sockets_view *view), void *arg);

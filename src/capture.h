@@ -42,8 +42,9 @@ struct event;
  * TIME_WAIT come last, in the order of their ends (until_ns; of the others 0).
  */
 typedef void (*capture_socket_fn)(void *arg, struct event *ev, uint64_t until_ns);
-/* by_cookie: namespaces are told by cookie, as the cgroup backend's events tell them. 0 or -ENOMEM. */
-int capture_snapshot(const struct snapshot *snap, uint64_t time_ns, bool by_cookie, capture_socket_fn fn, void *arg);
+/* by_cookie: namespaces are told by cookie, as the cgroup backend's events tell them. The snapshot has no socket
+ * left in the end. 0 or -ENOMEM. */
+int capture_snapshot(struct snapshot *snap, uint64_t time_ns, bool by_cookie, capture_socket_fn fn, void *arg);
 
 /* Who gets what a recording holds, in its order. */
 struct capture_target {

@@ -32,25 +32,39 @@ struct snapshot_list {
 	bool optional;
 };
 
+static int snapshot_grow(struct snapshot *snap, bool only_cookies)
+{
+	size_t room = snap->room ? 2 * snap->room : 1024;
+	void *grown = only_cookies ? reallocarray(snap->cookies, room, sizeof(*snap->cookies)) :
+				     reallocarray(snap->sockets, room, sizeof(*snap->sockets));
+
+	if (!grown)
+		return -ENOMEM;
+	if (only_cookies)
+		snap->cookies = grown;
+	else
+		snap->sockets = grown;
+	snap->room = room;
+	return 0;
+}
+
 static int snapshot_add(void *arg, const struct sockdiag_socket *sock)
 {
-	struct snapshot *snap = arg;
+	const struct snapshot_walk *walk = arg;
+	struct snapshot *snap = walk->snap;
+	bool only_cookies = walk->opts->only_cookies;
 
-	if (snap->count == snap->room) {
-		size_t room = snap->room ? 2 * snap->room : 1024;
-		struct snapshot_socket *grown = reallocarray(snap->sockets, room, sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		snap->sockets = grown;
-		snap->room = room;
-	}
-	snap->sockets[snap->count++] = (struct snapshot_socket){ .sock = *sock };
+	if (snap->count == snap->room && snapshot_grow(snap, only_cookies) < 0)
+		return -ENOMEM;
+	if (only_cookies)
+		snap->cookies[snap->count++] = sock->cookie;
+	else
+		snap->sockets[snap->count++] = (struct snapshot_socket){ .sock = *sock };
 	return 0;
 }
 
 /* One list; again if it was torn. What the last try brought is kept, and said to be torn. */
-static int snapshot_dump_list(const struct snapshot_walk *walk, const struct snapshot_list *list, bool *torn)
+static int snapshot_dump_list(struct snapshot_walk *walk, const struct snapshot_list *list, bool *torn)
 {
 	struct sockdiag_query query = { .proto = list->proto,
 					.protocol = list->protocol,
@@ -61,13 +75,13 @@ static int snapshot_dump_list(const struct snapshot_walk *walk, const struct sna
 
 	for (int i = 0; i < SNAPSHOT_TRIES && r == -EINTR; i++) {
 		walk->snap->count = before;
-		r = sockdiag_dump_some(&query, snapshot_add, walk->snap);
+		r = sockdiag_dump_some(&query, snapshot_add, walk);
 	}
 	*torn |= r == -EINTR;
 	return r == -EINTR ? 0 : r;
 }
 
-static int snapshot_dump_lists(const struct snapshot_walk *walk, bool *torn)
+static int snapshot_dump_lists(struct snapshot_walk *walk, bool *torn)
 {
 	static const struct snapshot_list lists[] = {
 		{ PROTO_TCP, 0, 0, false },
@@ -166,6 +180,8 @@ static int snapshot_read_netns(void *arg)
 	if (r < 0)
 		return r;
 	snap->torn += torn;
+	if (walk->opts->only_cookies)
+		return 0;
 	ns->known = netns_read_sysctls(walk->proc, 0, &ns->facts) == 0;
 	ns->facts.is_own = own; /* in here every one is */
 	if (!ns->known)
@@ -399,7 +415,7 @@ int snapshot_take(const struct snapshot_options *opts, struct snapshot *ret)
 		r = snapshot_mounts(&walk);
 	if (r == 0)
 		r = snapshot_processes(&walk);
-	if (r == 0 && !opts->no_owners)
+	if (r == 0 && !opts->no_owners && !opts->only_cookies)
 		r = snapshot_find_owners(&walk);
 	free(walk.closed);
 	if (r < 0)
@@ -423,5 +439,6 @@ void snapshot_free(struct snapshot *snap)
 	owners_free(&snap->owners);
 	free(snap->netns);
 	free(snap->sockets);
+	free(snap->cookies);
 	*snap = (struct snapshot){ 0 };
 }

@@ -34,7 +34,8 @@ struct snapshot_socket {
 
 struct snapshot {
 	struct snapshot_socket *sockets; /* no socket twice */
-	size_t count, room;
+	uint64_t *cookies; /* with only_cookies, and no sockets then; some may be there twice */
+	size_t count, room; /* of either */
 	struct owners owners;
 	struct snapshot_netns *netns; /* our own first */
 	size_t namespaces; /* in netns: that were looked at */
@@ -48,6 +49,7 @@ struct snapshot_options {
 	uint32_t netns_inum; /* only this network namespace; 0 = all that can be found */
 	bool detail; /* bytes and MPTCP of TCP connections too */
 	bool no_owners; /* leave out the look at every process's descriptors */
+	bool only_cookies; /* which sockets there are, and nothing of them, nor of their namespaces and owners */
 	/* Sockets whose owners need not be looked for; NULL = none. If it is all, no descriptor is looked at. */
 	bool (*has_owner)(void *arg, const struct snapshot_socket *sock);
 	void *arg;

@@ -11,6 +11,8 @@
 #include "../proc.h"
 #include "../snapshot.h"
 
+#define START_STEP 4096 /* sockets whose memory is given back at once */
+
 /* What is known of the last process: sockets of one process often stand together. */
 struct start_process {
 	uint32_t pid;
@@ -18,11 +20,9 @@ struct start_process {
 };
 
 struct start {
-	const struct snapshot *snap;
+	struct snapshot *snap;
 	uint64_t *listening; /* sorted: netns_inum << 32 | port << 1 | protocol */
 	size_t listening_count;
-	const struct snapshot_socket **waiting; /* sorted by their ends */
-	size_t waiting_count;
 	struct start_process process;
 	uint64_t time_ns;
 	bool by_cookie;
@@ -42,30 +42,52 @@ static int start_compare_keys(const void *a, const void *b)
 
 static int start_compare_ends(const void *a, const void *b)
 {
-	const struct snapshot_socket *const *x = a, *const *y = b;
+	const struct snapshot_socket *x = a, *y = b;
 
-	return ((*x)->sock.expires_ms > (*y)->sock.expires_ms) - ((*x)->sock.expires_ms < (*y)->sock.expires_ms);
+	return (x->sock.expires_ms < y->sock.expires_ms) - (x->sock.expires_ms > y->sock.expires_ms);
 }
 
+static void start_swap(struct snapshot_socket *a, struct snapshot_socket *b)
+{
+	struct snapshot_socket kept = *a;
+
+	*a = *b;
+	*b = kept;
+}
+
+/* Those that wait to the front, and of them the last to end first: they are told of from behind. */
 static int start_sort(struct start *st)
 {
-	size_t n = st->snap->count + 1;
+	struct snapshot_socket *sockets = st->snap->sockets;
+	size_t waiting = 0;
 
-	st->listening = calloc(n, sizeof(*st->listening));
-	st->waiting = calloc(n, sizeof(*st->waiting));
-	if (!st->listening || !st->waiting)
+	st->listening = calloc(st->snap->count + 1, sizeof(*st->listening));
+	if (!st->listening)
 		return -ENOMEM;
 	for (size_t i = 0; i < st->snap->count; i++) {
-		const struct snapshot_socket *sock = &st->snap->sockets[i];
-
-		if (sock->sock.state == SOCKDIAG_LISTEN)
-			st->listening[st->listening_count++] = start_port_key(sock);
-		if (sock->sock.waits)
-			st->waiting[st->waiting_count++] = sock;
+		if (sockets[i].sock.state == SOCKDIAG_LISTEN)
+			st->listening[st->listening_count++] = start_port_key(&sockets[i]);
+		if (sockets[i].sock.waits)
+			start_swap(&sockets[i], &sockets[waiting++]);
 	}
 	qsort(st->listening, st->listening_count, sizeof(*st->listening), start_compare_keys);
-	qsort(st->waiting, st->waiting_count, sizeof(*st->waiting), start_compare_ends);
+	if (waiting)
+		qsort(sockets, waiting, sizeof(*sockets), start_compare_ends);
 	return 0;
+}
+
+/* What is made of the sockets takes as much memory as they do: both are not there in full. */
+static void start_give_back(struct snapshot *snap)
+{
+	struct snapshot_socket *kept;
+
+	if (snap->room < snap->count + START_STEP)
+		return;
+	kept = reallocarray(snap->sockets, snap->count + 1, sizeof(*kept));
+	if (!kept)
+		return;
+	snap->sockets = kept;
+	snap->room = snap->count + 1;
 }
 
 static bool start_is_listened_on(const struct start *st, const struct snapshot_socket *sock)
@@ -137,17 +159,18 @@ static void start_tell(struct start *st, const struct snapshot_socket *sock, cap
 	fn(arg, &ev, sock->sock.waits ? st->time_ns + (uint64_t)sock->sock.expires_ms * 1000000 : 0);
 }
 
-int capture_snapshot(const struct snapshot *snap, uint64_t time_ns, bool by_cookie, capture_socket_fn fn, void *arg)
+int capture_snapshot(struct snapshot *snap, uint64_t time_ns, bool by_cookie, capture_socket_fn fn, void *arg)
 {
 	struct start st = { .snap = snap, .time_ns = time_ns, .by_cookie = by_cookie };
 	int r = start_sort(&st);
 
-	for (size_t i = 0; r == 0 && i < snap->count; i++)
-		if (!snap->sockets[i].sock.waits && snap->sockets[i].sock.local.port)
-			start_tell(&st, &snap->sockets[i], fn, arg);
-	for (size_t i = 0; r == 0 && i < st.waiting_count; i++)
-		start_tell(&st, st.waiting[i], fn, arg);
+	while (r == 0 && snap->count) {
+		const struct snapshot_socket *sock = &snap->sockets[--snap->count];
+
+		if (sock->sock.waits || sock->sock.local.port)
+			start_tell(&st, sock, fn, arg);
+		start_give_back(snap);
+	}
 	free(st.listening);
-	free(st.waiting);
 	return r;
 }

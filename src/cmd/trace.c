@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -49,6 +50,8 @@
 #define TRACE_SINKS_PATIENCE_NS (UINT64_C(4) * 1000000000) /* after the end, for what the sinks still hold */
 #define TRACE_CALM 256 /* records that a batch has at most if there is time for what can wait */
 #define TRACE_RECORD_PATIENCE_NS UINT64_C(300000000)
+#define TRACE_TABLE_BYTES (48 * 1024) /* what is as large has a mapping of its own; a DIR has 32 KiB */
+#define TRACE_HEAP_STEP (16 * 1024)
 
 /* Everything one run owns. */
 struct trace {
@@ -858,6 +861,18 @@ static int trace_open_outputs_of_service(struct trace *tr)
 	return EXIT_STATUS_FAILED;
 }
 
+/*
+ * The tables are large and mostly empty: a few bytes would fill a huge page each, and calloc() clears a table that it
+ * puts into the heap, page by page. In a mapping of its own only what is used is there, and what a look at all sockets
+ * took goes back to the kernel. The command has forked.
+ */
+static void trace_spare_memory(void)
+{
+	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+	mallopt(M_MMAP_THRESHOLD, TRACE_TABLE_BYTES);
+	mallopt(M_TOP_PAD, TRACE_HEAP_STEP);
+}
+
 int trace_execute(const struct trace_options *opts)
 {
 	static struct trace tr; /* large: port sets */
@@ -877,8 +892,7 @@ int trace_execute(const struct trace_options *opts)
 		fprintf(stderr, "porttrace: cannot start %s: %s\n", tr.opts.command[0], strerror(errno));
 		return EXIT_STATUS_FAILED;
 	}
-	/* The tables are large and mostly empty: a few bytes would fill a huge page each. The command has forked. */
-	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+	trace_spare_memory();
 	trace_name_run(&tr);
 	status = tr.opts.service ? trace_open_outputs_of_service(&tr) : trace_open_outputs(&tr);
 	if (status == EXIT_STATUS_OK)

@@ -265,7 +265,7 @@ static bool trace_has_lost(struct trace_ledger *tl, const struct snapshot *snap)
 
 void trace_ledger_look(struct trace_ledger *tl, uint64_t now_ns)
 {
-	struct snapshot_options opts = { .no_owners = !tl->audit_every_ns };
+	struct snapshot_options opts = { .only_cookies = !tl->audit_every_ns };
 	uint64_t every_ns = trace_ledger_every_ns(tl), took_ns;
 	struct snapshot snap;
 

@@ -2,7 +2,7 @@
 /*
  * --sink otlp:http://host:4318[/path][?headers=/path&ca=/path&timeout=10s&retry=5m]: logs to an OpenTelemetry
  * receiver, by OTLP/HTTP with JSON and gzip. At most one request is under way, and one batch is being
- * collected.
+ * collected, which is packed as its records come.
  *
  * A request is sent again when the protocol allows that (429, 502, 503, 504, or no answer at all), until
  * `retry` has passed. An answer that got lost makes duplicates: service.instance.id (the run) and
@@ -37,8 +37,8 @@
 /* The records of the request that is under way, or waits to be sent again; none = there is no request. */
 struct otlp_request {
 	size_t records;
-	unsigned char *body; /* gzip */
-	size_t size, room; /* bytes */
+	unsigned char *body; /* gzip; as large as that of the batch */
+	size_t size; /* bytes */
 	bool sent; /* the answer is waited for */
 	unsigned int failures;
 	uint64_t begin_ns; /* CLOCK_MONOTONIC */
@@ -50,8 +50,11 @@ struct otlp_feed {
 	uint64_t timeout_ns, retry_ns;
 	uint64_t next_ns; /* CLOCK_MONOTONIC: nothing is sent earlier */
 	bool asked_to_wait; /* next_ns is the other end's wish */
-	struct buf batch; /* what is collected: the head, and records with commas between */
-	size_t head_len, records;
+	unsigned char *batch; /* gzip of what is collected so far: the head, and records with commas between */
+	size_t room, records; /* bytes that it has place for */
+	size_t len; /* bytes before gzip */
+	char head[OTLP_HEAD_MAX];
+	size_t head_len;
 	uint64_t due_ns; /* CLOCK_MONOTONIC: so long the batch may wait for more */
 	struct otlp_request request;
 	z_stream gzip;
@@ -86,15 +89,16 @@ static void otlp_head(struct buf *b, const struct feed_run *run)
 
 static int otlp_rooms(struct otlp_feed *o, const struct feed_run *run)
 {
-	o->batch.size = OTLP_HEAD_MAX + OTLP_BATCH_BYTES + sizeof(OTLP_TAIL);
-	o->batch.data = malloc(o->batch.size);
+	struct buf head = { .data = o->head, .size = sizeof(o->head) };
+
 	o->has_gzip = deflateInit2(&o->gzip, Z_BEST_SPEED, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK;
-	o->request.room = o->has_gzip ? deflateBound(&o->gzip, o->batch.size) : 0;
-	o->request.body = malloc(o->request.room);
-	if (!o->batch.data || !o->has_gzip || !o->request.body)
+	o->room = o->has_gzip ? deflateBound(&o->gzip, OTLP_HEAD_MAX + OTLP_BATCH_BYTES + sizeof(OTLP_TAIL)) : 0;
+	o->batch = malloc(o->room);
+	o->request.body = malloc(o->room);
+	if (!o->has_gzip || !o->batch || !o->request.body)
 		return -ENOMEM;
-	otlp_head(&o->batch, run);
-	o->head_len = o->batch.len;
+	otlp_head(&head, run);
+	o->head_len = head.len;
 	return 0;
 }
 
@@ -155,7 +159,7 @@ static void otlp_close(void *state)
 	if (o->has_gzip)
 		deflateEnd(&o->gzip);
 	free(o->request.body);
-	free(o->batch.data);
+	free(o->batch);
 	free(o);
 }
 
@@ -242,16 +246,35 @@ static void otlp_settle(struct otlp_feed *o, const struct otlp_http_answer *answ
 
 /* ---- from record to request ---- */
 
+/* The room is that of deflateBound(). */
+static void otlp_append(struct otlp_feed *o, const char *bytes, size_t size, int flush)
+{
+	o->gzip.next_in = (unsigned char *)(uintptr_t)bytes;
+	o->gzip.avail_in = (uInt)size;
+	deflate(&o->gzip, flush);
+	o->len += size;
+}
+
+static void otlp_begin(struct otlp_feed *o)
+{
+	deflateReset(&o->gzip);
+	o->gzip.next_out = o->batch;
+	o->gzip.avail_out = (uInt)o->room;
+	o->len = 0;
+	otlp_append(o, o->head, o->head_len, Z_NO_FLUSH);
+	o->due_ns = clock_now_ns(CLOCK_MONOTONIC) + OTLP_BATCH_NS;
+}
+
 /* A record always fits into an empty batch. */
 static bool otlp_collect(struct otlp_feed *o, const struct feed_record *rec)
 {
-	if (o->records == OTLP_BATCH_RECORDS || o->batch.len + rec->size + sizeof(OTLP_TAIL) > o->batch.size)
+	if (o->records == OTLP_BATCH_RECORDS || (o->records && o->len + rec->size > OTLP_BATCH_BYTES))
 		return false;
-	if (!o->records)
-		o->due_ns = clock_now_ns(CLOCK_MONOTONIC) + OTLP_BATCH_NS;
+	if (o->records)
+		otlp_append(o, ",", 1, Z_NO_FLUSH);
 	else
-		buf_char(&o->batch, ',');
-	buf_bytes(&o->batch, rec->data, rec->size);
+		otlp_begin(o);
+	otlp_append(o, rec->data, rec->size, Z_NO_FLUSH);
 	o->records++;
 	return true;
 }
@@ -260,20 +283,16 @@ static bool otlp_collect(struct otlp_feed *o, const struct feed_record *rec)
 static void otlp_pack(struct otlp_feed *o, uint64_t now_ns)
 {
 	struct otlp_request *req = &o->request;
+	unsigned char *sent = req->body;
 
-	buf_lit(&o->batch, OTLP_TAIL);
-	deflateReset(&o->gzip);
-	o->gzip.next_in = (unsigned char *)o->batch.data;
-	o->gzip.avail_in = (uInt)o->batch.len;
-	o->gzip.next_out = req->body;
-	o->gzip.avail_out = (uInt)req->room;
-	deflate(&o->gzip, Z_FINISH); /* its room is that of deflateBound() */
-	req->size = req->room - o->gzip.avail_out;
+	otlp_append(o, OTLP_TAIL, sizeof(OTLP_TAIL) - 1, Z_FINISH);
+	req->body = o->batch;
+	o->batch = sent;
+	req->size = o->room - o->gzip.avail_out;
 	req->records = o->records;
 	req->failures = 0;
 	req->begin_ns = now_ns;
 	o->records = 0;
-	o->batch.len = o->head_len;
 }
 
 static bool otlp_is_due(const struct otlp_feed *o, bool full, uint64_t now_ns)

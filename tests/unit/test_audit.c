@@ -58,6 +58,49 @@ static struct sockets *ledger_of(struct snapshot_socket *list, size_t count)
 	return s;
 }
 
+#define TOLD_COUNT 10000
+
+struct told {
+	bool cookies[TOLD_COUNT + 1];
+	size_t count, open;
+	uint64_t until_ns; /* of the last */
+};
+
+static void tell(void *arg, struct event *ev, uint64_t until_ns)
+{
+	struct told *told = arg;
+
+	assert_in_range(ev->cookie, 1, TOLD_COUNT);
+	assert_false(told->cookies[ev->cookie]);
+	assert_true(until_ns >= told->until_ns);
+	told->cookies[ev->cookie] = true;
+	told->count++;
+	told->open += until_ns == 0;
+	told->until_ns = until_ns;
+}
+
+/* Open ones first, then those that wait, by their ends; and no memory is left of them. */
+static void test_a_snapshot_is_told(void **state)
+{
+	struct snapshot snap = { .sockets = calloc(TOLD_COUNT, sizeof(*snap.sockets)), .room = TOLD_COUNT };
+	struct told told = { 0 };
+
+	(void)state;
+	assert_non_null(snap.sockets);
+	for (size_t i = 0; i < TOLD_COUNT; i++) {
+		snap.sockets[i] = kernel_socket(i + 1, SOCKDIAG_ESTABLISHED, 80, 4000);
+		snap.sockets[i].sock.waits = i % 3 == 1;
+		snap.sockets[i].sock.expires_ms = i % 3 == 1 ? 1 + (uint32_t)(i * 7919 % 60000) : 0;
+	}
+	snap.count = TOLD_COUNT;
+	assert_int_equal(capture_snapshot(&snap, 10 * (uint64_t)SECOND, false, tell, &told), 0);
+	assert_int_equal(told.count, TOLD_COUNT);
+	assert_int_equal(told.open, TOLD_COUNT - TOLD_COUNT / 3);
+	assert_int_equal(snap.count, 0);
+	assert_in_range(snap.room, 0, TOLD_COUNT / 2);
+	snapshot_free(&snap);
+}
+
 static void test_a_snapshot_equals_itself(void **state)
 {
 	struct snapshot_socket list[] = {
@@ -129,6 +172,7 @@ static void test_what_no_event_tells_is_no_difference(void **state)
 	list[1].owner_count = 1;
 	assert_int_equal(sockets_new(100, &s), 0);
 	assert_int_equal(capture_snapshot(&snap, 10 * (uint64_t)SECOND, false, adopt, s), 0);
+	snap.count = 2;
 	list[0].sock.state = SOCKDIAG_CLOSE;
 	list[0].sock.remote.port = 0;
 	list[1].owner_first = 1;
@@ -184,6 +228,7 @@ static void test_what_no_event_tells_is_forgotten(void **state)
 	struct snapshot_socket list[] = { kernel_socket(1, SOCKDIAG_LISTEN, 80, 0),
 					  kernel_socket(2, SOCKDIAG_LISTEN, 81, 0) };
 	struct snapshot now = { .sockets = list, .count = 1 };
+	uint64_t cookies[] = { 1 };
 	struct sockets *s = ledger_of(list, 2);
 	struct audit_options opts = { .lists_bound = true };
 	size_t gone = 0;
@@ -194,12 +239,20 @@ static void test_what_no_event_tells_is_forgotten(void **state)
 	assert_int_equal(sockets_count(s), 1);
 	assert_int_equal(audit_reconcile(s, &now, &opts, count_gone, &gone), 0);
 	assert_int_equal(gone, 1);
+	now = (struct snapshot){ .cookies = cookies, .count = 1 };
+	assert_int_equal(audit_reconcile(s, &now, &opts, count_gone, &gone), 0);
+	assert_int_equal(gone, 1);
+	now.count = 0;
+	assert_int_equal(audit_reconcile(s, &now, &opts, count_gone, &gone), 0);
+	assert_int_equal(gone, 2);
+	assert_int_equal(sockets_count(s), 0);
 	sockets_free(s);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_snapshot_is_told),
 		cmocka_unit_test(test_a_snapshot_equals_itself),
 		cmocka_unit_test(test_differences_are_named),
 		cmocka_unit_test(test_what_no_event_tells_is_no_difference),

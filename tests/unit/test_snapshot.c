@@ -179,6 +179,28 @@ static void test_snapshot_finds_ours(void **state)
 	close(udp);
 }
 
+static void test_snapshot_of_cookies(void **state)
+{
+	struct snapshot_options opts = { .only_cookies = true };
+	int fds[] = { bound_socket(SOCK_STREAM), bound_socket(SOCK_DGRAM) };
+	size_t found[] = { 0, 0 };
+	struct snapshot snap;
+
+	(void)state;
+	assert_int_equal(listen(fds[0], 9), 0);
+	assert_int_equal(snapshot_take(&opts, &snap), 0);
+	for (size_t i = 0; i < snap.count; i++)
+		for (size_t k = 0; k < 2; k++)
+			found[k] += snap.cookies[i] == cookie_of(fds[k]);
+	assert_int_equal(found[0], 1);
+	assert_int_equal(found[1], 1);
+	assert_null(snap.sockets);
+	assert_int_equal(snap.owners.count, 0);
+	snapshot_free(&snap);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 /* A socket that is open still while its connection is in TIME_WAIT, which has its cookie. */
 static int socket_beside_its_time_wait(void)
 {
@@ -241,6 +263,7 @@ int main(void)
 		cmocka_unit_test(test_attributes),
 		cmocka_unit_test(test_torn_attributes),
 		cmocka_unit_test(test_snapshot_finds_ours),
+		cmocka_unit_test(test_snapshot_of_cookies),
 		cmocka_unit_test(test_socket_beside_its_time_wait),
 		cmocka_unit_test(test_snapshot_of_one_namespace),
 	};
