@@ -39,6 +39,15 @@ static bool json_plain(unsigned char c)
 	return c >= 32 && c < 0x7f && c != '"' && c != '\\';
 }
 
+/* The same of eight bytes at once. */
+static bool json_plain_eight(const unsigned char *s)
+{
+	uint64_t x;
+
+	memcpy(&x, s, sizeof(x));
+	return utf8_is_printable_eight(x) && !utf8_has_byte(x, '"') && !utf8_has_byte(x, '\\');
+}
+
 void json_text(struct buf *b, const char *text, size_t max)
 {
 	const unsigned char *s = (const unsigned char *)text;
@@ -48,6 +57,8 @@ void json_text(struct buf *b, const char *text, size_t max)
 	while (at < n) {
 		size_t run = at;
 
+		while (run + 8 <= n && json_plain_eight(s + run))
+			run += 8;
 		while (run < n && json_plain(s[run]))
 			run++;
 		buf_bytes(b, text + at, run - at);
