@@ -133,7 +133,7 @@ void buf_spaces(struct buf *b, size_t n)
 
 static const char buf_octets[256][4] = { BUF_OCTETS_64(0), BUF_OCTETS_64(64), BUF_OCTETS_64(128), BUF_OCTETS_64(192) };
 
-char *buf_put_ipv4(char *to, const uint8_t *addr)
+static inline char *buf_put_ipv4(char *to, const uint8_t *addr)
 {
 	for (int i = 0; i < 4; i++) {
 		memcpy(to, buf_octets[addr[i]], 4);
@@ -196,12 +196,16 @@ static char *buf_put_ipv6(char *to, const uint8_t addr[16])
 	return to;
 }
 
+char *buf_put_ip(char *to, const uint8_t addr[16], uint8_t ip_version)
+{
+	if (ip_version == 4)
+		return buf_put_ipv4(to, addr);
+	return ip_version == 6 ? buf_put_ipv6(to, addr) : to;
+}
+
 void buf_ip(struct buf *b, const uint8_t addr[16], uint8_t ip_version)
 {
-	char text[INET6_ADDRSTRLEN];
+	char text[BUF_IP_MAX];
 
-	if (ip_version == 4)
-		buf_bytes(b, text, (size_t)(buf_put_ipv4(text, addr) - text));
-	else if (ip_version == 6)
-		buf_bytes(b, text, (size_t)(buf_put_ipv6(text, addr) - text));
+	buf_bytes(b, text, (size_t)(buf_put_ip(text, addr, ip_version) - text));
 }

@@ -69,32 +69,11 @@ void json_text(struct buf *b, const char *text, size_t max)
 	buf_char(b, '"');
 }
 
-/* IPv4 with a port, which most have, in one go. False if there is not surely room. */
-static bool json_ipv4(struct buf *b, const struct endpoint *ep, uint64_t bytes)
+/* What is not known is left out. */
+static __attribute__((noinline)) void json_some_endpoint(struct buf *b, const struct endpoint *ep, bool port, uint64_t bytes)
 {
-	char *to = buf_ahead(b, 96);
+	bool first = true;
 
-	if (!to)
-		return false;
-	memcpy(to, "{\"ip\":\"", 7);
-	to = buf_put_ipv4(to + 7, ep->addr);
-	memcpy(to, "\",\"port\":", 9);
-	to = buf_put_u64(to + 9, ep->port);
-	if (bytes != UINT64_MAX) {
-		memcpy(to, ",\"bytes\":", 9);
-		to = buf_put_u64(to + 9, bytes);
-	}
-	*to++ = '}';
-	buf_took(b, to);
-	return true;
-}
-
-void json_endpoint(struct buf *b, const struct endpoint *ep, bool zero_port, uint64_t bytes)
-{
-	bool port = ep->has_port && (ep->port || zero_port), first = true;
-
-	if (ep->ip_version == 4 && port && json_ipv4(b, ep, bytes))
-		return;
 	buf_char(b, '{');
 	if (ep->ip_version) {
 		json_key(b, &first, "ip");
@@ -107,4 +86,26 @@ void json_endpoint(struct buf *b, const struct endpoint *ep, bool zero_port, uin
 	if (bytes != UINT64_MAX)
 		json_member_u64(b, &first, "bytes", bytes);
 	buf_char(b, '}');
+}
+
+/* An address with a port, which most have, in one go. */
+void json_endpoint(struct buf *b, const struct endpoint *ep, bool zero_port, uint64_t bytes)
+{
+	bool port = ep->has_port && (ep->port || zero_port);
+	char *to = buf_ahead(b, 128);
+
+	if (!to || !ep->ip_version || !port) {
+		json_some_endpoint(b, ep, port, bytes);
+		return;
+	}
+	memcpy(to, "{\"ip\":\"", 7);
+	to = buf_put_ip(to + 7, ep->addr, ep->ip_version);
+	memcpy(to, "\",\"port\":", 9);
+	to = buf_put_u64(to + 9, ep->port);
+	if (bytes != UINT64_MAX) {
+		memcpy(to, ",\"bytes\":", 9);
+		to = buf_put_u64(to + 9, bytes);
+	}
+	*to++ = '}';
+	buf_took(b, to);
 }
