@@ -30,25 +30,11 @@ static inline uint32_t buf_pair(uint32_t v)
 	return pair;
 }
 
-/* The digits of a number below 10000, the first in the lowest byte: both supported machines are little-endian. */
-static inline uint32_t buf_digits(uint32_t v)
-{
-	return buf_pair(v / 100) | buf_pair(v % 100) << 16;
-}
-
+/* Below 10000, without zeros in front. No branches: most of the time of a line goes into its numbers, and how long they
+ * are is guessed wrong too often. The first digit is in the lowest byte: both supported machines are little-endian. */
 static inline char *buf_put_four(char *to, uint32_t v)
 {
-	uint32_t digits = buf_digits(v);
-
-	memcpy(to, &digits, sizeof(digits));
-	return to + 4;
-}
-
-/* Below 10000, without zeros in front. No branches: most of the time of a line goes into its numbers, and how long they
- * are is guessed wrong too often. */
-static inline char *buf_put_first(char *to, uint32_t v)
-{
-	uint32_t digits = buf_digits(v);
+	uint32_t digits = buf_pair(v / 100) | buf_pair(v % 100) << 16;
 	unsigned int zeros = (unsigned int)__builtin_ctz((digits & 0x0f0f0f0f) | 1u << 24) / 8; /* but "0" is a digit */
 
 	digits >>= zeros * 8;
@@ -56,20 +42,51 @@ static inline char *buf_put_first(char *to, uint32_t v)
 	return to + 4 - zeros;
 }
 
+/*
+ * The 8 digits of a number below 10^8, the first in the lowest byte. It is parted in two of 4 digits side by side, these in
+ * two each, and once more: what is high of x stays where it is, and what is left, x - high * 100, comes behind it.
+ */
+static inline uint64_t buf_digits(uint32_t v)
+{
+	uint64_t x = v, high = v / 10000;
+
+	x = (x << 32) + high * (1 - (UINT64_C(10000) << 32));
+	high = (x * 5243 >> 19) & 0x0000007f0000007f; /* / 100 */
+	x = (x << 16) + high * (1 - (UINT64_C(100) << 16));
+	high = (x * 103 >> 10) & 0x000f000f000f000f; /* / 10 */
+	return (x << 8) + high * (1 - (UINT64_C(10) << 8)) + UINT64_C(0x3030303030303030);
+}
+
+#define BUF_EIGHT 100000000 /* the first number of 9 digits */
+
+static inline char *buf_put_eight(char *to, uint32_t v)
+{
+	uint64_t digits = buf_digits(v);
+
+	memcpy(to, &digits, sizeof(digits));
+	return to + sizeof(digits);
+}
+
 char *buf_put_u64(char *to, uint64_t v)
 {
+	uint64_t digits;
+	unsigned int zeros;
+
 	if (v < 10000)
-		return buf_put_first(to, (uint32_t)v);
-	if (v < 100000000)
-		return buf_put_four(buf_put_first(to, (uint32_t)v / 10000), (uint32_t)v % 10000);
-	return buf_put_four(buf_put_u64(to, v / 10000), (uint32_t)(v % 10000));
+		return buf_put_four(to, (uint32_t)v);
+	if (v >= BUF_EIGHT)
+		return buf_put_eight(buf_put_u64(to, v / BUF_EIGHT), (uint32_t)(v % BUF_EIGHT));
+	digits = buf_digits((uint32_t)v);
+	zeros = (unsigned int)__builtin_ctzll(digits & 0x0f0f0f0f) / 8;
+	digits >>= zeros * 8;
+	memcpy(to, &digits, sizeof(digits));
+	return to + sizeof(digits) - zeros;
 }
 
 char *buf_put_nano(char *to, uint32_t v)
 {
-	*to = (char)('0' + v / 100000000);
-	v %= 100000000;
-	return buf_put_four(buf_put_four(to + 1, v / 10000), v % 10000);
+	*to = (char)('0' + v / BUF_EIGHT);
+	return buf_put_eight(to + 1, v % BUF_EIGHT);
 }
 
 char *buf_put_milli(char *to, uint32_t v)
@@ -116,7 +133,7 @@ void buf_spaces(struct buf *b, size_t n)
 
 static const char buf_octets[256][4] = { BUF_OCTETS_64(0), BUF_OCTETS_64(64), BUF_OCTETS_64(128), BUF_OCTETS_64(192) };
 
-char *buf_put_ipv4(char *to, const uint8_t *addr)
+static inline char *buf_put_ipv4(char *to, const uint8_t *addr)
 {
 	for (int i = 0; i < 4; i++) {
 		memcpy(to, buf_octets[addr[i]], 4);
@@ -179,12 +196,16 @@ static char *buf_put_ipv6(char *to, const uint8_t addr[16])
 	return to;
 }
 
+char *buf_put_ip(char *to, const uint8_t addr[16], uint8_t ip_version)
+{
+	if (ip_version == 4)
+		return buf_put_ipv4(to, addr);
+	return ip_version == 6 ? buf_put_ipv6(to, addr) : to;
+}
+
 void buf_ip(struct buf *b, const uint8_t addr[16], uint8_t ip_version)
 {
-	char text[INET6_ADDRSTRLEN];
+	char text[BUF_IP_MAX];
 
-	if (ip_version == 4)
-		buf_bytes(b, text, (size_t)(buf_put_ipv4(text, addr) - text));
-	else if (ip_version == 6)
-		buf_bytes(b, text, (size_t)(buf_put_ipv6(text, addr) - text));
+	buf_bytes(b, text, (size_t)(buf_put_ip(text, addr, ip_version) - text));
 }

@@ -60,14 +60,14 @@ static inline void buf_took(struct buf *b, const char *end)
 }
 
 #define BUF_U64_MAX 20 /* bytes of the greatest number */
-#define BUF_IPV4_MAX 16
+#define BUF_IP_MAX 46
 
 /*
- * These write at `to`, and return what is behind: a number, an IPv4 address. There has to be room for as many bytes as
- * above, as the place behind may be written too.
+ * These write at `to`, and return what is behind: a number; an IPv4 (ip_version 4) or IPv6 address, as inet_ntop(3) writes
+ * it, nothing for another version. There has to be room for as many bytes as above, as the place behind may be written too.
  */
 char *buf_put_u64(char *to, uint64_t v);
-char *buf_put_ipv4(char *to, const uint8_t *addr);
+char *buf_put_ip(char *to, const uint8_t addr[16], uint8_t ip_version);
 char *buf_put_nano(char *to, uint32_t v); /* exactly 9 digits */
 char *buf_put_milli(char *to, uint32_t v); /* exactly 3 */
 
@@ -97,8 +97,7 @@ static inline void buf_pad(struct buf *b, size_t from, size_t column)
 	if (b->len - from < column)
 		buf_spaces(b, column - (b->len - from));
 }
-/* An IPv4 (ip_version 4) or IPv6 address, as inet_ntop(3) writes it; nothing for another version.
- */
+/* The same as buf_put_ip. */
 void buf_ip(struct buf *b, const uint8_t addr[16], uint8_t ip_version);
 
 #define buf_lit(b, literal) buf_bytes((b), (literal), sizeof(literal) - 1)

@@ -16,9 +16,10 @@ static const struct enricher *const enrich_replayed[] = { &enrich_recorded, &enr
 
 /* What the describers told of a process. */
 struct enrich_memory {
-	uint64_t told_ns; /* cache_now_ns() */
+	bool told;
+	uint64_t told_ns; /* time of the event that it was told for */
 	uint64_t process_start_ns, cgroup_id;
-	uint32_t exec_id;
+	uint32_t pid, uid, exec_id;
 	struct event_who who;
 };
 
@@ -29,6 +30,7 @@ struct enrich {
 	void *states[ENRICHER_COUNT];
 	size_t fills[ENRICHER_COUNT], fill_count; /* places of those that have one */
 	struct cache *memories; /* struct enrich_memory by pid, uid and the rest */
+	struct enrich_memory *last; /* of them; NULL = none yet */
 	uint64_t who_count; /* numbers given away */
 	struct event_who who; /* of an event whose process is not kept in mind */
 };
@@ -73,32 +75,51 @@ static bool enrich_ask(struct enrich *en, struct event *ev, struct event_who *wh
 	return lasts;
 }
 
-/* The memory of the event's process, which may be old, or of none. */
+static bool enrich_is_of(const struct enrich_memory *memory, const struct event *ev)
+{
+	return memory->pid == ev->pid && memory->uid == ev->uid && memory->exec_id == ev->exec_id &&
+	       memory->process_start_ns == ev->process_start_ns && memory->cgroup_id == ev->cgroup_id;
+}
+
+/* The memory of the event's process, which may be old, or of none. Mostly it is that of the event before. */
 static struct enrich_memory *enrich_recall(struct enrich *en, const struct event *ev)
 {
 	uint64_t key1 = (uint64_t)ev->pid << 32 | ev->uid;
 	uint64_t key2 = ev->process_start_ns ^ ev->exec_id * 0x9e3779b97f4a7c15ull ^
 			ev->cgroup_id * 0xbf58476d1ce4e5b9ull;
-	struct enrich_memory *memory = cache_find(en->memories, key1, key2);
+	struct enrich_memory *memory = en->last;
 
-	if (memory && memory->process_start_ns == ev->process_start_ns && memory->exec_id == ev->exec_id &&
-	    memory->cgroup_id == ev->cgroup_id)
+	if (memory && enrich_is_of(memory, ev))
 		return memory;
-	return memory ? memset(memory, 0, sizeof(*memory)) : cache_claim(en->memories, key1, key2);
+	memory = cache_find(en->memories, key1, key2);
+	if (!memory)
+		memory = cache_claim(en->memories, key1, key2);
+	else if (!enrich_is_of(memory, ev))
+		memset(memory, 0, sizeof(*memory));
+	return en->last = memory;
 }
 
-static void enrich_remember(struct enrich *en, const struct event *ev, uint64_t now_ns, struct enrich_memory *memory)
+static void enrich_remember(struct enrich *en, const struct event *ev, struct enrich_memory *memory)
 {
-	bool same = memory->told_ns && event_is_same_who(&memory->who, &en->who);
+	bool same = memory->told && event_is_same_who(&memory->who, &en->who);
 
 	if (!same) {
 		memory->who = en->who;
 		memory->who.id = ++en->who_count;
 	}
-	memory->told_ns = now_ns;
+	memory->told = true;
+	memory->told_ns = ev->time_ns;
 	memory->process_start_ns = ev->process_start_ns;
+	memory->pid = ev->pid;
+	memory->uid = ev->uid;
 	memory->exec_id = ev->exec_id;
 	memory->cgroup_id = ev->cgroup_id;
+}
+
+/* By the time of the events, which come nearly in order: no clock is read for each. */
+static bool enrich_is_recent(const struct enrich_memory *memory, const struct event *ev)
+{
+	return memory->told && ev->time_ns + ENRICH_MEMORY_NS - memory->told_ns < 2 * ENRICH_MEMORY_NS;
 }
 
 /* A process that tells its start and its leader's name, and of which nothing is known already, may be kept in mind. */
@@ -106,15 +127,14 @@ static void enrich_who(struct enrich *en, struct event *ev)
 {
 	bool tells = ev->process_start_ns && ev->name_is_leader && ev->has_uid && !ev->who;
 	struct enrich_memory *memory = tells ? enrich_recall(en, ev) : NULL;
-	uint64_t now_ns = tells ? cache_now_ns() : 0;
 
-	if (!memory || !memory->told_ns || now_ns - memory->told_ns >= ENRICH_MEMORY_NS) {
+	if (!memory || !enrich_is_recent(memory, ev)) {
 		en->who = *event_who(ev);
 		en->who.id = 0;
 		ev->who = &en->who;
 		if (!enrich_ask(en, ev, &en->who) || !memory)
 			return;
-		enrich_remember(en, ev, now_ns, memory);
+		enrich_remember(en, ev, memory);
 	}
 	ev->who = &memory->who;
 }

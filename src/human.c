@@ -12,14 +12,18 @@ void human_ip(struct buf *b, const struct endpoint *ep)
 		buf_char(b, ']');
 }
 
-/* IPv4 with a port, which most have, in one go. False if there is not surely room. */
-static bool human_ipv4(struct buf *b, const struct endpoint *ep, const struct port_facts *facts)
+/* An address with a port, which most have, in one go. False if there is not surely room. */
+static bool human_both(struct buf *b, const struct endpoint *ep, const struct port_facts *facts)
 {
-	char *to = buf_ahead(b, 64);
+	char *to = buf_ahead(b, 96);
 
 	if (!to)
 		return false;
-	to = buf_put_ipv4(to, ep->addr);
+	if (ep->ip_version == 6)
+		*to++ = '[';
+	to = buf_put_ip(to, ep->addr, ep->ip_version);
+	if (ep->ip_version == 6)
+		*to++ = ']';
 	*to++ = ':';
 	to = buf_put_u64(to, ep->port);
 	memcpy(to, " e", 2);
@@ -29,7 +33,7 @@ static bool human_ipv4(struct buf *b, const struct endpoint *ep, const struct po
 
 void human_endpoint(struct buf *b, const struct endpoint *ep, const struct port_facts *facts)
 {
-	if (ep->ip_version == 4 && ep->has_port && human_ipv4(b, ep, facts))
+	if (ep->ip_version && ep->has_port && human_both(b, ep, facts))
 		return;
 	if (!ep->ip_version && !ep->has_port) {
 		buf_char(b, '-');

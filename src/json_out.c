@@ -39,6 +39,15 @@ static bool json_plain(unsigned char c)
 	return c >= 32 && c < 0x7f && c != '"' && c != '\\';
 }
 
+/* The same of eight bytes at once. */
+static bool json_plain_eight(const unsigned char *s)
+{
+	uint64_t x;
+
+	memcpy(&x, s, sizeof(x));
+	return utf8_is_printable_eight(x) && !utf8_has_byte(x, '"') && !utf8_has_byte(x, '\\');
+}
+
 void json_text(struct buf *b, const char *text, size_t max)
 {
 	const unsigned char *s = (const unsigned char *)text;
@@ -48,6 +57,8 @@ void json_text(struct buf *b, const char *text, size_t max)
 	while (at < n) {
 		size_t run = at;
 
+		while (run + 8 <= n && json_plain_eight(s + run))
+			run += 8;
 		while (run < n && json_plain(s[run]))
 			run++;
 		buf_bytes(b, text + at, run - at);
@@ -58,32 +69,11 @@ void json_text(struct buf *b, const char *text, size_t max)
 	buf_char(b, '"');
 }
 
-/* IPv4 with a port, which most have, in one go. False if there is not surely room. */
-static bool json_ipv4(struct buf *b, const struct endpoint *ep, uint64_t bytes)
+/* What is not known is left out. */
+static __attribute__((noinline)) void json_some_endpoint(struct buf *b, const struct endpoint *ep, bool port, uint64_t bytes)
 {
-	char *to = buf_ahead(b, 96);
+	bool first = true;
 
-	if (!to)
-		return false;
-	memcpy(to, "{\"ip\":\"", 7);
-	to = buf_put_ipv4(to + 7, ep->addr);
-	memcpy(to, "\",\"port\":", 9);
-	to = buf_put_u64(to + 9, ep->port);
-	if (bytes != UINT64_MAX) {
-		memcpy(to, ",\"bytes\":", 9);
-		to = buf_put_u64(to + 9, bytes);
-	}
-	*to++ = '}';
-	buf_took(b, to);
-	return true;
-}
-
-void json_endpoint(struct buf *b, const struct endpoint *ep, bool zero_port, uint64_t bytes)
-{
-	bool port = ep->has_port && (ep->port || zero_port), first = true;
-
-	if (ep->ip_version == 4 && port && json_ipv4(b, ep, bytes))
-		return;
 	buf_char(b, '{');
 	if (ep->ip_version) {
 		json_key(b, &first, "ip");
@@ -96,4 +86,26 @@ void json_endpoint(struct buf *b, const struct endpoint *ep, bool zero_port, uin
 	if (bytes != UINT64_MAX)
 		json_member_u64(b, &first, "bytes", bytes);
 	buf_char(b, '}');
+}
+
+/* An address with a port, which most have, in one go. */
+void json_endpoint(struct buf *b, const struct endpoint *ep, bool zero_port, uint64_t bytes)
+{
+	bool port = ep->has_port && (ep->port || zero_port);
+	char *to = buf_ahead(b, 128);
+
+	if (!to || !ep->ip_version || !port) {
+		json_some_endpoint(b, ep, port, bytes);
+		return;
+	}
+	memcpy(to, "{\"ip\":\"", 7);
+	to = buf_put_ip(to + 7, ep->addr, ep->ip_version);
+	memcpy(to, "\",\"port\":", 9);
+	to = buf_put_u64(to + 9, ep->port);
+	if (bytes != UINT64_MAX) {
+		memcpy(to, ",\"bytes\":", 9);
+		to = buf_put_u64(to + 9, bytes);
+	}
+	*to++ = '}';
+	buf_took(b, to);
 }

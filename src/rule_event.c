@@ -184,8 +184,10 @@ static const struct rule_event rule_event_rows[] = {
 
 const struct rule_event *rule_of_event(const struct event *ev)
 {
+	if (ev->outcome != OUTCOME_FAILURE)
+		return NULL;
 	for (size_t i = 0; i < sizeof(rule_event_rows) / sizeof(rule_event_rows[0]); i++)
-		if (ev->outcome == OUTCOME_FAILURE && rule_event_rows[i].holds(ev))
+		if (rule_event_rows[i].holds(ev))
 			return &rule_event_rows[i];
 	return NULL;
 }

@@ -212,11 +212,16 @@ static void sockets_unlink_age(struct sockets *s, uint32_t i)
 		s->newest[entry->age] = entry->older;
 }
 
+static enum sockets_age sockets_age_of(const struct socket_entry *entry)
+{
+	return entry->kind == HOLDER_CONNECTION ? SOCKETS_AGE_CONNECTION : SOCKETS_AGE_RESTING;
+}
+
 /* A live one, of which an event has told. */
 static void sockets_touch(struct sockets *s, uint32_t i)
 {
 	const struct socket_entry *entry = &s->entries[i];
-	enum sockets_age age = entry->kind == HOLDER_CONNECTION ? SOCKETS_AGE_CONNECTION : SOCKETS_AGE_RESTING;
+	enum sockets_age age = sockets_age_of(entry);
 
 	if (entry->age == age && s->newest[age] == i)
 		return;
@@ -273,7 +278,7 @@ static void sockets_give_back(struct sockets *s, uint32_t i)
 {
 	processes_drop(&s->processes, s->entries[i].creator);
 	processes_drop(&s->processes, s->entries[i].owner);
-	memset(&s->entries[i], 0, sizeof(s->entries[i]));
+	s->entries[i].socket_id = 0; /* and it is not indexed: nobody takes it for one */
 	s->entries[i].next = s->unused;
 	s->unused = i;
 }
@@ -454,11 +459,9 @@ static void sockets_set_owner(struct sockets *s, struct socket_entry *entry, con
 	entry->owner = owner;
 }
 
-/* Everything but what a later event of the same socket leaves as it is. */
-static void sockets_update(struct sockets *s, uint32_t i, const struct event *ev)
+/* Everything but the owner, and what a later event of the same socket leaves as it is. */
+static void sockets_update(struct socket_entry *entry, const struct event *ev)
 {
-	struct socket_entry *entry = &s->entries[i];
-
 	if (ev->role != ROLE_UNKNOWN)
 		entry->role = ev->role;
 	if (ev->cookie)
@@ -467,7 +470,6 @@ static void sockets_update(struct sockets *s, uint32_t i, const struct event *ev
 		entry->v6only = ev->v6only;
 		entry->device = ev->bound_ifindex;
 	}
-	sockets_set_owner(s, entry, ev);
 	if (ev->local.has_port)
 		entry->local = ev->local;
 	if (ev->kind == EVENT_LISTEN) { /* what it was connected to before is over */
@@ -605,6 +607,7 @@ static bool sockets_is_meant(const struct socket_entry *entry, const struct sock
 
 /* ---- events ---- */
 
+/* In no list by age yet. */
 static uint32_t sockets_add(struct sockets *s, const struct event *ev)
 {
 	uint32_t i = sockets_take(s);
@@ -613,7 +616,6 @@ static uint32_t sockets_add(struct sockets *s, const struct event *ev)
 		return 0;
 	s->entries[i].socket_id = ev->socket_id;
 	sockets_link_id(s, i);
-	sockets_link_age(s, i, SOCKETS_AGE_RESTING);
 	s->count++;
 	return i;
 }
@@ -675,29 +677,63 @@ static bool sockets_is_same(const struct socket_entry *entry, const struct event
 	return ev->how == HOW_NONE;
 }
 
+/* Nothing is left of the life before. */
+static void sockets_clear_entry(struct sockets *s, struct socket_entry *entry)
+{
+	processes_drop(&s->processes, entry->creator);
+	processes_drop(&s->processes, entry->owner);
+	*entry = (struct socket_entry){ .socket_id = entry->socket_id,
+					.next = entry->next,
+					.older = entry->older,
+					.newer = entry->newer,
+					.age = entry->age };
+}
+
+/* Of an empty entry. */
 static void sockets_begin(struct sockets *s, struct socket_entry *entry, const struct event *ev)
 {
 	struct process_name who = sockets_process_of(ev);
-	struct socket_entry fresh = { .socket_id = ev->socket_id,
-				      .next = entry->next,
-				      .older = entry->older,
-				      .newer = entry->newer,
-				      .age = entry->age,
-				      .born_ns = ev->time_ns };
 
-	processes_drop(&s->processes, entry->creator);
-	processes_drop(&s->processes, entry->owner);
-	fresh.creator = fresh.owner = processes_use(&s->processes, &who);
-	processes_share(&s->processes, fresh.owner);
-	fresh.kind = HOLDER_BOUND;
-	fresh.life = ++s->lives;
-	*entry = fresh;
+	entry->creator = entry->owner = processes_use(&s->processes, &who);
+	processes_share(&s->processes, entry->owner);
+	entry->born_ns = ev->time_ns;
+	entry->kind = HOLDER_BOUND;
+	entry->life = ++s->lives;
+}
+
+/* The first event of a socket that is not known. False if there is no memory. */
+static bool sockets_remember_new(struct sockets *s, const struct event *ev, uint32_t *ret)
+{
+	uint32_t i = *ret = sockets_add(s, ev);
+
+	if (!i)
+		return false;
+	sockets_begin(s, &s->entries[i], ev);
+	sockets_update(&s->entries[i], ev);
+	sockets_link_age(s, i, sockets_age_of(&s->entries[i]));
+	return true;
+}
+
+/* `fresh`: a life of its own begins. */
+static void sockets_remember_known(struct sockets *s, uint32_t i, const struct event *ev, bool fresh)
+{
+	if (fresh || ev->how != HOW_NONE || ev->kind == EVENT_CONNECT || ev->kind == EVENT_LISTEN)
+		sockets_hold_dropped(s, i, ev);
+	sockets_unlink_port(s, i);
+	if (fresh) {
+		sockets_clear_entry(s, &s->entries[i]);
+		sockets_begin(s, &s->entries[i], ev);
+	} else {
+		sockets_set_owner(s, &s->entries[i], ev);
+	}
+	sockets_update(&s->entries[i], ev);
+	sockets_touch(s, i);
 }
 
 static void sockets_remember(struct sockets *s, struct event *ev)
 {
 	uint32_t i = sockets_find_event(s, ev);
-	bool fresh = !i || !sockets_is_same(&s->entries[i], ev), lost_port;
+	bool fresh = !i || !sockets_is_same(&s->entries[i], ev), lost_port = false;
 
 	if (!fresh)
 		sockets_tell_creator(processes_at(&s->processes, s->entries[i].creator), ev);
@@ -709,18 +745,12 @@ static void sockets_remember(struct sockets *s, struct event *ev)
 		sockets_touch(s, i);
 	if (ev->outcome == OUTCOME_FAILURE || (ev->kind == EVENT_BIND && ev->outcome == OUTCOME_UNKNOWN))
 		return; /* no port: if the socket gets none later, there will be no close to forget it at */
-	if (!i)
-		i = sockets_add(s, ev);
-	if (!i)
+	if (i) {
+		lost_port = s->entries[i].portless && !ev->local.port;
+		sockets_remember_known(s, i, ev, fresh);
+	} else if (!sockets_remember_new(s, ev, &i)) {
 		return;
-	if (fresh || ev->how != HOW_NONE || ev->kind == EVENT_CONNECT || ev->kind == EVENT_LISTEN)
-		sockets_hold_dropped(s, i, ev);
-	lost_port = s->entries[i].portless && !ev->local.port;
-	sockets_unlink_port(s, i);
-	if (fresh)
-		sockets_begin(s, &s->entries[i], ev);
-	sockets_update(s, i, ev);
-	sockets_touch(s, i);
+	}
 	if (lost_port || (ev->kind == EVENT_ACCEPT && ev->gave_back) ||
 	    (s->entries[i].netns && !s->entries[i].local.port))
 		sockets_lose_port(s, i); /* still, or reset in the queue, or IP_BIND_ADDRESS_NO_PORT */
@@ -788,7 +818,8 @@ static void sockets_end_unknown(struct sockets *s, struct event *ev)
 		return;
 	s->entries[i].socket_id = ev->socket_id;
 	s->entries[i].life = ev->life;
-	sockets_update(s, i, ev);
+	sockets_set_owner(s, &s->entries[i], ev);
+	sockets_update(&s->entries[i], ev);
 	sockets_hold(s, i, ev);
 	ev->life_state = LIFE_TIME_WAIT;
 }
@@ -1133,7 +1164,8 @@ bool sockets_adopt(struct sockets *s, struct event *ev, uint64_t until_ns)
 		return false;
 	s->entries[i].life = ++s->lives;
 	s->entries[i].kind = HOLDER_BOUND;
-	sockets_update(s, i, ev);
+	sockets_set_owner(s, &s->entries[i], ev);
+	sockets_update(&s->entries[i], ev);
 	if (until_ns) {
 		sockets_hold(s, i, ev);
 		s->entries[i].until_ns = until_ns;
@@ -1142,7 +1174,7 @@ bool sockets_adopt(struct sockets *s, struct event *ev, uint64_t until_ns)
 		s->entries[i].adopted = true;
 		s->adopted++;
 		sockets_link_port(s, i);
-		sockets_touch(s, i);
+		sockets_link_age(s, i, sockets_age_of(&s->entries[i]));
 	}
 	sockets_tell_life(&s->entries[i], ev);
 	return true;

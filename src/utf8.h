@@ -3,8 +3,23 @@
 #ifndef PORTTRACE_UTF8_H
 #define PORTTRACE_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* Of eight bytes at once: is one of them `c`? Are all of them printable ASCII? A byte below n borrows its highest bit. */
+#define UTF8_ALL UINT64_C(0x0101010101010101)
+#define UTF8_BELOW(x, n) (((x) - UTF8_ALL * (n)) & ~(x) & UTF8_ALL * 0x80)
+
+static inline bool utf8_has_byte(uint64_t x, unsigned char c)
+{
+	return UTF8_BELOW(x ^ UTF8_ALL * c, 1);
+}
+
+static inline bool utf8_is_printable_eight(uint64_t x)
+{
+	return !(UTF8_BELOW(x, 0x20) | (((x + UTF8_ALL) | x) & UTF8_ALL * 0x80));
+}
 
 /*
  * Decodes the character that begins at `s`, of which at most `n` > 0 bytes may be read. Returns its

@@ -6,6 +6,14 @@
 
 #include "utf8.h"
 
+static bool visible_eight(const unsigned char *s)
+{
+	uint64_t x;
+
+	memcpy(&x, s, sizeof(x));
+	return utf8_is_printable_eight(x);
+}
+
 /* What would move the cursor, reverse the line or hide never reaches a terminal raw. */
 static bool visible_char(uint32_t c)
 {
@@ -33,7 +41,10 @@ size_t visible_text(struct buf *b, const char *text, size_t max)
 	uint32_t c;
 
 	for (size_t at = 0; at < n; at += len) {
-		for (len = 0; at + len < n && s[at + len] >= 0x20 && s[at + len] < 0x7f;)
+		len = 0;
+		while (at + len + 8 <= n && visible_eight(s + at + len))
+			len += 8;
+		while (at + len < n && s[at + len] >= 0x20 && s[at + len] < 0x7f)
 			len++;
 		if (len) { /* mostly all of it */
 			buf_bytes(b, text + at, len);

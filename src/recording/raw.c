@@ -42,15 +42,15 @@ void raw_get(struct format_in *in, uint64_t words[FORMAT_WORDS])
 		return;
 	}
 	for (at = in->at; mask && at < end; mask &= mask - 1) {
-		unsigned int low = *at >> 3, count = (*at & 7u) + 1;
+		unsigned int high = *at & 7u, low = *at >> 3; /* of the bytes that differ, but for those below */
 		uint64_t diff;
 
 		memcpy(&diff, at + 1, sizeof(diff)); /* the slack is there for this */
-		at += 1 + count;
-		wrong |= low + count > 8;
-		words[__builtin_ctz(mask)] ^= (diff & UINT64_MAX >> (64 - 8 * count)) << (8 * low & 63);
+		at += 2 + high;
+		wrong |= low + high;
+		words[__builtin_ctz(mask)] ^= diff << (56 - 8 * high) >> ((56 - 8 * (low + high)) & 63);
 	}
-	if (mask || wrong || at > end)
+	if (mask || wrong > 7 || at > end)
 		in->bad = true;
 	in->at = at > end ? end : at;
 }

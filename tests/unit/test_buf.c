@@ -67,7 +67,17 @@ static void test_all_ipv6(void **state)
 	}
 }
 
-/* All below 10^5, and around the powers of ten, against printf(3). */
+static void test_number(uint64_t v)
+{
+	char want[32];
+	struct buf b = test_buf(20);
+
+	buf_u64(&b, v);
+	snprintf(want, sizeof(want), "%" PRIu64, v);
+	test_is(&b, want);
+}
+
+/* All below 10^5, some of all lengths, and around the powers of ten, against printf(3). */
 static void test_all_digits(void **state)
 {
 	char want[32];
@@ -84,13 +94,10 @@ static void test_all_digits(void **state)
 		assert_memory_equal(test_room, want, 9);
 	}
 	for (uint64_t power = 1, v; power < UINT64_MAX / 10; power *= 10)
-		for (v = power > 50 ? power - 50 : 0; v < power + 50; v++) {
-			struct buf b = test_buf(20);
-
-			buf_u64(&b, v);
-			snprintf(want, sizeof(want), "%" PRIu64, v);
-			test_is(&b, want);
-		}
+		for (v = power > 50 ? power - 50 : 0; v < power + 50; v++)
+			test_number(v);
+	for (uint64_t v = 1; v < UINT64_MAX / 2; v += v / 20011 + 1)
+		test_number(v);
 }
 
 static void test_numbers(void **state)

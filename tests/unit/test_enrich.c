@@ -910,6 +910,45 @@ static void test_told_once(void **unused)
 	enrich_close(en);
 }
 
+/* For a second by the time of the events, in whatever order they come. */
+static void test_told_for_a_second(void **unused)
+{
+	struct enrich_options opts = { .proc_path = proc_dir, .services_path = "/nonexistent" };
+	struct process_facts told = {
+		.pid = 31, .exec_id = 1, .process_start_ns = 500 * TICK_NS, .executable = "/bin/a"
+	};
+	static const struct {
+		int64_t after_ns;
+		const char *unit;
+	} rows[] = {
+		{ 0, "a.service" },
+		{ NS_PER_SEC - 1, "a.service" },
+		{ 1 - NS_PER_SEC, "a.service" },
+		{ NS_PER_SEC, "b.service" },
+		{ 1, "b.service" },
+	};
+	struct enrich *en = NULL;
+
+	(void)unused;
+	put_process(31, "a", 500, "/bin/a");
+	put(31, "cgroup", "0::/system.slice/a.service\n");
+	assert_int_equal(enrich_open(&opts, &en), 0);
+	enrich_learn(en, &told);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct event ev = event_of(31, 500 * TICK_NS, "a");
+
+		ev.exec_id = 1;
+		ev.has_uid = true;
+		ev.time_ns = UINT64_C(1700000000) * NS_PER_SEC + (uint64_t)rows[i].after_ns;
+		if (i == 3)
+			wait_for_expiry(); /* the enricher's own memory of the unit */
+		enrich_event(en, &ev);
+		assert_string_equal(event_who(&ev)->unit, rows[i].unit);
+		put(31, "cgroup", "0::/system.slice/b.service\n");
+	}
+	enrich_close(en);
+}
+
 static void test_all(void **unused)
 {
 	struct enrich_options opts = { .proc_path = proc_dir, .services_path = "/nonexistent" };
@@ -979,6 +1018,7 @@ int main(void)
 		PROC_TEST(test_port_hostile_sysctls),
 		PROC_TEST(test_service),
 		PROC_TEST(test_told_once),
+		PROC_TEST(test_told_for_a_second),
 		PROC_TEST(test_all),
 		cmocka_unit_test(test_open_is_undone),
 	};

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <wchar.h>
 
+#include "../../src/json_out.h"
 #include "events.h"
 
 /* ---- a strict reader: RFC 8259 grammar, valid UTF-8, only what this schema has ---- */
@@ -677,6 +678,34 @@ static void test_escapes(void **state)
 	}
 }
 
+/* Between the quotes. */
+static size_t test_inner_text(const char *text, size_t n, char *ret)
+{
+	char room[256];
+	struct buf b = { .data = room, .size = sizeof(room) };
+
+	json_text(&b, text, n);
+	memcpy(ret, room + 1, b.len - 2);
+	return b.len - 2;
+}
+
+/* Texts are looked at by eight bytes: the same comes out in parts that are too short for that, whatever stands where. */
+static void test_odd_byte_anywhere(void **state)
+{
+	(void)state;
+	for (int c = 1; c < 256; c++)
+		for (size_t at = 0; at < 20; at++) {
+			char text[] = "abcdefghijklmnopqrst", whole[256], parts[256];
+			size_t len = 0;
+
+			text[at] = (char)c;
+			for (size_t i = 0; i < 20; i++)
+				len += test_inner_text(text + i, 1, parts + len);
+			assert_int_equal(test_inner_text(text, 20, whole), len);
+			assert_memory_equal(whole, parts, len);
+		}
+}
+
 /* Every byte there is, and no terminator within the field. */
 static void test_every_byte(void **state)
 {
@@ -1063,6 +1092,7 @@ int main(void)
 		cmocka_unit_test(test_dates),
 		cmocka_unit_test(test_clock),
 		cmocka_unit_test(test_escapes),
+		cmocka_unit_test(test_odd_byte_anywhere),
 		cmocka_unit_test(test_every_byte),
 		cmocka_unit_test(test_line_cap),
 		cmocka_unit_test(test_line_cap_drops_in_order),

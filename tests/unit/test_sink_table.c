@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "../../src/visible.h"
 #include "events.h"
 
 static const char *test_table(const struct event *ev)
@@ -436,6 +437,24 @@ static void test_only_harmless(const char *text)
 	}
 }
 
+/* Texts are looked at by eight bytes: the same comes out in parts that are too short for that, whatever stands where. */
+static void test_odd_byte_anywhere(void **state)
+{
+	(void)state;
+	for (int c = 1; c < 256; c++)
+		for (size_t at = 0; at < 20; at++) {
+			char text[] = "abcdefghijklmnopqrst", rooms[2][256];
+			struct buf whole = { .data = rooms[0], .size = 256 }, parts = { .data = rooms[1], .size = 256 };
+
+			text[at] = (char)c;
+			visible_text(&whole, text, 20);
+			for (size_t i = 0; i < 20; i++)
+				visible_text(&parts, text + i, 1);
+			assert_int_equal(whole.len, parts.len);
+			assert_memory_equal(whole.data, parts.data, parts.len);
+		}
+}
+
 static void test_every_byte(void **state)
 {
 	(void)state;
@@ -611,6 +630,7 @@ int main(void)
 		cmocka_unit_test(test_results),
 		cmocka_unit_test(test_holders),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_odd_byte_anywhere),
 		cmocka_unit_test(test_every_byte),
 		cmocka_unit_test(test_color),
 		cmocka_unit_test(test_local_time),
