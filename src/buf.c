@@ -43,8 +43,9 @@ static inline char *buf_put_four(char *to, uint32_t v)
 }
 
 /*
- * The 8 digits of a number below 10^8, the first in the lowest byte. It is parted in two of 4 digits side by side, these in
- * two each, and once more: what is high of x stays where it is, and what is left, x - high * 100, comes behind it.
+ * The 8 digits of a number below 10^8, the first in the lowest byte. It is parted in two of 4 digits side by side,
+ * these in two each, and once more: what is high of x stays where it is, and what is left, x - high * 100, comes
+ * behind it.
  */
 static inline uint64_t buf_digits(uint32_t v)
 {

@@ -63,8 +63,9 @@ static inline void buf_took(struct buf *b, const char *end)
 #define BUF_IP_MAX 46
 
 /*
- * These write at `to`, and return what is behind: a number; an IPv4 (ip_version 4) or IPv6 address, as inet_ntop(3) writes
- * it, nothing for another version. There has to be room for as many bytes as above, as the place behind may be written too.
+ * These write at `to`, and return what is behind: a number; an IPv4 (ip_version 4) or IPv6 address, as inet_ntop(3)
+ * writes it, nothing for another version. There has to be room for as many bytes as above, as the place behind may be
+ * written too.
  */
 char *buf_put_u64(char *to, uint64_t v);
 char *buf_put_ip(char *to, const uint8_t addr[16], uint8_t ip_version);

@@ -70,7 +70,8 @@ void json_text(struct buf *b, const char *text, size_t max)
 }
 
 /* What is not known is left out. */
-static __attribute__((noinline)) void json_some_endpoint(struct buf *b, const struct endpoint *ep, bool port, uint64_t bytes)
+static __attribute__((noinline)) void json_some_endpoint(struct buf *b, const struct endpoint *ep, bool port,
+							 uint64_t bytes)
 {
 	bool first = true;
 

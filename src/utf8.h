@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Of eight bytes at once: is one of them `c`? Are all of them printable ASCII? A byte below n borrows its highest bit. */
+/* Of eight bytes at once: is one of them `c`? Are all printable ASCII? Who is below n borrows its highest bit. */
 #define UTF8_ALL UINT64_C(0x0101010101010101)
 #define UTF8_BELOW(x, n) (((x) - UTF8_ALL * (n)) & ~(x) & UTF8_ALL * 0x80)
 

@@ -689,7 +689,7 @@ static size_t test_inner_text(const char *text, size_t n, char *ret)
 	return b.len - 2;
 }
 
-/* Texts are looked at by eight bytes: the same comes out in parts that are too short for that, whatever stands where. */
+/* Texts are looked at by eight bytes: the same comes out in parts too short for that, whatever stands where. */
 static void test_odd_byte_anywhere(void **state)
 {
 	(void)state;

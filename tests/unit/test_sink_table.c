@@ -437,7 +437,7 @@ static void test_only_harmless(const char *text)
 	}
 }
 
-/* Texts are looked at by eight bytes: the same comes out in parts that are too short for that, whatever stands where. */
+/* Texts are looked at by eight bytes: the same comes out in parts too short for that, whatever stands where. */
 static void test_odd_byte_anywhere(void **state)
 {
 	(void)state;
