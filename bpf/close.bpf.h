@@ -3,8 +3,14 @@
 #ifndef CLOSE_BPF_H
 #define CLOSE_BPF_H
 
-/* A close() under way of a connection whose FIN is still to be exchanged. Inserted by handle_release; whoever deletes
- * it tells: the change to CLOSE, or else the return of the close. */
+/* A close() under way of a connection whose FIN is still to be exchanged. Noted by handle_release; whoever forgets it
+ * tells: the change to CLOSE, or else the return of the close. Both have locked the socket. Those that are alone at
+ * their place stand here, the others in the map. */
+static struct close_slot {
+	__u64 sk; /* struct sock *; 0 = nothing stands here */
+	struct raw_event ev;
+} close_slots[NOTES_PLACES] = {};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
@@ -12,17 +18,50 @@ struct {
 	__type(value, struct raw_event);
 } closes SEC(".maps");
 
+static __always_inline struct close_slot *close_slot(__u64 key)
+{
+	return &close_slots[note_place(key)];
+}
+
 static __always_inline struct raw_event *close_find(__u64 key)
 {
-	return note_count(key, NOTE_CLOSE) ? bpf_map_lookup_elem(&closes, &key) : NULL;
+	struct close_slot *slot = close_slot(key);
+
+	if (!note_count(key, NOTE_CLOSE))
+		return NULL;
+	return slot->sk == key ? &slot->ev : bpf_map_lookup_elem(&closes, &key);
 }
 
 /* False if it was forgotten already. */
 static __always_inline bool close_forget(__u64 key)
 {
-	if (bpf_map_delete_elem(&closes, &key))
+	volatile struct close_slot *slot = close_slot(key);
+
+	if (slot->sk == key)
+		slot->sk = 0;
+	else if (bpf_map_delete_elem(&closes, &key))
 		return false;
 	note_drop(key, NOTE_CLOSE);
+	return true;
+}
+
+/* What stands there of an older socket at this address was never told. False if there is no room. */
+static __always_inline bool close_remember(__u64 key, const struct raw_event *ev)
+{
+	struct close_slot *slot = close_slot(key);
+	bool old = slot->sk == key;
+
+	if (old || note_claim(key, NOTE_CLOSE)) {
+		slot->ev = *ev;
+		*(volatile __u64 *)&slot->sk = key;
+	} else if (bpf_map_update_elem(&closes, &key, ev, BPF_NOEXIST)) {
+		note_drop(key, NOTE_CLOSE);
+		old = !bpf_map_update_elem(&closes, &key, ev, BPF_EXIST);
+		if (!old)
+			return false;
+	}
+	if (old)
+		COUNT(lost_state);
 	return true;
 }
 
@@ -351,14 +390,8 @@ static __always_inline void close_later(struct sock *sk, enum pointer ptr)
 	close_fill_end(&ev, sk, NULL, ptr);
 	close_fill(&ev, sk, true, ptr);
 	release_remember(sk, &ev, ptr);
-	note_add(key, NOTE_CLOSE);
-	if (!bpf_map_update_elem(&closes, &key, &ev, BPF_NOEXIST))
-		return;
-	note_drop(key, NOTE_CLOSE);
-	if (bpf_map_update_elem(&closes, &key, &ev, BPF_EXIST)) /* full: told without what becomes of the port */
+	if (!close_remember(key, &ev)) /* told without what becomes of the port */
 		emit_copy(&ev);
-	else
-		COUNT(lost_state); /* of an older socket at this address, which was never told */
 }
 
 static __always_inline void close_now(struct sock *sk, bool was_connected, const struct end *end, enum pointer ptr)
