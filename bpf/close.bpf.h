@@ -304,7 +304,8 @@ static __always_inline void handle_state(struct sock *sk, int old, int new, enum
 		error = READ(ptr, sk, sk_err);
 	if (new == TCP_CLOSE && !error)
 		error = at->error;
-	attempt_end(sk, at, error, new == TCP_CLOSE && !error ? RAW_F_ABORTED | RAW_F_FAILED : 0, ptr);
+	attempt_end(sk, at, error, new == TCP_CLOSE && !error ? RAW_F_ABORTED | RAW_F_FAILED : 0, CLAIMER_LOCKED,
+		    ptr);
 }
 
 /* Has a TCP socket with a peer's address heard of that peer? After a reset the port is free already and the state says
@@ -339,8 +340,8 @@ static __always_inline void handle_open_attempt(struct sock *sk, struct attempt 
 	__u8 state = READ(ptr, sk, __sk_common.skc_state);
 
 	if (!at->in_call && (state == TCP_SYN_SENT || state == TCP_SYN_RECV))
-		attempt_end(sk, at, 0, RAW_F_ABORTED | RAW_F_FAILED, ptr);
-	else if (attempt_forget(key) && armed)
+		attempt_end(sk, at, 0, RAW_F_ABORTED | RAW_F_FAILED, CLAIMER_CLOSE, ptr);
+	else if (attempt_forget(key, CLAIMER_CLOSE) && armed)
 		COUNT(lost_state);
 }
 
