@@ -68,7 +68,7 @@ static __always_inline bool close_remember(__u64 key, const struct raw_event *ev
 /* How a connection ended whose socket the program has not closed yet. Inserted when it ends (most end with or after
  * the close, and are not here), deleted by handle_release or, for one that nobody accepted, by handle_disconnect. */
 struct end {
-	__u64 time_ns;
+	__u64 time_ns; /* of RAW_AFTER_TIME_WAIT and RAW_AFTER_CLOSING */
 	__u32 error;
 	__u8 closer; /* enum raw_closer */
 	__u8 after; /* enum raw_after, of the moment of the end */
@@ -192,10 +192,8 @@ static __always_inline void handle_error(struct sock *sk, int error, enum pointe
 	}
 	if (error && end_matters() && READ(ptr, sk, sk_protocol) == IPPROTO_TCP && sock_is_traced(sk, ptr) &&
 	    !sock_flag(sk, SOCK_DEAD, ptr) && !sock_is_mptcp_path(sk, ptr) &&
-	    state_is_connected(READ(ptr, sk, __sk_common.skc_state))) {
-		end.time_ns = bpf_ktime_get_boot_ns();
+	    state_is_connected(READ(ptr, sk, __sk_common.skc_state)))
 		end_note(key, &end);
-	}
 }
 
 /* A close() is over as far as the port is concerned. Twins and its own return come here: one of them deletes. */
@@ -217,7 +215,6 @@ static __always_inline void close_state(struct sock *sk, int old, enum pointer p
 	__u64 key = (__u64)sk;
 	struct raw_event *closing = close_find(key);
 	struct end end = {};
-	bool noted;
 
 	if (closing) {
 		close_tell(sk, closing, RAW_AFTER_CLOSED);
@@ -225,15 +222,13 @@ static __always_inline void close_state(struct sock *sk, int old, enum pointer p
 	}
 	if (!end_matters() || sock_flag(sk, SOCK_DEAD, ptr) || sock_is_mptcp_path(sk, ptr))
 		return; /* not asked for; closed and told; or another socket's to tell */
-	noted = end_find(key, &end);
+	end_find(key, &end);
 	if (end.after == RAW_AFTER_NONE)
 		end.after = RAW_AFTER_CLOSED;
 	if (!end.error)
 		end.error = READ(ptr, sk, sk_err);
 	if (!end.error && old != TCP_FIN_WAIT2 && old != TCP_CLOSING && old != TCP_LAST_ACK)
 		return; /* tcp_disconnect(): told by handle_disconnect */
-	if (!noted)
-		end.time_ns = bpf_ktime_get_boot_ns();
 	end.closer = state_closer(old);
 	if (end.error == ECONNRESET || end.error == EPIPE)
 		end.closer = old == TCP_ESTABLISHED ? RAW_CLOSER_REMOTE : end.closer;
@@ -434,12 +429,12 @@ static __always_inline void handle_release(struct sock *sk, enum pointer ptr)
 	at = tcp ? attempt_find(key) : NULL;
 	if (at)
 		handle_open_attempt(sk, at, ptr);
-	was_connected = sock_was_connected(sk, ptr);
 	if (tcp && state_is_connected(READ(ptr, sk, __sk_common.skc_state))) {
 		end_forget(key);
 		close_later(sk, ptr);
 		return;
 	}
+	was_connected = sock_was_connected(sk, ptr);
 	noted = tcp && end_take(key, &end);
 	if (was_connected || READ(ptr, sk, __sk_common.skc_num))
 		close_now(sk, was_connected, noted ? &end : NULL, ptr);
@@ -476,18 +471,20 @@ static __always_inline void handle_disconnect(struct sock *sk, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
 	__u8 state = READ(ptr, sk, __sk_common.skc_state);
-	bool path = sock_mptcp_parent(sk, ptr), listening = state == TCP_LISTEN;
-	bool waiting = !READ(ptr, sk, sk_socket) && !sock_flag(sk, SOCK_DEAD, ptr) && !path;
+	bool held = READ(ptr, sk, sk_socket) || sock_flag(sk, SOCK_DEAD, ptr), listening = state == TCP_LISTEN;
 	struct end end = {};
 	struct raw_event *ev;
-	bool noted;
+	bool noted, waiting, path;
 	int error;
 
-	if (state == TCP_CLOSE && !waiting) /* how its last connection ended is no matter of the next one's */
+	if (held && state == TCP_CLOSE) /* how its last connection ended is no matter of the next one's */
 		end_forget(key);
-	if (!sock_is_traced(sk, ptr) || (!waiting && !listening && !state_is_connected(state)) ||
-	    (!waiting && !listening && (path || disconnect_by_close(sk, state, ptr))))
-		return; /* nothing ends; or only one path of an MPTCP connection; or handle_release tells */
+	if (held && !listening && (!state_is_connected(state) || disconnect_by_close(sk, state, ptr)))
+		return; /* nothing ends; or handle_release tells */
+	path = sock_mptcp_parent(sk, ptr);
+	waiting = !held && !path;
+	if (!sock_is_traced(sk, ptr) || (path && !listening)) /* only one path of an MPTCP connection */
+		return;
 	noted = end_take(key, &end);
 	error = state == TCP_CLOSE ? close_error(sk, noted ? &end : NULL, ptr) : 0;
 	ev = handler_begin_as(sk, RAW_CLOSE, error, waiting || error, ptr);
