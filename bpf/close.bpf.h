@@ -3,8 +3,14 @@
 #ifndef CLOSE_BPF_H
 #define CLOSE_BPF_H
 
-/* A close() under way of a connection whose FIN is still to be exchanged. Inserted by handle_release; whoever deletes
- * it tells: the change to CLOSE, or else the return of the close. */
+/* A close() under way of a connection whose FIN is still to be exchanged. Noted by handle_release; whoever forgets it
+ * tells: the change to CLOSE, or else the return of the close. Both have locked the socket. Those that are alone at
+ * their place stand here, the others in the map. */
+static struct close_slot {
+	__u64 sk; /* struct sock *; 0 = nothing stands here */
+	struct raw_event ev;
+} close_slots[NOTES_PLACES] = {};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
@@ -12,24 +18,57 @@ struct {
 	__type(value, struct raw_event);
 } closes SEC(".maps");
 
+static __always_inline struct close_slot *close_slot(__u64 key)
+{
+	return &close_slots[note_place(key)];
+}
+
 static __always_inline struct raw_event *close_find(__u64 key)
 {
-	return note_count(key, NOTE_CLOSE) ? bpf_map_lookup_elem(&closes, &key) : NULL;
+	struct close_slot *slot = close_slot(key);
+
+	if (!note_count(key, NOTE_CLOSE))
+		return NULL;
+	return slot->sk == key ? &slot->ev : bpf_map_lookup_elem(&closes, &key);
 }
 
 /* False if it was forgotten already. */
 static __always_inline bool close_forget(__u64 key)
 {
-	if (bpf_map_delete_elem(&closes, &key))
+	volatile struct close_slot *slot = close_slot(key);
+
+	if (slot->sk == key)
+		slot->sk = 0;
+	else if (bpf_map_delete_elem(&closes, &key))
 		return false;
 	note_drop(key, NOTE_CLOSE);
+	return true;
+}
+
+/* What stands there of an older socket at this address was never told. False if there is no room. */
+static __always_inline bool close_remember(__u64 key, const struct raw_event *ev)
+{
+	struct close_slot *slot = close_slot(key);
+	bool old = slot->sk == key;
+
+	if (old || note_claim(key, NOTE_CLOSE)) {
+		slot->ev = *ev;
+		*(volatile __u64 *)&slot->sk = key;
+	} else if (bpf_map_update_elem(&closes, &key, ev, BPF_NOEXIST)) {
+		note_drop(key, NOTE_CLOSE);
+		old = !bpf_map_update_elem(&closes, &key, ev, BPF_EXIST);
+		if (!old)
+			return false;
+	}
+	if (old)
+		COUNT(lost_state);
 	return true;
 }
 
 /* How a connection ended whose socket the program has not closed yet. Inserted when it ends (most end with or after
  * the close, and are not here), deleted by handle_release or, for one that nobody accepted, by handle_disconnect. */
 struct end {
-	__u64 time_ns;
+	__u64 time_ns; /* of RAW_AFTER_TIME_WAIT and RAW_AFTER_CLOSING */
 	__u32 error;
 	__u8 closer; /* enum raw_closer */
 	__u8 after; /* enum raw_after, of the moment of the end */
@@ -153,10 +192,8 @@ static __always_inline void handle_error(struct sock *sk, int error, enum pointe
 	}
 	if (error && end_matters() && READ(ptr, sk, sk_protocol) == IPPROTO_TCP && sock_is_traced(sk, ptr) &&
 	    !sock_flag(sk, SOCK_DEAD, ptr) && !sock_is_mptcp_path(sk, ptr) &&
-	    state_is_connected(READ(ptr, sk, __sk_common.skc_state))) {
-		end.time_ns = bpf_ktime_get_boot_ns();
+	    state_is_connected(READ(ptr, sk, __sk_common.skc_state)))
 		end_note(key, &end);
-	}
 }
 
 /* A close() is over as far as the port is concerned. Twins and its own return come here: one of them deletes. */
@@ -178,7 +215,6 @@ static __always_inline void close_state(struct sock *sk, int old, enum pointer p
 	__u64 key = (__u64)sk;
 	struct raw_event *closing = close_find(key);
 	struct end end = {};
-	bool noted;
 
 	if (closing) {
 		close_tell(sk, closing, RAW_AFTER_CLOSED);
@@ -186,15 +222,13 @@ static __always_inline void close_state(struct sock *sk, int old, enum pointer p
 	}
 	if (!end_matters() || sock_flag(sk, SOCK_DEAD, ptr) || sock_is_mptcp_path(sk, ptr))
 		return; /* not asked for; closed and told; or another socket's to tell */
-	noted = end_find(key, &end);
+	end_find(key, &end);
 	if (end.after == RAW_AFTER_NONE)
 		end.after = RAW_AFTER_CLOSED;
 	if (!end.error)
 		end.error = READ(ptr, sk, sk_err);
 	if (!end.error && old != TCP_FIN_WAIT2 && old != TCP_CLOSING && old != TCP_LAST_ACK)
 		return; /* tcp_disconnect(): told by handle_disconnect */
-	if (!noted)
-		end.time_ns = bpf_ktime_get_boot_ns();
 	end.closer = state_closer(old);
 	if (end.error == ECONNRESET || end.error == EPIPE)
 		end.closer = old == TCP_ESTABLISHED ? RAW_CLOSER_REMOTE : end.closer;
@@ -265,7 +299,8 @@ static __always_inline void handle_state(struct sock *sk, int old, int new, enum
 		error = READ(ptr, sk, sk_err);
 	if (new == TCP_CLOSE && !error)
 		error = at->error;
-	attempt_end(sk, at, error, new == TCP_CLOSE && !error ? RAW_F_ABORTED | RAW_F_FAILED : 0, ptr);
+	attempt_end(sk, at, error, new == TCP_CLOSE && !error ? RAW_F_ABORTED | RAW_F_FAILED : 0, CLAIMER_LOCKED,
+		    ptr);
 }
 
 /* Has a TCP socket with a peer's address heard of that peer? After a reset the port is free already and the state says
@@ -300,8 +335,8 @@ static __always_inline void handle_open_attempt(struct sock *sk, struct attempt 
 	__u8 state = READ(ptr, sk, __sk_common.skc_state);
 
 	if (!at->in_call && (state == TCP_SYN_SENT || state == TCP_SYN_RECV))
-		attempt_end(sk, at, 0, RAW_F_ABORTED | RAW_F_FAILED, ptr);
-	else if (attempt_forget(key) && armed)
+		attempt_end(sk, at, 0, RAW_F_ABORTED | RAW_F_FAILED, CLAIMER_CLOSE, ptr);
+	else if (attempt_forget(key, CLAIMER_CLOSE) && armed)
 		COUNT(lost_state);
 }
 
@@ -365,14 +400,8 @@ static __always_inline void close_later(struct sock *sk, enum pointer ptr)
 	close_fill_end(&ev, sk, NULL, ptr);
 	close_fill(&ev, sk, true, ptr);
 	release_remember(sk, &ev, ptr);
-	note_add(key, NOTE_CLOSE);
-	if (!bpf_map_update_elem(&closes, &key, &ev, BPF_NOEXIST))
-		return;
-	note_drop(key, NOTE_CLOSE);
-	if (bpf_map_update_elem(&closes, &key, &ev, BPF_EXIST)) /* full: told without what becomes of the port */
+	if (!close_remember(key, &ev)) /* told without what becomes of the port */
 		emit_copy(&ev);
-	else
-		COUNT(lost_state); /* of an older socket at this address, which was never told */
 }
 
 static __always_inline void close_now(struct sock *sk, bool was_connected, const struct end *end, enum pointer ptr)
@@ -414,12 +443,12 @@ static __always_inline void handle_release(struct sock *sk, enum pointer ptr)
 	at = tcp ? attempt_find(key) : NULL;
 	if (at)
 		handle_open_attempt(sk, at, ptr);
-	was_connected = sock_was_connected(sk, ptr);
 	if (tcp && state_is_connected(READ(ptr, sk, __sk_common.skc_state))) {
 		end_forget(key);
 		close_later(sk, ptr);
 		return;
 	}
+	was_connected = sock_was_connected(sk, ptr);
 	noted = tcp && end_take(key, &end);
 	if (was_connected || READ(ptr, sk, __sk_common.skc_num))
 		close_now(sk, was_connected, noted ? &end : NULL, ptr);
@@ -456,18 +485,20 @@ static __always_inline void handle_disconnect(struct sock *sk, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
 	__u8 state = READ(ptr, sk, __sk_common.skc_state);
-	bool path = sock_mptcp_parent(sk, ptr), listening = state == TCP_LISTEN;
-	bool waiting = !READ(ptr, sk, sk_socket) && !sock_flag(sk, SOCK_DEAD, ptr) && !path;
+	bool held = READ(ptr, sk, sk_socket) || sock_flag(sk, SOCK_DEAD, ptr), listening = state == TCP_LISTEN;
 	struct end end = {};
 	struct raw_event *ev;
-	bool noted;
+	bool noted, waiting, path;
 	int error;
 
-	if (state == TCP_CLOSE && !waiting) /* how its last connection ended is no matter of the next one's */
+	if (held && state == TCP_CLOSE) /* how its last connection ended is no matter of the next one's */
 		end_forget(key);
-	if (!sock_is_traced(sk, ptr) || (!waiting && !listening && !state_is_connected(state)) ||
-	    (!waiting && !listening && (path || disconnect_by_close(sk, state, ptr))))
-		return; /* nothing ends; or only one path of an MPTCP connection; or handle_release tells */
+	if (held && !listening && (!state_is_connected(state) || disconnect_by_close(sk, state, ptr)))
+		return; /* nothing ends; or handle_release tells */
+	path = sock_mptcp_parent(sk, ptr);
+	waiting = !held && !path;
+	if (!sock_is_traced(sk, ptr) || (path && !listening)) /* only one path of an MPTCP connection */
+		return;
 	noted = end_take(key, &end);
 	error = state == TCP_CLOSE ? close_error(sk, noted ? &end : NULL, ptr) : 0;
 	ev = handler_begin_as(sk, RAW_CLOSE, error, waiting || error, ptr);

@@ -3,9 +3,9 @@
 #ifndef CONNECT_BPF_H
 #define CONNECT_BPF_H
 
-/* A connect() whose result is not known yet. Inserted by handle_connect_enter; deleted by the one who tells the
- * result, so deletion is the claim that makes it one event (mode X sees each state change twice), at the latest by
- * handle_release. An entry outlives its socket only where our programs were skipped: handle_connect_enter finds it. */
+/* A connect() whose result is not known yet. Noted by handle_connect_enter; forgotten by the one who tells the
+ * result, so forgetting is the claim that makes it one event (mode X sees each state change twice), at the latest by
+ * handle_release. A note outlives its socket only where our programs were skipped: handle_connect_enter finds it. */
 struct attempt {
 	struct raw_event ev;
 	__u64 search_from_ns; /* the kernel began to look for a port; 0 = it has one, or looks for none */
@@ -14,6 +14,14 @@ struct attempt {
 	__u8 reserved[3];
 };
 
+/* Those that are alone at their place stand here, the others in the map. */
+static struct attempt_slot {
+	__u64 sk; /* struct sock *; 0 = nothing stands here */
+	__u32 claims; /* only ever counted up: by enum claimer */
+	__u32 claims_before; /* what it was when the attempt was noted */
+	struct attempt at;
+} attempt_slots[NOTES_PLACES] = {};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 32768);
@@ -21,16 +29,65 @@ struct {
 	__type(value, struct attempt);
 } attempts SEC(".maps");
 
+/* Who forgets an attempt: who has locked the socket, or its close(), before it locks it. */
+enum claimer { CLAIMER_LOCKED = 1, CLAIMER_CLOSE = 1 << 16 };
+
+struct claim {
+	__u64 sk;
+	__u64 time_ns; /* of the attempt */
+};
+
+/* Attempts in a slot that both wanted to forget. LRU: only the very moment matters. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct claim);
+	__type(value, __u8); /* not used */
+} claims SEC(".maps");
+
+static __always_inline struct attempt_slot *attempt_slot(__u64 key)
+{
+	return &attempt_slots[note_place(key)];
+}
+
 static __always_inline struct attempt *attempt_find(__u64 key)
 {
-	return note_count(key, NOTE_ATTEMPT) ? bpf_map_lookup_elem(&attempts, &key) : NULL;
+	struct attempt_slot *slot = attempt_slot(key);
+
+	if (!note_count(key, NOTE_ATTEMPT))
+		return NULL;
+	return slot->sk == key ? &slot->at : bpf_map_lookup_elem(&attempts, &key);
+}
+
+/*
+ * False if the other one has forgotten it. Each counts itself and looks for the other: who locked the socket and sees
+ * nobody has it, and a close() that comes later sees that. If they come at the same time, the first in the map has it.
+ */
+static __always_inline bool attempt_claim(volatile struct attempt_slot *slot, __u64 key, enum claimer who)
+{
+	struct claim claim = { key, slot->at.ev.time_ns };
+	__u32 before = slot->claims_before, now;
+	__u8 one = 1;
+
+	__sync_fetch_and_add(&slot->claims, who);
+	now = slot->claims;
+	if (slot->sk != key || (who == CLAIMER_CLOSE && (__u16)now != (__u16)before))
+		return false;
+	return now == before + CLAIMER_LOCKED || !bpf_map_update_elem(&claims, &claim, &one, BPF_NOEXIST);
 }
 
 /* False if it was forgotten already. */
-static __always_inline bool attempt_forget(__u64 key)
+static __always_inline bool attempt_forget(__u64 key, enum claimer who)
 {
-	if (bpf_map_delete_elem(&attempts, &key))
+	volatile struct attempt_slot *slot = attempt_slot(key);
+
+	if (slot->sk == key) {
+		if (!attempt_claim(slot, key, who))
+			return false;
+		slot->sk = 0;
+	} else if (bpf_map_delete_elem(&attempts, &key)) {
 		return false;
+	}
 	note_drop(key, NOTE_ATTEMPT);
 	return true;
 }
@@ -38,12 +95,20 @@ static __always_inline bool attempt_forget(__u64 key)
 /* What stands there of an older socket at this address, whose end was lost, is counted as that; so is a full map. */
 static __always_inline void attempt_remember(__u64 key, const struct attempt *at)
 {
-	note_add(key, NOTE_ATTEMPT);
-	if (!bpf_map_update_elem(&attempts, &key, at, BPF_NOEXIST))
-		return;
-	note_drop(key, NOTE_ATTEMPT);
-	COUNT(lost_state);
-	bpf_map_update_elem(&attempts, &key, at, BPF_EXIST);
+	struct attempt_slot *slot = attempt_slot(key);
+	bool old = slot->sk == key;
+
+	if (old || note_claim(key, NOTE_ATTEMPT)) {
+		slot->at = *at;
+		slot->claims_before = *(volatile __u32 *)&slot->claims;
+		*(volatile __u64 *)&slot->sk = key;
+	} else if (bpf_map_update_elem(&attempts, &key, at, BPF_NOEXIST)) {
+		note_drop(key, NOTE_ATTEMPT);
+		bpf_map_update_elem(&attempts, &key, at, BPF_EXIST);
+		old = true;
+	}
+	if (old)
+		COUNT(lost_state);
 }
 
 static __always_inline void attempt_fill(struct attempt *at, struct sock *sk, const struct request *req,
@@ -90,12 +155,12 @@ static __always_inline void handle_connect_enter(struct sock *sk, const void *ua
 /* Tells the result of an attempt and forgets it. Works on a copy: whoever deletes the entry tells, the other twin of
  * mode X finds none. (A reserved record that may have to be given back is more than the verifiers up to 6.1 follow.) */
 static __always_inline void attempt_end(struct sock *sk, struct attempt *at, int error, __u32 flags,
-					enum pointer ptr)
+					enum claimer who, enum pointer ptr)
 {
 	__u64 key = (__u64)sk, now = bpf_ktime_get_boot_ns();
 	struct raw_event ev = at->ev;
 
-	if (!attempt_forget(key) || !armed)
+	if (!attempt_forget(key, who) || !armed)
 		return;
 	if ((config.failed_only && !error && !(flags & RAW_F_ABORTED)) || !select_event(&ev)) {
 		emit_filtered();
@@ -125,7 +190,7 @@ static __always_inline void handle_connect_exit(struct sock *sk, int ret, enum p
 	}
 	at->in_call = 0;
 	if (ret) {
-		attempt_end(sk, at, -ret, 0, ptr);
+		attempt_end(sk, at, -ret, 0, CLAIMER_LOCKED, ptr);
 		return;
 	}
 	sock_fill_addresses(&at->ev, sk, ptr);

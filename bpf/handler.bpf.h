@@ -296,7 +296,7 @@ static __always_inline void handler_ask_port(struct raw_event *ev)
 	ev->how = RAW_HOW_CONNECT;
 	ev->flags |= RAW_F_REQUESTED;
 	ev->requested_family = ev->family;
-	sock_copy16(ev->requested_addr, ev->local_addr);
+	__builtin_memcpy(ev->requested_addr, ev->local_addr, 16);
 }
 
 /* connect() failed before a protocol saw it. `req` NULL: the address was too short to be read. */

@@ -65,34 +65,13 @@ static __always_inline void sock_read_request(struct request *req, const void *u
 	addr[1] = in.family != AF_INET6 ? 0 : in.addr6[1];
 }
 
-/*
- * Into a record that may be on the stack. In words of 32 bits: of one of 64 the verifier remembers that it holds a
- * number, and follows a way that writes it and one that does not both to the end.
- */
-static __always_inline void sock_copy16(void *to, const void *from)
-{
-	const __u32 *in = from;
-	volatile __u32 *out = to;
-
-	for (int i = 0; i < 4; i++)
-		out[i] = in[i];
-}
-
-static __always_inline void sock_store64(void *to, __u64 value)
-{
-	volatile __u32 *out = to;
-
-	out[0] = (__u32)value;
-	out[1] = (__u32)(value >> 32);
-}
-
 /* The remote address as it was asked for, in the family of the socket: IPv4 on an IPv6 socket is v4-mapped. */
 static __always_inline void sock_fill_remote(struct raw_event *ev, const struct request *req)
 {
 	__builtin_memset(ev->remote_addr, 0, 16);
 	ev->remote_port = req->port;
 	if (req->family == ev->family) {
-		sock_copy16(ev->remote_addr, req->addr);
+		__builtin_memcpy(ev->remote_addr, req->addr, 16);
 	} else if (req->family == AF_INET) {
 		ev->remote_addr[10] = ev->remote_addr[11] = 0xff;
 		__builtin_memcpy(ev->remote_addr + 12, req->addr, 4);
@@ -191,21 +170,11 @@ static __always_inline void sock_read16(void *to, const void *from, enum pointer
 	}
 }
 
-static __always_inline void sock_read_address(void *to, const void *from, enum pointer ptr)
-{
-	if (ptr)
-		sock_copy16(to, from);
-	else
-		bpf_probe_read_kernel(to, 16, from);
-}
-
 static __always_inline void sock_fill_addresses(struct raw_event *ev, struct sock *sk, enum pointer ptr)
 {
 	if (ev->family == AF_INET6) {
-		sock_read_address(ev->local_addr,
-				  __builtin_preserve_access_index(&sk->__sk_common.skc_v6_rcv_saddr), ptr);
-		sock_read_address(ev->remote_addr, __builtin_preserve_access_index(&sk->__sk_common.skc_v6_daddr),
-				  ptr);
+		sock_read16(ev->local_addr, __builtin_preserve_access_index(&sk->__sk_common.skc_v6_rcv_saddr), ptr);
+		sock_read16(ev->remote_addr, __builtin_preserve_access_index(&sk->__sk_common.skc_v6_daddr), ptr);
 	} else {
 		*(__be32 *)ev->local_addr = READ(ptr, sk, __sk_common.skc_rcv_saddr);
 		*(__be32 *)ev->remote_addr = READ(ptr, sk, __sk_common.skc_daddr);
@@ -325,7 +294,6 @@ static __always_inline bool sock_has_sent_fin(__u8 state)
 static __always_inline void sock_fill_bytes(struct raw_event *ev, struct sock *sk, enum pointer ptr)
 {
 	struct tcp_sock *tp = sock_tcp(sk, ptr);
-	__u64 received;
 	__u32 queued;
 
 	if (!tp)
@@ -333,11 +301,10 @@ static __always_inline void sock_fill_bytes(struct raw_event *ev, struct sock *s
 	queued = READ(ptr, tp, write_seq) - READ(ptr, tp, snd_nxt);
 	if (queued && sock_has_sent_fin(READ(ptr, sk, __sk_common.skc_state)))
 		queued--;
-	sock_store64(&ev->bytes_sent, READ(ptr, tp, bytes_sent) - READ(ptr, tp, bytes_retrans) + queued);
-	received = READ(ptr, tp, bytes_received);
-	if (received && sock_flag(sk, SOCK_DONE, ptr))
-		received--;
-	sock_store64(&ev->bytes_received, received);
+	ev->bytes_sent = READ(ptr, tp, bytes_sent) - READ(ptr, tp, bytes_retrans) + queued;
+	ev->bytes_received = READ(ptr, tp, bytes_received);
+	if (ev->bytes_received && sock_flag(sk, SOCK_DONE, ptr))
+		ev->bytes_received--;
 	ev->flags |= RAW_F_BYTES;
 }
 

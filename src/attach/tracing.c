@@ -459,7 +459,7 @@ static uint64_t tracing_leftover(const struct attach *at)
 {
 	const struct tracing *tr = at->state;
 
-	return tracing_count(tr->maps[MAP_CALLS], tracing_call_is_event) + tracing_count(tr->maps[MAP_CLOSES], NULL);
+	return tracing_count(tr->maps[MAP_CALLS], tracing_call_is_event) + tracing_notes(tr, NOTE_CLOSE);
 }
 
 static void tracing_close(struct attach *at)
