@@ -487,11 +487,6 @@ int BPF_KPROBE(x_udp_disconnect, struct sock *sk)
 
 /* --- mode X --------------------------------------------------------------------------------------------------- */
 
-struct call_key {
-	__u64 pid_tgid;
-	__u64 fn;
-};
-
 struct call {
 	__u64 sk; /* struct sock * */
 	__u64 arg; /* CALL_ACCEPT: where the kernel leaves the error */
@@ -499,42 +494,97 @@ struct call {
 	struct request req;
 };
 
-/* Calls under way. Inserted by a kprobe, deleted by its kretprobe; an entry that is still there when the same thread
- * calls again tells that the return was lost. LRU: threads that ended inside a call leave theirs. */
+/*
+ * Calls under way, by call_key(). Inserted by a kprobe, deleted by its kretprobe; an entry that is still there when the
+ * same thread calls again tells that the return was lost. Those that are alone at their place stand in the array, their
+ * keys apart, for the loader counts them; the others in the map.
+ */
+__u64 call_keys[NOTES_PLACES] = {}; /* 0 = nothing stands here */
+static struct call call_slots[NOTES_PLACES] = {};
+
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, struct call_key);
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
 	__type(value, struct call);
 } calls SEC(".maps");
 
+static __always_inline __u64 call_key(enum call_fn fn)
+{
+	return bpf_get_current_pid_tgid() | (__u64)fn << CALL_FN_SHIFT;
+}
+
+/* False if the one before it was never deleted, or there is no room for this one. */
+static __always_inline bool call_insert(__u64 key, const struct call *call)
+{
+	__u64 place = note_place(key);
+	bool is_lost = call_keys[place] == key;
+
+	if (is_lost || note_claim(key, NOTE_CALL)) {
+		call_slots[place] = *call;
+		call_keys[place] = key;
+		return !is_lost;
+	}
+	if (!bpf_map_update_elem(&calls, &key, call, BPF_NOEXIST))
+		return true;
+	note_drop(key, NOTE_CALL);
+	bpf_map_update_elem(&calls, &key, call, BPF_EXIST);
+	return false;
+}
+
+/* Does nobody want what this process does? Asked ahead of all else; what is told of each such call is counted. */
+static __always_inline bool call_turns_away(enum call_fn fn, struct sock *sk)
+{
+	if (!armed)
+		return true;
+	if (!prefilter_asks_process() || prefilter_process())
+		return false;
+	if (CALL_IS_EVENT(fn) && sk && sock_is_traced(sk, PTR_PLAIN) && !sock_is_second_path(sk, PTR_PLAIN))
+		emit_filtered();
+	return true;
+}
+
 static __always_inline int call_enter(enum call_fn fn, struct sock *sk, const void *uaddr, int addr_len, __u64 arg)
 {
-	struct call_key key = { bpf_get_current_pid_tgid(), fn };
 	struct call call = { .sk = (__u64)sk, .arg = arg, .addr_len = addr_len };
 
-	if (!armed || !sk || !sock_is_traced(sk, PTR_PLAIN))
+	if (call_turns_away(fn, sk) || !sk || !sock_is_traced(sk, PTR_PLAIN))
 		return 0;
 	if (uaddr)
 		sock_read_request(&call.req, uaddr, addr_len);
-	if (bpf_map_update_elem(&calls, &key, &call, BPF_NOEXIST)) {
-		bpf_map_update_elem(&calls, &key, &call, BPF_ANY);
-		if (CALL_IS_EVENT(fn))
-			COUNT(lost_state);
-	}
+	if (!call_insert(call_key(fn), &call) && CALL_IS_EVENT(fn))
+		COUNT(lost_state);
 	return 0;
 }
 
-/* The call that returns now; false if its entry was not seen. */
+/* The call that returns now, which stays; false if its entry was not seen. */
+static __always_inline bool call_find(enum call_fn fn, struct call *ret_call)
+{
+	__u64 key = call_key(fn), place = note_place(key);
+	struct call *call;
+
+	if (call_keys[place] == key) {
+		*ret_call = call_slots[place];
+		return true;
+	}
+	call = note_count(key, NOTE_CALL) ? bpf_map_lookup_elem(&calls, &key) : NULL;
+	if (call)
+		*ret_call = *call;
+	return call;
+}
+
+/* The same, and it is over. */
 static __always_inline bool call_leave(enum call_fn fn, struct call *ret_call)
 {
-	struct call_key key = { bpf_get_current_pid_tgid(), fn };
-	struct call *call = bpf_map_lookup_elem(&calls, &key);
+	__u64 key = call_key(fn), place = note_place(key);
 
-	if (!call)
+	if (!call_find(fn, ret_call))
 		return false;
-	*ret_call = *call;
-	bpf_map_delete_elem(&calls, &key);
+	if (call_keys[place] == key)
+		call_keys[place] = 0;
+	else
+		bpf_map_delete_elem(&calls, &key);
+	note_drop(key, NOTE_CALL);
 	return true;
 }
 
@@ -670,7 +720,7 @@ SEC("kprobe/tcp_v4_connect")
 int BPF_KPROBE(x_connect4_enter, struct sock *sk, void *uaddr, int addr_len)
 {
 	handle_connect_enter(sk, uaddr, addr_len, true, PTR_PLAIN);
-	return call_enter(CALL_CONNECT4, sk, NULL, 0, 0);
+	return attempt_find((__u64)sk) ? call_enter(CALL_CONNECT4, sk, NULL, 0, 0) : 0;
 }
 
 SEC("kretprobe/tcp_v4_connect")
@@ -687,7 +737,7 @@ SEC("kprobe/tcp_v6_connect")
 int BPF_KPROBE(x_connect6_enter, struct sock *sk, void *uaddr, int addr_len)
 {
 	handle_connect_enter(sk, uaddr, addr_len, false, PTR_PLAIN);
-	return call_enter(CALL_CONNECT6, sk, NULL, 0, 0);
+	return attempt_find((__u64)sk) ? call_enter(CALL_CONNECT6, sk, NULL, 0, 0) : 0;
 }
 
 SEC("kretprobe/tcp_v6_connect")
@@ -703,11 +753,10 @@ int BPF_KRETPROBE(x_connect6, int ret)
 /* The calls around these say of which socket. */
 static __always_inline int x_search_return(enum call_fn fn)
 {
-	struct call_key key = { bpf_get_current_pid_tgid(), fn };
-	struct call *call = bpf_map_lookup_elem(&calls, &key);
+	struct call call;
 
-	if (call)
-		handle_connect_search((struct sock *)call->sk, PTR_PLAIN);
+	if (call_find(fn, &call))
+		handle_connect_search((struct sock *)call.sk, PTR_PLAIN);
 	return 0;
 }
 

@@ -20,11 +20,14 @@
 #define CONFIG_MAX_PROCESSES 4096 /* whose program is remembered, on both sides of the ring */
 #define CONFIG_RING_BYTES (8 * 1024 * 1024) /* unless --ringbuf says otherwise */
 
-/* The functions whose arguments a kretprobe needs again: key of the map `calls` of the tracing backend. */
+/* The functions whose arguments a kretprobe needs again. The highest bits of a key of the tracing backend's calls, above
+ * those of the process's and the thread's number. */
 enum call_fn {
 	CALL_BIND, CALL_BIND_EARLY, CALL_AUTOBIND, CALL_LISTEN, CALL_CONNECT4, CALL_CONNECT6,
 	CALL_UDP_CONNECT, CALL_ACCEPT, CALL_CLOSE, CALL_DENIED_BIND, CALL_DENIED_CONNECT, CALL_PRE_CONNECT,
 };
+
+#define CALL_FN_SHIFT 58
 
 /* Is each return an event? Of the others most returns tell nothing, blocking accepts lose theirs by design of
  * kretprobes, and a TCP connect without its return is found in the map `attempts`. */

@@ -420,9 +420,19 @@ static uint64_t tracing_count(int fd, bool (*counts)(const void *key))
 
 static bool tracing_call_is_event(const void *key)
 {
-	const struct { uint64_t pid_tgid, fn; } *call = key;
+	uint64_t fn = *(const uint64_t *)key >> CALL_FN_SHIFT;
 
-	return CALL_IS_EVENT(call->fn);
+	return *(const uint64_t *)key && CALL_IS_EVENT(fn);
+}
+
+/* Calls under way whose return is an event: in the map and in the array beside it. */
+static uint64_t tracing_calls(const struct tracing *tr)
+{
+	uint64_t n = tracing_count(tr->maps[MAP_CALLS], tracing_call_is_event);
+
+	for (size_t i = 0; i < NOTES_PLACES; i++)
+		n += tracing_call_is_event(&tr->bss->call_keys[i]);
+	return n;
 }
 
 /* Entries of a table, of which some may stand in an array beside the map. */
@@ -446,6 +456,7 @@ static size_t tracing_tables(const struct attach *at, struct attach_table *ret)
 	ret[MAP_ATTEMPTS].count = tracing_notes(tr, NOTE_ATTEMPT);
 	ret[MAP_CLOSES].count = tracing_notes(tr, NOTE_CLOSE);
 	ret[MAP_ENDS].count = tracing_notes(tr, NOTE_END);
+	ret[MAP_CALLS].count = tracing_notes(tr, NOTE_CALL);
 	ret[MAP_SEARCHES].count += tracing_notes(tr, NOTE_SEARCH);
 	return MAP_TABLES;
 }
@@ -455,7 +466,7 @@ static uint64_t tracing_leftover(const struct attach *at)
 {
 	const struct tracing *tr = at->state;
 
-	return tracing_count(tr->maps[MAP_CALLS], tracing_call_is_event) + tracing_count(tr->maps[MAP_CLOSES], NULL);
+	return tracing_calls(tr) + tracing_count(tr->maps[MAP_CLOSES], NULL);
 }
 
 static void tracing_close(struct attach *at)
