@@ -549,14 +549,33 @@ static __always_inline bool call_insert(__u64 key, const struct call *call)
 	return false;
 }
 
-/* Does nobody want what this process does? Asked ahead of all else; what is told of each such call is counted. */
-static __always_inline bool call_turns_away(enum call_fn fn, struct sock *sk)
+static __always_inline void call_read_request(struct request *req, const struct call *call)
+{
+	sock_read_request(req, (const void *)call->uaddr, (int)call->addr_len);
+}
+
+/* Is what this call is going to return told, whoever asks for it? */
+static __always_inline bool call_is_event(enum call_fn fn, const struct call *call)
+{
+	struct sock *sk = (struct sock *)call->sk;
+	struct request req;
+
+	if (!CALL_IS_EVENT(fn) || !sk || !BY_SOCK(sock_is_traced, sk) || BY_SOCK(sock_is_second_path, sk))
+		return false;
+	if (fn != CALL_UDP_CONNECT)
+		return true;
+	call_read_request(&req, call);
+	return req.family != AF_UNSPEC && BY_SOCK(sock_is_udp, sk); /* as handle_udp_connect() */
+}
+
+/* Does nobody want what this process does? Asked ahead of all else. */
+static __always_inline bool call_turns_away(enum call_fn fn, const struct call *call)
 {
 	if (!armed)
 		return true;
 	if (!prefilter_asks_process() || prefilter_process())
 		return false;
-	if (CALL_IS_EVENT(fn) && sk && BY_SOCK(sock_is_traced, sk) && !BY_SOCK(sock_is_second_path, sk))
+	if (call_is_event(fn, call))
 		emit_filtered();
 	return true;
 }
@@ -572,7 +591,7 @@ static __always_inline int call_enter(enum call_fn fn, struct sock *sk, const vo
 {
 	struct call call = { (__u64)sk, (__u64)uaddr, (__u32)addr_len };
 
-	if (call_turns_away(fn, sk) || !sk || !BY_SOCK(sock_is_traced, sk))
+	if (call_turns_away(fn, &call) || !sk || !BY_SOCK(sock_is_traced, sk))
 		return 0;
 	return call_note(fn, &call);
 }
@@ -614,11 +633,6 @@ static __always_inline bool call_leave(enum call_fn fn, struct call *ret_call)
 		bpf_map_delete_elem(&calls, &key);
 	note_drop(key, NOTE_CALL);
 	return true;
-}
-
-static __always_inline void call_read_request(struct request *req, const struct call *call)
-{
-	sock_read_request(req, (const void *)call->uaddr, (int)call->addr_len);
 }
 
 static __always_inline struct sock *sock_of(struct socket *sock)
@@ -743,7 +757,8 @@ int BPF_KRETPROBE(x_autobind, int ret)
 SEC("kprobe/inet_csk_listen_start")
 int BPF_KPROBE(x_listen_enter, struct sock *sk)
 {
-	BY_SOCK(handle_listen_enter, sk);
+	if (armed && prefilter_process())
+		BY_SOCK(handle_listen_enter, sk);
 	return call_enter(CALL_LISTEN, sk, NULL, 0);
 }
 
