@@ -10,8 +10,16 @@
 enum pointer {
 	PTR_PLAIN = 0, /* an address: by a helper */
 	PTR_WALKED, /* typed: directly, which costs a tenth. Found in an argument of a typed program */
+	PTR_CAST, /* typed, made by cast() in a program that has addresses only: no helper takes it */
 	PTR_HOOK, /* typed, an argument of a typed program (fentry, fexit, tp_btf): helpers take it too */
 };
+
+/*
+ * The kernel's bpf_rdonly_cast(), 6.2: an address becomes a pointer to a struct that may be read directly. The type is
+ * a number of the kernel's BTF, and so is the function, which the loader writes into the calls: libbpf, asked for it by
+ * name, would read all the kernel's types. Where config says that there is none, the verifier removes the calls.
+ */
+static void *(*const cast)(const void *address, __u32 type) = (void *)CONFIG_CALL_CAST;
 
 #define READ(ptr, from, field) ((ptr) ? (from)->field : BPF_CORE_READ(from, field))
 #define READ_BITS(ptr, from, field) \

@@ -53,7 +53,7 @@ static __always_inline void search_begin(struct sock *sk, __u16 port, enum point
 	if (port || !armed || !prefilter_process() || !sock_is_traced(sk, ptr) || !prefilter_socket(sk, ptr))
 		return;
 	search.from_ns = bpf_ktime_get_boot_ns();
-	if (ptr && search_place(&search, thread))
+	if (ptr == PTR_HOOK && search_place(&search, thread))
 		return;
 	bpf_map_update_elem(&searches, &thread, &search, BPF_ANY);
 }

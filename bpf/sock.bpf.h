@@ -92,6 +92,12 @@ static __always_inline bool sock_is_traced(struct sock *sk, enum pointer ptr)
 	return (protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE) && type == SOCK_DGRAM;
 }
 
+/* The socket at an address, PTR_CAST. Only where config.sock_type says that there is the cast. */
+static __always_inline struct sock *sock_cast(struct sock *address)
+{
+	return cast(address, config.sock_type);
+}
+
 static __always_inline bool sock_is_udp(struct sock *sk, enum pointer ptr)
 {
 	__u16 protocol = READ(ptr, sk, sk_protocol);
@@ -104,6 +110,8 @@ static __always_inline struct tcp_sock *sock_tcp(struct sock *sk, enum pointer p
 {
 	if (READ(ptr, sk, sk_protocol) != IPPROTO_TCP)
 		return NULL;
+	if (ptr == PTR_CAST)
+		return cast(sk, config.tcp_sock_type);
 	return ptr ? bpf_skc_to_tcp_sock(sk) : (struct tcp_sock *)sk;
 }
 

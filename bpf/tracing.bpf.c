@@ -60,6 +60,12 @@ static __always_inline __u64 returned(const __u64 *ctx, int n)
 	return value;
 }
 
+/* Calls a handler for a program that has only the socket's address. By the cast, where there is one, reading a field
+ * costs a tenth. */
+#define BY_SOCK(handler, sk, ...)                                       \
+	handler(config.sock_type ? sock_cast(sk) : (sk), ##__VA_ARGS__, \
+		config.sock_type ? PTR_CAST : PTR_PLAIN)
+
 /* --- mode F -------------------------------------------------------------------------------------------------- */
 
 SEC("fexit/__inet_bind")
@@ -238,6 +244,13 @@ int BPF_PROG(f_udp_connect, struct socket *sock, void *uaddr, int addr_len, int 
 	return 0;
 }
 
+static __always_inline void accept_failed(__u64 *ctx)
+{
+	if (!returned(ctx, config.accept_nargs))
+		handle_accept_failed((struct sock *)ctx[0],
+				     compat_accept_error(slot(ctx, config.accept_nargs == 2 ? 1 : 2)), PTR_WALKED);
+}
+
 SEC("fexit/inet_csk_accept")
 int f_accept(__u64 *ctx)
 {
@@ -245,9 +258,7 @@ int f_accept(__u64 *ctx)
 
 	if (child && !config.accept_by_graft)
 		handle_accept(child, PTR_PLAIN);
-	else if (!child)
-		handle_accept_failed((struct sock *)ctx[0],
-				     compat_accept_error(slot(ctx, config.accept_nargs == 2 ? 1 : 2)), PTR_WALKED);
+	accept_failed(ctx);
 	return 0;
 }
 
@@ -370,7 +381,7 @@ SEC("tp/sock/inet_sock_set_state")
 int t_state_classic(struct trace_event_raw_inet_sock_set_state *ctx)
 {
 	if (state_change(ctx->oldstate, ctx->newstate) && ctx->protocol == IPPROTO_TCP)
-		handle_state((struct sock *)ctx->skaddr, ctx->oldstate, ctx->newstate, PTR_PLAIN);
+		BY_SOCK(handle_state, (struct sock *)ctx->skaddr, ctx->oldstate, ctx->newstate);
 	return 0;
 }
 
@@ -385,7 +396,7 @@ int BPF_PROG(t_error, struct sock *sk, int error)
 SEC("kprobe/tcp_done_with_error")
 int BPF_KPROBE(x_error, struct sock *sk, int error)
 {
-	handle_error(sk, error, PTR_PLAIN);
+	BY_SOCK(handle_error, sk, error);
 	return 0;
 }
 
@@ -404,18 +415,25 @@ int BPF_PROG(t_time_wait2, struct inet_timewait_sock *tw, struct sock *sk)
 	return 0;
 }
 
+static __always_inline void time_wait_begins(struct inet_timewait_sock *tw, struct sock *sk)
+{
+	enum pointer ptr = config.sock_type ? PTR_CAST : PTR_PLAIN;
+
+	handle_time_wait(tw, ptr ? sock_cast(sk) : sk, ptr);
+}
+
 /* Twins, mode X only. */
 SEC("kprobe/inet_twsk_hashdance")
 int BPF_KPROBE(x_time_wait, struct inet_timewait_sock *tw, struct sock *sk)
 {
-	handle_time_wait(tw, sk, PTR_PLAIN);
+	time_wait_begins(tw, sk);
 	return 0;
 }
 
 SEC("kprobe/inet_twsk_hashdance_schedule")
 int BPF_KPROBE(x_time_wait2, struct inet_timewait_sock *tw, struct sock *sk)
 {
-	handle_time_wait(tw, sk, PTR_PLAIN);
+	time_wait_begins(tw, sk);
 	return 0;
 }
 
@@ -460,7 +478,7 @@ int BPF_PROG(t_udp_disconnect, struct sock *sk)
 SEC("kprobe/inet_put_port")
 int BPF_KPROBE(x_put_port, struct sock *sk)
 {
-	handle_put_port(sk, PTR_PLAIN);
+	BY_SOCK(handle_put_port, sk);
 	return 0;
 }
 
@@ -474,93 +492,177 @@ int BPF_KPROBE(x_time_wait_end, struct inet_timewait_sock *tw)
 SEC("kprobe/udp_lib_unhash")
 int BPF_KPROBE(x_udp_release, struct sock *sk)
 {
-	handle_udp_release(sk, false, PTR_PLAIN);
+	BY_SOCK(handle_udp_release, sk, false);
 	return 0;
 }
 
 SEC("kprobe/__udp_disconnect")
 int BPF_KPROBE(x_udp_disconnect, struct sock *sk)
 {
-	handle_udp_disconnect(sk, PTR_PLAIN);
+	BY_SOCK(handle_udp_disconnect, sk);
 	return 0;
 }
 
 /* --- mode X --------------------------------------------------------------------------------------------------- */
 
-struct call_key {
-	__u64 pid_tgid;
-	__u64 fn;
-};
-
 struct call {
 	__u64 sk; /* struct sock * */
-	__u64 arg; /* CALL_ACCEPT: where the kernel leaves the error */
-	int addr_len;
-	struct request req;
+	__u64 uaddr; /* the address that was passed: the caller's, so it is there still when the function returns */
+	__u64 addr_len;
 };
 
-/* Calls under way. Inserted by a kprobe, deleted by its kretprobe; an entry that is still there when the same thread
- * calls again tells that the return was lost. LRU: threads that ended inside a call leave theirs. */
+/*
+ * Calls under way, by call_key(). Inserted by a kprobe, deleted by its kretprobe; an entry that is still there when the
+ * same thread calls again tells that the return was lost. Those that are alone at their place stand in the array, their
+ * keys apart, for the loader counts them; the others in the map.
+ */
+__u64 call_keys[NOTES_PLACES] = {}; /* 0 = nothing stands here */
+static struct call call_slots[NOTES_PLACES] = {};
+
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, struct call_key);
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
 	__type(value, struct call);
 } calls SEC(".maps");
 
-static __always_inline int call_enter(enum call_fn fn, struct sock *sk, const void *uaddr, int addr_len, __u64 arg)
+static __always_inline __u64 call_key(enum call_fn fn)
 {
-	struct call_key key = { bpf_get_current_pid_tgid(), fn };
-	struct call call = { .sk = (__u64)sk, .arg = arg, .addr_len = addr_len };
+	return bpf_get_current_pid_tgid() | (__u64)fn << CALL_FN_SHIFT;
+}
 
-	if (!armed || !sk || !sock_is_traced(sk, PTR_PLAIN))
-		return 0;
-	if (uaddr)
-		sock_read_request(&call.req, uaddr, addr_len);
-	if (bpf_map_update_elem(&calls, &key, &call, BPF_NOEXIST)) {
-		bpf_map_update_elem(&calls, &key, &call, BPF_ANY);
-		if (CALL_IS_EVENT(fn))
-			COUNT(lost_state);
+/* False if the one before it was never deleted, or there is no room for this one. */
+static __always_inline bool call_insert(__u64 key, const struct call *call)
+{
+	__u64 place = note_place(key);
+	bool is_lost = call_keys[place] == key;
+
+	if (is_lost || note_claim(key, NOTE_CALL)) {
+		call_slots[place] = *call;
+		call_keys[place] = key;
+		return !is_lost;
 	}
+	if (!bpf_map_update_elem(&calls, &key, call, BPF_NOEXIST))
+		return true;
+	note_drop(key, NOTE_CALL);
+	bpf_map_update_elem(&calls, &key, call, BPF_EXIST);
+	return false;
+}
+
+static __always_inline void call_read_request(struct request *req, const struct call *call)
+{
+	sock_read_request(req, (const void *)call->uaddr, (int)call->addr_len);
+}
+
+/* Is what this call is going to return told, whoever asks for it? */
+static __always_inline bool call_is_event(enum call_fn fn, const struct call *call)
+{
+	struct sock *sk = (struct sock *)call->sk;
+	struct request req;
+
+	if (!CALL_IS_EVENT(fn) || !sk || !BY_SOCK(sock_is_traced, sk) || BY_SOCK(sock_is_second_path, sk))
+		return false;
+	if (fn != CALL_UDP_CONNECT)
+		return true;
+	call_read_request(&req, call);
+	return req.family != AF_UNSPEC && BY_SOCK(sock_is_udp, sk); /* as handle_udp_connect() */
+}
+
+/* Does nobody want what this process does? Asked ahead of all else. */
+static __always_inline bool call_turns_away(enum call_fn fn, const struct call *call)
+{
+	if (!armed)
+		return true;
+	if (!prefilter_asks_process() || prefilter_process())
+		return false;
+	if (call_is_event(fn, call))
+		emit_filtered();
+	return true;
+}
+
+static __always_inline int call_note(enum call_fn fn, const struct call *call)
+{
+	if (!call_insert(call_key(fn), call) && CALL_IS_EVENT(fn))
+		COUNT(lost_state);
 	return 0;
 }
 
-/* The call that returns now; false if its entry was not seen. */
+static __always_inline int call_enter(enum call_fn fn, struct sock *sk, const void *uaddr, int addr_len)
+{
+	struct call call = { (__u64)sk, (__u64)uaddr, (__u32)addr_len };
+
+	if (call_turns_away(fn, &call) || !sk || !BY_SOCK(sock_is_traced, sk))
+		return 0;
+	return call_note(fn, &call);
+}
+
+/* The same where a table has an entry about the socket, which is why its call matters. */
+static __always_inline int call_enter_known(enum call_fn fn, struct sock *sk, bool is_known)
+{
+	struct call call = { .sk = (__u64)sk };
+
+	return is_known ? call_note(fn, &call) : 0;
+}
+
+/* The call that returns now, which stays; false if its entry was not seen. */
+static __always_inline bool call_find(enum call_fn fn, struct call *ret_call)
+{
+	__u64 key = call_key(fn), place = note_place(key);
+	struct call *call;
+
+	if (call_keys[place] == key) {
+		*ret_call = call_slots[place];
+		return true;
+	}
+	call = note_count(key, NOTE_CALL) ? bpf_map_lookup_elem(&calls, &key) : NULL;
+	if (call)
+		*ret_call = *call;
+	return call;
+}
+
+/* The same, and it is over. */
 static __always_inline bool call_leave(enum call_fn fn, struct call *ret_call)
 {
-	struct call_key key = { bpf_get_current_pid_tgid(), fn };
-	struct call *call = bpf_map_lookup_elem(&calls, &key);
+	__u64 key = call_key(fn), place = note_place(key);
 
-	if (!call)
+	if (!call_find(fn, ret_call))
 		return false;
-	*ret_call = *call;
-	bpf_map_delete_elem(&calls, &key);
+	if (call_keys[place] == key)
+		call_keys[place] = 0;
+	else
+		bpf_map_delete_elem(&calls, &key);
+	note_drop(key, NOTE_CALL);
 	return true;
 }
 
 static __always_inline struct sock *sock_of(struct socket *sock)
 {
+	if (config.sock_type)
+		return ((struct socket *)cast(sock, config.socket_type))->sk;
 	return BPF_CORE_READ(sock, sk);
 }
 
 SEC("kprobe/__inet_bind")
 int BPF_KPROBE(x_bind4_enter, struct sock *sk, void *uaddr, int addr_len)
 {
-	return call_enter(CALL_BIND, sk, uaddr, addr_len, 0);
+	return call_enter(CALL_BIND, sk, uaddr, addr_len);
 }
 
 SEC("kprobe/__inet6_bind")
 int BPF_KPROBE(x_bind6_enter, struct sock *sk, void *uaddr, int addr_len)
 {
-	return call_enter(CALL_BIND, sk, uaddr, addr_len, 0);
+	return call_enter(CALL_BIND, sk, uaddr, addr_len);
 }
 
 static __always_inline int x_bind_return(int ret)
 {
+	struct request req;
 	struct call call;
 
-	if (call_leave(CALL_BIND, &call))
-		handle_inet_bind((struct sock *)call.sk, &call.req, ret, PTR_PLAIN);
+	if (!call_leave(CALL_BIND, &call))
+		return 0;
+	call_read_request(&req, &call);
+	BY_SOCK(handle_inet_bind, (struct sock *)call.sk, &req, ret);
 	return 0;
 }
 
@@ -579,21 +681,24 @@ int BPF_KRETPROBE(x_bind6, int ret)
 SEC("kprobe/inet_bind")
 int BPF_KPROBE(x_bind4_early_enter, struct socket *sock, void *uaddr, int addr_len)
 {
-	return call_enter(CALL_BIND_EARLY, sock_of(sock), uaddr, addr_len, 0);
+	return call_enter(CALL_BIND_EARLY, sock_of(sock), uaddr, addr_len);
 }
 
 SEC("kprobe/inet6_bind")
 int BPF_KPROBE(x_bind6_early_enter, struct socket *sock, void *uaddr, int addr_len)
 {
-	return call_enter(CALL_BIND_EARLY, sock_of(sock), uaddr, addr_len, 0);
+	return call_enter(CALL_BIND_EARLY, sock_of(sock), uaddr, addr_len);
 }
 
 static __always_inline int x_bind_early_return(int ret, int addr_len_min)
 {
+	struct request req;
 	struct call call;
 
-	if (call_leave(CALL_BIND_EARLY, &call) && ret)
-		handle_bind_early((struct sock *)call.sk, &call.req, call.addr_len, ret, addr_len_min, PTR_PLAIN);
+	if (!call_leave(CALL_BIND_EARLY, &call) || !ret)
+		return 0;
+	call_read_request(&req, &call);
+	BY_SOCK(handle_bind_early, (struct sock *)call.sk, &req, (int)call.addr_len, ret, addr_len_min);
 	return 0;
 }
 
@@ -612,13 +717,13 @@ int BPF_KRETPROBE(x_bind6_early, int ret)
 SEC("kprobe/inet_bind_sk")
 int BPF_KPROBE(x_bind4_early_sk_enter, struct sock *sk, void *uaddr, int addr_len)
 {
-	return call_enter(CALL_BIND_EARLY, sk, uaddr, addr_len, 0);
+	return call_enter(CALL_BIND_EARLY, sk, uaddr, addr_len);
 }
 
 SEC("kprobe/inet6_bind_sk")
 int BPF_KPROBE(x_bind6_early_sk_enter, struct sock *sk, void *uaddr, int addr_len)
 {
-	return call_enter(CALL_BIND_EARLY, sk, uaddr, addr_len, 0);
+	return call_enter(CALL_BIND_EARLY, sk, uaddr, addr_len);
 }
 
 SEC("kretprobe/inet_bind_sk")
@@ -636,7 +741,7 @@ int BPF_KRETPROBE(x_bind6_early_sk, int ret)
 SEC("kprobe/inet_autobind")
 int BPF_KPROBE(x_autobind_enter, struct sock *sk)
 {
-	return call_enter(CALL_AUTOBIND, sk, NULL, 0, 0);
+	return call_enter(CALL_AUTOBIND, sk, NULL, 0);
 }
 
 SEC("kretprobe/inet_autobind")
@@ -645,15 +750,16 @@ int BPF_KRETPROBE(x_autobind, int ret)
 	struct call call;
 
 	if (call_leave(CALL_AUTOBIND, &call))
-		handle_autobind((struct sock *)call.sk, ret, PTR_PLAIN);
+		BY_SOCK(handle_autobind, (struct sock *)call.sk, ret);
 	return 0;
 }
 
 SEC("kprobe/inet_csk_listen_start")
 int BPF_KPROBE(x_listen_enter, struct sock *sk)
 {
-	handle_listen_enter(sk, PTR_PLAIN);
-	return call_enter(CALL_LISTEN, sk, NULL, 0, 0);
+	if (armed && prefilter_process())
+		BY_SOCK(handle_listen_enter, sk);
+	return call_enter(CALL_LISTEN, sk, NULL, 0);
 }
 
 SEC("kretprobe/inet_csk_listen_start")
@@ -662,15 +768,15 @@ int BPF_KRETPROBE(x_listen, int ret)
 	struct call call;
 
 	if (call_leave(CALL_LISTEN, &call))
-		handle_listen_exit((struct sock *)call.sk, ret, PTR_PLAIN);
+		BY_SOCK(handle_listen_exit, (struct sock *)call.sk, ret);
 	return 0;
 }
 
 SEC("kprobe/tcp_v4_connect")
 int BPF_KPROBE(x_connect4_enter, struct sock *sk, void *uaddr, int addr_len)
 {
-	handle_connect_enter(sk, uaddr, addr_len, true, PTR_PLAIN);
-	return call_enter(CALL_CONNECT4, sk, NULL, 0, 0);
+	BY_SOCK(handle_connect_enter, sk, uaddr, addr_len, true);
+	return call_enter_known(CALL_CONNECT4, sk, attempt_find((__u64)sk));
 }
 
 SEC("kretprobe/tcp_v4_connect")
@@ -679,15 +785,15 @@ int BPF_KRETPROBE(x_connect4, int ret)
 	struct call call;
 
 	if (call_leave(CALL_CONNECT4, &call))
-		handle_connect_exit((struct sock *)call.sk, ret, PTR_PLAIN);
+		BY_SOCK(handle_connect_exit, (struct sock *)call.sk, ret);
 	return 0;
 }
 
 SEC("kprobe/tcp_v6_connect")
 int BPF_KPROBE(x_connect6_enter, struct sock *sk, void *uaddr, int addr_len)
 {
-	handle_connect_enter(sk, uaddr, addr_len, false, PTR_PLAIN);
-	return call_enter(CALL_CONNECT6, sk, NULL, 0, 0);
+	BY_SOCK(handle_connect_enter, sk, uaddr, addr_len, false);
+	return call_enter_known(CALL_CONNECT6, sk, attempt_find((__u64)sk));
 }
 
 SEC("kretprobe/tcp_v6_connect")
@@ -696,18 +802,17 @@ int BPF_KRETPROBE(x_connect6, int ret)
 	struct call call;
 
 	if (call_leave(CALL_CONNECT6, &call))
-		handle_connect_exit((struct sock *)call.sk, ret, PTR_PLAIN);
+		BY_SOCK(handle_connect_exit, (struct sock *)call.sk, ret);
 	return 0;
 }
 
 /* The calls around these say of which socket. */
 static __always_inline int x_search_return(enum call_fn fn)
 {
-	struct call_key key = { bpf_get_current_pid_tgid(), fn };
-	struct call *call = bpf_map_lookup_elem(&calls, &key);
+	struct call call;
 
-	if (call)
-		handle_connect_search((struct sock *)call->sk, PTR_PLAIN);
+	if (call_find(fn, &call))
+		BY_SOCK(handle_connect_search, (struct sock *)call.sk);
 	return 0;
 }
 
@@ -726,7 +831,7 @@ int BPF_KRETPROBE(x_search6)
 SEC("kprobe/inet_csk_get_port")
 int BPF_KPROBE(x_get_port_enter, struct sock *sk, unsigned short port)
 {
-	search_begin(sk, port, PTR_PLAIN);
+	BY_SOCK(search_begin, sk, port);
 	return 0;
 }
 
@@ -740,7 +845,7 @@ int BPF_KRETPROBE(x_get_port)
 SEC("kprobe/udp_lib_get_port")
 int BPF_KPROBE(x_udp_get_port_enter, struct sock *sk, unsigned short port)
 {
-	search_begin(sk, port, PTR_PLAIN);
+	BY_SOCK(search_begin, sk, port);
 	return 0;
 }
 
@@ -754,16 +859,19 @@ int BPF_KRETPROBE(x_udp_get_port)
 SEC("kprobe/inet_dgram_connect")
 int BPF_KPROBE(x_udp_connect_enter, struct socket *sock, void *uaddr, int addr_len)
 {
-	return call_enter(CALL_UDP_CONNECT, sock_of(sock), uaddr, addr_len, 0);
+	return call_enter(CALL_UDP_CONNECT, sock_of(sock), uaddr, addr_len);
 }
 
 SEC("kretprobe/inet_dgram_connect")
 int BPF_KRETPROBE(x_udp_connect, int ret)
 {
+	struct request req;
 	struct call call;
 
-	if (call_leave(CALL_UDP_CONNECT, &call))
-		handle_udp_connect((struct sock *)call.sk, &call.req, ret, PTR_PLAIN);
+	if (!call_leave(CALL_UDP_CONNECT, &call))
+		return 0;
+	call_read_request(&req, &call);
+	BY_SOCK(handle_udp_connect, (struct sock *)call.sk, &req, ret);
 	return 0;
 }
 
@@ -772,94 +880,95 @@ int BPF_KRETPROBE(x_udp_connect, int ret)
 SEC("kprobe/security_sock_graft")
 int BPF_KPROBE(x_accept, struct sock *sk)
 {
-	handle_accept(sk, PTR_PLAIN);
+	BY_SOCK(handle_accept, sk);
 	return 0;
 }
 
-SEC("kprobe/inet_csk_accept")
-int BPF_KPROBE(x_accept_enter, struct sock *sk, __u64 arg1, __u64 arg2)
+/*
+ * For failures only, of which many threads may wait: a kretprobe sees the first ten of them and no other. What is done
+ * of the accepts that succeed is too little to be preempted in.
+ */
+SEC("fexit/inet_csk_accept")
+int x_accept_failed(__u64 *ctx)
 {
-	return call_enter(CALL_ACCEPT, sk, NULL, 0, config.accept_nargs == 2 ? arg1 : arg2);
-}
-
-/* Best effort, for failures only. */
-SEC("kretprobe/inet_csk_accept")
-int BPF_KRETPROBE(x_accept_failed, struct sock *child)
-{
-	struct call call;
-
-	if (call_leave(CALL_ACCEPT, &call) && !child)
-		handle_accept_failed((struct sock *)call.sk, compat_accept_error(call.arg), PTR_PLAIN);
+	accept_failed(ctx);
 	return 0;
 }
 
+/* Leaves the return of __tcp_close(), which follows in this thread, its socket: a probe less. */
 SEC("kprobe/inet_release")
 int BPF_KPROBE(x_release, struct socket *sock)
 {
-	handle_release(sock_of(sock), PTR_PLAIN);
-	return 0;
+	struct sock *sk = sock_of(sock);
+
+	BY_SOCK(handle_release, sk);
+	return call_enter_known(CALL_CLOSE, sk, close_find((__u64)sk));
 }
 
-SEC("kprobe/__tcp_close")
-int BPF_KPROBE(x_close_enter, struct sock *sk)
-{
-	return close_find((__u64)sk) ? call_enter(CALL_CLOSE, sk, NULL, 0, 0) : 0;
-}
-
-/* Where its return is missed, the change of state to CLOSE tells. */
+/* Where it is missed, the change of state to CLOSE tells. */
 SEC("kretprobe/__tcp_close")
 int BPF_KRETPROBE(x_close)
 {
 	struct call call;
 
 	if (call_leave(CALL_CLOSE, &call))
-		handle_close_exit((struct sock *)call.sk, PTR_PLAIN);
+		BY_SOCK(handle_close_exit, (struct sock *)call.sk);
 	return 0;
 }
 
 SEC("kprobe/tcp_disconnect")
 int BPF_KPROBE(x_disconnect, struct sock *sk)
 {
-	handle_disconnect(sk, PTR_PLAIN);
+	BY_SOCK(handle_disconnect, sk);
 	return 0;
 }
 
 SEC("kprobe/sock_def_error_report")
 int BPF_KPROBE(x_error_report, struct sock *sk)
 {
-	handle_error(sk, READ(PTR_PLAIN, sk, sk_err), PTR_PLAIN);
+	BY_SOCK(handle_error, sk, BPF_CORE_READ(sk, sk_err));
 	return 0;
 }
 
 SEC("kprobe/security_socket_bind")
 int BPF_KPROBE(x_denied_bind_enter, struct socket *sock, void *uaddr, int addr_len)
 {
-	return call_enter(CALL_DENIED_BIND, sock_of(sock), uaddr, addr_len, 0);
+	return call_enter(CALL_DENIED_BIND, sock_of(sock), uaddr, addr_len);
 }
 
 SEC("kretprobe/security_socket_bind")
 int BPF_KRETPROBE(x_denied_bind, int ret)
 {
+	struct request req;
 	struct call call;
 
-	if (call_leave(CALL_DENIED_BIND, &call))
-		handle_denied_bind((struct sock *)call.sk, &call.req, ret, PTR_PLAIN);
+	if (!call_leave(CALL_DENIED_BIND, &call) || !ret)
+		return 0;
+	call_read_request(&req, &call);
+	BY_SOCK(handle_denied_bind, (struct sock *)call.sk, &req, ret);
 	return 0;
 }
 
 SEC("kprobe/security_socket_connect")
 int BPF_KPROBE(x_denied_connect_enter, struct socket *sock, void *uaddr, int addr_len)
 {
-	return call_enter(CALL_DENIED_CONNECT, sock_of(sock), uaddr, addr_len, 0);
+	return call_enter(CALL_DENIED_CONNECT, sock_of(sock), uaddr, addr_len);
 }
 
 SEC("kretprobe/security_socket_connect")
 int BPF_KRETPROBE(x_denied_connect, int ret)
 {
+	struct request req;
 	struct call call;
+	int addr_len;
 
-	if (call_leave(CALL_DENIED_CONNECT, &call))
-		handle_denied_connect((struct sock *)call.sk, &call.req, call.addr_len, ret, PTR_PLAIN);
+	if (!call_leave(CALL_DENIED_CONNECT, &call))
+		return 0;
+	addr_len = (int)call.addr_len;
+	if (!ret && addr_len >= SOCKADDR_MIN_SIZE)
+		return 0;
+	call_read_request(&req, &call);
+	BY_SOCK(handle_denied_connect, (struct sock *)call.sk, &req, addr_len, ret);
 	return 0;
 }
 
@@ -887,17 +996,20 @@ int BPF_KPROBE(x_landlock)
 
 static __always_inline int x_pre_connect_return(int ret)
 {
+	struct request req;
 	struct call call;
 
-	if (call_leave(CALL_PRE_CONNECT, &call))
-		handle_pre_connect((struct sock *)call.sk, &call.req, ret, PTR_PLAIN);
+	if (!call_leave(CALL_PRE_CONNECT, &call) || !ret)
+		return 0;
+	call_read_request(&req, &call);
+	BY_SOCK(handle_pre_connect, (struct sock *)call.sk, &req, ret);
 	return 0;
 }
 
 SEC("kprobe/tcp_v4_pre_connect")
 int BPF_KPROBE(x_pre_connect4_enter, struct sock *sk, void *uaddr, int addr_len)
 {
-	return call_enter(CALL_PRE_CONNECT, sk, uaddr, addr_len, 0);
+	return call_enter(CALL_PRE_CONNECT, sk, uaddr, addr_len);
 }
 
 SEC("kretprobe/tcp_v4_pre_connect")
@@ -909,7 +1021,7 @@ int BPF_KRETPROBE(x_pre_connect4, int ret)
 SEC("kprobe/tcp_v6_pre_connect")
 int BPF_KPROBE(x_pre_connect6_enter, struct sock *sk, void *uaddr, int addr_len)
 {
-	return call_enter(CALL_PRE_CONNECT, sk, uaddr, addr_len, 0);
+	return call_enter(CALL_PRE_CONNECT, sk, uaddr, addr_len);
 }
 
 SEC("kretprobe/tcp_v6_pre_connect")

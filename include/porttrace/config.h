@@ -20,14 +20,20 @@
 #define CONFIG_MAX_PROCESSES 4096 /* whose program is remembered, on both sides of the ring */
 #define CONFIG_RING_BYTES (8 * 1024 * 1024) /* unless --ringbuf says otherwise */
 
-/* The functions whose arguments a kretprobe needs again: key of the map `calls` of the tracing backend. */
+/* What stands in the programs for bpf_rdonly_cast(): the number of no helper. */
+#define CONFIG_CALL_CAST 0x7ffffff1
+
+/* The functions whose arguments a kretprobe needs again: the highest bits of a key of the tracing backend's calls,
+ * above the numbers of process and thread. */
 enum call_fn {
 	CALL_BIND, CALL_BIND_EARLY, CALL_AUTOBIND, CALL_LISTEN, CALL_CONNECT4, CALL_CONNECT6,
-	CALL_UDP_CONNECT, CALL_ACCEPT, CALL_CLOSE, CALL_DENIED_BIND, CALL_DENIED_CONNECT, CALL_PRE_CONNECT,
+	CALL_UDP_CONNECT, CALL_CLOSE, CALL_DENIED_BIND, CALL_DENIED_CONNECT, CALL_PRE_CONNECT,
 };
 
-/* Is each return an event? Of the others most returns tell nothing, blocking accepts lose theirs by design of
- * kretprobes, and a TCP connect without its return is found in the map `attempts`. */
+#define CALL_FN_SHIFT 58
+
+/* Is each return an event? Of the others most returns tell nothing, and a TCP connect without its return is found in
+ * the map `attempts`. */
 #define CALL_IS_EVENT(fn)                                                                                    \
 	((fn) == CALL_BIND || (fn) == CALL_AUTOBIND || (fn) == CALL_LISTEN || (fn) == CALL_UDP_CONNECT)
 
@@ -92,6 +98,7 @@ struct bpf_config {
 	__u8 has_task_regs; /* bpf_task_pt_regs(), 5.15 */
 	__u8 has_task_btf; /* bpf_get_current_task_btf(), 5.11 */
 	__u8 has_ops_process; /* cgroup backend: sockops programs may ask for the running process, 6.18 */
+	__u32 sock_type, tcp_sock_type, socket_type; /* for bpf_rdonly_cast(), 6.2; 0 = there is none */
 	__u16 mptcp_first_offset; /* of first in struct mptcp_sock */
 	__u16 mptcp_conn_offset; /* of conn in struct mptcp_subflow_context; 0 = the kernel has no MPTCP */
 };

@@ -108,7 +108,6 @@ static const struct tracing_row tracing_rows[] = {
 	  QUIET, NULL },
 	{ "f_udp_get_port", "udp_lib_get_port", "port search of bind, UDP", MODE_F | SEARCH_BIND, OPTIONAL,
 	  QUIET, NULL },
-	{ "x_close_enter", "__tcp_close", "what a close leaves of the port", MODE_X, REQUIRED, QUIET, NULL },
 	{ "x_close", "__tcp_close", "what a close leaves of the port", MODE_X, REQUIRED, QUIET, NULL },
 	{ "x_time_wait", "inet_twsk_hashdance", "TIME_WAIT", MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
 	{ "x_time_wait2", "inet_twsk_hashdance_schedule", "TIME_WAIT", MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
@@ -141,7 +140,6 @@ static const struct tracing_row tracing_rows[] = {
 	{ "x_connect6", "tcp_v6_connect", "connect, TCP over IPv6", MODE_X, OPTIONAL, QUIET, NULL },
 	{ "x_udp_connect_enter", "inet_dgram_connect", "connect, UDP", MODE_X, REQUIRED, CARRIES, NULL },
 	{ "x_udp_connect", "inet_dgram_connect", "connect, UDP", MODE_X, REQUIRED, QUIET, NULL },
-	{ "x_accept_enter", "inet_csk_accept", "accept that failed", MODE_X, OPTIONAL, QUIET, NULL },
 	{ "x_accept_failed", "inet_csk_accept", "accept that failed", MODE_X, OPTIONAL, QUIET, NULL },
 	{ "x_error_report", "sock_def_error_report", "errno of connects", MODE_X, OPTIONAL, QUIET,
 	  "tcp_done_with_error" },
@@ -270,9 +268,10 @@ static void tracing_look(struct types *types)
 {
 	static const char *const functions[] = {
 		"inet_csk_accept",  "inet_csk_listen_start",	"bpf_get_socket_ptr_cookie", "security_sock_graft",
-		"__seccomp_filter", "bpf_get_current_task_btf", "bpf_task_pt_regs",
+		"__seccomp_filter", "bpf_get_current_task_btf", "bpf_task_pt_regs",	"bpf_rdonly_cast",
 	};
-	static const char *const structs[] = { "proto_accept_arg", "mptcp_sock", "mptcp_subflow_context" };
+	static const char *const structs[] = { "proto_accept_arg", "mptcp_sock", "mptcp_subflow_context",
+					       "sock",		   "tcp_sock",	 "socket" };
 
 	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
 		types_want_function(types, functions[i]);
@@ -283,6 +282,63 @@ static void tracing_look(struct types *types)
 		types_want_function(types, tracing_rows[i].unless);
 	}
 	types_look(types);
+}
+
+/* Do programs of mode X get bpf_rdonly_cast()? Not before 6.2, and not without the JIT: asked with a program. */
+static bool tracing_can_cast(const struct types *types)
+{
+	struct bpf_insn insns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_1 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_2 },
+		{ .code = BPF_JMP | BPF_CALL, .src_reg = BPF_PSEUDO_KFUNC_CALL },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	_close_ int fd = -1;
+
+	insns[1].imm = (__s32)types_struct_id(types, "sock");
+	insns[2].imm = (__s32)types_function_id(types, "bpf_rdonly_cast");
+	if (insns[2].imm)
+		fd = bpf_prog_load(BPF_PROG_TYPE_KPROBE, NULL, "Dual BSD/GPL", insns, sizeof(insns) / sizeof(insns[0]),
+				   NULL);
+	return fd >= 0;
+}
+
+/* Writes the kernel's number of bpf_rdonly_cast() into the calls of cast() (bpf/compat.bpf.h). */
+static int tracing_patch_casts(struct tracing_bpf *skel, const struct types *types)
+{
+	struct bpf_program *prog;
+
+	bpf_object__for_each_program(prog, skel->obj) {
+		size_t count = bpf_program__insn_cnt(prog);
+		_free_ struct bpf_insn *insns = malloc(count * sizeof(*insns));
+		int r;
+
+		if (!insns)
+			return -ENOMEM;
+		memcpy(insns, bpf_program__insns(prog), count * sizeof(*insns));
+		for (size_t i = 0; i < count; i++)
+			if (insns[i].code == (BPF_JMP | BPF_CALL) && insns[i].imm == CONFIG_CALL_CAST) {
+				insns[i].src_reg = BPF_PSEUDO_KFUNC_CALL;
+				insns[i].imm = (__s32)types_function_id(types, "bpf_rdonly_cast");
+			}
+		r = bpf_program__set_insns(prog, insns, count);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int tracing_configure_casts(struct tracing_bpf *skel, enum attach_mode mode, const struct types *types)
+{
+	struct bpf_config *config = (struct bpf_config *)&skel->rodata->config;
+
+	if (mode != ATTACH_MODE_X || !tracing_can_cast(types))
+		return 0;
+	config->sock_type = types_struct_id(types, "sock");
+	config->tcp_sock_type = types_struct_id(types, "tcp_sock");
+	config->socket_type = types_struct_id(types, "socket");
+	return tracing_patch_casts(skel, types);
 }
 
 static void tracing_configure(struct tracing_bpf *skel, const struct attach_options *opts, enum attach_mode mode,
@@ -424,9 +480,19 @@ static uint64_t tracing_count(int fd, bool (*counts)(const void *key))
 
 static bool tracing_call_is_event(const void *key)
 {
-	const struct { uint64_t pid_tgid, fn; } *call = key;
+	uint64_t fn = *(const uint64_t *)key >> CALL_FN_SHIFT;
 
-	return CALL_IS_EVENT(call->fn);
+	return *(const uint64_t *)key && CALL_IS_EVENT(fn);
+}
+
+/* Calls under way whose return is an event: in the map and in the array beside it. */
+static uint64_t tracing_calls(const struct tracing *tr)
+{
+	uint64_t n = tracing_count(tr->maps[MAP_CALLS], tracing_call_is_event);
+
+	for (size_t i = 0; i < NOTES_PLACES; i++)
+		n += tracing_call_is_event(&tr->bss->call_keys[i]);
+	return n;
 }
 
 /* Entries of a table, of which some may stand in an array beside the map. */
@@ -450,6 +516,7 @@ static size_t tracing_tables(const struct attach *at, struct attach_table *ret)
 	ret[MAP_ATTEMPTS].count = tracing_notes(tr, NOTE_ATTEMPT);
 	ret[MAP_CLOSES].count = tracing_notes(tr, NOTE_CLOSE);
 	ret[MAP_ENDS].count = tracing_notes(tr, NOTE_END);
+	ret[MAP_CALLS].count = tracing_notes(tr, NOTE_CALL);
 	ret[MAP_SEARCHES].count += tracing_notes(tr, NOTE_SEARCH);
 	return MAP_TABLES;
 }
@@ -459,7 +526,7 @@ static uint64_t tracing_leftover(const struct attach *at)
 {
 	const struct tracing *tr = at->state;
 
-	return tracing_count(tr->maps[MAP_CALLS], tracing_call_is_event) + tracing_notes(tr, NOTE_CLOSE);
+	return tracing_calls(tr) + tracing_notes(tr, NOTE_CLOSE);
 }
 
 static void tracing_close(struct attach *at)
@@ -570,6 +637,9 @@ static int tracing_load(struct tracing *tr, const struct attach_options *opts, s
 		return r;
 	}
 	tracing_configure(tr->skel, opts, at->mode, types);
+	r = tracing_configure_casts(tr->skel, at->mode, types);
+	if (r < 0)
+		return r;
 	r = tracing_select(tr, opts, at, types, err, err_size);
 	if (r < 0)
 		return r;

@@ -135,6 +135,11 @@ uint32_t types_function_id(const struct types *types, const char *name)
 	return types_id(types, name, BTF_KIND_FUNC);
 }
 
+uint32_t types_struct_id(const struct types *types, const char *name)
+{
+	return types_id(types, name, BTF_KIND_STRUCT);
+}
+
 int types_nargs(const struct types *types, const char *name)
 {
 	const struct btf_type *function = types_find(types, name, BTF_KIND_FUNC);

@@ -26,8 +26,9 @@ const struct btf *types_btf(const struct types *types);
 
 /* Of names that were wanted: everything else counts as not there. */
 bool types_has_function(const struct types *types, const char *name);
-/* Its number there, 0 if it is not there. */
+/* Their numbers there, 0 if it is not there. */
 uint32_t types_function_id(const struct types *types, const char *name);
+uint32_t types_struct_id(const struct types *types, const char *name);
 /* Number of arguments, 0 if the function is not there. */
 int types_nargs(const struct types *types, const char *name);
 /* Offset in bytes of a struct's field, 0 if there is none. */
