@@ -3,6 +3,10 @@
 #ifndef CLOSE_BPF_H
 #define CLOSE_BPF_H
 
+/* Whether all is attached that the end of a connection takes: set by the loader. Before that no close is told, for much
+ * of what it says would not be known. */
+bool sees_ends = false;
+
 /* A close() under way of a connection whose FIN is still to be exchanged. Noted by handle_release; whoever forgets it
  * tells: the change to CLOSE, or else the return of the close. Both have locked the socket. Those that are alone at
  * their place stand here, the others in the map. */
@@ -160,7 +164,7 @@ static __always_inline bool end_take(__u64 key, struct end *ret)
 /* Only a close tells how the connection ended. */
 static __always_inline bool end_matters(void)
 {
-	return armed && prefilter_kind(RAW_CLOSE);
+	return armed && sees_ends && prefilter_kind(RAW_CLOSE);
 }
 
 static __always_inline bool state_is_connected(int state)
@@ -437,7 +441,7 @@ static __always_inline void handle_release(struct sock *sk, enum pointer ptr)
 	struct attempt *at;
 	struct end end = {};
 
-	if (!sk || !sock_is_traced(sk, ptr))
+	if (!sk || !sees_ends || !sock_is_traced(sk, ptr))
 		return;
 	tcp = READ(ptr, sk, sk_protocol) == IPPROTO_TCP;
 	at = tcp ? attempt_find(key) : NULL;
@@ -491,6 +495,8 @@ static __always_inline void handle_disconnect(struct sock *sk, enum pointer ptr)
 	bool noted, waiting, path;
 	int error;
 
+	if (!sees_ends)
+		return;
 	if (held && state == TCP_CLOSE) /* how its last connection ended is no matter of the next one's */
 		end_forget(key);
 	if (held && !listening && (!state_is_connected(state) || disconnect_by_close(sk, state, ptr)))

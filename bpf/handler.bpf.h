@@ -182,10 +182,10 @@ static __always_inline void handle_inet_bind(struct sock *sk, const struct reque
 static __always_inline void handle_bind_early(struct sock *sk, const struct request *req, int addr_len, int ret,
 					      int addr_len_min, enum pointer ptr)
 {
-	if (ret == -EPERM && !mark_take(MARK_BIND_TOLD))
-		handle_bind(sk, req, ret, RAW_F_DENIED, ptr);
-	if (ret == -EINVAL && addr_len < addr_len_min)
-		handle_bind(sk, NULL, ret, 0, ptr);
+	bool denied = ret == -EPERM && !mark_take(MARK_BIND_TOLD);
+
+	if (denied || (ret == -EINVAL && addr_len < addr_len_min))
+		handle_bind(sk, denied ? req : NULL, ret, denied ? RAW_F_DENIED : 0, ptr);
 }
 
 /* The kernel binds a UDP socket by itself: first send, or connect(). */

@@ -44,25 +44,32 @@ struct request {
 	__u8 addr[16] __attribute__((aligned(8)));
 };
 
+/* All ones if an address of this length holds `size` bytes, else 0. Without a jump: the verifier would follow what
+ * comes after it once for each way. */
+static __always_inline __u64 sock_request_holds(int addr_len, int size)
+{
+	__u64 mask = (__u64)((__s64)size - 1 - addr_len);
+
+	asm volatile("%0 s>>= 63" : "+r"(mask));
+	return mask;
+}
+
+/* The kernel has it in a buffer that is always large enough. */
 static __always_inline void sock_read_request(struct request *req, const void *uaddr, int addr_len)
 {
+	__u64 all = sock_request_holds(addr_len, SOCKADDR_IN6_SIZE), ipv4 = sock_request_holds(addr_len, 8);
 	struct {
 		__u16 family, port;
 		__u32 addr4;
 		__u64 addr6[2];
-	} in = {};
+	} in;
 	__u64 *addr = (__u64 *)req->addr;
 
-	if (addr_len >= SOCKADDR_IN6_SIZE)
-		bpf_probe_read_kernel(&in, SOCKADDR_IN6_SIZE, uaddr);
-	else if (addr_len >= 8)
-		bpf_probe_read_kernel(&in, 8, uaddr);
-	else if (addr_len >= 2)
-		bpf_probe_read_kernel(&in, 2, uaddr);
-	req->family = in.family;
-	req->port = bpf_ntohs(in.port);
-	addr[0] = in.family != AF_INET6 ? in.addr4 : in.addr6[0];
-	addr[1] = in.family != AF_INET6 ? 0 : in.addr6[1];
+	bpf_probe_read_kernel(&in, SOCKADDR_IN6_SIZE, uaddr);
+	req->family = in.family & sock_request_holds(addr_len, SOCKADDR_MIN_SIZE);
+	req->port = bpf_ntohs(in.port & ipv4);
+	addr[0] = req->family != AF_INET6 ? in.addr4 & ipv4 : in.addr6[0] & all;
+	addr[1] = req->family != AF_INET6 ? 0 : in.addr6[1] & all;
 }
 
 /* The remote address as it was asked for, in the family of the socket: IPv4 on an IPv6 socket is v4-mapped. */

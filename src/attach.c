@@ -49,7 +49,7 @@ static int attach_try(const struct attach_ops *ops, const struct attach_options 
 {
 	memset(at, 0, sizeof(*at));
 	at->ops = ops;
-	at->ring_fd = at->counters_fd = at->counts_fd = at->measure_fd = -1;
+	at->ring_fd = at->counters_fd = at->counts_fd = at->measure_fd = at->rest_fd = -1;
 	for (size_t i = 0; i < ATTACH_MAX_PROGRAMS; i++)
 		at->program_fds[i] = -1;
 	if (attach_can_be_apart(ops)) {
@@ -119,8 +119,15 @@ int attach_fill_other_cgroups(const struct attach_options *opts, int map_fd)
 	return 0;
 }
 
+int attach_finish(struct attach *at, char *err, size_t err_size)
+{
+	return at->rest_fd < 0 ? 0 : apart_finish(at, err, err_size);
+}
+
 void attach_close(struct attach *at)
 {
+	if (at->ops)
+		apart_give_up(at);
 	if (at->ops && at->state)
 		at->ops->close(at);
 	if (at->ops && at->measure_fd >= 0)

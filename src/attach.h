@@ -10,11 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "event.h"
 #include "porttrace/config.h"
 #include "porttrace/count.h"
 #include "porttrace/raw_event.h"
+
+struct attach;
 
 enum attach_mode {
 	ATTACH_MODE_AUTO,
@@ -34,6 +37,9 @@ struct attach_options {
 	const uint64_t *other_cgroups; /* ids of cgroups whose processes nobody wants; not owned */
 	size_t other_cgroup_count;
 	FILE *log; /* a file: libbpf's and the verifier's words, for bug reports; NULL = none; not owned */
+	bool early; /* attach_open may return with a part of the programs, and attach_finish brings the rest */
+	void (*begun)(void *arg, const struct attach *at); /* for backends: to be called with a part; NULL = by none */
+	void *begun_arg;
 	uint32_t ring_bytes; /* power of two, multiple of the page size; 0 = default. How it is used: see attach.c */
 };
 
@@ -76,8 +82,6 @@ struct attach_table {
 };
 #define ATTACH_MAX_TABLES 8
 
-struct attach;
-
 #define ATTACH_MAX_FDS 253 /* SCM_MAX_FD, linux/net/scm.h: as many as go into one message */
 
 /* What each backend implements; one const object a file in attach/. */
@@ -90,6 +94,8 @@ struct attach_ops {
 	 * if it fails, they are still the caller's. */
 	void (*give)(const struct attach *at, int ret[ATTACH_MAX_FDS]);
 	int (*take)(struct attach *at, const int fds[ATTACH_MAX_FDS]);
+	/* What came after opts->begun; -1 = nothing, or taken before. NULL = the backend does not call it. */
+	void (*take_rest)(struct attach *at, const int fds[ATTACH_MAX_FDS]);
 	void (*close)(struct attach *at);
 	/* Has the programs tell what they have held back for `older_ns` or longer, as it is now. NULL = they do not. */
 	void (*settle)(struct attach *at, uint64_t older_ns);
@@ -112,6 +118,8 @@ struct attach {
 	enum attach_mode mode; /* F or X; tracing only */
 	const char *preemption; /* see attach_detect_mode; tracing only */
 	void *state; /* the backend's own: skeleton and links */
+	int rest_fd; /* readable when attach_finish does not wait; -1 = all is there */
+	pid_t rest_pid; /* the process that attaches the rest */
 	int ring_fd, counters_fd, counts_fd; /* owned by state */
 	const volatile __u32 *count_sets; /* of counts_fd: rises with new ones; owned by state */
 	bool *armed; /* the programs' switch, in memory shared with them; owned by state */
@@ -132,6 +140,11 @@ struct attach {
  */
 int attach_open(const struct attach_options *opts, struct attach *ret, char *err, size_t err_size);
 void attach_close(struct attach *at);
+/*
+ * With opts.early: waits for the programs that were not attached yet. Each speaks as soon as it is, and what is told
+ * before is as true as later, but not all of it is seen. 0, or -errno with a sentence in err: no more will come.
+ */
+int attach_finish(struct attach *at, char *err, size_t err_size);
 /* Attached programs stay silent until armed; after disarming, what they have counted no longer changes. */
 int attach_arm(struct attach *at);
 void attach_disarm(struct attach *at);

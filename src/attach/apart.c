@@ -11,9 +11,11 @@
 
 #include "cleanup.h"
 
-/* What the process says at its end, beside the descriptors. Pointers into the program mean the same in both. */
+/* What the process says at its end, and once before if a part is to be had early; beside the descriptors. Pointers into
+ * the program mean the same in both. */
 struct apart_message {
 	int result;
+	bool more; /* the rest follows */
 	struct attach at;
 	char err[1024];
 	int fds[ATTACH_MAX_FDS]; /* -1 = none; the others go along in this order */
@@ -79,20 +81,58 @@ static int apart_receive(int socket, struct apart_message *message)
 	return -ECHILD;
 }
 
-/* In the forked process. */
-static void apart_load(const struct attach_ops *ops, const struct attach_options *opts, struct attach *at,
-		       struct apart_message *message, int socket)
+/* The forked process. */
+struct apart_child {
+	const struct attach_ops *ops;
+	struct apart_message *message;
+	int socket;
+	bool given[ATTACH_MAX_FDS]; /* went along before */
+};
+
+static int apart_say(struct apart_child *child, const struct attach *at)
 {
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	struct apart_message *message = child->message;
+
 	for (size_t i = 0; i < ATTACH_MAX_FDS; i++)
 		message->fds[i] = -1;
-	message->result = ops->open(opts, at, message->err, sizeof(message->err));
 	if (message->result == 0)
-		ops->give(at, message->fds);
-	if (opts->log)
-		fflush(opts->log);
+		child->ops->give(at, message->fds);
+	for (size_t i = 0; i < ATTACH_MAX_FDS; i++) {
+		if (child->given[i])
+			message->fds[i] = -1;
+		child->given[i] |= message->fds[i] >= 0;
+	}
 	message->at = *at;
-	_exit(apart_send(socket, message) < 0);
+	return apart_send(child->socket, message);
+}
+
+static void apart_begun(void *arg, const struct attach *at)
+{
+	struct apart_child *child = arg;
+
+	child->message->more = true;
+	if (apart_say(child, at) < 0)
+		_exit(1);
+	child->message->more = false;
+}
+
+/* Ctrl-C is for the tracer: this process ends with it, or when all is attached. */
+static void apart_run(struct apart_child *child, const struct attach_options *given, struct attach *at)
+{
+	struct apart_message *message = child->message;
+	struct attach_options opts = *given;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	if (opts.early)
+		opts.begun = apart_begun;
+	opts.begun_arg = child;
+	message->result = child->ops->open(&opts, at, message->err, sizeof(message->err));
+	if (opts.log)
+		fflush(opts.log);
+	_exit(apart_say(child, at) < 0);
 }
 
 /* Waits for its end. 0 if it has said something, else -errno, in words too if it is not -ECHILD. */
@@ -138,11 +178,50 @@ int apart_open(const struct attach_ops *ops, const struct attach_options *opts, 
 		return -ECHILD;
 	pid = fork();
 	if (pid == 0)
-		apart_load(ops, opts, at, message, ends[1]);
+		apart_run(&(struct apart_child){ .ops = ops, .message = message, .socket = ends[1] }, opts, at);
 	close(ends[1]);
 	r = pid < 0 ? -ECHILD : apart_receive(ends[0], message);
+	if (r == 0 && message->more) {
+		r = apart_take(ops, message, at, err, err_size);
+		at->rest_fd = ends[0];
+		at->rest_pid = pid;
+		if (r < 0)
+			apart_give_up(at);
+		return r;
+	}
 	close(ends[0]);
 	if (pid > 0)
 		r = apart_end(pid, r, err, err_size);
 	return r < 0 ? r : apart_take(ops, message, at, err, err_size);
+}
+
+int apart_finish(struct attach *at, char *err, size_t err_size)
+{
+	_free_ struct apart_message *message = calloc(1, sizeof(*message));
+	int r = message ? apart_receive(at->rest_fd, message) : -ENOMEM;
+
+	snprintf(err, err_size, "the process that loads the programs has not loaded all of them");
+	if (!message) {
+		apart_give_up(at);
+		return r;
+	}
+	close(at->rest_fd);
+	at->rest_fd = -1;
+	r = apart_end(at->rest_pid, r, err, err_size);
+	if (r < 0 || message->result < 0)
+		return r < 0 ? r : message->result;
+	memcpy(at->programs, message->at.programs, sizeof(at->programs));
+	at->ops->take_rest(at, message->fds);
+	return 0;
+}
+
+void apart_give_up(struct attach *at)
+{
+	if (at->rest_fd < 0)
+		return;
+	close(at->rest_fd);
+	at->rest_fd = -1;
+	kill(at->rest_pid, SIGKILL);
+	while (waitpid(at->rest_pid, NULL, 0) < 0 && errno == EINTR)
+		;
 }

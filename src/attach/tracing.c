@@ -16,11 +16,13 @@
 #include "porttrace/notes.h"
 #include "proc.h"
 #include "probe.skel.h"
+#include "programs.h"
 #include "types.h"
 #include "tracing.skel.h"
 
 /* RENAMED: a kernel that lacks the function has it under another row's name. RELEASES, SECCOMP, FOLLOWS: only where
- * asked for. SEARCH_*: only where the events are wanted that say how long the kernel looked for a port. */
+ * asked for. SEARCH_*: only where the events are wanted that say how long the kernel looked for a port. CLOSES: with it
+ * all is there that the end of a connection takes. */
 enum {
 	MODE_F = 1 << 0,
 	MODE_X = 1 << 1,
@@ -30,6 +32,7 @@ enum {
 	SEARCH_CONNECT = 1 << 5,
 	SEARCH_BIND = 1 << 6,
 	FOLLOWS = 1 << 7,
+	CLOSES = 1 << 8,
 };
 enum { OPTIONAL, REQUIRED };
 enum { QUIET, CARRIES };
@@ -44,17 +47,47 @@ struct tracing_row {
 	const char *unless; /* kernel function: where it is there, this row is not needed */
 };
 
+/*
+ * In the order in which they are loaded and attached. Each speaks from then on, before the next is there: what it says
+ * has to be true without those below, only less. So of two programs of one call that of its return comes first: it says
+ * nothing of a call whose beginning was not seen, and no call begins that will not be seen to return.
+ */
 static const struct tracing_row tracing_rows[] = {
-	/* cheap to attach first, so that little is missed at the start */
-	{ "t_state", NULL, "connect results (TCP)", MODE_F | MODE_X, REQUIRED, QUIET, NULL },
-	{ "t_state_classic", NULL, "connect results (TCP)", MODE_X, REQUIRED, QUIET, NULL },
+	/* the first that speaks: soon loaded, and needs no other */
 	{ "t_fork", NULL, "children (--follow)", MODE_F | MODE_X | FOLLOWS, OPTIONAL, QUIET, NULL },
+	{ "f_graft", "security_sock_graft", "accept", MODE_F, OPTIONAL, CARRIES, NULL },
+	{ "x_accept", "security_sock_graft", "accept", MODE_X, REQUIRED, CARRIES, NULL },
+	{ "f_accept", "inet_csk_accept", "accept that failed", MODE_F, REQUIRED, QUIET, NULL },
+	{ "x_accept_failed", "inet_csk_accept", "accept that failed", MODE_X, OPTIONAL, QUIET, NULL },
+	{ "f_listen", "inet_csk_listen_start", "listen", MODE_F, REQUIRED, CARRIES, NULL },
+	{ "f_listen_enter", "inet_csk_listen_start", "listen", MODE_F, REQUIRED, QUIET, NULL },
+	{ "x_listen", "inet_csk_listen_start", "listen", MODE_X, REQUIRED, QUIET, NULL },
+	{ "x_listen_enter", "inet_csk_listen_start", "listen", MODE_X, REQUIRED, CARRIES, NULL },
+	/* the early ones take what the others mark */
+	{ "f_bind4_early", "inet_bind", "bind refused early, IPv4", MODE_F, OPTIONAL, QUIET, "inet_bind_sk" },
+	{ "f_bind4_early_sk", "inet_bind_sk", "bind refused early, IPv4", MODE_F | RENAMED, OPTIONAL, QUIET, NULL },
+	{ "f_bind4", "__inet_bind", "bind, IPv4", MODE_F, REQUIRED, CARRIES, NULL },
+	{ "x_bind4_early", "inet_bind", "bind refused early, IPv4", MODE_X, OPTIONAL, QUIET, "inet_bind_sk" },
+	{ "x_bind4_early_sk", "inet_bind_sk", "bind refused early, IPv4", MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
+	{ "x_bind4_early_enter", "inet_bind", "bind refused early, IPv4", MODE_X, OPTIONAL, QUIET, "inet_bind_sk" },
+	{ "x_bind4_early_sk_enter", "inet_bind_sk", "bind refused early, IPv4", MODE_X | RENAMED, OPTIONAL,
+	  QUIET, NULL },
+	{ "x_bind4", "__inet_bind", "bind, IPv4", MODE_X, REQUIRED, QUIET, NULL },
+	{ "x_bind4_enter", "__inet_bind", "bind, IPv4", MODE_X, REQUIRED, CARRIES, NULL },
+	/* the end of connections, which is told when all of these are there */
 	{ "f_close", "__tcp_close", "what a close leaves of the port", MODE_F, REQUIRED, QUIET, NULL },
+	{ "x_close", "__tcp_close", "what a close leaves of the port", MODE_X, REQUIRED, QUIET, NULL },
 	{ "t_time_wait", "inet_twsk_hashdance", "TIME_WAIT", MODE_F | MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
 	{ "t_time_wait2", "inet_twsk_hashdance_schedule", "TIME_WAIT", MODE_F | MODE_X | RENAMED, OPTIONAL,
 	  QUIET, NULL },
+	{ "x_time_wait", "inet_twsk_hashdance", "TIME_WAIT", MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
+	{ "x_time_wait2", "inet_twsk_hashdance_schedule", "TIME_WAIT", MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
 	{ "t_error", "tcp_done_with_error", "errno of connections", MODE_F | MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
 	{ "x_error", "tcp_done_with_error", "errno of connections", MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
+	{ "f_error_report", "sock_def_error_report", "errno of connects", MODE_F, OPTIONAL, QUIET,
+	  "tcp_done_with_error" },
+	{ "x_error_report", "sock_def_error_report", "errno of connects", MODE_X, OPTIONAL, QUIET,
+	  "tcp_done_with_error" },
 	{ "t_put_port", "inet_put_port", "release, TCP", MODE_F | RELEASES, OPTIONAL, CARRIES, NULL },
 	{ "x_put_port", "inet_put_port", "release, TCP", MODE_X | RELEASES, OPTIONAL, CARRIES, NULL },
 	{ "t_time_wait_end", "inet_twsk_bind_unhash", "release, TIME_WAIT", MODE_F | RELEASES, OPTIONAL,
@@ -69,105 +102,82 @@ static const struct tracing_row tracing_rows[] = {
 	  "udplite_rcv" },
 	{ "f_disconnect", "tcp_disconnect", "shutdown of listeners, connections never accepted", MODE_F, OPTIONAL,
 	  QUIET, NULL },
-	{ "f_release", "inet_release", "close", MODE_F, REQUIRED, CARRIES, NULL },
-	{ "f_seccomp", "__seccomp_filter", "refused by seccomp", MODE_F | SECCOMP, REQUIRED, QUIET, NULL },
-	{ "f_bind4", "__inet_bind", "bind, IPv4", MODE_F, REQUIRED, CARRIES, NULL },
-	{ "f_bind6", "__inet6_bind", "bind, IPv6", MODE_F, OPTIONAL, CARRIES, NULL },
-	{ "f_bind4_early", "inet_bind", "bind refused early, IPv4", MODE_F, OPTIONAL, QUIET, "inet_bind_sk" },
-	{ "f_bind4_early_sk", "inet_bind_sk", "bind refused early, IPv4", MODE_F | RENAMED, OPTIONAL, QUIET, NULL },
-	{ "f_bind6_early", "inet6_bind", "bind refused early, IPv6", MODE_F, OPTIONAL, QUIET, "inet6_bind_sk" },
-	{ "f_bind6_early_sk", "inet6_bind_sk", "bind refused early, IPv6", MODE_F | RENAMED, OPTIONAL, QUIET, NULL },
-	{ "f_autobind", "inet_autobind", "ports UDP gets by send or connect", MODE_F, OPTIONAL, CARRIES, NULL },
-	{ "f_listen_enter", "inet_csk_listen_start", "listen", MODE_F, REQUIRED, QUIET, NULL },
-	{ "f_listen", "inet_csk_listen_start", "listen", MODE_F, REQUIRED, CARRIES, NULL },
-	{ "f_connect4_enter", "tcp_v4_connect", "connect, TCP over IPv4", MODE_F, REQUIRED, CARRIES, NULL },
-	{ "f_connect4", "tcp_v4_connect", "connect, TCP over IPv4", MODE_F, REQUIRED, QUIET, NULL },
-	{ "f_connect6_enter", "tcp_v6_connect", "connect, TCP over IPv6", MODE_F, OPTIONAL, CARRIES, NULL },
-	{ "f_connect6", "tcp_v6_connect", "connect, TCP over IPv6", MODE_F, OPTIONAL, QUIET, NULL },
-	{ "f_udp_connect", "inet_dgram_connect", "connect, UDP", MODE_F, REQUIRED, CARRIES, NULL },
-	{ "f_graft", "security_sock_graft", "accept", MODE_F, OPTIONAL, CARRIES, NULL },
-	{ "f_accept", "inet_csk_accept", "accept that failed", MODE_F, REQUIRED, QUIET, NULL },
-	{ "f_error_report", "sock_def_error_report", "errno of connects", MODE_F, OPTIONAL, QUIET,
-	  "tcp_done_with_error" },
-	{ "f_denied_bind", "security_socket_bind", "bind refused by an LSM", MODE_F, OPTIONAL, QUIET, NULL },
-	{ "f_denied_connect", "security_socket_connect", "connect refused by an LSM", MODE_F, OPTIONAL, QUIET, NULL },
-	{ "f_landlock_check", "current_check_access_socket", "fast open refused by Landlock", MODE_F | RENAMED,
-	  OPTIONAL, QUIET, "landlock_log_denial" },
-	{ "f_landlock", "landlock_log_denial", "fast open refused by Landlock", MODE_F | RENAMED, OPTIONAL,
-	  QUIET, NULL },
-	{ "f_pre_connect4", "tcp_v4_pre_connect", "connect refused by cgroup BPF", MODE_F, OPTIONAL, QUIET, NULL },
-	{ "f_pre_connect6", "tcp_v6_pre_connect", "connect refused by cgroup BPF", MODE_F, OPTIONAL, QUIET, NULL },
-	{ "f_search4", "inet_hash_connect", "port search of connect, IPv4", MODE_F | SEARCH_CONNECT, OPTIONAL,
-	  QUIET, NULL },
-	{ "f_search6", "inet6_hash_connect", "port search of connect, IPv6", MODE_F | SEARCH_CONNECT, OPTIONAL,
-	  QUIET, NULL },
-	{ "f_get_port_enter", "inet_csk_get_port", "port search of bind, TCP", MODE_F | SEARCH_BIND, OPTIONAL,
-	  QUIET, NULL },
-	{ "f_get_port", "inet_csk_get_port", "port search of bind, TCP", MODE_F | SEARCH_BIND, OPTIONAL, QUIET, NULL },
-	{ "f_udp_get_port_enter", "udp_lib_get_port", "port search of bind, UDP", MODE_F | SEARCH_BIND, OPTIONAL,
-	  QUIET, NULL },
-	{ "f_udp_get_port", "udp_lib_get_port", "port search of bind, UDP", MODE_F | SEARCH_BIND, OPTIONAL,
-	  QUIET, NULL },
-	{ "x_close", "__tcp_close", "what a close leaves of the port", MODE_X, REQUIRED, QUIET, NULL },
-	{ "x_time_wait", "inet_twsk_hashdance", "TIME_WAIT", MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
-	{ "x_time_wait2", "inet_twsk_hashdance_schedule", "TIME_WAIT", MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
 	{ "x_disconnect", "tcp_disconnect", "shutdown of listeners, connections never accepted", MODE_X, OPTIONAL,
 	  QUIET, NULL },
-	{ "x_release", "inet_release", "close", MODE_X, REQUIRED, CARRIES, NULL },
-	{ "x_seccomp", "__seccomp_filter", "refused by seccomp", MODE_X | SECCOMP, REQUIRED, QUIET, NULL },
-	{ "x_accept", "security_sock_graft", "accept", MODE_X, REQUIRED, CARRIES, NULL },
-	{ "x_bind4_enter", "__inet_bind", "bind, IPv4", MODE_X, REQUIRED, CARRIES, NULL },
-	{ "x_bind4", "__inet_bind", "bind, IPv4", MODE_X, REQUIRED, QUIET, NULL },
-	{ "x_bind6_enter", "__inet6_bind", "bind, IPv6", MODE_X, OPTIONAL, CARRIES, NULL },
-	{ "x_bind6", "__inet6_bind", "bind, IPv6", MODE_X, OPTIONAL, QUIET, NULL },
-	{ "x_bind4_early_enter", "inet_bind", "bind refused early, IPv4", MODE_X, OPTIONAL, QUIET, "inet_bind_sk" },
-	{ "x_bind4_early_sk_enter", "inet_bind_sk", "bind refused early, IPv4", MODE_X | RENAMED, OPTIONAL,
+	{ "t_state", NULL, "connect results (TCP)", MODE_F | MODE_X, REQUIRED, QUIET, NULL },
+	{ "t_state_classic", NULL, "connect results (TCP)", MODE_X, REQUIRED, QUIET, NULL },
+	{ "f_release", "inet_release", "close", MODE_F | CLOSES, REQUIRED, CARRIES, NULL },
+	{ "x_release", "inet_release", "close", MODE_X | CLOSES, REQUIRED, CARRIES, NULL },
+	{ "f_connect4", "tcp_v4_connect", "connect, TCP over IPv4", MODE_F, REQUIRED, QUIET, NULL },
+	{ "f_connect4_enter", "tcp_v4_connect", "connect, TCP over IPv4", MODE_F, REQUIRED, CARRIES, NULL },
+	{ "x_connect4", "tcp_v4_connect", "connect, TCP over IPv4", MODE_X, REQUIRED, QUIET, NULL },
+	{ "x_connect4_enter", "tcp_v4_connect", "connect, TCP over IPv4", MODE_X, REQUIRED, CARRIES, NULL },
+	{ "f_search4", "inet_hash_connect", "port search of connect, IPv4", MODE_F | SEARCH_CONNECT, OPTIONAL,
 	  QUIET, NULL },
-	{ "x_bind4_early", "inet_bind", "bind refused early, IPv4", MODE_X, OPTIONAL, QUIET, "inet_bind_sk" },
-	{ "x_bind4_early_sk", "inet_bind_sk", "bind refused early, IPv4", MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
+	{ "x_search4", "inet_hash_connect", "port search of connect, IPv4", MODE_X | SEARCH_CONNECT, OPTIONAL,
+	  QUIET, NULL },
+	{ "f_autobind", "inet_autobind", "ports UDP gets by send or connect", MODE_F, OPTIONAL, CARRIES, NULL },
+	{ "x_autobind", "inet_autobind", "ports UDP gets by send or connect", MODE_X, OPTIONAL, QUIET, NULL },
+	{ "x_autobind_enter", "inet_autobind", "ports UDP gets by send or connect", MODE_X, OPTIONAL, CARRIES, NULL },
+	{ "f_udp_connect", "inet_dgram_connect", "connect, UDP", MODE_F, REQUIRED, CARRIES, NULL },
+	{ "x_udp_connect", "inet_dgram_connect", "connect, UDP", MODE_X, REQUIRED, QUIET, NULL },
+	{ "x_udp_connect_enter", "inet_dgram_connect", "connect, UDP", MODE_X, REQUIRED, CARRIES, NULL },
+	{ "f_bind6_early", "inet6_bind", "bind refused early, IPv6", MODE_F, OPTIONAL, QUIET, "inet6_bind_sk" },
+	{ "f_bind6_early_sk", "inet6_bind_sk", "bind refused early, IPv6", MODE_F | RENAMED, OPTIONAL, QUIET, NULL },
+	{ "f_bind6", "__inet6_bind", "bind, IPv6", MODE_F, OPTIONAL, CARRIES, NULL },
+	{ "x_bind6_early", "inet6_bind", "bind refused early, IPv6", MODE_X, OPTIONAL, QUIET, "inet6_bind_sk" },
+	{ "x_bind6_early_sk", "inet6_bind_sk", "bind refused early, IPv6", MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
 	{ "x_bind6_early_enter", "inet6_bind", "bind refused early, IPv6", MODE_X, OPTIONAL, QUIET, "inet6_bind_sk" },
 	{ "x_bind6_early_sk_enter", "inet6_bind_sk", "bind refused early, IPv6", MODE_X | RENAMED, OPTIONAL,
 	  QUIET, NULL },
-	{ "x_bind6_early", "inet6_bind", "bind refused early, IPv6", MODE_X, OPTIONAL, QUIET, "inet6_bind_sk" },
-	{ "x_bind6_early_sk", "inet6_bind_sk", "bind refused early, IPv6", MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
-	{ "x_autobind_enter", "inet_autobind", "ports UDP gets by send or connect", MODE_X, OPTIONAL, CARRIES, NULL },
-	{ "x_autobind", "inet_autobind", "ports UDP gets by send or connect", MODE_X, OPTIONAL, QUIET, NULL },
-	{ "x_listen_enter", "inet_csk_listen_start", "listen", MODE_X, REQUIRED, CARRIES, NULL },
-	{ "x_listen", "inet_csk_listen_start", "listen", MODE_X, REQUIRED, QUIET, NULL },
-	{ "x_connect4_enter", "tcp_v4_connect", "connect, TCP over IPv4", MODE_X, REQUIRED, CARRIES, NULL },
-	{ "x_connect4", "tcp_v4_connect", "connect, TCP over IPv4", MODE_X, REQUIRED, QUIET, NULL },
-	{ "x_connect6_enter", "tcp_v6_connect", "connect, TCP over IPv6", MODE_X, OPTIONAL, CARRIES, NULL },
+	{ "x_bind6", "__inet6_bind", "bind, IPv6", MODE_X, OPTIONAL, QUIET, NULL },
+	{ "x_bind6_enter", "__inet6_bind", "bind, IPv6", MODE_X, OPTIONAL, CARRIES, NULL },
+	{ "f_connect6", "tcp_v6_connect", "connect, TCP over IPv6", MODE_F, OPTIONAL, QUIET, NULL },
+	{ "f_connect6_enter", "tcp_v6_connect", "connect, TCP over IPv6", MODE_F, OPTIONAL, CARRIES, NULL },
 	{ "x_connect6", "tcp_v6_connect", "connect, TCP over IPv6", MODE_X, OPTIONAL, QUIET, NULL },
-	{ "x_udp_connect_enter", "inet_dgram_connect", "connect, UDP", MODE_X, REQUIRED, CARRIES, NULL },
-	{ "x_udp_connect", "inet_dgram_connect", "connect, UDP", MODE_X, REQUIRED, QUIET, NULL },
-	{ "x_accept_failed", "inet_csk_accept", "accept that failed", MODE_X, OPTIONAL, QUIET, NULL },
-	{ "x_error_report", "sock_def_error_report", "errno of connects", MODE_X, OPTIONAL, QUIET,
-	  "tcp_done_with_error" },
-	{ "x_denied_bind_enter", "security_socket_bind", "bind refused by an LSM", MODE_X, OPTIONAL, QUIET, NULL },
-	{ "x_denied_bind", "security_socket_bind", "bind refused by an LSM", MODE_X, OPTIONAL, QUIET, NULL },
-	{ "x_denied_connect_enter", "security_socket_connect", "connect refused by an LSM", MODE_X, OPTIONAL,
-	  QUIET, NULL },
-	{ "x_denied_connect", "security_socket_connect", "connect refused by an LSM", MODE_X, OPTIONAL, QUIET, NULL },
-	{ "x_landlock_check", "current_check_access_socket", "fast open refused by Landlock", MODE_X | RENAMED,
-	  OPTIONAL, QUIET, "landlock_log_denial" },
-	{ "x_landlock", "landlock_log_denial", "fast open refused by Landlock", MODE_X | RENAMED, OPTIONAL,
-	  QUIET, NULL },
-	{ "x_pre_connect4_enter", "tcp_v4_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL,
-	  QUIET, NULL },
-	{ "x_pre_connect4", "tcp_v4_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL, QUIET, NULL },
-	{ "x_pre_connect6_enter", "tcp_v6_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL,
-	  QUIET, NULL },
-	{ "x_pre_connect6", "tcp_v6_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL, QUIET, NULL },
-	{ "x_search4", "inet_hash_connect", "port search of connect, IPv4", MODE_X | SEARCH_CONNECT, OPTIONAL,
+	{ "x_connect6_enter", "tcp_v6_connect", "connect, TCP over IPv6", MODE_X, OPTIONAL, CARRIES, NULL },
+	{ "f_search6", "inet6_hash_connect", "port search of connect, IPv6", MODE_F | SEARCH_CONNECT, OPTIONAL,
 	  QUIET, NULL },
 	{ "x_search6", "inet6_hash_connect", "port search of connect, IPv6", MODE_X | SEARCH_CONNECT, OPTIONAL,
 	  QUIET, NULL },
-	{ "x_get_port_enter", "inet_csk_get_port", "port search of bind, TCP", MODE_X | SEARCH_BIND, OPTIONAL,
+	{ "f_get_port", "inet_csk_get_port", "port search of bind, TCP", MODE_F | SEARCH_BIND, OPTIONAL, QUIET, NULL },
+	{ "f_get_port_enter", "inet_csk_get_port", "port search of bind, TCP", MODE_F | SEARCH_BIND, OPTIONAL,
 	  QUIET, NULL },
 	{ "x_get_port", "inet_csk_get_port", "port search of bind, TCP", MODE_X | SEARCH_BIND, OPTIONAL, QUIET, NULL },
-	{ "x_udp_get_port_enter", "udp_lib_get_port", "port search of bind, UDP", MODE_X | SEARCH_BIND, OPTIONAL,
+	{ "x_get_port_enter", "inet_csk_get_port", "port search of bind, TCP", MODE_X | SEARCH_BIND, OPTIONAL,
+	  QUIET, NULL },
+	{ "f_udp_get_port", "udp_lib_get_port", "port search of bind, UDP", MODE_F | SEARCH_BIND, OPTIONAL,
+	  QUIET, NULL },
+	{ "f_udp_get_port_enter", "udp_lib_get_port", "port search of bind, UDP", MODE_F | SEARCH_BIND, OPTIONAL,
 	  QUIET, NULL },
 	{ "x_udp_get_port", "udp_lib_get_port", "port search of bind, UDP", MODE_X | SEARCH_BIND, OPTIONAL,
+	  QUIET, NULL },
+	{ "x_udp_get_port_enter", "udp_lib_get_port", "port search of bind, UDP", MODE_X | SEARCH_BIND, OPTIONAL,
+	  QUIET, NULL },
+	{ "f_seccomp", "__seccomp_filter", "refused by seccomp", MODE_F | SECCOMP, REQUIRED, QUIET, NULL },
+	{ "x_seccomp", "__seccomp_filter", "refused by seccomp", MODE_X | SECCOMP, REQUIRED, QUIET, NULL },
+	{ "f_denied_bind", "security_socket_bind", "bind refused by an LSM", MODE_F, OPTIONAL, QUIET, NULL },
+	{ "x_denied_bind", "security_socket_bind", "bind refused by an LSM", MODE_X, OPTIONAL, QUIET, NULL },
+	{ "x_denied_bind_enter", "security_socket_bind", "bind refused by an LSM", MODE_X, OPTIONAL, QUIET, NULL },
+	{ "f_denied_connect", "security_socket_connect", "connect refused by an LSM", MODE_F, OPTIONAL, QUIET, NULL },
+	{ "x_denied_connect", "security_socket_connect", "connect refused by an LSM", MODE_X, OPTIONAL, QUIET, NULL },
+	{ "x_denied_connect_enter", "security_socket_connect", "connect refused by an LSM", MODE_X, OPTIONAL,
+	  QUIET, NULL },
+	{ "f_landlock_check", "current_check_access_socket", "fast open refused by Landlock", MODE_F | RENAMED,
+	  OPTIONAL, QUIET, "landlock_log_denial" },
+	{ "x_landlock_check", "current_check_access_socket", "fast open refused by Landlock", MODE_X | RENAMED,
+	  OPTIONAL, QUIET, "landlock_log_denial" },
+	{ "f_landlock", "landlock_log_denial", "fast open refused by Landlock", MODE_F | RENAMED, OPTIONAL,
+	  QUIET, NULL },
+	{ "x_landlock", "landlock_log_denial", "fast open refused by Landlock", MODE_X | RENAMED, OPTIONAL,
+	  QUIET, NULL },
+	{ "f_pre_connect4", "tcp_v4_pre_connect", "connect refused by cgroup BPF", MODE_F, OPTIONAL, QUIET, NULL },
+	{ "x_pre_connect4", "tcp_v4_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL, QUIET, NULL },
+	{ "x_pre_connect4_enter", "tcp_v4_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL,
+	  QUIET, NULL },
+	{ "f_pre_connect6", "tcp_v6_pre_connect", "connect refused by cgroup BPF", MODE_F, OPTIONAL, QUIET, NULL },
+	{ "x_pre_connect6", "tcp_v6_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL, QUIET, NULL },
+	{ "x_pre_connect6_enter", "tcp_v6_pre_connect", "connect refused by cgroup BPF", MODE_X, OPTIONAL,
 	  QUIET, NULL },
 };
 #define TRACING_ROW_COUNT (sizeof(tracing_rows) / sizeof(tracing_rows[0]))
@@ -281,6 +291,8 @@ static void tracing_look(struct types *types)
 		types_want_function(types, tracing_rows[i].target);
 		types_want_function(types, tracing_rows[i].unless);
 	}
+	types_want_typedef(types, "btf_trace_inet_sock_set_state");
+	types_want_typedef(types, "btf_trace_sched_process_fork");
 	types_look(types);
 }
 
@@ -427,6 +439,18 @@ static int tracing_select(struct tracing *tr, const struct attach_options *opts,
 	return 0;
 }
 
+/* What a refused load means to the person in front of it. */
+static void tracing_explain(int r, char *err, size_t err_size)
+{
+	if (r == -EPERM || r == -EACCES)
+		snprintf(err, err_size,
+			 "the kernel refuses tracing programs (%s): needs root or CAP_BPF and CAP_PERFMON, and a "
+			 "kernel that allows them",
+			 strerror(-r));
+	else
+		snprintf(err, err_size, "the kernel does not take the tracing programs: %s", strerror(-r));
+}
+
 /* kprobes and classic tracepoints (mode X) are found through tracefs. */
 static void tracing_explain_attach(const struct attach *at, const struct attach_program *prog, char *err,
 				   size_t err_size)
@@ -441,23 +465,59 @@ static void tracing_explain_attach(const struct attach *at, const struct attach_
 		snprintf(err, err_size, "cannot attach to %s: %s", prog->target, strerror(-prog->error));
 }
 
-static int tracing_attach_all(struct tracing *tr, struct attach *at, char *err, size_t err_size)
+static int tracing_put_in(struct tracing *tr, struct attach *at, struct programs *programs, size_t i, char *err,
+			  size_t err_size)
 {
-	for (size_t i = 0; i < TRACING_ROW_COUNT; i++) {
-		struct bpf_program *prog = bpf_object__find_program_by_name(tr->skel->obj, tracing_rows[i].program);
+	struct bpf_program *prog = bpf_object__find_program_by_name(tr->skel->obj, tracing_rows[i].program);
+	int r = programs_load(programs, prog);
 
-		if (!bpf_program__autoload(prog))
+	if (r < 0) {
+		at->programs[i].error = r;
+		tracing_explain(r, err, err_size);
+		return r;
+	}
+	at->program_fds[i] = bpf_program__fd(prog);
+	tr->links[i] = bpf_program__attach(prog);
+	at->programs[i].attached = tr->links[i];
+	if (tr->links[i])
+		return 0;
+	at->programs[i].error = -errno;
+	if (!tracing_rows[i].required)
+		return 0;
+	tracing_explain_attach(at, &at->programs[i], err, err_size);
+	return at->programs[i].error;
+}
+
+/* Of what cannot be put in after it has begun to speak, nothing below is put in: it would not be true alone. */
+static void tracing_give_up(const struct tracing *tr, struct attach *at, size_t i, int error)
+{
+	for (; i < TRACING_ROW_COUNT; i++)
+		if (bpf_program__autoload(bpf_object__find_program_by_name(tr->skel->obj, tracing_rows[i].program)))
+			at->programs[i].error = error;
+}
+
+static int tracing_attach_all(struct tracing *tr, const struct attach_options *opts, struct attach *at,
+			      struct programs *programs, char *err, size_t err_size)
+{
+	bool begun = false;
+
+	for (size_t i = 0; i < TRACING_ROW_COUNT; i++) {
+		int r;
+
+		if (!bpf_program__autoload(bpf_object__find_program_by_name(tr->skel->obj, tracing_rows[i].program)))
 			continue;
-		at->program_fds[i] = bpf_program__fd(prog);
-		tr->links[i] = bpf_program__attach(prog);
-		if (tr->links[i]) {
-			at->programs[i].attached = true;
-			continue;
+		r = tracing_put_in(tr, at, programs, i, err, err_size);
+		if (r < 0 && !begun)
+			return r;
+		if (r < 0) {
+			tracing_give_up(tr, at, i, r);
+			return 0;
 		}
-		at->programs[i].error = -errno;
-		if (tracing_rows[i].required) {
-			tracing_explain_attach(at, &at->programs[i], err, err_size);
-			return at->programs[i].error;
+		if (tracing_rows[i].modes & CLOSES)
+			*(volatile bool *)&tr->bss->sees_ends = true;
+		if (opts->begun && !begun && tracing_rows[i].carries) {
+			opts->begun(opts->begun_arg, at);
+			begun = true;
 		}
 	}
 	return 0;
@@ -546,18 +606,6 @@ static void tracing_close(struct attach *at)
 	at->state = NULL;
 }
 
-/* What a refused load means to the person in front of it. */
-static void tracing_explain(int r, char *err, size_t err_size)
-{
-	if (r == -EPERM || r == -EACCES)
-		snprintf(err, err_size,
-			 "the kernel refuses tracing programs (%s): needs root or CAP_BPF and CAP_PERFMON, and a "
-			 "kernel that allows them",
-			 strerror(-r));
-	else
-		snprintf(err, err_size, "the kernel does not take the tracing programs: %s", strerror(-r));
-}
-
 static int tracing_set_cgroup(struct tracing *tr, const char *path, char *err, size_t err_size)
 {
 	_close_ int fd = attach_cgroup_open_dir(path);
@@ -569,49 +617,6 @@ static int tracing_set_cgroup(struct tracing *tr, const char *path, char *err, s
 
 	snprintf(err, err_size, "%s is no cgroup v2 directory: %s", path, strerror(-r));
 	return r;
-}
-
-/* For libbpf, which would look through all types of the kernel for each program. */
-static int tracing_prepare(struct bpf_program *prog, struct bpf_prog_load_opts *opts, long types)
-{
-	const char *target = strchr(bpf_program__section_name(prog), '/');
-
-	opts->attach_btf_id = target ? types_function_id((const struct types *)types, target + 1) : 0;
-	return opts->attach_btf_id ? 0 : -ESRCH;
-}
-
-static int tracing_attach_prepared(const struct bpf_program *prog, long types, struct bpf_link **ret)
-{
-	(void)types;
-	*ret = bpf_program__attach_trace(prog);
-	return *ret ? 0 : -errno;
-}
-
-/* libbpf before 1.3 frees its list of handlers once more after the last one has gone: one of no program's stays. */
-static void tracing_keep_handlers(void)
-{
-	static int stays;
-
-	if (stays <= 0)
-		stays = libbpf_register_prog_handler("porttrace-none", BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, NULL);
-}
-
-/* libbpf's handlers of fentry and fexit are replaced by ours as long as the programs are loaded and attached. */
-static void tracing_register(struct types *types, int ret_handlers[2])
-{
-	LIBBPF_OPTS(libbpf_prog_handler_opts, opts, .cookie = (long)types, .prog_prepare_load_fn = tracing_prepare,
-		    .prog_attach_fn = tracing_attach_prepared);
-
-	tracing_keep_handlers();
-	ret_handlers[0] = libbpf_register_prog_handler("fentry+", BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, &opts);
-	ret_handlers[1] = libbpf_register_prog_handler("fexit+", BPF_PROG_TYPE_TRACING, BPF_TRACE_FEXIT, &opts);
-}
-
-static void tracing_unregister(const int handlers[2])
-{
-	for (int i = 0; i < 2; i++)
-		if (handlers[i] > 0)
-			libbpf_unregister_prog_handler(handlers[i]);
 }
 
 /* With the types that the programs read by in the file `fd`: libbpf finds it by a path, and reads it at the load. */
@@ -687,11 +692,31 @@ static void tracing_free_types(struct types **types)
 	types_close(*types);
 }
 
+static void tracing_free_programs(struct programs **programs)
+{
+	programs_free(*programs);
+}
+
+static int tracing_start(struct tracing *tr, const struct attach_options *opts, struct attach *at,
+			 const struct types *types, char *err, size_t err_size)
+{
+	_cleanup_(tracing_free_programs) struct programs *programs = NULL;
+	int r = programs_new(types, opts->log, &programs);
+
+	if (r == 0)
+		r = tracing_load(tr, opts, at, types, err, err_size);
+	if (r < 0)
+		return r;
+	tracing_adopt(tr);
+	tracing_tell(tr, at);
+	return tracing_attach_all(tr, opts, at, programs, err, err_size);
+}
+
 static int tracing_open(const struct attach_options *opts, struct attach *at, char *err, size_t err_size)
 {
 	_cleanup_(tracing_free_types) struct types *types = NULL;
 	struct tracing *tr;
-	int r = types_open(&types), handlers[2];
+	int r = types_open(&types);
 
 	if (r == -EOPNOTSUPP) {
 		snprintf(err, err_size,
@@ -707,18 +732,10 @@ static int tracing_open(const struct attach_options *opts, struct attach *at, ch
 		at->mode = ATTACH_MODE_X;
 	if (opts->mode != ATTACH_MODE_AUTO)
 		at->mode = opts->mode;
-	tracing_register(types, handlers);
-	r = tracing_load(tr, opts, at, types, err, err_size);
-	if (r == 0)
-		r = tracing_attach_all(tr, at, err, err_size);
-	tracing_unregister(handlers);
-	if (r < 0) {
+	r = tracing_start(tr, opts, at, types, err, err_size);
+	if (r < 0)
 		tracing_close(at);
-		return r;
-	}
-	tracing_adopt(tr);
-	tracing_tell(tr, at);
-	return 0;
+	return r;
 }
 
 static void tracing_give(const struct attach *at, int ret[ATTACH_MAX_FDS])
@@ -757,11 +774,23 @@ static int tracing_take(struct attach *at, const int fds[ATTACH_MAX_FDS])
 	return 0;
 }
 
+static void tracing_take_rest(struct attach *at, const int fds[ATTACH_MAX_FDS])
+{
+	struct tracing *tr = at->state;
+
+	for (size_t i = 0; i < TRACING_FDS; i++)
+		if (fds[i] >= 0)
+			tr->taken[i] = fds[i];
+	for (size_t i = 0; i < TRACING_ROW_COUNT; i++)
+		at->program_fds[i] = tr->taken[2 * i];
+}
+
 const struct attach_ops attach_tracing = {
 	.backend = BACKEND_TRACING,
 	.open = tracing_open,
 	.give = tracing_give,
 	.take = tracing_take,
+	.take_rest = tracing_take_rest,
 	.close = tracing_close,
 	.leftover = tracing_leftover,
 	.tables = tracing_tables,

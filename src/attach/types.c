@@ -89,6 +89,11 @@ void types_want_struct(struct types *types, const char *name)
 		types_want(types, name, BTF_KIND_STRUCT);
 }
 
+void types_want_typedef(struct types *types, const char *name)
+{
+	types_want(types, name, BTF_KIND_TYPEDEF);
+}
+
 void types_look(struct types *types)
 {
 	uint32_t count = btf__type_cnt(types->btf);
@@ -99,7 +104,7 @@ void types_look(struct types *types)
 		struct types_name *slot;
 		const char *name;
 
-		if (kind != BTF_KIND_FUNC && kind != BTF_KIND_STRUCT)
+		if (kind != BTF_KIND_FUNC && kind != BTF_KIND_STRUCT && kind != BTF_KIND_TYPEDEF)
 			continue;
 		name = btf__name_by_offset(types->btf, type->name_off);
 		slot = &types->names[types_slot(types, name, kind, types_hash(name, kind))];
@@ -138,6 +143,11 @@ uint32_t types_function_id(const struct types *types, const char *name)
 uint32_t types_struct_id(const struct types *types, const char *name)
 {
 	return types_id(types, name, BTF_KIND_STRUCT);
+}
+
+uint32_t types_typedef_id(const struct types *types, const char *name)
+{
+	return types_id(types, name, BTF_KIND_TYPEDEF);
 }
 
 int types_nargs(const struct types *types, const char *name)

@@ -19,6 +19,7 @@ void types_close(struct types *types); /* NULL is allowed */
 /* Names to be found by types_look; NULL is left out. They must outlive `types`. */
 void types_want_function(struct types *types, const char *name);
 void types_want_struct(struct types *types, const char *name);
+void types_want_typedef(struct types *types, const char *name); /* not NULL */
 void types_look(struct types *types);
 
 /* All of them, as libbpf has them; owned by `types`. */
@@ -29,6 +30,7 @@ bool types_has_function(const struct types *types, const char *name);
 /* Their numbers there, 0 if it is not there. */
 uint32_t types_function_id(const struct types *types, const char *name);
 uint32_t types_struct_id(const struct types *types, const char *name);
+uint32_t types_typedef_id(const struct types *types, const char *name);
 /* Number of arguments, 0 if the function is not there. */
 int types_nargs(const struct types *types, const char *name);
 /* Offset in bytes of a struct's field, 0 if there is none. */

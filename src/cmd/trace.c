@@ -82,6 +82,8 @@ struct trace {
 	uint64_t settled_ns; /* CLOCK_MONOTONIC */
 	uint64_t stopped_ns; /* CLOCK_MONOTONIC: the end of the run */
 	int ring_error; /* -errno: no more can be read */
+	bool rest_is_there; /* attach_finish does not wait */
+	int rest_error; /* -errno: the rest of the programs does not come */
 	uint64_t watch_ns; /* CLOCK_MONOTONIC: of the next look of whoever watches */
 };
 
@@ -230,6 +232,7 @@ static int trace_attach(struct trace *tr, char *err, size_t err_size)
 
 	trace_kernel_filter(tr, &opts);
 	opts.config.immediate = tr->opts.immediate;
+	opts.early = !trace_keeps(tr) && !tr->child.pid && !tr->opts.service; /* those want all from the first on */
 	return attach_open(&opts, &tr->attach, err, err_size);
 }
 
@@ -237,9 +240,18 @@ static int trace_attach(struct trace *tr, char *err, size_t err_size)
 static void trace_tell_missing(const struct attach *at)
 {
 	for (size_t i = 0; i < at->program_count; i++)
-		if (at->programs[i].error && at->programs[i].carries)
+		if (at->programs[i].error == -ENOENT && at->programs[i].carries)
 			fprintf(stderr, "porttrace: not visible on this kernel: %s (no %s to trace)\n",
 				at->programs[i].what, at->programs[i].target);
+}
+
+/* Programs that the kernel does not take. */
+static void trace_tell_refused(const struct attach *at)
+{
+	for (size_t i = 0; i < at->program_count; i++)
+		if (at->programs[i].error && at->programs[i].error != -ENOENT && at->programs[i].carries)
+			fprintf(stderr, "porttrace: not visible: %s (%s: %s)\n", at->programs[i].what,
+				at->programs[i].target, strerror(-at->programs[i].error));
 }
 
 static void trace_tell_backend(const struct trace *tr)
@@ -249,8 +261,10 @@ static void trace_tell_backend(const struct trace *tr)
 	if (at->not_first[0] && !tr->opts.quiet)
 		fprintf(stderr, "porttrace: using the %s backend (%s). Not visible: %s.\n",
 			event_backend_names[at->ops->backend], at->not_first, at->ops->blind_spots);
-	if (!tr->opts.quiet)
+	if (!tr->opts.quiet) {
 		trace_tell_missing(at);
+		trace_tell_refused(at);
+	}
 	if (tr->opts.seccomp && at->ops->backend != BACKEND_TRACING)
 		fprintf(stderr, "porttrace: --seccomp: only the tracing backend sees what a seccomp filter refuses\n");
 	if (!tr->opts.verbose)
@@ -416,11 +430,12 @@ static void trace_close(struct trace *tr)
 /* Is there a reason to end? */
 static bool trace_is_over(struct trace *tr)
 {
-	if (trace_child_ended) {
+	if (trace_child_ended && tr->child.pid) {
 		trace_child_ended = 0;
 		child_reap(&tr->child);
 	}
-	if (trace_stop || tr->pipeline.output_error || tr->ring_error || trace_record_has_failed(&tr->record))
+	if (trace_stop || tr->pipeline.output_error || tr->ring_error || tr->rest_error ||
+	    trace_record_has_failed(&tr->record))
 		return true;
 	if (tr->child.pid && (tr->child.all_ended || (tr->child.ended && trace_interrupted)))
 		return true;
@@ -567,6 +582,65 @@ static bool trace_falls_asleep(struct trace *tr, int records)
 	return capture_is_empty(tr->capture);
 }
 
+static int trace_fail(const struct trace *tr, int error, const char *text)
+{
+	if (tr->opts.watch)
+		return cmd_exit_status(error);
+	if ((error == -EPERM || error == -EACCES) && geteuid() != 0 && !(rights_held() & RIGHTS_BIT(CAP_BPF)))
+		fprintf(stderr, "porttrace: not permitted: tracing needs root (or CAP_BPF with CAP_PERFMON). "
+				"Run: sudo porttrace ...\n");
+	else
+		fprintf(stderr, "porttrace: %s\nporttrace: 'porttrace doctor' tells what is missing, and what to do\n",
+			text);
+	return cmd_exit_status(error);
+}
+
+/* To whom lines are of use that tell how far the start has come. */
+static bool trace_announces(const struct trace *tr)
+{
+	return !tr->opts.quiet && (tr->opts.verbose || isatty(STDERR_FILENO));
+}
+
+/* All is attached: from now on everything is seen. 0, or the exit status with a message told. */
+static int trace_ready(struct trace *tr)
+{
+	int r = 0;
+
+	if (trace_tracks(tr)) /* without it nothing is known of what was there before: less, but not wrong */
+		r = trace_ledger_start(&tr->ledger);
+	if (r < 0 && tr->opts.verbose)
+		fprintf(stderr, "porttrace: the sockets from before the start are not known: %s\n", strerror(-r));
+	if (tr->opts.duration_ns)
+		tr->end_ns = clock_now_ns(CLOCK_MONOTONIC) + tr->opts.duration_ns;
+	if (tr->opts.verbose)
+		fprintf(stderr, "porttrace: ready\n");
+	trace_service_ready(&tr->service);
+	r = tr->child.pid ? child_start(&tr->child) : 0;
+	if (r < 0) {
+		fprintf(stderr, "porttrace: cannot run %s: %s\n", tr->opts.command[0], strerror(-r));
+		return tr->child.status;
+	}
+	return 0;
+}
+
+/* The rest of the programs has come. There is no command then, which alone could fail to start. */
+static void trace_complete(struct trace *tr)
+{
+	char err[1024];
+
+	tr->rest_is_there = false;
+	tr->rest_error = attach_finish(&tr->attach, err, sizeof(err));
+	if (tr->rest_error) { /* what it had attached went with the process: what is left would not be true alone */
+		trace_fail(tr, tr->rest_error, err);
+		return;
+	}
+	if (trace_announces(tr) && !tr->opts.verbose) /* which says that it is ready */
+		fprintf(stderr, "porttrace: all kinds of events are seen now\n");
+	if (!tr->opts.quiet)
+		trace_tell_refused(&tr->attach);
+	trace_ready(tr);
+}
+
 /* Waits for the ring, a signal, the time, or the reader of the output to go away. Who is behind only looks: while it
  * read, the ring may never have been below the mark, and the kernel wakes where that is crossed. */
 static void trace_wait(struct trace *tr, int records, const sigset_t *unblocked)
@@ -574,16 +648,18 @@ static void trace_wait(struct trace *tr, int records, const sigset_t *unblocked)
 	struct pollfd fds[] = {
 		{ .fd = capture_fd(tr->capture), .events = POLLIN },
 		{ .fd = STDOUT_FILENO, .events = 0 },
+		{ .fd = tr->attach.rest_fd, .events = POLLIN },
 	};
 	bool behind = records > 0 && capture_is_behind(tr->capture);
 	int ms = behind ? 0 : trace_wait_ms(tr, trace_falls_asleep(tr, records));
 	struct timespec timeout = { ms / 1000, (ms % 1000) * 1000000L };
 
-	if (ppoll(fds, 2, &timeout, unblocked) > 0) {
+	if (ppoll(fds, 3, &timeout, unblocked) > 0) {
 		if (fds[0].revents)
 			capture_woken(tr->capture);
 		if (fds[1].revents & POLLERR)
 			tr->pipeline.output_error = -EPIPE;
+		tr->rest_is_there = fds[2].revents;
 	}
 	attach_sleep(&tr->attach, false);
 }
@@ -606,6 +682,8 @@ static void trace_loop(struct trace *tr)
 		if (!over)
 			trace_wait(tr, records, &unblocked);
 		sigprocmask(SIG_SETMASK, &unblocked, NULL);
+		if (tr->rest_is_there)
+			trace_complete(tr);
 	}
 }
 
@@ -624,9 +702,11 @@ static void trace_count_unread(struct trace *tr)
 static void trace_drain(struct trace *tr)
 {
 	struct attach_loss loss;
+	char err[1024];
 
 	tr->stopped_ns = trace_stop ? trace_stop_ns : clock_now_ns(CLOCK_MONOTONIC);
 	trace_service_stopping(&tr->service);
+	(void)attach_finish(&tr->attach, err, sizeof(err)); /* what they have missed is counted by the programs */
 	attach_disarm(&tr->attach);
 	alarm(1);
 	for (int i = 0; i < 100; i++) { /* a hook that was under way has counted its event before it is in the ring */
@@ -659,19 +739,6 @@ static void trace_tell_tables(const struct trace *tr)
 	fprintf(stderr, "\n");
 }
 
-static int trace_fail(const struct trace *tr, int error, const char *text)
-{
-	if (tr->opts.watch)
-		return cmd_exit_status(error);
-	if ((error == -EPERM || error == -EACCES) && geteuid() != 0 && !(rights_held() & RIGHTS_BIT(CAP_BPF)))
-		fprintf(stderr, "porttrace: not permitted: tracing needs root (or CAP_BPF with CAP_PERFMON). "
-				"Run: sudo porttrace ...\n");
-	else
-		fprintf(stderr, "porttrace: %s\nporttrace: 'porttrace doctor' tells what is missing, and what to do\n",
-			text);
-	return cmd_exit_status(error);
-}
-
 static int trace_fail_output(int error)
 {
 	fprintf(stderr, "porttrace: cannot write the output: %s\n", strerror(-error));
@@ -687,7 +754,7 @@ static int trace_fail_ring(int error)
 	return EXIT_STATUS_FAILED;
 }
 
-/* Lets the programs speak and the command run. 0, or the exit status with a message told. */
+/* Lets the programs speak. 0, or the exit status with a message told. */
 static int trace_start(struct trace *tr)
 {
 	int r = attach_arm(&tr->attach);
@@ -695,20 +762,11 @@ static int trace_start(struct trace *tr)
 	if (r < 0)
 		return trace_fail(tr, r, "cannot read the programs' counters");
 	trace_cost_begin(&tr->cost, &tr->attach);
-	if (trace_tracks(tr)) /* without it nothing is known of what was there before: less, but not wrong */
-		r = trace_ledger_start(&tr->ledger);
-	if (r < 0 && tr->opts.verbose)
-		fprintf(stderr, "porttrace: the sockets from before the start are not known: %s\n", strerror(-r));
-	if (tr->opts.duration_ns)
-		tr->end_ns = clock_now_ns(CLOCK_MONOTONIC) + tr->opts.duration_ns;
-	if (tr->opts.verbose)
-		fprintf(stderr, "porttrace: ready\n");
-	trace_service_ready(&tr->service);
-	r = tr->child.pid ? child_start(&tr->child) : 0;
-	if (r < 0) {
-		fprintf(stderr, "porttrace: cannot run %s: %s\n", tr->opts.command[0], strerror(-r));
-		return tr->child.status;
-	}
+	if (tr->attach.rest_fd < 0)
+		return trace_ready(tr);
+	if (trace_announces(tr))
+		fprintf(stderr, "porttrace: %s backend: not all kinds of events are seen yet\n",
+			event_backend_names[tr->attach.ops->backend]);
 	return 0;
 }
 
@@ -769,6 +827,8 @@ static int trace_finish(struct trace *tr)
 		trace_tell_tables(tr);
 	if (tr->ring_error)
 		return trace_fail_ring(tr->ring_error);
+	if (tr->rest_error)
+		return EXIT_STATUS_FAILED;
 	if (error && error != -EPIPE && error != -EINTR)
 		return trace_fail_output(error);
 	if (trace_record_has_failed(&tr->record))

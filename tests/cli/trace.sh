@@ -53,6 +53,25 @@ head_result
 expect "stderr" "" "$(cat "$T/err")"
 verdict trace/head-says-nothing
 
+# ---- while it starts ----
+
+# What begins with a part of its programs ends in order, and has counted what it met, however much of them is there.
+has_begun() { grep -qE 'not all kinds of events|^porttrace: ready' "$T/err" || has_ended "$tracer"; }
+
+for more in 0 0.1 0.3; do
+	: >"$T/err"
+	"$PORTTRACE" "${options[@]}" -v >"$T/out" 2>"$T/err" &
+	tracer=$!
+	until_true 10 has_begun || wrong "it did not begin: $(head -c 300 "$T/err")"
+	binds 20
+	sleep $more
+	stop INT
+	expect "exit status" 0 "$status"
+	balanced
+done
+expect "kinds that never came" "" "$(grep 'not visible:\|not all kinds of events are seen:' "$T/err")"
+verdict trace/ends-while-it-starts
+
 # nobody there from the start: porttrace | true
 : >"$T/err"
 "$PORTTRACE" "${options[@]}" 2>"$T/err" > >(:) &
