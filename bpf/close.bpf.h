@@ -340,7 +340,7 @@ static __always_inline void handle_open_attempt(struct sock *sk, struct attempt 
 
 	if (!at->in_call && (state == TCP_SYN_SENT || state == TCP_SYN_RECV))
 		attempt_end(sk, at, 0, RAW_F_ABORTED | RAW_F_FAILED, CLAIMER_CLOSE, ptr);
-	else if (attempt_forget(key, CLAIMER_CLOSE) && armed)
+	else if (attempt_forget(key, CLAIMER_CLOSE, true) && armed)
 		COUNT(lost_state);
 }
 

@@ -37,7 +37,8 @@ struct claim {
 	__u64 time_ns; /* of the attempt */
 };
 
-/* Attempts in a slot that both wanted to forget. LRU: only the very moment matters. */
+/* Attempts in a slot that both may want to forget: inserted by the first, deleted by the second. LRU: there may be no
+ * second. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1024);
@@ -60,8 +61,8 @@ static __always_inline struct attempt *attempt_find(__u64 key)
 }
 
 /*
- * False if the other one has forgotten it. Each counts itself and looks for the other: who locked the socket and sees
- * nobody has it, and a close() that comes later sees that. If they come at the same time, the first in the map has it.
+ * False if it is the other one's. Each counts itself and looks for the other: who locked the socket and sees nobody has
+ * it, and a close() that comes later sees that. Otherwise the first in the map has it.
  */
 static __always_inline bool attempt_claim(volatile struct attempt_slot *slot, __u64 key, enum claimer who)
 {
@@ -73,23 +74,31 @@ static __always_inline bool attempt_claim(volatile struct attempt_slot *slot, __
 	now = slot->claims;
 	if (slot->sk != key || (who == CLAIMER_CLOSE && (__u16)now != (__u16)before))
 		return false;
-	return now == before + CLAIMER_LOCKED || !bpf_map_update_elem(&claims, &claim, &one, BPF_NOEXIST);
+	if (now == before + CLAIMER_LOCKED || !bpf_map_update_elem(&claims, &claim, &one, BPF_NOEXIST))
+		return true;
+	bpf_map_delete_elem(&claims, &claim);
+	return false;
 }
 
-/* False if it was forgotten already. */
-static __always_inline bool attempt_forget(__u64 key, enum claimer who)
+/* False if it is not ours to tell. A slot is given back by who locked the socket: after a close() that finds it open
+ * (`last`: not in SYN_SENT) the state changes once more. */
+static __always_inline bool attempt_forget(__u64 key, enum claimer who, bool last)
 {
 	volatile struct attempt_slot *slot = attempt_slot(key);
+	bool ours;
 
 	if (slot->sk == key) {
-		if (!attempt_claim(slot, key, who))
-			return false;
+		ours = attempt_claim(slot, key, who);
+		if (!last || slot->sk != key)
+			return ours;
 		slot->sk = 0;
 	} else if (bpf_map_delete_elem(&attempts, &key)) {
 		return false;
+	} else {
+		ours = true;
 	}
 	note_drop(key, NOTE_ATTEMPT);
-	return true;
+	return ours;
 }
 
 /* What stands there of an older socket at this address, whose end was lost, is counted as that; so is a full map. */
@@ -160,7 +169,8 @@ static __always_inline void attempt_end(struct sock *sk, struct attempt *at, int
 	__u64 key = (__u64)sk, now = bpf_ktime_get_boot_ns();
 	struct raw_event ev = at->ev;
 
-	if (!attempt_forget(key, who) || !armed)
+	if (!attempt_forget(key, who, who == CLAIMER_LOCKED || READ(ptr, sk, __sk_common.skc_state) != TCP_SYN_SENT) ||
+	    !armed)
 		return;
 	if ((config.failed_only && !error && !(flags & RAW_F_ABORTED)) || !select_event(&ev)) {
 		emit_filtered();
