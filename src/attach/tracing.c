@@ -22,7 +22,7 @@
 
 /* RENAMED: a kernel that lacks the function has it under another row's name. RELEASES, SECCOMP, FOLLOWS: only where
  * asked for. SEARCH_*: only where the events are wanted that say how long the kernel looked for a port. CLOSES: with it
- * all is there that the end of a connection takes. */
+ * all is there that the end of a connection takes. BEGINS: with it the reader may begin. */
 enum {
 	MODE_F = 1 << 0,
 	MODE_X = 1 << 1,
@@ -33,6 +33,7 @@ enum {
 	SEARCH_BIND = 1 << 6,
 	FOLLOWS = 1 << 7,
 	CLOSES = 1 << 8,
+	BEGINS = 1 << 9,
 };
 enum { OPTIONAL, REQUIRED };
 enum { QUIET, CARRIES };
@@ -53,10 +54,13 @@ struct tracing_row {
  * nothing of a call whose beginning was not seen, and no call begins that will not be seen to return.
  */
 static const struct tracing_row tracing_rows[] = {
-	/* the first that speaks: soon loaded, and needs no other */
+	/* Soon loaded, and of each kind that a mode takes: a kernel that refuses one of them has done so before
+	 * anything was told, and another backend can be tried. Accept is the first to speak. */
 	{ "t_fork", NULL, "children (--follow)", MODE_F | MODE_X | FOLLOWS, OPTIONAL, QUIET, NULL },
 	{ "f_graft", "security_sock_graft", "accept", MODE_F, OPTIONAL, CARRIES, NULL },
 	{ "x_accept", "security_sock_graft", "accept", MODE_X, REQUIRED, CARRIES, NULL },
+	{ "t_state_classic", NULL, "connect results (TCP)", MODE_X, REQUIRED, QUIET, NULL },
+	{ "t_state", NULL, "connect results (TCP)", MODE_F | MODE_X | BEGINS, REQUIRED, QUIET, NULL },
 	{ "f_accept", "inet_csk_accept", "accept that failed", MODE_F, REQUIRED, QUIET, NULL },
 	{ "x_accept_failed", "inet_csk_accept", "accept that failed", MODE_X, OPTIONAL, QUIET, NULL },
 	{ "f_listen", "inet_csk_listen_start", "listen", MODE_F, REQUIRED, CARRIES, NULL },
@@ -104,8 +108,6 @@ static const struct tracing_row tracing_rows[] = {
 	  QUIET, NULL },
 	{ "x_disconnect", "tcp_disconnect", "shutdown of listeners, connections never accepted", MODE_X, OPTIONAL,
 	  QUIET, NULL },
-	{ "t_state", NULL, "connect results (TCP)", MODE_F | MODE_X, REQUIRED, QUIET, NULL },
-	{ "t_state_classic", NULL, "connect results (TCP)", MODE_X, REQUIRED, QUIET, NULL },
 	{ "f_release", "inet_release", "close", MODE_F | CLOSES, REQUIRED, CARRIES, NULL },
 	{ "x_release", "inet_release", "close", MODE_X | CLOSES, REQUIRED, CARRIES, NULL },
 	{ "f_connect4", "tcp_v4_connect", "connect, TCP over IPv4", MODE_F, REQUIRED, QUIET, NULL },
@@ -515,7 +517,7 @@ static int tracing_attach_all(struct tracing *tr, const struct attach_options *o
 		}
 		if (tracing_rows[i].modes & CLOSES)
 			*(volatile bool *)&tr->bss->sees_ends = true;
-		if (opts->begun && !begun && tracing_rows[i].carries) {
+		if (opts->begun && (tracing_rows[i].modes & BEGINS)) {
 			opts->begun(opts->begun_arg, at);
 			begun = true;
 		}
