@@ -174,14 +174,14 @@ static __always_inline void emit_submit(struct raw_event *ev)
 /* A record on the stack. */
 static __always_inline void emit_copy(struct raw_event *ev)
 {
-	bool failed = ev->flags & RAW_F_FAILED;
 	__u64 unread, how;
+	bool failed;
 
 	if (emit_counted(ev))
 		return;
+	failed = ev->flags & RAW_F_FAILED;
 	unread = emit_unread();
 	how = config.immediate || emit_crosses(unread) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
-
 	if (!emit_has_room(unread, sizeof(*ev), failed) || bpf_ringbuf_output(&ring, ev, sizeof(*ev), how)) {
 		emit_lost(ev->kind, failed);
 		return;

@@ -274,8 +274,9 @@ static void trace_tell_backend(const struct trace *tr)
 		fprintf(stderr, ", %s mode (kernel preemption: %s)", attach_mode_name(at), at->preemption);
 	fprintf(stderr, "\n");
 	if (trace_only_counts(tr))
-		fprintf(stderr, "porttrace: nobody reads events: the kernel counts them, but for failures, TIME_WAIT and "
-				"ephemeral ports%s\n",
+		fprintf(stderr,
+			"porttrace: nobody reads events: the kernel counts them, but for failures, TIME_WAIT and "
+			"ephemeral ports%s\n",
 			at->ops->backend == BACKEND_TRACING ? " of bind and accept" : "");
 }
 
