@@ -380,8 +380,12 @@ int BPF_PROG(t_state, struct sock *sk, int old, int new)
 SEC("tp/sock/inet_sock_set_state")
 int t_state_classic(struct trace_event_raw_inet_sock_set_state *ctx)
 {
-	if (state_change(ctx->oldstate, ctx->newstate) && ctx->protocol == IPPROTO_TCP)
-		BY_SOCK(handle_state, (struct sock *)ctx->skaddr, ctx->oldstate, ctx->newstate);
+	int old = ctx->oldstate, new = ctx->newstate;
+
+	/* read once, and here: read in each way of BY_SOCK, clang makes one read of an address it reckons from ctx */
+	asm volatile("" : "+r"(old), "+r"(new));
+	if (state_change(old, new) && ctx->protocol == IPPROTO_TCP)
+		BY_SOCK(handle_state, (struct sock *)ctx->skaddr, old, new);
 	return 0;
 }
 
