@@ -889,8 +889,8 @@ int BPF_KPROBE(x_accept, struct sock *sk)
 }
 
 /*
- * For failures only, of which many threads may wait: a kretprobe sees the first ten of them and no other. What is done
- * of the accepts that succeed is too little to be preempted in.
+ * For failures only, of which many threads may wait: a kretprobe sees the first ten of them and no other. Who is
+ * preempted in here hides the failures of others on this CPU meanwhile; of accepts that succeed little is done here.
  */
 SEC("fexit/inet_csk_accept")
 int x_accept_failed(__u64 *ctx)
