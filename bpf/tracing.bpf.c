@@ -244,13 +244,6 @@ int BPF_PROG(f_udp_connect, struct socket *sock, void *uaddr, int addr_len, int 
 	return 0;
 }
 
-static __always_inline void accept_failed(__u64 *ctx)
-{
-	if (!returned(ctx, config.accept_nargs))
-		handle_accept_failed((struct sock *)ctx[0],
-				     compat_accept_error(slot(ctx, config.accept_nargs == 2 ? 1 : 2)), PTR_WALKED);
-}
-
 SEC("fexit/inet_csk_accept")
 int f_accept(__u64 *ctx)
 {
@@ -258,7 +251,9 @@ int f_accept(__u64 *ctx)
 
 	if (child && !config.accept_by_graft)
 		handle_accept(child, PTR_PLAIN);
-	accept_failed(ctx);
+	if (!child)
+		handle_accept_failed((struct sock *)ctx[0],
+				     compat_accept_error(slot(ctx, config.accept_nargs == 2 ? 1 : 2)), PTR_WALKED);
 	return 0;
 }
 
@@ -511,20 +506,22 @@ int BPF_KPROBE(x_udp_disconnect, struct sock *sk)
 
 struct call {
 	__u64 sk; /* struct sock * */
-	__u64 uaddr; /* the address that was passed: the caller's, so it is there still when the function returns */
+	/* The address that was passed: the caller's, so it is there still when the function returns. CALL_ACCEPT: where
+	 * the kernel leaves the error. */
+	__u64 uaddr;
 	__u64 addr_len;
 };
 
 /*
  * Calls under way, by call_key(). Inserted by a kprobe, deleted by its kretprobe; an entry that is still there when the
  * same thread calls again tells that the return was lost. Those that are alone at their place stand in the array, their
- * keys apart, for the loader counts them; the others in the map.
+ * keys apart, for the loader counts them; the others in the map. LRU: threads that ended inside a call leave theirs.
  */
 __u64 call_keys[NOTES_PLACES] = {}; /* 0 = nothing stands here */
 static struct call call_slots[NOTES_PLACES] = {};
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__type(key, __u64);
 	__type(value, struct call);
@@ -888,14 +885,21 @@ int BPF_KPROBE(x_accept, struct sock *sk)
 	return 0;
 }
 
-/*
- * For failures only, of which many threads may wait: a kretprobe sees the first ten of them and no other. Who is
- * preempted in here hides the failures of others on this CPU meanwhile; of accepts that succeed little is done here.
- */
-SEC("fexit/inet_csk_accept")
-int x_accept_failed(__u64 *ctx)
+SEC("kprobe/inet_csk_accept")
+int BPF_KPROBE(x_accept_enter, struct sock *sk, void *arg1, void *arg2)
 {
-	accept_failed(ctx);
+	return call_enter(CALL_ACCEPT, sk, config.accept_nargs == 2 ? arg1 : arg2, 0);
+}
+
+/* For failures only, and of those of threads that waited only some: a kretprobe has no place for more. A fexit program
+ * is skipped while another one is preempted in it, which loses failures that nobody waited for. */
+SEC("kretprobe/inet_csk_accept")
+int BPF_KRETPROBE(x_accept_failed, struct sock *child)
+{
+	struct call call;
+
+	if (call_leave(CALL_ACCEPT, &call) && !child)
+		BY_SOCK(handle_accept_failed, (struct sock *)call.sk, compat_accept_error(call.uaddr));
 	return 0;
 }
 

@@ -27,13 +27,13 @@
  * above the numbers of process and thread. */
 enum call_fn {
 	CALL_BIND, CALL_BIND_EARLY, CALL_AUTOBIND, CALL_LISTEN, CALL_CONNECT4, CALL_CONNECT6,
-	CALL_UDP_CONNECT, CALL_CLOSE, CALL_DENIED_BIND, CALL_DENIED_CONNECT, CALL_PRE_CONNECT,
+	CALL_UDP_CONNECT, CALL_ACCEPT, CALL_CLOSE, CALL_DENIED_BIND, CALL_DENIED_CONNECT, CALL_PRE_CONNECT,
 };
 
 #define CALL_FN_SHIFT 58
 
-/* Is each return an event? Of the others most returns tell nothing, and a TCP connect without its return is found in
- * the map `attempts`. */
+/* Is each return an event? Of the others most returns tell nothing, blocking accepts lose theirs by design of
+ * kretprobes, and a TCP connect without its return is found in the map `attempts`. */
 #define CALL_IS_EVENT(fn)                                                                                    \
 	((fn) == CALL_BIND || (fn) == CALL_AUTOBIND || (fn) == CALL_LISTEN || (fn) == CALL_UDP_CONNECT)
 
