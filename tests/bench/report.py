@@ -171,8 +171,14 @@ def overview_rows(results, tools):
         for (name, load), cost in found.items():
             if load.startswith("connect 4"):
                 yield [f"{name}, boot \"{result['group']}\"", f"{cost['added']:,.0f}", *per_line(cost, ours), *lost_cells(lost, name),
-                       *(f"{starts[name][w] / 1000:,.0f}" if w in starts.get(name, ()) else "-" for w in ("first", "accept")),
+                       *start_cells(starts.get(name, {})),
                        f"{cost['run'].get('hwm', 0):,}"]
+
+
+def start_cells(run):
+    """The first line; and all kinds, which is the last of their words."""
+    kinds = [run[w] for w in ("bind", "listen", "connect", "accept", "close") if w in run]
+    return [f"{run['first'] / 1000:,.0f}" if run else "-", f"{max(kinds) / 1000:,.0f}" if len(kinds) == 5 else "-"]
 
 
 def per_line(cost, ours):
