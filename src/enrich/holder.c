@@ -389,7 +389,7 @@ static void enrich_holder_prefer_older(const struct enrich_holder_state *st, str
 	search->best = search->waits;
 }
 
-/* A process that has ended, and nobody looked who else may have its socket: if that is gone too, both ended together. */
+/* A process that has ended, and nobody looked who else may have its socket: if that is gone too, both ended at once. */
 static bool enrich_holder_outlived(struct enrich_holder_state *st, const struct event *ev,
 				   const struct enrich_holder_search *was)
 {
