@@ -701,17 +701,17 @@ static void sockets_begin(struct sockets *s, struct socket_entry *entry, const s
 	entry->life = ++s->lives;
 }
 
-/* The first event of a socket that is not known. False if there is no memory. */
-static bool sockets_remember_new(struct sockets *s, const struct event *ev, uint32_t *ret)
+/* The first event of a socket that is not known. 0 if there is no memory. */
+static uint32_t sockets_remember_new(struct sockets *s, const struct event *ev)
 {
-	uint32_t i = *ret = sockets_add(s, ev);
+	uint32_t i = sockets_add(s, ev);
 
 	if (!i)
-		return false;
+		return 0;
 	sockets_begin(s, &s->entries[i], ev);
 	sockets_update(&s->entries[i], ev);
 	sockets_link_age(s, i, sockets_age_of(&s->entries[i]));
-	return true;
+	return i;
 }
 
 /* `fresh`: a life of its own begins. */
@@ -748,9 +748,11 @@ static void sockets_remember(struct sockets *s, struct event *ev)
 	if (i) {
 		lost_port = s->entries[i].portless && !ev->local.port;
 		sockets_remember_known(s, i, ev, fresh);
-	} else if (!sockets_remember_new(s, ev, &i)) {
-		return;
+	} else {
+		i = sockets_remember_new(s, ev);
 	}
+	if (!i)
+		return;
 	if (lost_port || (ev->kind == EVENT_ACCEPT && ev->gave_back) ||
 	    (s->entries[i].netns && !s->entries[i].local.port))
 		sockets_lose_port(s, i); /* still, or reset in the queue, or IP_BIND_ADDRESS_NO_PORT */
