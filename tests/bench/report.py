@@ -4,6 +4,7 @@ import json
 import re
 
 SPREAD_MAX = 0.3 # percent, between the runs of the load alone in one boot
+KINDS = ("bind", "listen", "connect", "accept", "close")
 LINES_TOLERANCE = 0.03 # what is left in a tool's buffer after a load
 HEAD = """# What porttrace costs, beside its peers
 
@@ -177,8 +178,8 @@ def overview_rows(results, tools):
 
 def start_cells(run):
     """The first line; and all kinds, which is the last of their words."""
-    kinds = [run[w] for w in ("bind", "listen", "connect", "accept", "close") if w in run]
-    return [f"{run['first'] / 1000:,.0f}" if run else "-", f"{max(kinds) / 1000:,.0f}" if len(kinds) == 5 else "-"]
+    kinds = [run[w] for w in KINDS if w in run]
+    return [f"{run['first'] / 1000:,.0f}" if run else "-", f"{max(kinds) / 1000:,.0f}" if len(kinds) == len(KINDS) else "-"]
 
 
 def per_line(cost, ours):
@@ -262,7 +263,7 @@ def program_section(results):
 
 
 def start_section(results):
-    words = ("first", "bind", "listen", "connect", "accept", "close")
+    words = ("first", *KINDS)
     rows = []
     for result in results:
         for run in result["runs"]:
