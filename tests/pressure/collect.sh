@@ -29,12 +29,12 @@ collect_end()
 {
 	local name
 	for name in "${!loads[@]}"; do
-		kill -KILL "${loads[$name]}" 2>/dev/null
+		kill -KILL "${loads[$name]}"
 	done
-	[ -z "$daemon" ] || kill -TERM "$daemon" 2>/dev/null
-	[ ${#traces[@]} = 0 ] || kill -TERM "${traces[@]}" 2>/dev/null
-	wait 2>/dev/null
-}
+	[ -z "$daemon" ] || kill -TERM "$daemon"
+	[ ${#traces[@]} = 0 ] || kill -TERM "${traces[@]}"
+	wait
+} 2>/dev/null # and what bash says of a job that was killed, before it is waited for
 trap collect_end EXIT
 
 # until_true SECONDS COMMAND...
