@@ -24,6 +24,7 @@
 #include "../cleanup.h"
 #include "../follow.h"
 #include "../json_lines.h"
+#include "../pages.h"
 #include "../pipeline.h"
 #include "../prefilter.h"
 #include "../rights.h"
@@ -607,6 +608,7 @@ static int trace_ready(struct trace *tr)
 {
 	int r = 0;
 
+	pages_drop(); /* libraries of sinks are megabytes; and the look at all sockets has not begun */
 	if (trace_tracks(tr)) /* without it nothing is known of what was there before: less, but not wrong */
 		r = trace_ledger_start(&tr->ledger);
 	if (r < 0 && tr->opts.verbose)

@@ -339,13 +339,11 @@ static int kafka_open(const struct feed_options *opts, void **ret_state, char *e
 		r = kafka_conf(k, opts->uri, err);
 	if (r == 0)
 		r = kafka_start(k, err);
-	if (r < 0) {
+	if (r < 0)
 		kafka_close(k);
-		return r;
-	}
-	library_drop_pages();
-	*ret_state = k;
-	return 0;
+	else
+		*ret_state = k;
+	return r;
 }
 
 /* 0; -EAGAIN: not now; another: never. The copy is librdkafka's. */

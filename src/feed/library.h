@@ -25,12 +25,6 @@ struct library_function {
 int library_load(const char *file, const char *package, const struct library_function *functions, size_t count,
 		 char *err);
 
-/*
- * Gives back the pages of code and constants, of all libraries: to load and initialise one touches megabytes that nothing
- * asks for again. What is used comes back from the page cache. To be called when a library is ready.
- */
-void library_drop_pages(void);
-
 /* The sentence of a porttrace that was built without `name`. -ENOSYS. */
 int library_missing(const char *name, const char *package, char *err);
 

@@ -54,8 +54,6 @@ static int otlp_http_load(char *err)
 		snprintf(err, FEED_ERR_SIZE, "libcurl cannot be initialised");
 		r = -EIO;
 	}
-	if (r == 0)
-		library_drop_pages();
 	return r;
 }
 

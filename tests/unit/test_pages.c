@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "feed/library.h"
+#include "pages.h"
 
 /* The code of a library: that of cmocka, which sanitizers leave alone. */
 struct code {
@@ -65,7 +65,7 @@ static void test_gives_back(void **state)
 	size_t before = resident(code), after;
 
 	(void)state;
-	library_drop_pages();
+	pages_drop();
 	after = resident(code);
 	assert_true(before > 0 && before < SIZE_MAX / 2);
 	assert_int_equal(after, 0);
@@ -80,7 +80,7 @@ static void test_keeps_what_was_written(void **state)
 
 	(void)state;
 	count = 2;
-	library_drop_pages();
+	pages_drop();
 	assert_string_equal(names[0], "one");
 	assert_string_equal(names[1], "two");
 	assert_int_equal(count, 2);

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The pages of the program and its libraries. */
+#ifndef PORTTRACE_PAGES_H
+#define PORTTRACE_PAGES_H
+
+/*
+ * Gives back those of code and constants, of all that is loaded: a start, be it of a library, touches megabytes that
+ * nothing asks for again. What is used comes back from the page cache. To be called when what had to be done once is done.
+ */
+void pages_drop(void);
+
+#endif
