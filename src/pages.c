@@ -30,10 +30,11 @@ static int pages_drop_object(struct dl_phdr_info *info, size_t size, void *arg)
 			return 0;
 	for (size_t i = 0; i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-		uintptr_t begin = (info->dlpi_addr + segment->p_vaddr) & ~(page - 1);
+		uintptr_t begin = info->dlpi_addr + segment->p_vaddr, end = begin + segment->p_filesz;
 
+		begin &= ~(page - 1);
 		if (segment->p_type == PT_LOAD && !(segment->p_flags & PF_W))
-			madvise((void *)begin, info->dlpi_addr + segment->p_vaddr + segment->p_filesz - begin, MADV_DONTNEED);
+			madvise((void *)begin, end - begin, MADV_DONTNEED);
 	}
 	return 0;
 }

@@ -5,7 +5,7 @@
 
 /*
  * Gives back those of code and constants, of all that is loaded: a start, be it of a library, touches megabytes that
- * nothing asks for again. What is used comes back from the page cache. To be called when what had to be done once is done.
+ * nothing asks for again. What is used comes back from the page cache. For when all is done that is done once.
  */
 void pages_drop(void);
 
