@@ -30,11 +30,18 @@ static inline uint32_t buf_pair(uint32_t v)
 	return pair;
 }
 
-/* Below 10000, without zeros in front. No branches: most of the time of a line goes into its numbers, and how long they
- * are is guessed wrong too often. The first digit is in the lowest byte: both supported machines are little-endian. */
+/* Four digits in a word, of a number below 10000; the first is in the lowest byte: both supported machines are
+ * little-endian. */
+static inline uint32_t buf_four(uint32_t v)
+{
+	return buf_pair(v / 100) | buf_pair(v % 100) << 16;
+}
+
+/* The same without zeros in front. No branches: most of the time of a line goes into its numbers, and how long they
+ * are is guessed wrong too often. */
 static inline char *buf_put_four(char *to, uint32_t v)
 {
-	uint32_t digits = buf_pair(v / 100) | buf_pair(v % 100) << 16;
+	uint32_t digits = buf_four(v);
 	unsigned int zeros = (unsigned int)__builtin_ctz((digits & 0x0f0f0f0f) | 1u << 24) / 8; /* but "0" is a digit */
 
 	digits >>= zeros * 8;
@@ -58,6 +65,16 @@ static inline uint64_t buf_digits(uint32_t v)
 	return (x << 8) + high * (1 - (UINT64_C(10) << 8)) + UINT64_C(0x3030303030303030);
 }
 
+/* 10000 to 99999: what most ports are that the kernel picks. */
+static inline char *buf_put_five(char *to, uint32_t v)
+{
+	uint32_t digits = buf_four(v % 10000);
+
+	*to = (char)('0' + v / 10000);
+	memcpy(to + 1, &digits, sizeof(digits));
+	return to + 1 + sizeof(digits);
+}
+
 #define BUF_EIGHT 100000000 /* the first number of 9 digits */
 
 static inline char *buf_put_eight(char *to, uint32_t v)
@@ -75,6 +92,8 @@ char *buf_put_u64(char *to, uint64_t v)
 
 	if (v < 10000)
 		return buf_put_four(to, (uint32_t)v);
+	if (v < 100000)
+		return buf_put_five(to, (uint32_t)v);
 	if (v >= BUF_EIGHT)
 		return buf_put_eight(buf_put_u64(to, v / BUF_EIGHT), (uint32_t)(v % BUF_EIGHT));
 	digits = buf_digits((uint32_t)v);

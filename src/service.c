@@ -31,6 +31,7 @@ struct service_local {
 struct service_table {
 	struct service_local *locals; /* a hash table; half of it is free at least */
 	size_t local_count, local_size; /* size: a power of two */
+	uint8_t named[65536 / 8]; /* a bit each: has this port a name, of whichever protocol? Most ports of an event have none */
 	uint16_t blocks[SERVICE_BLOCKS + 1]; /* the first row of IANA's from here on */
 	uint16_t renamed[3]; /* by service_renames: places in service_iana_text */
 	char *text; /* the file; names in it have been NUL terminated in place */
@@ -104,6 +105,16 @@ static int service_add_alias(struct service_table *t, struct service_alias alias
 	return 0;
 }
 
+static void service_mark(struct service_table *t, uint16_t port)
+{
+	t->named[port / 8] |= (uint8_t)(1 << port % 8);
+}
+
+static bool service_is_named(const struct service_table *t, uint16_t port)
+{
+	return t->named[port / 8] >> port % 8 & 1;
+}
+
 /* ---- /etc/services ---- */
 
 /* Its place, or the free one where it would be. */
@@ -146,6 +157,7 @@ static int service_add_local(struct service_table *t, const struct service_alias
 	if (local->shown)
 		return 0;
 	*local = (struct service_local){ service_shown_name(alias->name), alias->port, alias->proto };
+	service_mark(t, alias->port);
 	t->local_count++;
 	return 0;
 }
@@ -245,6 +257,8 @@ static void service_index_iana(struct service_table *t)
 			row++;
 		t->blocks[block] = (uint16_t)row;
 	}
+	for (row = 0; row < service_iana_count; row++)
+		service_mark(t, service_iana[row].port);
 	for (row = 0; row < service_iana_count && service_iana[row].port < 2048; row++)
 		for (size_t i = 0; i < SERVICE_RENAME_COUNT; i++)
 			if (!strcmp(service_iana_text + service_iana[row].tcp, service_renames[i].official))
@@ -313,8 +327,11 @@ void service_table_free(struct service_table *t)
 
 const char *service_name(const struct service_table *t, uint16_t port, enum event_proto proto)
 {
-	const char *shown = service_find_local(t, port, proto)->shown;
+	const char *shown;
 
+	if (!service_is_named(t, port))
+		return NULL;
+	shown = service_find_local(t, port, proto)->shown;
 	return shown ? shown : service_iana_name(t, port, proto);
 }
 
