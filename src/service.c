@@ -31,7 +31,7 @@ struct service_local {
 struct service_table {
 	struct service_local *locals; /* a hash table; half of it is free at least */
 	size_t local_count, local_size; /* size: a power of two */
-	uint8_t named[65536 / 8]; /* a bit each: has this port a name, of whichever protocol? Most ports of an event have none */
+	uint8_t named[65536 / 8]; /* a bit for each port: has it a name, of whichever protocol? Most have none */
 	uint16_t blocks[SERVICE_BLOCKS + 1]; /* the first row of IANA's from here on */
 	uint16_t renamed[3]; /* by service_renames: places in service_iana_text */
 	char *text; /* the file; names in it have been NUL terminated in place */
