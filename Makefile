@@ -50,7 +50,7 @@ CPPFLAGS += $(if $(filter libcurl,$(OPTIONAL)),-DHAVE_LIBCURL) $(if $(filter rdk
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v2 -D__TARGET_ARCH_$(ARCH) -Iinclude -Ibpf -Ivmlinux/$(ARCH) \
 	$(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH)) -Wall -Wextra -Wno-unused-parameter
 
-BPF_OBJECTS := tracing cgroup probe bucket
+BPF_OBJECTS := tracing cgroup bucket
 SKELETONS := $(BPF_OBJECTS:%=$(BUILD)/skel/%.skel.h)
 
 PURE_COMMAND_SOURCES := src/cmd/trace_options.c src/cmd/service_options.c src/cmd/service_text.c src/cmd/service_json.c \
