@@ -14,6 +14,7 @@
 #include "excerpt.h"
 #include "porttrace/notes.h"
 #include "proc.h"
+#include "primer.h"
 #include "programs.h"
 #include "types.h"
 #include "tracing.skel.h"
@@ -33,6 +34,8 @@ enum {
 	CLOSES = 1 << 8,
 	BEGINS = 1 << 9,
 };
+#define TRACING_PRIMED "sock_no_listen" /* of sockets that cannot listen */
+
 enum { OPTIONAL, REQUIRED };
 enum { QUIET, CARRIES };
 
@@ -202,8 +205,8 @@ enum {
 };
 _Static_assert((int)MAP_TABLES <= ATTACH_MAX_TABLES, "room for all");
 
-/* Programs, links, maps. */
-#define TRACING_FDS (2 * TRACING_ROW_COUNT + MAP_COUNT)
+/* Programs, links, maps, the primer. */
+#define TRACING_FDS (2 * TRACING_ROW_COUNT + MAP_COUNT + 1)
 _Static_assert(TRACING_FDS <= ATTACH_MAX_FDS, "all can be handed over");
 
 /* What the backend owns: in the process that has loaded the programs `skel` and `links`, which own the rest; in one
@@ -212,6 +215,7 @@ struct tracing {
 	struct tracing_bpf *skel;
 	struct bpf_program *programs[TRACING_ROW_COUNT]; /* NULL = not used; owned by skel */
 	struct bpf_link *links[TRACING_ROW_COUNT];
+	int primer_fd; /* primer.h; -1 = none */
 	bool is_taken;
 	int taken[TRACING_FDS];
 	int maps[MAP_COUNT];
@@ -236,6 +240,7 @@ static void tracing_look(struct types *types)
 		types_want_function(types, tracing_rows[i].target);
 		types_want_function(types, tracing_rows[i].unless);
 	}
+	types_want_function(types, TRACING_PRIMED);
 	types_want_typedef(types, "btf_trace_inet_sock_set_state");
 	types_want_typedef(types, "btf_trace_sched_process_fork");
 	types_look(types);
@@ -529,6 +534,7 @@ static void tracing_close(struct attach *at)
 		return;
 	for (size_t i = 0; i < TRACING_ROW_COUNT; i++)
 		bpf_link__destroy(tr->links[i]);
+	cleanup_close(&tr->primer_fd);
 	for (size_t i = 0; tr->is_taken && i < TRACING_FDS; i++)
 		cleanup_close(&tr->taken[i]);
 	if (tr->is_taken)
@@ -676,6 +682,7 @@ static int tracing_open_types(struct types **ret, char *err, size_t err_size)
 static int tracing_open(const struct attach_options *opts, struct attach *at, char *err, size_t err_size)
 {
 	_cleanup_(tracing_free_types) struct types *types = NULL;
+	struct primer primer;
 	struct tracing *tr;
 	int r;
 
@@ -691,8 +698,11 @@ static int tracing_open(const struct attach_options *opts, struct attach *at, ch
 	tr = calloc(1, sizeof(*tr));
 	if (!tr)
 		return -ENOMEM;
+	tr->primer_fd = -1;
 	at->state = tr;
+	primer_begin(&primer, at->mode == ATTACH_MODE_F ? types_function_id(types, TRACING_PRIMED) : 0);
 	r = tracing_start(tr, opts, at, types, err, err_size);
+	tr->primer_fd = primer_end(&primer);
 	if (r < 0)
 		tracing_close(at);
 	return r;
@@ -707,6 +717,7 @@ static void tracing_give(const struct attach *at, int ret[ATTACH_MAX_FDS])
 		*ret++ = tr->links[i] ? bpf_link__fd(tr->links[i]) : -1;
 	}
 	memcpy(ret, tr->maps, sizeof(tr->maps));
+	ret[MAP_COUNT] = tr->primer_fd;
 }
 
 static int tracing_take(struct attach *at, const int fds[ATTACH_MAX_FDS])
@@ -724,7 +735,7 @@ static int tracing_take(struct attach *at, const int fds[ATTACH_MAX_FDS])
 		free(tr);
 		return r;
 	}
-	*tr = (struct tracing){ .is_taken = true, .bss = bss };
+	*tr = (struct tracing){ .is_taken = true, .bss = bss, .primer_fd = -1 };
 	memcpy(tr->taken, fds, sizeof(tr->taken));
 	memcpy(tr->maps, maps, sizeof(tr->maps));
 	for (size_t i = 0; i < TRACING_ROW_COUNT; i++)
