@@ -443,7 +443,8 @@ static int tracing_attach_all(struct tracing *tr, const struct attach_options *o
 
 		if (!tr->programs[i])
 			continue;
-		r = tracing_put_in(tr, at, programs, i, err, err_size);
+		r = begun && opts->over && *opts->over ? -ECANCELED :
+							 tracing_put_in(tr, at, programs, i, err, err_size);
 		if (r < 0 && !begun)
 			return r;
 		if (r < 0) {
