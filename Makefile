@@ -50,7 +50,7 @@ CPPFLAGS += $(if $(filter libcurl,$(OPTIONAL)),-DHAVE_LIBCURL) $(if $(filter rdk
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v2 -D__TARGET_ARCH_$(ARCH) -Iinclude -Ibpf -Ivmlinux/$(ARCH) \
 	$(if $(MULTIARCH),-idirafter /usr/include/$(MULTIARCH)) -Wall -Wextra -Wno-unused-parameter
 
-BPF_OBJECTS := tracing cgroup probe bucket
+BPF_OBJECTS := tracing cgroup bucket
 SKELETONS := $(BPF_OBJECTS:%=$(BUILD)/skel/%.skel.h)
 
 PURE_COMMAND_SOURCES := src/cmd/trace_options.c src/cmd/service_options.c src/cmd/service_text.c src/cmd/service_json.c \
@@ -87,11 +87,13 @@ MOVES := -mmemset-strategy=$(MOVES) -mmemcpy-strategy=$(MOVES)
 FAST := $(shell $(CC) $(MOVES) -c -x c /dev/null -o /dev/null 2>/dev/null && echo '$(MOVES)')
 $(WAY:%=$(BUILD)/src/%.o): FASTER = $(if $(filter -O2,$(CFLAGS)),-O3 -fno-tree-vectorize -fno-plt -fomit-frame-pointer $(FAST))
 
+# Without the labels of jumps, fifteen thousand: libbpf looks through all symbols for each program.
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h include/porttrace/*.h vmlinux/$(ARCH)/*.h)
 	$(call say,BPF,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $@ $<
 	$(Q)$(LLVM_STRIP) -g -R .rel.BTF -R .rel.BTF.ext $@ 2>/dev/null || true
+	$(Q)$(LLVM_STRIP) --wildcard --strip-symbol='LBB*' $@ 2>/dev/null || true
 
 $(BUILD)/skel/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	$(call say,SKEL,$@)

@@ -15,6 +15,8 @@ int apart_open(const struct attach_ops *ops, const struct attach_options *opts, 
 
 /* What attach_finish does. */
 int apart_finish(struct attach *at, char *err, size_t err_size);
+/* What attach_cut_short does. */
+void apart_cut_short(struct attach *at);
 /* Nothing more is wanted of the rest: ends the process that attaches it. */
 void apart_give_up(struct attach *at);
 

@@ -124,6 +124,11 @@ int attach_finish(struct attach *at, char *err, size_t err_size)
 	return at->rest_fd < 0 ? 0 : apart_finish(at, err, err_size);
 }
 
+void attach_cut_short(struct attach *at)
+{
+	apart_cut_short(at);
+}
+
 void attach_close(struct attach *at)
 {
 	if (at->ops)

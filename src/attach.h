@@ -6,6 +6,7 @@
 #ifndef PORTTRACE_ATTACH_H
 #define PORTTRACE_ATTACH_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,6 +41,7 @@ struct attach_options {
 	bool early; /* attach_open may return with a part of the programs, and attach_finish brings the rest */
 	void (*begun)(void *arg, const struct attach *at); /* for backends: to be called with a part; NULL = by none */
 	void *begun_arg;
+	const volatile sig_atomic_t *over; /* for backends: set when no more is wanted after `begun`; NULL = never */
 	uint32_t ring_bytes; /* power of two, multiple of the page size; 0 = default. How it is used: see attach.c */
 };
 
@@ -145,6 +147,8 @@ void attach_close(struct attach *at);
  * before is as true as later, but not all of it is seen. 0, or -errno with a sentence in err: no more will come.
  */
 int attach_finish(struct attach *at, char *err, size_t err_size);
+/* No more of them are wanted: attach_finish then waits for the one that is being attached, and not for the rest. */
+void attach_cut_short(struct attach *at);
 /* Attached programs stay silent until armed; after disarming, what they have counted no longer changes. */
 int attach_arm(struct attach *at);
 void attach_disarm(struct attach *at);

@@ -116,6 +116,14 @@ static void apart_begun(void *arg, const struct attach *at)
 	child->message->more = false;
 }
 
+static volatile sig_atomic_t apart_over; /* in the forked process: the tracer wants no more */
+
+static void apart_on_over(int signal_number)
+{
+	(void)signal_number;
+	apart_over = 1;
+}
+
 /* Ctrl-C is for the tracer: this process ends with it, or when all is attached. */
 static void apart_run(struct apart_child *child, const struct attach_options *given, struct attach *at)
 {
@@ -126,6 +134,8 @@ static void apart_run(struct apart_child *child, const struct attach_options *gi
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
+	signal(SIGUSR2, apart_on_over);
+	opts.over = &apart_over;
 	if (opts.early)
 		opts.begun = apart_begun;
 	opts.begun_arg = child;
@@ -213,6 +223,12 @@ int apart_finish(struct attach *at, char *err, size_t err_size)
 	memcpy(at->programs, message->at.programs, sizeof(at->programs));
 	at->ops->take_rest(at, message->fds);
 	return 0;
+}
+
+void apart_cut_short(struct attach *at)
+{
+	if (at->rest_fd >= 0)
+		kill(at->rest_pid, SIGUSR2);
 }
 
 void apart_give_up(struct attach *at)

@@ -9,13 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/utsname.h>
 
 #include "cleanup.h"
 #include "excerpt.h"
 #include "porttrace/notes.h"
 #include "proc.h"
-#include "probe.skel.h"
+#include "primer.h"
 #include "programs.h"
 #include "types.h"
 #include "tracing.skel.h"
@@ -35,6 +34,8 @@ enum {
 	CLOSES = 1 << 8,
 	BEGINS = 1 << 9,
 };
+#define TRACING_PRIMED "sock_no_listen" /* of sockets that cannot listen */
+
 enum { OPTIONAL, REQUIRED };
 enum { QUIET, CARRIES };
 
@@ -204,77 +205,22 @@ enum {
 };
 _Static_assert((int)MAP_TABLES <= ATTACH_MAX_TABLES, "room for all");
 
-/* Programs, links, maps. */
-#define TRACING_FDS (2 * TRACING_ROW_COUNT + MAP_COUNT)
+/* Programs, links, maps, the primer. */
+#define TRACING_FDS (2 * TRACING_ROW_COUNT + MAP_COUNT + 1)
 _Static_assert(TRACING_FDS <= ATTACH_MAX_FDS, "all can be handed over");
 
 /* What the backend owns: in the process that has loaded the programs `skel` and `links`, which own the rest; in one
  * that has taken them over `taken` and `bss`. */
 struct tracing {
 	struct tracing_bpf *skel;
+	struct bpf_program *programs[TRACING_ROW_COUNT]; /* NULL = not used; owned by skel */
 	struct bpf_link *links[TRACING_ROW_COUNT];
+	int primer_fd; /* primer.h; -1 = none */
 	bool is_taken;
 	int taken[TRACING_FDS];
 	int maps[MAP_COUNT];
 	struct tracing_bpf__bss *bss; /* shared with the programs */
 };
-
-/* -1 where the kernel has no such switch, or on failure. */
-static int tracing_read_preempt_mode(void)
-{
-	struct probe_bpf *skel = probe_bpf__open_and_load();
-	LIBBPF_OPTS(bpf_test_run_opts, run);
-	int mode = -1;
-
-	if (!skel)
-		return -1;
-	if (!bpf_prog_test_run_opts(bpf_program__fd(skel->progs.probe_preempt_mode), &run))
-		mode = skel->data->preempt_mode;
-	probe_bpf__destroy(skel);
-	return mode;
-}
-
-static const char *const tracing_preempt_names[] = { "none", "voluntary", "full", "lazy" };
-
-/* Kernel symbols have addresses for root and CAP_SYSLOG alone; this takes CAP_DAC_READ_SEARCH. -1 = not known. */
-static int tracing_read_preempt_file(void)
-{
-	char text[128], *word;
-
-	if (proc_read(AT_FDCWD, "/sys/kernel/debug/sched/preempt", text, sizeof(text)) < 0)
-		return -1;
-	word = strchr(text, '(');
-	if (!word)
-		return -1;
-	word[1 + strcspn(word + 1, ")")] = '\0';
-	for (int mode = 0; mode < 4; mode++)
-		if (!strcmp(word + 1, tracing_preempt_names[mode]))
-			return mode;
-	return -1;
-}
-
-int attach_detect_mode(enum attach_mode *ret_mode, const char **ret_preempt_name)
-{
-	const char *const *names = tracing_preempt_names;
-	int mode = tracing_read_preempt_file();
-	bool preemptible;
-	struct utsname uts;
-
-	if (mode < 0 && uname(&uts))
-		return -errno;
-	preemptible = mode < 0 && strstr(uts.version, "PREEMPT");
-	if (preemptible) /* or may be switched to it; libbpf reads all symbols of the kernel for this */
-		mode = tracing_read_preempt_mode();
-	if (mode >= 0 && mode < 4) {
-		*ret_preempt_name = names[mode];
-		*ret_mode = mode >= 2 ? ATTACH_MODE_X : ATTACH_MODE_F;
-		return 0;
-	}
-	/* built one way for good: "PREEMPT" or "PREEMPT_RT" stands in the version when it is preemptible */
-	*ret_preempt_name = preemptible ? "full" : "voluntary";
-	*ret_mode = preemptible ? ATTACH_MODE_X : ATTACH_MODE_F;
-	return 0;
-}
 
 /* What tracing_configure and tracing_select ask for. */
 static void tracing_look(struct types *types)
@@ -294,6 +240,7 @@ static void tracing_look(struct types *types)
 		types_want_function(types, tracing_rows[i].target);
 		types_want_function(types, tracing_rows[i].unless);
 	}
+	types_want_function(types, TRACING_PRIMED);
 	types_want_typedef(types, "btf_trace_inet_sock_set_state");
 	types_want_typedef(types, "btf_trace_sched_process_fork");
 	types_look(types);
@@ -433,6 +380,7 @@ static int tracing_select(struct tracing *tr, const struct attach_options *opts,
 			.error = wanted && !here ? -ENOENT : 0,
 		};
 		bpf_program__set_autoload(prog, use);
+		tr->programs[i] = use ? prog : NULL;
 		if (wanted && !here && row->required) {
 			snprintf(err, err_size, "this kernel has no function %s to trace", row->target);
 			return -ENOENT;
@@ -454,24 +402,10 @@ static void tracing_explain(int r, char *err, size_t err_size)
 		snprintf(err, err_size, "the kernel does not take the tracing programs: %s", strerror(-r));
 }
 
-/* kprobes and classic tracepoints (mode X) are found through tracefs. */
-static void tracing_explain_attach(const struct attach *at, const struct attach_program *prog, char *err,
-				   size_t err_size)
-{
-	bool tracefs = !access("/sys/kernel/tracing/events", F_OK) || !access("/sys/kernel/debug/tracing/events", F_OK);
-
-	if (at->mode == ATTACH_MODE_X && prog->error == -ENOENT && !tracefs)
-		snprintf(err, err_size,
-			 "tracing this preemptible kernel takes tracefs, which is not mounted: "
-			 "mount -t tracefs tracefs /sys/kernel/tracing");
-	else
-		snprintf(err, err_size, "cannot attach to %s: %s", prog->target, strerror(-prog->error));
-}
-
 static int tracing_put_in(struct tracing *tr, struct attach *at, struct programs *programs, size_t i, char *err,
 			  size_t err_size)
 {
-	struct bpf_program *prog = bpf_object__find_program_by_name(tr->skel->obj, tracing_rows[i].program);
+	struct bpf_program *prog = tr->programs[i];
 	int r = programs_load(programs, prog);
 
 	if (r < 0) {
@@ -487,7 +421,7 @@ static int tracing_put_in(struct tracing *tr, struct attach *at, struct programs
 	at->programs[i].error = -errno;
 	if (!tracing_rows[i].required)
 		return 0;
-	tracing_explain_attach(at, &at->programs[i], err, err_size);
+	snprintf(err, err_size, "cannot attach to %s: %s", at->programs[i].target, strerror(-at->programs[i].error));
 	return at->programs[i].error;
 }
 
@@ -495,7 +429,7 @@ static int tracing_put_in(struct tracing *tr, struct attach *at, struct programs
 static void tracing_give_up(const struct tracing *tr, struct attach *at, size_t i, int error)
 {
 	for (; i < TRACING_ROW_COUNT; i++)
-		if (bpf_program__autoload(bpf_object__find_program_by_name(tr->skel->obj, tracing_rows[i].program)))
+		if (tr->programs[i])
 			at->programs[i].error = error;
 }
 
@@ -507,9 +441,10 @@ static int tracing_attach_all(struct tracing *tr, const struct attach_options *o
 	for (size_t i = 0; i < TRACING_ROW_COUNT; i++) {
 		int r;
 
-		if (!bpf_program__autoload(bpf_object__find_program_by_name(tr->skel->obj, tracing_rows[i].program)))
+		if (!tr->programs[i])
 			continue;
-		r = tracing_put_in(tr, at, programs, i, err, err_size);
+		r = begun && opts->over && *opts->over ? -ECANCELED :
+							 tracing_put_in(tr, at, programs, i, err, err_size);
 		if (r < 0 && !begun)
 			return r;
 		if (r < 0) {
@@ -600,6 +535,7 @@ static void tracing_close(struct attach *at)
 		return;
 	for (size_t i = 0; i < TRACING_ROW_COUNT; i++)
 		bpf_link__destroy(tr->links[i]);
+	cleanup_close(&tr->primer_fd);
 	for (size_t i = 0; tr->is_taken && i < TRACING_FDS; i++)
 		cleanup_close(&tr->taken[i]);
 	if (tr->is_taken)
@@ -715,27 +651,59 @@ static int tracing_start(struct tracing *tr, const struct attach_options *opts, 
 	return tracing_attach_all(tr, opts, at, programs, err, err_size);
 }
 
+static bool tracing_lacks(const char *path)
+{
+	return faccessat(AT_FDCWD, path, F_OK, AT_EACCESS) && errno == ENOENT;
+}
+
+/* kprobes and classic tracepoints are found through it. */
+static int tracing_need_tracefs(char *err, size_t err_size)
+{
+	if (!tracing_lacks("/sys/kernel/tracing/events") || !tracing_lacks("/sys/kernel/debug/tracing/events"))
+		return 0;
+	snprintf(err, err_size,
+		 "tracing this preemptible kernel takes tracefs, which is not mounted: "
+		 "mount -t tracefs tracefs /sys/kernel/tracing");
+	return -ENOENT;
+}
+
+static int tracing_open_types(struct types **ret, char *err, size_t err_size)
+{
+	int r = types_open(ret);
+
+	if (r == -EOPNOTSUPP)
+		snprintf(err, err_size,
+			 "this kernel has no BTF (/sys/kernel/btf/vmlinux): it needs CONFIG_DEBUG_INFO_BTF");
+	if (r == 0)
+		tracing_look(*ret);
+	return r;
+}
+
+/* What is asked first costs least: another backend may be waiting for the answer. */
 static int tracing_open(const struct attach_options *opts, struct attach *at, char *err, size_t err_size)
 {
 	_cleanup_(tracing_free_types) struct types *types = NULL;
+	struct primer primer;
 	struct tracing *tr;
-	int r = types_open(&types);
+	int r;
 
-	if (r == -EOPNOTSUPP) {
-		snprintf(err, err_size,
-			 "this kernel has no BTF (/sys/kernel/btf/vmlinux): it needs CONFIG_DEBUG_INFO_BTF");
-		return r;
-	}
-	tr = r < 0 ? NULL : calloc(1, sizeof(*tr));
-	if (!tr)
-		return -ENOMEM;
-	tracing_look(types);
-	at->state = tr;
 	if (attach_detect_mode(&at->mode, &at->preemption) < 0)
 		at->mode = ATTACH_MODE_X;
 	if (opts->mode != ATTACH_MODE_AUTO)
 		at->mode = opts->mode;
+	r = at->mode == ATTACH_MODE_X ? tracing_need_tracefs(err, err_size) : 0;
+	if (r == 0)
+		r = tracing_open_types(&types, err, err_size);
+	if (r < 0)
+		return r;
+	tr = calloc(1, sizeof(*tr));
+	if (!tr)
+		return -ENOMEM;
+	tr->primer_fd = -1;
+	at->state = tr;
+	primer_begin(&primer, at->mode == ATTACH_MODE_F ? types_function_id(types, TRACING_PRIMED) : 0);
 	r = tracing_start(tr, opts, at, types, err, err_size);
+	tr->primer_fd = primer_end(&primer);
 	if (r < 0)
 		tracing_close(at);
 	return r;
@@ -750,6 +718,7 @@ static void tracing_give(const struct attach *at, int ret[ATTACH_MAX_FDS])
 		*ret++ = tr->links[i] ? bpf_link__fd(tr->links[i]) : -1;
 	}
 	memcpy(ret, tr->maps, sizeof(tr->maps));
+	ret[MAP_COUNT] = tr->primer_fd;
 }
 
 static int tracing_take(struct attach *at, const int fds[ATTACH_MAX_FDS])
@@ -767,7 +736,7 @@ static int tracing_take(struct attach *at, const int fds[ATTACH_MAX_FDS])
 		free(tr);
 		return r;
 	}
-	*tr = (struct tracing){ .is_taken = true, .bss = bss };
+	*tr = (struct tracing){ .is_taken = true, .bss = bss, .primer_fd = -1 };
 	memcpy(tr->taken, fds, sizeof(tr->taken));
 	memcpy(tr->maps, maps, sizeof(tr->maps));
 	for (size_t i = 0; i < TRACING_ROW_COUNT; i++)

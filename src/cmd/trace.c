@@ -709,6 +709,7 @@ static void trace_drain(struct trace *tr)
 
 	tr->stopped_ns = trace_stop ? trace_stop_ns : clock_now_ns(CLOCK_MONOTONIC);
 	trace_service_stopping(&tr->service);
+	attach_cut_short(&tr->attach);
 	(void)attach_finish(&tr->attach, err, sizeof(err)); /* what they have missed is counted by the programs */
 	attach_disarm(&tr->attach);
 	alarm(1);
