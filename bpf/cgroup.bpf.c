@@ -160,12 +160,13 @@ static __always_inline bool wanted(const struct state *st, const struct raw_even
 	return wanted_process(st) && select_event(ev);
 }
 
+/* `time_ns`: 0 = now. */
 static __always_inline void event_fill(struct raw_event *ev, const struct state *st, __u64 cookie, __u8 kind,
-				       __u32 flags)
+				       __u32 flags, __u64 time_ns)
 {
 	emit_init(ev, kind);
 	ev->flags = flags | st->role;
-	ev->time_ns = bpf_ktime_get_boot_ns();
+	ev->time_ns = time_ns ?: bpf_ktime_get_boot_ns();
 	ev->socket_id = ev->cookie = cookie;
 	ev->cgroup_id = st->cgroup_id;
 	ev->netns_cookie = st->netns_cookie;
@@ -223,10 +224,9 @@ static __always_inline void tell_pending_bind(struct state *st, __u64 cookie, bo
 		flags |= RAW_F_FAILED;
 	else if (!at_connect)
 		flags |= RAW_F_UNKNOWN;
-	event_fill(&ev, st, cookie, RAW_BIND, flags);
+	event_fill(&ev, st, cookie, RAW_BIND, flags, st->asked_ns);
 	event_request(&ev, st);
 	event_options(&ev, st);
-	ev.time_ns = st->asked_ns;
 	ev.local_port = 0;
 	if (at_connect)
 		__builtin_memcpy(ev.local_addr, st->requested_addr, 16);
@@ -241,12 +241,10 @@ static __always_inline void tell_connect(struct state *st, __u64 cookie, __u32 e
 
 	st->pending = PENDING_NONE;
 	st->role = RAW_F_EGRESS;
-	event_fill(&ev, st, cookie, RAW_CONNECT, flags);
+	event_fill(&ev, st, cookie, RAW_CONNECT, flags, flags & RAW_F_LATE ? st->asked_ns : 0);
 	event_options(&ev, st);
 	ev.error = error;
-	if (flags & RAW_F_LATE)
-		ev.time_ns = st->asked_ns;
-	else
+	if (!(flags & RAW_F_LATE))
 		ev.duration_ns = ev.time_ns - st->asked_ns;
 	ev.how = st->how;
 	if (st->how == RAW_HOW_CONNECT) {
@@ -288,7 +286,9 @@ int c_create(struct bpf_sock *ctx)
 	st->protocol = ctx->protocol;
 	st->netns_cookie = bpf_get_netns_cookie(ctx);
 	st->complete = 1;
-	state_set_process(st);
+	/* For the hooks of TCP that do not see who runs; all others ask anew. */
+	if (ctx->protocol == IPPROTO_TCP && !config.has_ops_process)
+		state_set_process(st);
 	return 1;
 }
 
@@ -362,7 +362,7 @@ static __always_inline void bound(struct bpf_sock *ctx, struct state *st, __u16 
 	st->pending = PENDING_NONE;
 	st->local_port = port;
 	st->port_locked = st->requested_port != 0; /* SOCK_BINDPORT_LOCK */
-	event_fill(&ev, st, bpf_get_socket_cookie(ctx), RAW_BIND, 0);
+	event_fill(&ev, st, bpf_get_socket_cookie(ctx), RAW_BIND, 0, 0);
 	event_request(&ev, st);
 	event_options(&ev, st);
 	ev.how = st->requested_port ? RAW_HOW_EXPLICIT : RAW_HOW_BIND0;
@@ -413,7 +413,7 @@ static __always_inline void connect_asked(struct state *st, __u64 cookie, __u16 
 	}
 	/* UDP: no hook follows */
 	st->role = RAW_F_EGRESS;
-	event_fill(&ev, st, cookie, RAW_CONNECT, RAW_F_UNKNOWN);
+	event_fill(&ev, st, cookie, RAW_CONNECT, RAW_F_UNKNOWN, st->asked_ns);
 	event_options(&ev, st);
 	event_send(&ev, st);
 }
@@ -486,9 +486,10 @@ static __always_inline void ops_read_tuple(struct bpf_sock_ops *ctx, struct stat
 /* Asks for the changes of state. Again at each step: a program of somebody else may have cleared the flag. */
 static __always_inline void ops_watch(struct bpf_sock_ops *ctx, struct state *st)
 {
-	__u32 flags = ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG;
+	__u32 flags = ctx->bpf_sock_ops_cb_flags;
 
-	st->watched = bpf_sock_ops_cb_flags_set(ctx, flags) == 0;
+	st->watched = (flags & BPF_SOCK_OPS_STATE_CB_FLAG) ||
+		      bpf_sock_ops_cb_flags_set(ctx, flags | BPF_SOCK_OPS_STATE_CB_FLAG) == 0;
 }
 
 static __always_inline void ops_listen(struct bpf_sock_ops *ctx, struct state *st, __u64 cookie)
@@ -509,7 +510,7 @@ static __always_inline void ops_listen(struct bpf_sock_ops *ctx, struct state *s
 		st->mark = sk->mark;
 		st->bound_ifindex = sk->bound_dev_if;
 	}
-	event_fill(&ev, st, cookie, RAW_LISTEN, 0);
+	event_fill(&ev, st, cookie, RAW_LISTEN, 0, 0);
 	event_options(&ev, st);
 	if (autobind) {
 		__builtin_memset(st->requested_addr, 0, 16);
@@ -543,17 +544,27 @@ static __always_inline void ops_syn_failed(struct bpf_sock_ops *ctx, struct stat
 
 #include "cgroup_close.bpf.h"
 
+/* Most calls are not for us, or tell what another has told: they are turned away before anything else is read. */
+static __always_inline bool ops_concerns_us(struct bpf_sock_ops *ctx, __u32 op)
+{
+	if (op == BPF_SOCK_OPS_STATE_CB)
+		return ops_state_concerns_us(FIELD(ctx->args[0]), FIELD(ctx->args[1]));
+	return op == BPF_SOCK_OPS_TCP_CONNECT_CB || op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB ||
+	       op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB || op == BPF_SOCK_OPS_TCP_LISTEN_CB;
+}
+
 SEC("sockops")
 int c_ops(struct bpf_sock_ops *ctx)
 {
 	__u32 op = ctx->op;
-	struct bpf_sock *sk = ctx->sk;
+	struct bpf_sock *sk;
 	struct state *st;
 	__u64 cookie;
 
-	if (!sk || (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB &&
-		    op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB && op != BPF_SOCK_OPS_TCP_LISTEN_CB &&
-		    op != BPF_SOCK_OPS_STATE_CB))
+	if (!ops_concerns_us(ctx, op))
+		return 1;
+	sk = ctx->sk;
+	if (!sk)
 		return 1;
 	st = bpf_sk_storage_get(&states, sk, NULL,
 				op == BPF_SOCK_OPS_STATE_CB ? 0 : BPF_SK_STORAGE_GET_F_CREATE);
@@ -592,7 +603,8 @@ int c_ops(struct bpf_sock_ops *ctx)
 
 /* --- accept, UDP send, close ------------------------------------------------------------------------------------ */
 
-/* The process that accepted shows itself: inside accept() when it asks for the peer's address, else at close. */
+/* The process that accepted, which the caller has set, shows itself: inside accept() when it asks for the peer's
+ * address, else at close. */
 static __always_inline void tell_accept(struct state *st, __u64 cookie, __u32 flags)
 {
 	struct raw_event ev;
@@ -600,11 +612,8 @@ static __always_inline void tell_accept(struct state *st, __u64 cookie, __u32 fl
 	if (st->role != RAW_F_INGRESS || st->accepted)
 		return;
 	st->accepted = 1;
-	state_set_process(st);
-	event_fill(&ev, st, cookie, RAW_ACCEPT, flags);
+	event_fill(&ev, st, cookie, RAW_ACCEPT, flags, flags & RAW_F_LATE ? st->born_ns : 0);
 	ev.how = RAW_HOW_INHERITED;
-	if (flags & RAW_F_LATE)
-		ev.time_ns = st->born_ns;
 	event_send(&ev, st);
 }
 
@@ -616,10 +625,11 @@ static __always_inline int getpeername(struct bpf_sock_addr *ctx)
 	if (!sk || ctx->protocol != IPPROTO_TCP)
 		return 1;
 	st = bpf_sk_storage_get(&states, sk, NULL, 0);
-	if (!st)
+	if (!st || st->role != RAW_F_INGRESS || st->accepted)
 		return 1;
 	if (!st->netns_cookie)
 		st->netns_cookie = bpf_get_netns_cookie(ctx);
+	state_set_process(st);
 	tell_accept(st, bpf_get_socket_cookie(ctx), 0);
 	return 1;
 }
@@ -654,7 +664,7 @@ static __always_inline int udp_send(struct bpf_sock_addr *ctx)
 	__builtin_memset(st->requested_addr, 0, 16);
 	st->mark = sk->mark;
 	st->bound_ifindex = sk->bound_dev_if;
-	event_fill(&ev, st, bpf_get_socket_cookie(ctx), RAW_BIND, 0);
+	event_fill(&ev, st, bpf_get_socket_cookie(ctx), RAW_BIND, 0, 0);
 	event_request(&ev, st);
 	event_options(&ev, st);
 	ev.how = RAW_HOW_AUTOBIND;
@@ -720,14 +730,14 @@ int c_release(struct bpf_sock *ctx)
 		tell_connect(st, cookie, 0,
 			     st->started ? RAW_F_FAILED | RAW_F_ABORTED :
 					   RAW_F_FAILED | RAW_F_LATE | RAW_F_NO_ROUTE_HINT);
+	state_set_process(st);
 	tell_accept(st, cookie, RAW_F_LATE);
 	if (!st->local_port && !st->met_late && (st->protocol == IPPROTO_TCP || !st->role))
 		return 1;
-	state_set_process(st);
 	st->released = 1;
 	if (state == BPF_TCP_LISTEN)
 		listener_ended(st, cookie);
-	event_fill(&ev, st, cookie, RAW_CLOSE, 0);
+	event_fill(&ev, st, cookie, RAW_CLOSE, 0, 0);
 	if (config.counts) /* how it came by its port, for count.bpf.h */
 		ev.how = st->port_locked ? RAW_HOW_EXPLICIT :
 			 st->role == RAW_F_EGRESS && st->protocol == IPPROTO_TCP ? RAW_HOW_CONNECT : RAW_HOW_NONE;

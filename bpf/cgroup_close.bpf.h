@@ -218,7 +218,7 @@ static __always_inline void tell_shut_down(struct state *st, __u64 cookie)
 
 	ops_set_process(st);
 	listener_ended(st, cookie);
-	event_fill(&ev, st, cookie, RAW_CLOSE, RAW_F_SHUT_DOWN);
+	event_fill(&ev, st, cookie, RAW_CLOSE, RAW_F_SHUT_DOWN, 0);
 	if (st->complete)
 		ev.duration_ns = ev.time_ns - st->born_ns;
 	event_send(&ev, st);
@@ -251,12 +251,18 @@ static __always_inline void tell_never_accepted(struct bpf_sock_ops *ctx, struct
 	__builtin_memcpy(st->comm, owner->comm, sizeof(st->comm));
 	st->end.sent = 0; /* who should have written? */
 	st->end.sent_known = 1;
-	event_fill(&ev, st, cookie, RAW_CLOSE, RAW_F_NEVER_ACCEPTED | RAW_F_FAILED);
+	event_fill(&ev, st, cookie, RAW_CLOSE, RAW_F_NEVER_ACCEPTED | RAW_F_FAILED, st->end.time_ns);
 	ev.duration_ns = ev.time_ns - st->born_ns;
 	ev.closer = state_closer(old);
 	ev.after = RAW_AFTER_CLOSED;
 	close_fill_bytes(&ev, &st->end);
 	event_send(&ev, st);
+}
+
+/* The answer to connect() has a hook of its own, and of a connection that is over nothing more is asked. */
+static __always_inline bool ops_state_concerns_us(__u32 old, __u32 new)
+{
+	return old != BPF_TCP_CLOSE && !(old == BPF_TCP_SYN_SENT && new == BPF_TCP_ESTABLISHED);
 }
 
 static __always_inline void ops_state(struct bpf_sock_ops *ctx, struct state *st, __u64 cookie)
