@@ -150,8 +150,9 @@ static __always_inline void end_note(struct bpf_sock_ops *ctx, struct state *st,
 		end->bare_segments = ops_bare_segments(ctx);
 	if (new != BPF_TCP_CLOSE)
 		return;
-	end->time_ns = bpf_ktime_get_boot_ns();
 	end->after = end_after(st, old);
+	if (st->released || end->after == RAW_AFTER_TIME_WAIT) /* of others nobody asks for it */
+		end->time_ns = bpf_ktime_get_boot_ns();
 	if (st->released)
 		return;
 	end->ended = 1;
@@ -173,7 +174,7 @@ static __always_inline void close_tell(struct raw_event *ev, const struct state 
 {
 	ev->after = st->end.after;
 	close_fill_bytes(ev, &st->end);
-	if (st->end.time_ns - ev->time_ns > LATE_NS)
+	if (st->end.time_ns > ev->time_ns + LATE_NS) /* an end before the close is not late, nor one without a time */
 		ev->flags |= RAW_F_LATE;
 	emit_copy(ev);
 }
@@ -272,7 +273,10 @@ static __always_inline void tell_never_accepted(struct bpf_sock_ops *ctx, struct
 	    st->end.bare_segments != ops_bare_segments(ctx))
 		return;
 	owner = bpf_map_lookup_elem(&ended_listeners, &listener);
-	if (!owner || st->end.time_ns - owner->time_ns > DISPOSAL_NS)
+	if (!owner)
+		return;
+	st->end.time_ns = bpf_ktime_get_boot_ns();
+	if (st->end.time_ns - owner->time_ns > DISPOSAL_NS)
 		return;
 	st->accepted = 1;
 	st->cgroup_id = owner->cgroup_id;

@@ -19,7 +19,7 @@ enum pending { PENDING_NONE, PENDING_BIND, PENDING_CONNECT };
 
 /* What the changes of state have told of a connection's end; see cgroup_close.bpf.h. */
 struct end {
-	__u64 time_ns;
+	__u64 time_ns; /* of a close that waits, of a TIME_WAIT, or of a drop; else 0 */
 	__u64 sent, received; /* payload, with *_known */
 	__u32 fin_seq; /* of the FIN, if it is all that is still to be sent */
 	__u32 segments_out, segments_in; /* that carry data, when the FIN was queued */
