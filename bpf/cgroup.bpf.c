@@ -5,7 +5,7 @@
  * sockops flag that asks for state changes, which is or-ed in.
  *
  * These hooks run before an operation or after its success, never after its failure. So what was asked for waits in
- * the socket's storage (`pending`), and is told as failed when the socket is used next or closed.
+ * the socket's state (`pending`), and is told as failed when the socket is used next or closed.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,59 +39,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define FIELD64(f) (*(volatile __u64 *)&(f))
 #define FIELD4(f) { FIELD((f)[0]), FIELD((f)[1]), FIELD((f)[2]), FIELD((f)[3]) }
 
-enum pending { PENDING_NONE, PENDING_BIND, PENDING_CONNECT };
-
-/* What the changes of state have told of a connection's end; see cgroup_close.bpf.h. */
-struct end {
-	__u64 time_ns;
-	__u64 sent, received; /* payload, with *_known */
-	__u32 fin_seq; /* of the FIN, if it is all that is still to be sent */
-	__u32 segments_out, segments_in; /* that carry data, when the FIN was queued */
-	__u32 bare_segments; /* came in without data, when the connection began or the peer's FIN came */
-	__u8 sent_known, received_known;
-	__u8 fin_queued, has_fin; /* ours is to be sent; in FIN_WAIT2: the peer's came */
-	__u8 unacked; /* not all that was sent has been acknowledged */
-	__u8 ended; /* before it was closed; only then: */
-	__u8 broken; /* not by FINs */
-	__u8 closer; /* enum raw_closer */
-	__u8 after; /* enum raw_after */
-	__u8 reserved[7];
-};
-
-/* What is known of a socket. Inserted at its creation (or at its first hook, if it is older than us), cloned by the
- * kernel to accepted sockets, freed by the kernel with the socket. */
-struct state {
-	__u64 born_ns;
-	__u64 asked_ns; /* when what is pending was asked for */
-	__u64 cgroup_id;
-	__u64 netns_cookie;
-	__u64 listener; /* cookie of the socket that listens, also in those that it accepts */
-	struct end end;
-	__u32 pid, tid, uid; /* of whoever asked last */
-	__u32 mark, bound_ifindex; /* when it asked */
-	__u16 family, protocol;
-	__u8 local_addr[16], remote_addr[16], requested_addr[16];
-	__u16 local_port, remote_port, requested_port;
-	__u8 pending; /* enum pending */
-	__u8 started; /* connect: the SYN is out */
-	__u8 how; /* of the connect under way */
-	__u8 port_locked; /* the port outlives a failed connect: it was asked for by number */
-	__u8 complete; /* seen since its creation */
-	__u8 accepted; /* accept has been told */
-	__u8 watched; /* its changes of state are told to us */
-	__u8 released; /* closed by the program; its connection may live on */
-	__u8 met_late; /* its close is the first that is seen of it */
-	__u8 reserved[3];
-	__u32 role; /* RAW_F_EGRESS, RAW_F_INGRESS or 0 */
-	char comm[RAW_COMM_SIZE];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
-	__type(key, int);
-	__type(value, struct state);
-} states SEC(".maps");
+#include "cgroup_state.bpf.h"
 
 /* A connection begins: nothing is known of its end. */
 static __always_inline void end_reset(struct state *st)
@@ -160,12 +108,13 @@ static __always_inline bool wanted(const struct state *st, const struct raw_even
 	return wanted_process(st) && select_event(ev);
 }
 
+/* `time_ns`: 0 = now. */
 static __always_inline void event_fill(struct raw_event *ev, const struct state *st, __u64 cookie, __u8 kind,
-				       __u32 flags)
+				       __u32 flags, __u64 time_ns)
 {
 	emit_init(ev, kind);
 	ev->flags = flags | st->role;
-	ev->time_ns = bpf_ktime_get_boot_ns();
+	ev->time_ns = time_ns ?: bpf_ktime_get_boot_ns();
 	ev->socket_id = ev->cookie = cookie;
 	ev->cgroup_id = st->cgroup_id;
 	ev->netns_cookie = st->netns_cookie;
@@ -223,10 +172,9 @@ static __always_inline void tell_pending_bind(struct state *st, __u64 cookie, bo
 		flags |= RAW_F_FAILED;
 	else if (!at_connect)
 		flags |= RAW_F_UNKNOWN;
-	event_fill(&ev, st, cookie, RAW_BIND, flags);
+	event_fill(&ev, st, cookie, RAW_BIND, flags, st->asked_ns);
 	event_request(&ev, st);
 	event_options(&ev, st);
-	ev.time_ns = st->asked_ns;
 	ev.local_port = 0;
 	if (at_connect)
 		__builtin_memcpy(ev.local_addr, st->requested_addr, 16);
@@ -241,12 +189,10 @@ static __always_inline void tell_connect(struct state *st, __u64 cookie, __u32 e
 
 	st->pending = PENDING_NONE;
 	st->role = RAW_F_EGRESS;
-	event_fill(&ev, st, cookie, RAW_CONNECT, flags);
+	event_fill(&ev, st, cookie, RAW_CONNECT, flags, flags & RAW_F_LATE ? st->asked_ns : 0);
 	event_options(&ev, st);
 	ev.error = error;
-	if (flags & RAW_F_LATE)
-		ev.time_ns = st->asked_ns;
-	else
+	if (!(flags & RAW_F_LATE))
 		ev.duration_ns = ev.time_ns - st->asked_ns;
 	ev.how = st->how;
 	if (st->how == RAW_HOW_CONNECT) {
@@ -276,11 +222,13 @@ static __always_inline bool sock_is_traced(const struct bpf_sock *ctx)
 SEC("cgroup/sock_create")
 int c_create(struct bpf_sock *ctx)
 {
+	struct slot *slot;
 	struct state *st;
 
 	if (!sock_is_traced(ctx))
 		return 1;
-	st = bpf_sk_storage_get(&states, ctx, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	slot = slot_take(bpf_get_socket_cookie(ctx));
+	st = slot ? &slot->state : state_make(ctx);
 	if (!st)
 		return 1;
 	st->born_ns = bpf_ktime_get_boot_ns();
@@ -288,20 +236,25 @@ int c_create(struct bpf_sock *ctx)
 	st->protocol = ctx->protocol;
 	st->netns_cookie = bpf_get_netns_cookie(ctx);
 	st->complete = 1;
-	state_set_process(st);
+	/* For the hooks of TCP that do not see who runs; all others ask anew. */
+	if (ctx->protocol == IPPROTO_TCP && !config.has_ops_process)
+		state_set_process(st);
 	return 1;
 }
 
 /* The state of the socket of a sock_addr hook, made if it is older than us; NULL for sockets that are not traced. */
-static __always_inline struct state *addr_state(struct bpf_sock_addr *ctx)
+static __always_inline struct state *addr_state(struct bpf_sock_addr *ctx, __u64 *cookie)
 {
 	struct bpf_sock *sk = ctx->sk;
+	struct slot *slot;
 	struct state *st;
 
 	if (!sk || (ctx->protocol != IPPROTO_TCP && ctx->protocol != IPPROTO_UDP &&
 		    ctx->protocol != IPPROTO_UDPLITE))
 		return NULL;
-	st = bpf_sk_storage_get(&states, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	*cookie = bpf_get_socket_cookie(ctx);
+	slot = slot_find(*cookie);
+	st = slot ? &slot->state : state_make(sk);
 	if (!st)
 		return NULL;
 	if (!st->family) {
@@ -329,11 +282,12 @@ int c_bind4(struct bpf_sock_addr *ctx)
 {
 	__u32 ip = ctx->user_ip4;
 	__u16 port = bpf_ntohs(ctx->user_port);
-	struct state *st = addr_state(ctx);
+	__u64 cookie;
+	struct state *st = addr_state(ctx, &cookie);
 
 	if (!st)
 		return 1;
-	bind_asked(st, bpf_get_socket_cookie(ctx), port);
+	bind_asked(st, cookie, port);
 	__builtin_memset(st->requested_addr, 0, 16);
 	*(__u32 *)st->requested_addr = ip;
 	return 1;
@@ -344,16 +298,25 @@ int c_bind6(struct bpf_sock_addr *ctx)
 {
 	__u32 ip[4] = FIELD4(ctx->user_ip6);
 	__u16 port = bpf_ntohs(ctx->user_port);
-	struct state *st = addr_state(ctx);
+	__u64 cookie;
+	struct state *st = addr_state(ctx, &cookie);
 
 	if (!st)
 		return 1;
-	bind_asked(st, bpf_get_socket_cookie(ctx), port);
+	bind_asked(st, cookie, port);
 	__builtin_memcpy(st->requested_addr, ip, 16);
 	return 1;
 }
 
-static __always_inline void bound(struct bpf_sock *ctx, struct state *st, __u16 port)
+static __always_inline struct state *bound_state(struct bpf_sock *ctx, __u64 *cookie)
+{
+	if (!sock_is_traced(ctx))
+		return NULL;
+	*cookie = bpf_get_socket_cookie(ctx);
+	return state_find(ctx, slot_find(*cookie));
+}
+
+static __always_inline void bound(struct state *st, __u64 cookie, __u16 port)
 {
 	struct raw_event ev;
 
@@ -362,7 +325,7 @@ static __always_inline void bound(struct bpf_sock *ctx, struct state *st, __u16 
 	st->pending = PENDING_NONE;
 	st->local_port = port;
 	st->port_locked = st->requested_port != 0; /* SOCK_BINDPORT_LOCK */
-	event_fill(&ev, st, bpf_get_socket_cookie(ctx), RAW_BIND, 0);
+	event_fill(&ev, st, cookie, RAW_BIND, 0, 0);
 	event_request(&ev, st);
 	event_options(&ev, st);
 	ev.how = st->requested_port ? RAW_HOW_EXPLICIT : RAW_HOW_BIND0;
@@ -373,12 +336,13 @@ SEC("cgroup/post_bind4")
 int c_bound4(struct bpf_sock *ctx)
 {
 	__u32 ip = FIELD(ctx->src_ip4), port = FIELD(ctx->src_port);
-	struct state *st = bpf_sk_storage_get(&states, ctx, NULL, 0);
+	__u64 cookie;
+	struct state *st = bound_state(ctx, &cookie);
 
 	if (!st)
 		return 1;
 	*(__u32 *)st->local_addr = ip;
-	bound(ctx, st, port);
+	bound(st, cookie, port);
 	return 1;
 }
 
@@ -387,12 +351,13 @@ int c_bound6(struct bpf_sock *ctx)
 {
 	__u32 ip[4] = FIELD4(ctx->src_ip6);
 	__u32 port = ctx->src_port;
-	struct state *st = bpf_sk_storage_get(&states, ctx, NULL, 0);
+	__u64 cookie;
+	struct state *st = bound_state(ctx, &cookie);
 
 	if (!st)
 		return 1;
 	__builtin_memcpy(st->local_addr, ip, 16);
-	bound(ctx, st, port);
+	bound(st, cookie, port);
 	return 1;
 }
 
@@ -413,7 +378,7 @@ static __always_inline void connect_asked(struct state *st, __u64 cookie, __u16 
 	}
 	/* UDP: no hook follows */
 	st->role = RAW_F_EGRESS;
-	event_fill(&ev, st, cookie, RAW_CONNECT, RAW_F_UNKNOWN);
+	event_fill(&ev, st, cookie, RAW_CONNECT, RAW_F_UNKNOWN, st->asked_ns);
 	event_options(&ev, st);
 	event_send(&ev, st);
 }
@@ -431,12 +396,11 @@ int c_connect4(struct bpf_sock_addr *ctx)
 {
 	__u32 ip = ctx->user_ip4;
 	__u16 port = bpf_ntohs(ctx->user_port);
-	struct state *st = addr_state(ctx);
 	__u64 cookie;
+	struct state *st = addr_state(ctx, &cookie);
 
 	if (!st)
 		return 1;
-	cookie = bpf_get_socket_cookie(ctx);
 	connect_before(st, cookie);
 	__builtin_memset(st->remote_addr, 0, 16);
 	*(__u32 *)st->remote_addr = ip;
@@ -449,12 +413,11 @@ int c_connect6(struct bpf_sock_addr *ctx)
 {
 	__u32 ip[4] = FIELD4(ctx->user_ip6);
 	__u16 port = bpf_ntohs(ctx->user_port);
-	struct state *st = addr_state(ctx);
 	__u64 cookie;
+	struct state *st = addr_state(ctx, &cookie);
 
 	if (!st)
 		return 1;
-	cookie = bpf_get_socket_cookie(ctx);
 	connect_before(st, cookie);
 	__builtin_memcpy(st->remote_addr, ip, 16);
 	connect_asked(st, cookie, port);
@@ -484,11 +447,27 @@ static __always_inline void ops_read_tuple(struct bpf_sock_ops *ctx, struct stat
 }
 
 /* Asks for the changes of state. Again at each step: a program of somebody else may have cleared the flag. */
-static __always_inline void ops_watch(struct bpf_sock_ops *ctx, struct state *st)
+static __always_inline void ops_watch(struct bpf_sock_ops *ctx, struct slot *slot, struct state *st)
 {
-	__u32 flags = ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG;
+	__u32 flags = ctx->bpf_sock_ops_cb_flags;
 
-	st->watched = bpf_sock_ops_cb_flags_set(ctx, flags) == 0;
+	st->watched = (flags & BPF_SOCK_OPS_STATE_CB_FLAG) ||
+		      bpf_sock_ops_cb_flags_set(ctx, flags | BPF_SOCK_OPS_STATE_CB_FLAG) == 0;
+	if (slot)
+		slot->over = !st->watched;
+}
+
+/* What listens has storage: those that it accepts get theirs from it. */
+static __always_inline void ops_move(struct bpf_sock *sk, struct slot **slot, struct state **st)
+{
+	struct state *moved = state_make(sk);
+
+	if (!moved)
+		return;
+	*moved = **st;
+	slot_free(*slot);
+	*slot = NULL;
+	*st = moved;
 }
 
 static __always_inline void ops_listen(struct bpf_sock_ops *ctx, struct state *st, __u64 cookie)
@@ -509,7 +488,7 @@ static __always_inline void ops_listen(struct bpf_sock_ops *ctx, struct state *s
 		st->mark = sk->mark;
 		st->bound_ifindex = sk->bound_dev_if;
 	}
-	event_fill(&ev, st, cookie, RAW_LISTEN, 0);
+	event_fill(&ev, st, cookie, RAW_LISTEN, 0, 0);
 	event_options(&ev, st);
 	if (autobind) {
 		__builtin_memset(st->requested_addr, 0, 16);
@@ -543,27 +522,40 @@ static __always_inline void ops_syn_failed(struct bpf_sock_ops *ctx, struct stat
 
 #include "cgroup_close.bpf.h"
 
+/* Most calls are not for us, or tell what another has told: they are turned away before anything else is read. */
+static __always_inline bool ops_concerns_us(struct bpf_sock_ops *ctx, __u32 op)
+{
+	if (op == BPF_SOCK_OPS_STATE_CB)
+		return ops_state_concerns_us(FIELD(ctx->args[0]), FIELD(ctx->args[1]));
+	return op == BPF_SOCK_OPS_TCP_CONNECT_CB || op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB ||
+	       op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB || op == BPF_SOCK_OPS_TCP_LISTEN_CB;
+}
+
 SEC("sockops")
 int c_ops(struct bpf_sock_ops *ctx)
 {
 	__u32 op = ctx->op;
-	struct bpf_sock *sk = ctx->sk;
+	struct bpf_sock *sk;
+	struct slot *slot;
 	struct state *st;
 	__u64 cookie;
 
-	if (!sk || (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB &&
-		    op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB && op != BPF_SOCK_OPS_TCP_LISTEN_CB &&
-		    op != BPF_SOCK_OPS_STATE_CB))
+	if (!ops_concerns_us(ctx, op))
 		return 1;
-	st = bpf_sk_storage_get(&states, sk, NULL,
-				op == BPF_SOCK_OPS_STATE_CB ? 0 : BPF_SK_STORAGE_GET_F_CREATE);
+	sk = ctx->sk;
+	if (!sk)
+		return 1;
+	cookie = bpf_get_socket_cookie(ctx);
+	slot = slot_find(cookie);
+	st = slot ? &slot->state :
+		    bpf_sk_storage_get(&states, sk, NULL,
+				       op == BPF_SOCK_OPS_STATE_CB ? 0 : BPF_SK_STORAGE_GET_F_CREATE);
 	if (!st)
 		return 1;
 	if (!st->family) {
 		st->family = ctx->family;
 		st->protocol = IPPROTO_TCP;
 	}
-	cookie = bpf_get_socket_cookie(ctx);
 	switch (op) {
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:
 		ops_read_tuple(ctx, st);
@@ -580,19 +572,22 @@ int c_ops(struct bpf_sock_ops *ctx)
 			ops_passive(ctx, st);
 		break;
 	case BPF_SOCK_OPS_TCP_LISTEN_CB:
+		if (slot)
+			ops_move(sk, &slot, &st);
 		ops_listen(ctx, st, cookie);
 		break;
 	case BPF_SOCK_OPS_STATE_CB:
-		ops_state(ctx, st, cookie);
+		ops_state(ctx, slot, st, cookie);
 		return 1;
 	}
-	ops_watch(ctx, st);
+	ops_watch(ctx, slot, st);
 	return 1;
 }
 
 /* --- accept, UDP send, close ------------------------------------------------------------------------------------ */
 
-/* The process that accepted shows itself: inside accept() when it asks for the peer's address, else at close. */
+/* The process that accepted, which the caller has set, shows itself: inside accept() when it asks for the peer's
+ * address, else at close. */
 static __always_inline void tell_accept(struct state *st, __u64 cookie, __u32 flags)
 {
 	struct raw_event ev;
@@ -600,11 +595,8 @@ static __always_inline void tell_accept(struct state *st, __u64 cookie, __u32 fl
 	if (st->role != RAW_F_INGRESS || st->accepted)
 		return;
 	st->accepted = 1;
-	state_set_process(st);
-	event_fill(&ev, st, cookie, RAW_ACCEPT, flags);
+	event_fill(&ev, st, cookie, RAW_ACCEPT, flags, flags & RAW_F_LATE ? st->born_ns : 0);
 	ev.how = RAW_HOW_INHERITED;
-	if (flags & RAW_F_LATE)
-		ev.time_ns = st->born_ns;
 	event_send(&ev, st);
 }
 
@@ -612,15 +604,18 @@ static __always_inline int getpeername(struct bpf_sock_addr *ctx)
 {
 	struct bpf_sock *sk = ctx->sk;
 	struct state *st;
+	__u64 cookie;
 
 	if (!sk || ctx->protocol != IPPROTO_TCP)
 		return 1;
-	st = bpf_sk_storage_get(&states, sk, NULL, 0);
-	if (!st)
+	cookie = bpf_get_socket_cookie(ctx);
+	st = state_find(sk, slot_find(cookie));
+	if (!st || st->role != RAW_F_INGRESS || st->accepted)
 		return 1;
 	if (!st->netns_cookie)
 		st->netns_cookie = bpf_get_netns_cookie(ctx);
-	tell_accept(st, bpf_get_socket_cookie(ctx), 0);
+	state_set_process(st);
+	tell_accept(st, cookie, 0);
 	return 1;
 }
 
@@ -642,10 +637,12 @@ static __always_inline int udp_send(struct bpf_sock_addr *ctx)
 	struct bpf_sock *sk = ctx->sk;
 	struct raw_event ev;
 	struct state *st;
+	__u64 cookie;
 
 	if (!sk)
 		return 1;
-	st = bpf_sk_storage_get(&states, sk, NULL, 0);
+	cookie = bpf_get_socket_cookie(ctx);
+	st = state_find(sk, slot_find(cookie));
 	if (!st || !st->complete || st->local_port || !sk->src_port)
 		return 1;
 	st->local_port = sk->src_port;
@@ -654,7 +651,7 @@ static __always_inline int udp_send(struct bpf_sock_addr *ctx)
 	__builtin_memset(st->requested_addr, 0, 16);
 	st->mark = sk->mark;
 	st->bound_ifindex = sk->bound_dev_if;
-	event_fill(&ev, st, bpf_get_socket_cookie(ctx), RAW_BIND, 0);
+	event_fill(&ev, st, cookie, RAW_BIND, 0, 0);
 	event_request(&ev, st);
 	event_options(&ev, st);
 	ev.how = RAW_HOW_AUTOBIND;
@@ -683,11 +680,8 @@ static __always_inline struct state *release_unmet(struct bpf_sock *ctx)
 {
 	__u32 ip4 = FIELD(ctx->dst_ip4), ip6[4] = FIELD4(ctx->dst_ip6);
 	__u16 port = *(volatile __u16 *)&ctx->dst_port;
-	struct state *st;
+	struct state *st = state_make(ctx);
 
-	if (!sock_is_traced(ctx))
-		return NULL;
-	st = bpf_sk_storage_get(&states, ctx, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!st)
 		return NULL;
 	st->family = ctx->family;
@@ -702,42 +696,71 @@ static __always_inline struct state *release_unmet(struct bpf_sock *ctx)
 	return st;
 }
 
-SEC("cgroup/sock_release")
-int c_release(struct bpf_sock *ctx)
+/* What comes before the close, and was not told yet. */
+static __always_inline void release_settle(struct state *st, __u64 cookie)
 {
-	struct state *st = bpf_sk_storage_get(&states, ctx, NULL, 0);
-	__u32 state = FIELD(ctx->state);
-	struct raw_event ev;
-	__u64 cookie;
-
-	if (!st)
-		st = release_unmet(ctx);
-	if (!st)
-		return 1;
-	cookie = bpf_get_socket_cookie(ctx);
 	tell_pending_bind(st, cookie, false);
 	if (st->pending == PENDING_CONNECT)
 		tell_connect(st, cookie, 0,
 			     st->started ? RAW_F_FAILED | RAW_F_ABORTED :
 					   RAW_F_FAILED | RAW_F_LATE | RAW_F_NO_ROUTE_HINT);
-	tell_accept(st, cookie, RAW_F_LATE);
-	if (!st->local_port && !st->met_late && (st->protocol == IPPROTO_TCP || !st->role))
-		return 1;
 	state_set_process(st);
+	tell_accept(st, cookie, RAW_F_LATE);
+}
+
+static __always_inline void release_fill(struct raw_event *ev, const struct state *st, __u64 cookie, __u32 state)
+{
+	event_fill(ev, st, cookie, RAW_CLOSE, 0, 0);
+	if (config.counts) /* how it came by its port, for count.bpf.h */
+		ev->how = st->port_locked ? RAW_HOW_EXPLICIT :
+			  st->role == RAW_F_EGRESS && st->protocol == IPPROTO_TCP ? RAW_HOW_CONNECT : RAW_HOW_NONE;
+	if (st->complete || st->role == RAW_F_INGRESS)
+		ev->duration_ns = ev->time_ns - st->born_ns;
+	if (st->protocol == IPPROTO_TCP)
+		close_fill_tcp(ev, st, state);
+	else
+		ev->after = RAW_AFTER_CLOSED;
+}
+
+/* Tells the close, or leaves it to the end of the connection; in the slot, where there is one. */
+static __always_inline void release_tell(struct bpf_sock *ctx, struct slot *slot, struct state *st, __u64 cookie)
+{
+	__u32 state = FIELD(ctx->state);
+	struct raw_event ev;
+
 	st->released = 1;
 	if (state == BPF_TCP_LISTEN)
 		listener_ended(st, cookie);
-	event_fill(&ev, st, cookie, RAW_CLOSE, 0);
-	if (config.counts) /* how it came by its port, for count.bpf.h */
-		ev.how = st->port_locked ? RAW_HOW_EXPLICIT :
-			 st->role == RAW_F_EGRESS && st->protocol == IPPROTO_TCP ? RAW_HOW_CONNECT : RAW_HOW_NONE;
-	if (st->complete || st->role == RAW_F_INGRESS)
-		ev.duration_ns = ev.time_ns - st->born_ns;
-	if (st->protocol == IPPROTO_TCP)
-		close_fill_tcp(&ev, st, state);
-	else
-		ev.after = RAW_AFTER_CLOSED;
-	if (st->protocol != IPPROTO_TCP || !close_wait(ctx, st, cookie, &ev))
+	if (slot) {
+		release_fill(&slot->close, st, cookie, state);
+		close_slot(slot, st, cookie, state);
+		return;
+	}
+	release_fill(&ev, st, cookie, state);
+	if (!close_may_wait(st, &ev, state) || !close_wait(ctx, st, cookie, &ev))
 		event_send(&ev, st);
+}
+
+SEC("cgroup/sock_release")
+int c_release(struct bpf_sock *ctx)
+{
+	struct slot *slot;
+	struct state *st;
+	__u64 cookie;
+
+	if (!sock_is_traced(ctx))
+		return 1;
+	cookie = bpf_get_socket_cookie(ctx);
+	slot = slot_find(cookie);
+	st = state_find(ctx, slot);
+	if (!st)
+		st = release_unmet(ctx);
+	if (!st)
+		return 1;
+	release_settle(st, cookie);
+	if (st->local_port || st->met_late || (st->protocol != IPPROTO_TCP && st->role))
+		release_tell(ctx, slot, st, cookie);
+	else if (slot && slot_leave(slot, cookie, false))
+		slot_free(slot);
 	return 1;
 }

@@ -2,7 +2,8 @@
 /*
  * The end of TCP sockets, for the cgroup backend. sock_release runs in the process that closes, ahead of the kernel's
  * work: who closed first is known then, but what was sent, and what becomes of the port, shows in the changes of state
- * that follow. So the close of a connection waits for its end in `closing`.
+ * that follow. So the close of a connection waits for its end: in the socket's slot, or in
+ * `closing`.
  *
  * No hook shows an errno. What is told here follows from the kernel's own rules for a change of state and its counters;
  * where these leave two possibilities, nothing is told.
@@ -14,8 +15,8 @@
 #define TIME_WAIT_NS (60ULL * 1000000000) /* TCP_TIMEWAIT_LEN, include/net/tcp.h */
 #define DISPOSAL_NS 1000000000ULL /* within which inet_csk_listen_stop() is done with a queue */
 
-/* Closes of connections whose end is still to come. Inserted by c_release; whoever deletes one tells it: the change to
- * CLOSE, or c_rest for user space, which does not wait for ever. */
+/* Closes of connections without a slot, whose end is still to come. Inserted by c_release; whoever deletes one tells
+ * it: the change to CLOSE, or c_rest for user space, which does not wait for ever. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
@@ -149,8 +150,9 @@ static __always_inline void end_note(struct bpf_sock_ops *ctx, struct state *st,
 		end->bare_segments = ops_bare_segments(ctx);
 	if (new != BPF_TCP_CLOSE)
 		return;
-	end->time_ns = bpf_ktime_get_boot_ns();
 	end->after = end_after(st, old);
+	if (st->released || end->after == RAW_AFTER_TIME_WAIT) /* of others nobody asks for it */
+		end->time_ns = bpf_ktime_get_boot_ns();
 	if (st->released)
 		return;
 	end->ended = 1;
@@ -167,34 +169,64 @@ static __always_inline void close_fill_bytes(struct raw_event *ev, const struct 
 	ev->bytes_received = end->received;
 }
 
-/* Tells a close that waited. `ev` is a copy on the stack. */
-static __always_inline void close_tell(struct raw_event *ev, const struct state *st, __u64 cookie)
+/* Tells a close that waited. */
+static __always_inline void close_tell(struct raw_event *ev, const struct state *st)
 {
-	if (!armed || bpf_map_delete_elem(&closing, &cookie))
-		return;
 	ev->after = st->end.after;
 	close_fill_bytes(ev, &st->end);
-	if (st->end.time_ns - ev->time_ns > LATE_NS)
+	if (st->end.time_ns > ev->time_ns + LATE_NS) /* an end before the close is not late, nor one without a time */
 		ev->flags |= RAW_F_LATE;
 	emit_copy(ev);
 }
 
-/* A connection that is being closed changed its state. */
+/* The same of one without a slot, for who comes first. `ev` is a copy on the stack. */
+static __always_inline void close_take(struct raw_event *ev, const struct state *st, __u64 cookie)
+{
+	if (armed && !bpf_map_delete_elem(&closing, &cookie))
+		close_tell(ev, st);
+}
+
+/* A connection whose close waits changed its state. */
+static __always_inline void close_note(struct raw_event *waiting, __u32 old, __u32 new)
+{
+	if (old == BPF_TCP_ESTABLISHED) /* the peer's FIN may have come in ahead of the kernel's close */
+		waiting->closer = new == BPF_TCP_CLOSE_WAIT ? RAW_CLOSER_REMOTE : RAW_CLOSER_LOCAL;
+	if (new != BPF_TCP_CLOSE && new != BPF_TCP_CLOSE_WAIT)
+		waiting->after = RAW_AFTER_CLOSING;
+}
+
 static __always_inline void close_state(const struct state *st, __u64 cookie, __u32 old, __u32 new)
 {
 	struct raw_event *waiting = bpf_map_lookup_elem(&closing, &cookie), ev;
 
 	if (!waiting)
 		return;
-	if (old == BPF_TCP_ESTABLISHED) /* the peer's FIN may have come in ahead of the kernel's close */
-		waiting->closer = new == BPF_TCP_CLOSE_WAIT ? RAW_CLOSER_REMOTE : RAW_CLOSER_LOCAL;
-	if (new != BPF_TCP_CLOSE) {
-		if (new != BPF_TCP_CLOSE_WAIT)
-			waiting->after = RAW_AFTER_CLOSING;
+	close_note(waiting, old, new);
+	if (new != BPF_TCP_CLOSE)
 		return;
-	}
 	ev = *waiting;
-	close_tell(&ev, st, cookie);
+	close_take(&ev, st, cookie);
+}
+
+/* The change to CLOSE of a socket with a slot, when all else is done: tells the close, if it waits. */
+static __always_inline void slot_over(struct slot *slot, __u64 cookie)
+{
+	__u32 place = cookie % SLOTS;
+	bool on = armed, waits, left;
+
+	bpf_spin_lock(&slot->lock);
+	slot->over = 1;
+	left = slot->left;
+	waits = waiting_cookies[place] == cookie;
+	if (waits && on)
+		waiting_cookies[place] = 0;
+	bpf_spin_unlock(&slot->lock);
+	if (waits && !on) /* c_rest tells it, and after that nobody needs slots */
+		return;
+	if (waits)
+		close_tell(&slot->close, &slot->state);
+	if (left)
+		slot_free(slot);
 }
 
 /* --- listeners -------------------------------------------------------------------------------------------------- */
@@ -218,7 +250,7 @@ static __always_inline void tell_shut_down(struct state *st, __u64 cookie)
 
 	ops_set_process(st);
 	listener_ended(st, cookie);
-	event_fill(&ev, st, cookie, RAW_CLOSE, RAW_F_SHUT_DOWN);
+	event_fill(&ev, st, cookie, RAW_CLOSE, RAW_F_SHUT_DOWN, 0);
 	if (st->complete)
 		ev.duration_ns = ev.time_ns - st->born_ns;
 	event_send(&ev, st);
@@ -241,7 +273,10 @@ static __always_inline void tell_never_accepted(struct bpf_sock_ops *ctx, struct
 	    st->end.bare_segments != ops_bare_segments(ctx))
 		return;
 	owner = bpf_map_lookup_elem(&ended_listeners, &listener);
-	if (!owner || st->end.time_ns - owner->time_ns > DISPOSAL_NS)
+	if (!owner)
+		return;
+	st->end.time_ns = bpf_ktime_get_boot_ns();
+	if (st->end.time_ns - owner->time_ns > DISPOSAL_NS)
 		return;
 	st->accepted = 1;
 	st->cgroup_id = owner->cgroup_id;
@@ -251,7 +286,7 @@ static __always_inline void tell_never_accepted(struct bpf_sock_ops *ctx, struct
 	__builtin_memcpy(st->comm, owner->comm, sizeof(st->comm));
 	st->end.sent = 0; /* who should have written? */
 	st->end.sent_known = 1;
-	event_fill(&ev, st, cookie, RAW_CLOSE, RAW_F_NEVER_ACCEPTED | RAW_F_FAILED);
+	event_fill(&ev, st, cookie, RAW_CLOSE, RAW_F_NEVER_ACCEPTED | RAW_F_FAILED, st->end.time_ns);
 	ev.duration_ns = ev.time_ns - st->born_ns;
 	ev.closer = state_closer(old);
 	ev.after = RAW_AFTER_CLOSED;
@@ -259,7 +294,25 @@ static __always_inline void tell_never_accepted(struct bpf_sock_ops *ctx, struct
 	event_send(&ev, st);
 }
 
-static __always_inline void ops_state(struct bpf_sock_ops *ctx, struct state *st, __u64 cookie)
+/* The answer to connect() has a hook of its own, and of a connection that is over nothing more is asked. */
+static __always_inline bool ops_state_concerns_us(__u32 old, __u32 new)
+{
+	return old != BPF_TCP_CLOSE && !(old == BPF_TCP_SYN_SENT && new == BPF_TCP_ESTABLISHED);
+}
+
+static __always_inline void ops_connection(struct bpf_sock_ops *ctx, struct slot *slot, struct state *st, __u64 cookie,
+					   __u32 old, __u32 new)
+{
+	end_note(ctx, st, old, new);
+	if (st->released && slot)
+		close_note(&slot->close, old, new);
+	else if (st->released)
+		close_state(st, cookie, old, new);
+	else if (new == BPF_TCP_CLOSE && (old == BPF_TCP_ESTABLISHED || old == BPF_TCP_CLOSE_WAIT))
+		tell_never_accepted(ctx, st, cookie, old);
+}
+
+static __always_inline void ops_state(struct bpf_sock_ops *ctx, struct slot *slot, struct state *st, __u64 cookie)
 {
 	__u32 old = FIELD(ctx->args[0]), new = FIELD(ctx->args[1]);
 
@@ -267,13 +320,10 @@ static __always_inline void ops_state(struct bpf_sock_ops *ctx, struct state *st
 		ops_syn_failed(ctx, st, cookie);
 	if (old == BPF_TCP_LISTEN && new == BPF_TCP_CLOSE && !st->released)
 		tell_shut_down(st, cookie);
-	if (!state_is_connected(old) && new != BPF_TCP_ESTABLISHED)
-		return;
-	end_note(ctx, st, old, new);
-	if (st->released)
-		close_state(st, cookie, old, new);
-	else if (new == BPF_TCP_CLOSE && (old == BPF_TCP_ESTABLISHED || old == BPF_TCP_CLOSE_WAIT))
-		tell_never_accepted(ctx, st, cookie, old);
+	if (state_is_connected(old) || new == BPF_TCP_ESTABLISHED)
+		ops_connection(ctx, slot, st, cookie, old, new);
+	if (slot && new == BPF_TCP_CLOSE)
+		slot_over(slot, cookie);
 }
 
 /* --- close() ---------------------------------------------------------------------------------------------------- */
@@ -297,29 +347,67 @@ static __always_inline void close_fill_tcp(struct raw_event *ev, const struct st
 	}
 }
 
-/* Leaves the close to the end of the connection. False: that would not come, or there is no room. */
+static __always_inline bool close_may_wait(const struct state *st, const struct raw_event *ev, __u32 state)
+{
+	return st->protocol == IPPROTO_TCP && st->watched && armed && state_is_connected(state) && wanted(st, ev);
+}
+
+/* Leaves the close to the end of the connection. False: there is no room. */
 static __always_inline bool close_wait(struct bpf_sock *ctx, struct state *st, __u64 cookie, struct raw_event *ev)
 {
-	if (!st->watched || !armed || !state_is_connected(FIELD(ctx->state)) || !wanted(st, ev))
-		return false;
 	if (bpf_map_update_elem(&closing, &cookie, ev, BPF_NOEXIST))
 		return false;
 	if (FIELD(ctx->state) == BPF_TCP_CLOSE) /* it ended on another CPU, before the entry was there */
-		close_tell(ev, st, cookie);
+		close_take(ev, st, cookie);
 	return true;
 }
 
+/* The same in the slot, where the close stands already; or tells it. */
+static __always_inline void close_slot(struct slot *slot, struct state *st, __u64 cookie, __u32 state)
+{
+	bool waits = close_may_wait(st, &slot->close, state);
+
+	if (waits)
+		waiting_times[cookie % SLOTS] = slot->close.time_ns;
+	else
+		event_send(&slot->close, st);
+	if (!slot_leave(slot, cookie, waits))
+		return;
+	if (waits) /* it ended on another CPU */
+		close_tell(&slot->close, st);
+	slot_free(slot);
+}
+
 /* User space asks for a close whose end is long in coming, or comes after the end of the trace. */
-SEC("socket")
+static __always_inline bool rest_take(__u64 cookie, struct raw_event *ret)
+{
+	struct slot *slot = slot_at(cookie);
+	__u32 place = cookie % SLOTS;
+	struct raw_event *waiting;
+	bool taken;
+
+	if (slot && waiting_cookies[place] == cookie) {
+		bpf_spin_lock(&slot->lock);
+		taken = waiting_cookies[place] == cookie;
+		if (taken)
+			waiting_cookies[place] = 0;
+		*ret = slot->close;
+		bpf_spin_unlock(&slot->lock);
+		return taken;
+	}
+	waiting = bpf_map_lookup_elem(&closing, &cookie);
+	if (!waiting)
+		return false;
+	*ret = *waiting;
+	return !bpf_map_delete_elem(&closing, &cookie);
+}
+
+SEC("tc") /* a type that may take locks, and is run by user space alone */
 int c_rest(struct __sk_buff *ctx)
 {
-	__u64 cookie = rest_cookie;
-	struct raw_event *waiting = bpf_map_lookup_elem(&closing, &cookie), ev;
+	struct raw_event ev;
 
-	if (!waiting)
-		return 0;
-	ev = *waiting;
-	if (bpf_map_delete_elem(&closing, &cookie))
+	if (!rest_take(rest_cookie, &ev))
 		return 0;
 	ev.flags |= RAW_F_LATE;
 	emit_copy(&ev);

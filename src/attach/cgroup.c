@@ -27,7 +27,6 @@ struct cgroup_row {
 };
 
 static const struct cgroup_row cgroup_rows[] = {
-	{ "c_create", "sock_create", BPF_CGROUP_INET_SOCK_CREATE, "owners of sockets" },
 	{ "c_bind4", "bind4", BPF_CGROUP_INET4_BIND, "bind, IPv4" },
 	{ "c_bind6", "bind6", BPF_CGROUP_INET6_BIND, "bind, IPv6" },
 	{ "c_bound4", "post_bind4", BPF_CGROUP_INET4_POST_BIND, "bind, IPv4" },
@@ -40,6 +39,8 @@ static const struct cgroup_row cgroup_rows[] = {
 	{ "c_send4", "sendmsg4", BPF_CGROUP_UDP4_SENDMSG, "ports that UDP sockets get by sending, IPv4" },
 	{ "c_send6", "sendmsg6", BPF_CGROUP_UDP6_SENDMSG, "ports that UDP sockets get by sending, IPv6" },
 	{ "c_release", "sock_release", BPF_CGROUP_INET_SOCK_RELEASE, "close, and what failed before it" },
+	/* The last: it takes slots, which c_ops and c_release free. */
+	{ "c_create", "sock_create", BPF_CGROUP_INET_SOCK_CREATE, "owners of sockets" },
 };
 #define CGROUP_ROW_COUNT (sizeof(cgroup_rows) / sizeof(cgroup_rows[0]))
 _Static_assert(CGROUP_ROW_COUNT <= ATTACH_MAX_PROGRAMS, "attach.programs[] has room for all");
@@ -237,13 +238,21 @@ static uint64_t cgroup_now_ns(void) /* the programs' clock */
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
+#define CGROUP_SLOTS (sizeof(((struct cgroup_bpf__bss *)0)->waiting_cookies) / sizeof(__u64))
+
 /* At most CGROUP_BATCH closes that came `older_ns` or more ago; the programs may delete some meanwhile. */
-static size_t cgroup_waiting(int map_fd, uint64_t older_ns, uint64_t ret[CGROUP_BATCH])
+static size_t cgroup_waiting(const struct cgroup *cg, uint64_t older_ns, uint64_t ret[CGROUP_BATCH])
 {
 	uint64_t now = cgroup_now_ns(), key, *before = NULL;
+	int map_fd = cg->fds.others[FD_CLOSING];
 	struct raw_event ev;
 	size_t n = 0;
 
+	for (size_t i = 0; i < CGROUP_SLOTS && n < CGROUP_BATCH; i++) {
+		key = ((volatile __u64 *)cg->bss->waiting_cookies)[i];
+		if (key && ((volatile __u64 *)cg->bss->waiting_times)[i] + older_ns <= now)
+			ret[n++] = key;
+	}
 	while (n < CGROUP_BATCH && !bpf_map_get_next_key(map_fd, before, &key)) {
 		if (!bpf_map_lookup_elem(map_fd, &key, &ev) && ev.time_ns + older_ns <= now)
 			ret[n++] = key;
@@ -261,7 +270,7 @@ static void cgroup_settle(struct attach *at, uint64_t older_ns)
 	size_t n, told;
 
 	do {
-		n = cgroup_waiting(cg->fds.others[FD_CLOSING], older_ns, keys);
+		n = cgroup_waiting(cg, older_ns, keys);
 		told = 0;
 		for (size_t i = 0; i < n; i++) {
 			LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = packet, .data_size_in = sizeof(packet));
@@ -280,6 +289,8 @@ static uint64_t cgroup_leftover(const struct attach *at)
 
 	for (; !bpf_map_get_next_key(fd, before, &key); before = &key)
 		count++;
+	for (size_t i = 0; i < CGROUP_SLOTS; i++)
+		count += ((volatile __u64 *)cg->bss->waiting_cookies)[i] != 0;
 	return count;
 }
 
