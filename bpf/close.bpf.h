@@ -295,10 +295,14 @@ static __always_inline void handle_state(struct sock *sk, int old, int new, enum
 	at = attempt_find(key);
 	if (!at || (old == TCP_SYN_RECV && !READ(ptr, sk, sk_socket))) /* not accepted yet: it never connected */
 		return;
-	if (change == CHANGE_CONNECT)
+	if (change == CHANGE_CONNECT) {
 		attempt_syn_sent(at);
-	if (change == CHANGE_CONNECT || (at->in_call && new == TCP_CLOSE))
-		return; /* of the second: fails at once, handle_connect_exit tells */
+		return;
+	}
+	if (at->in_call && new == TCP_CLOSE) { /* fails at once, handle_connect_exit tells */
+		handle_connect_searched(sk, at, ptr);
+		return;
+	}
 	if (new == TCP_CLOSE)
 		error = READ(ptr, sk, sk_err);
 	if (new == TCP_CLOSE && !error)

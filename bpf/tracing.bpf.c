@@ -190,15 +190,8 @@ int BPF_PROG(f_connect6, struct sock *sk, void *uaddr, int addr_len, int ret)
 	return 0;
 }
 
-SEC("fexit/inet_hash_connect")
-int BPF_PROG(f_search4, void *row, struct sock *sk)
-{
-	handle_connect_search(sk, PTR_HOOK);
-	return 0;
-}
-
-SEC("fexit/inet6_hash_connect")
-int BPF_PROG(f_search6, void *row, struct sock *sk)
+SEC("fentry/tcp_connect")
+int BPF_PROG(f_search, struct sock *sk)
 {
 	handle_connect_search(sk, PTR_HOOK);
 	return 0;
@@ -807,26 +800,11 @@ int BPF_KRETPROBE(x_connect6, int ret)
 	return 0;
 }
 
-/* The calls around these say of which socket. */
-static __always_inline int x_search_return(enum call_fn fn)
+SEC("kprobe/tcp_connect")
+int BPF_KPROBE(x_search, struct sock *sk)
 {
-	struct call call;
-
-	if (call_find(fn, &call))
-		BY_SOCK(handle_connect_search, (struct sock *)call.sk);
+	BY_SOCK(handle_connect_search, sk);
 	return 0;
-}
-
-SEC("kretprobe/inet_hash_connect")
-int BPF_KRETPROBE(x_search4)
-{
-	return x_search_return(CALL_CONNECT4);
-}
-
-SEC("kretprobe/inet6_hash_connect")
-int BPF_KRETPROBE(x_search6)
-{
-	return x_search_return(CALL_CONNECT6);
 }
 
 SEC("kprobe/inet_csk_get_port")
