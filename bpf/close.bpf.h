@@ -31,7 +31,7 @@ static __always_inline struct raw_event *close_find(__u64 key)
 {
 	struct close_slot *slot = close_slot(key);
 
-	if (!note_count(key, NOTE_CLOSE))
+	if (!note_count(note_place(key), NOTE_CLOSE))
 		return NULL;
 	return slot->sk == key ? &slot->ev : bpf_map_lookup_elem(&closes, &key);
 }
@@ -45,7 +45,7 @@ static __always_inline bool close_forget(__u64 key)
 		slot->sk = 0;
 	else if (bpf_map_delete_elem(&closes, &key))
 		return false;
-	note_drop(key, NOTE_CLOSE);
+	note_drop(note_place(key), NOTE_CLOSE);
 	return true;
 }
 
@@ -55,11 +55,11 @@ static __always_inline bool close_remember(__u64 key, const struct raw_event *ev
 	struct close_slot *slot = close_slot(key);
 	bool old = slot->sk == key;
 
-	if (old || note_claim(key, NOTE_CLOSE)) {
+	if (old || note_claim(note_place(key), NOTE_CLOSE)) {
 		slot->ev = *ev;
 		*(volatile __u64 *)&slot->sk = key;
 	} else if (bpf_map_update_elem(&closes, &key, ev, BPF_NOEXIST)) {
-		note_drop(key, NOTE_CLOSE);
+		note_drop(note_place(key), NOTE_CLOSE);
 		old = !bpf_map_update_elem(&closes, &key, ev, BPF_EXIST);
 		if (!old)
 			return false;
@@ -111,7 +111,7 @@ static __always_inline bool end_find(__u64 key, struct end *ret)
 	volatile struct end_slot *slot = end_slot(key);
 	struct end *noted;
 
-	if (!note_count(key, NOTE_END))
+	if (!note_count(note_place(key), NOTE_END))
 		return false;
 	if (slot->sk == key) {
 		end_copy(ret, &slot->end);
@@ -130,11 +130,11 @@ static __always_inline void end_note(__u64 key, const struct end *end)
 
 	if (slot->sk == key) {
 		end_copy(&slot->end, end);
-	} else if (note_claim(key, NOTE_END)) {
+	} else if (note_claim(note_place(key), NOTE_END)) {
 		end_copy(&slot->end, end);
 		slot->sk = key;
 	} else if (bpf_map_update_elem(&ends, &key, end, BPF_NOEXIST)) {
-		note_drop(key, NOTE_END); /* noted before, or the map is full */
+		note_drop(note_place(key), NOTE_END); /* noted before, or the map is full */
 		bpf_map_update_elem(&ends, &key, end, BPF_EXIST);
 	}
 }
@@ -144,13 +144,13 @@ static __always_inline void end_forget(__u64 key)
 {
 	volatile struct end_slot *slot = end_slot(key);
 
-	if (!note_count(key, NOTE_END))
+	if (!note_count(note_place(key), NOTE_END))
 		return;
 	if (slot->sk == key)
 		slot->sk = 0;
 	else if (bpf_map_delete_elem(&ends, &key))
 		return;
-	note_drop(key, NOTE_END);
+	note_drop(note_place(key), NOTE_END);
 }
 
 static __always_inline bool end_take(__u64 key, struct end *ret)

@@ -55,7 +55,7 @@ static __always_inline struct attempt *attempt_find(__u64 key)
 {
 	struct attempt_slot *slot = attempt_slot(key);
 
-	if (!note_count(key, NOTE_ATTEMPT))
+	if (!note_count(note_place(key), NOTE_ATTEMPT))
 		return NULL;
 	return slot->sk == key ? &slot->at : bpf_map_lookup_elem(&attempts, &key);
 }
@@ -97,7 +97,7 @@ static __always_inline bool attempt_forget(__u64 key, enum claimer who, bool las
 	} else {
 		ours = true;
 	}
-	note_drop(key, NOTE_ATTEMPT);
+	note_drop(note_place(key), NOTE_ATTEMPT);
 	return ours;
 }
 
@@ -107,12 +107,12 @@ static __always_inline void attempt_remember(__u64 key, const struct attempt *at
 	struct attempt_slot *slot = attempt_slot(key);
 	bool old = slot->sk == key;
 
-	if (old || note_claim(key, NOTE_ATTEMPT)) {
+	if (old || note_claim(note_place(key), NOTE_ATTEMPT)) {
 		slot->at = *at;
 		slot->claims_before = *(volatile __u32 *)&slot->claims;
 		*(volatile __u64 *)&slot->sk = key;
 	} else if (bpf_map_update_elem(&attempts, &key, at, BPF_NOEXIST)) {
-		note_drop(key, NOTE_ATTEMPT);
+		note_drop(note_place(key), NOTE_ATTEMPT);
 		bpf_map_update_elem(&attempts, &key, at, BPF_EXIST);
 		old = true;
 	}

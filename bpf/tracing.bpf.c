@@ -528,17 +528,17 @@ static __always_inline __u64 call_key(enum call_fn fn)
 /* False if the one before it was never deleted, or there is no room for this one. */
 static __always_inline bool call_insert(__u64 key, const struct call *call)
 {
-	__u64 place = note_place(key);
+	__u64 place = note_hash(key);
 	bool is_lost = call_keys[place] == key;
 
-	if (is_lost || note_claim(key, NOTE_CALL)) {
+	if (is_lost || note_claim(place, NOTE_CALL)) {
 		call_slots[place] = *call;
 		call_keys[place] = key;
 		return !is_lost;
 	}
 	if (!bpf_map_update_elem(&calls, &key, call, BPF_NOEXIST))
 		return true;
-	note_drop(key, NOTE_CALL);
+	note_drop(place, NOTE_CALL);
 	bpf_map_update_elem(&calls, &key, call, BPF_EXIST);
 	return false;
 }
@@ -598,34 +598,23 @@ static __always_inline int call_enter_known(enum call_fn fn, struct sock *sk, bo
 	return is_known ? call_note(fn, &call) : 0;
 }
 
-/* The call that returns now, which stays; false if its entry was not seen. */
-static __always_inline bool call_find(enum call_fn fn, struct call *ret_call)
+/* The call that returns now, which is over; false if its entry was not seen. */
+static __always_inline bool call_leave(enum call_fn fn, struct call *ret_call)
 {
-	__u64 key = call_key(fn), place = note_place(key);
+	__u64 key = call_key(fn), place = note_hash(key);
 	struct call *call;
 
 	if (call_keys[place] == key) {
 		*ret_call = call_slots[place];
-		return true;
-	}
-	call = note_count(key, NOTE_CALL) ? bpf_map_lookup_elem(&calls, &key) : NULL;
-	if (call)
-		*ret_call = *call;
-	return call;
-}
-
-/* The same, and it is over. */
-static __always_inline bool call_leave(enum call_fn fn, struct call *ret_call)
-{
-	__u64 key = call_key(fn), place = note_place(key);
-
-	if (!call_find(fn, ret_call))
-		return false;
-	if (call_keys[place] == key)
 		call_keys[place] = 0;
-	else
+	} else {
+		call = note_count(place, NOTE_CALL) ? bpf_map_lookup_elem(&calls, &key) : NULL;
+		if (!call)
+			return false;
+		*ret_call = *call;
 		bpf_map_delete_elem(&calls, &key);
-	note_drop(key, NOTE_CALL);
+	}
+	note_drop(place, NOTE_CALL);
 	return true;
 }
 
