@@ -169,7 +169,7 @@ static __always_inline bool end_matters(void)
 
 static __always_inline bool state_is_connected(int state)
 {
-	return state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT || sock_has_sent_fin(state);
+	return 1U << state & (1 << TCP_ESTABLISHED | 1 << TCP_CLOSE_WAIT | SOCK_FIN_SENT);
 }
 
 /* Who has closed, or closes now if nobody has, a connection in this state. */
@@ -313,34 +313,34 @@ static __always_inline void handle_state(struct sock *sk, int old, int new, enum
 
 /* Has a TCP socket with a peer's address heard of that peer? After a reset the port is free already and the state says
  * nothing, but rcv_nxt does: tcp_connect_init() zeroes it, the first segment of the peer sets it. */
-static __always_inline bool sock_has_answer(struct sock *sk, enum pointer ptr)
+static __always_inline bool sock_has_answer(struct sock *sk, __u8 state, enum pointer ptr)
 {
-	struct tcp_sock *tcp = sock_tcp(sk, ptr);
+	struct tcp_sock *tcp;
 
-	return READ(ptr, sk, __sk_common.skc_state) == TCP_SYN_SENT || (tcp && READ(ptr, tcp, rcv_nxt));
+	if (state == TCP_SYN_SENT)
+		return true;
+	tcp = sock_tcp(sk, ptr);
+	return tcp && READ(ptr, tcp, rcv_nxt);
 }
 
 /* Has the socket a peer, or had it one? Of an MPTCP socket its first path knows, while it has one. */
-static __always_inline bool sock_was_connected(struct sock *sk, enum pointer ptr)
+static __always_inline bool sock_was_connected(struct sock *sk, __u16 protocol, __u8 state, enum pointer ptr)
 {
-	__u16 protocol = READ(ptr, sk, sk_protocol);
 	struct sock *first = NULL;
 
 	if (!READ(ptr, sk, __sk_common.skc_dport))
 		return false;
 	if (protocol == IPPROTO_TCP)
-		return sock_has_answer(sk, ptr);
+		return sock_has_answer(sk, state, ptr);
 	if (protocol == IPPROTO_MPTCP && config.mptcp_first_offset)
 		bpf_probe_read_kernel(&first, sizeof(first), (void *)sk + config.mptcp_first_offset);
-	return !first || sock_has_answer(first, PTR_PLAIN);
+	return !first || sock_has_answer(first, BPF_CORE_READ(first, __sk_common.skc_state), PTR_PLAIN);
 }
 
 /* A socket is closed with its connect still open: given up; or the program that should have told was skipped. */
-static __always_inline void handle_open_attempt(struct sock *sk, struct attempt *at, enum pointer ptr)
+static __always_inline void handle_open_attempt(struct sock *sk, struct attempt *at, __u8 state, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
-
-	__u8 state = READ(ptr, sk, __sk_common.skc_state);
 
 	if (!at->in_call && (state == TCP_SYN_SENT || state == TCP_SYN_RECV))
 		attempt_end(sk, at, 0, RAW_F_ABORTED | RAW_F_FAILED, CLAIMER_CLOSE, ptr);
@@ -349,11 +349,9 @@ static __always_inline void handle_open_attempt(struct sock *sk, struct attempt 
 }
 
 /* The end of a TCP connection as it stands when it is closed; `end` is NULL where it has not ended before. */
-static __always_inline void close_fill_end(struct raw_event *ev, struct sock *sk, const struct end *end,
+static __always_inline void close_fill_end(struct raw_event *ev, struct sock *sk, __u8 state, const struct end *end,
 					   enum pointer ptr)
 {
-	__u8 state = READ(ptr, sk, __sk_common.skc_state);
-
 	sock_fill_bytes(ev, sk, ptr);
 	if (state != TCP_CLOSE) {
 		ev->closer = state_closer(state);
@@ -366,9 +364,9 @@ static __always_inline void close_fill_end(struct raw_event *ev, struct sock *sk
 }
 
 /* The error that broke a connection before it was closed, taken by the program or not; 0 = none did. */
-static __always_inline int close_error(struct sock *sk, const struct end *end, enum pointer ptr)
+static __always_inline int close_error(struct sock *sk, __u8 state, const struct end *end, enum pointer ptr)
 {
-	if (READ(ptr, sk, __sk_common.skc_state) != TCP_CLOSE)
+	if (state != TCP_CLOSE)
 		return 0;
 	return end && end->error ? (int)end->error : READ(ptr, sk, sk_err);
 }
@@ -396,42 +394,55 @@ static __always_inline void close_fill(struct raw_event *ev, struct sock *sk, bo
 }
 
 /* A connection that the kernel goes on closing: what becomes of the port is told when it is known. */
-static __always_inline void close_later(struct sock *sk, enum pointer ptr)
+static __always_inline void close_later(struct sock *sk, __u8 state, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
 	struct raw_event ev;
 
-	if (!handler_wanted(sk, RAW_CLOSE, false, ptr))
+	if (!handler_wants(sk, RAW_CLOSE, false, ptr))
 		return;
 	process_tell();
 	handler_fill_on_stack(&ev, sk, RAW_CLOSE, 0, ptr);
-	close_fill_end(&ev, sk, NULL, ptr);
+	close_fill_end(&ev, sk, state, NULL, ptr);
 	close_fill(&ev, sk, true, ptr);
 	release_remember(sk, &ev, ptr);
 	if (!close_remember(key, &ev)) /* told without what becomes of the port */
 		emit_copy(&ev);
 }
 
-static __always_inline void close_now(struct sock *sk, bool was_connected, const struct end *end, enum pointer ptr)
+static __always_inline void close_now(struct sock *sk, __u16 protocol, __u8 state, bool was_connected,
+				      const struct end *end, enum pointer ptr)
 {
-	bool tcp = READ(ptr, sk, sk_protocol) == IPPROTO_TCP;
-	int error = tcp && was_connected ? close_error(sk, end, ptr) : 0;
+	bool tcp = protocol == IPPROTO_TCP;
+	int error = tcp && was_connected ? close_error(sk, state, end, ptr) : 0;
 	struct raw_event ev;
 
-	if (!handler_wanted(sk, RAW_CLOSE, error, ptr))
+	if (!handler_wants(sk, RAW_CLOSE, error, ptr))
 		return;
 	process_tell();
 	handler_fill_on_stack(&ev, sk, RAW_CLOSE, error, ptr);
-	if (tcp && READ(ptr, sk, __sk_common.skc_state) == TCP_SYN_SENT)
+	if (tcp && state == TCP_SYN_SENT)
 		ev.flags |= RAW_F_EGRESS;
 	else if (tcp && was_connected)
-		close_fill_end(&ev, sk, end, ptr);
-	if (READ(ptr, sk, sk_protocol) != IPPROTO_MPTCP && ev.after == RAW_AFTER_NONE)
+		close_fill_end(&ev, sk, state, end, ptr);
+	if (protocol != IPPROTO_MPTCP && ev.after == RAW_AFTER_NONE)
 		ev.after = RAW_AFTER_CLOSED;
 	close_fill(&ev, sk, was_connected, ptr);
 	if (tcp && READ(ptr, sk, __sk_common.skc_num))
 		release_remember(sk, &ev, ptr);
 	emit_copy(&ev);
+}
+
+/* Does nobody want a close of the running process? If there is one to tell of it is counted, and how the connection
+ * ended is forgotten. */
+static __always_inline bool close_turns_away(struct sock *sk, __u16 protocol, __u8 state, enum pointer ptr)
+{
+	if (armed && prefilter_process())
+		return false;
+	end_forget((__u64)sk);
+	if (armed && (READ(ptr, sk, __sk_common.skc_num) || sock_was_connected(sk, protocol, state, ptr)))
+		emit_filtered();
+	return true;
 }
 
 /*
@@ -444,22 +455,30 @@ static __always_inline void handle_release(struct sock *sk, enum pointer ptr)
 	bool tcp, was_connected, noted;
 	struct attempt *at;
 	struct end end = {};
+	__u16 protocol;
+	__u8 state;
 
-	if (!sk || !sees_ends || !sock_is_traced(sk, ptr))
+	if (!sk || !sees_ends)
 		return;
-	tcp = READ(ptr, sk, sk_protocol) == IPPROTO_TCP;
+	protocol = READ(ptr, sk, sk_protocol);
+	if (!sock_is_traced_as(sk, protocol, ptr))
+		return;
+	tcp = protocol == IPPROTO_TCP;
 	at = tcp ? attempt_find(key) : NULL;
+	state = READ(ptr, sk, __sk_common.skc_state);
 	if (at)
-		handle_open_attempt(sk, at, ptr);
-	if (tcp && state_is_connected(READ(ptr, sk, __sk_common.skc_state))) {
+		handle_open_attempt(sk, at, state, ptr);
+	if (close_turns_away(sk, protocol, state, ptr))
+		return;
+	if (tcp && state_is_connected(state)) {
 		end_forget(key);
-		close_later(sk, ptr);
+		close_later(sk, state, ptr);
 		return;
 	}
-	was_connected = sock_was_connected(sk, ptr);
+	was_connected = sock_was_connected(sk, protocol, state, ptr);
 	noted = tcp && end_take(key, &end);
 	if (was_connected || READ(ptr, sk, __sk_common.skc_num))
-		close_now(sk, was_connected, noted ? &end : NULL, ptr);
+		close_now(sk, protocol, state, was_connected, noted ? &end : NULL, ptr);
 }
 
 /* __tcp_close() returned, and no change to CLOSE has told it: the FIN's way is not over. */
@@ -510,7 +529,7 @@ static __always_inline void handle_disconnect(struct sock *sk, enum pointer ptr)
 	if (!sock_is_traced(sk, ptr) || (path && !listening)) /* only one path of an MPTCP connection */
 		return;
 	noted = end_take(key, &end);
-	error = state == TCP_CLOSE ? close_error(sk, noted ? &end : NULL, ptr) : 0;
+	error = close_error(sk, state, noted ? &end : NULL, ptr);
 	ev = handler_begin_as(sk, RAW_CLOSE, error, waiting || error, ptr);
 	if (!ev)
 		return;
@@ -519,7 +538,7 @@ static __always_inline void handle_disconnect(struct sock *sk, enum pointer ptr)
 	else
 		ev->flags |= listening ? RAW_F_SHUT_DOWN : RAW_F_DISCONNECTED;
 	if (!listening)
-		close_fill_end(ev, sk, noted ? &end : NULL, ptr);
+		close_fill_end(ev, sk, state, noted ? &end : NULL, ptr);
 	if (waiting)
 		ev->after = RAW_AFTER_CLOSED;
 	close_fill(ev, sk, !listening, ptr);
