@@ -178,26 +178,39 @@ static __always_inline __u8 state_closer(int state)
 	return state == TCP_CLOSE_WAIT || state == TCP_LAST_ACK ? RAW_CLOSER_REMOTE : RAW_CLOSER_LOCAL;
 }
 
+/* Who has ended a connection that comes from this state, with this error (positive). */
+static __always_inline __u8 end_closer(int state, int error)
+{
+	if (state != TCP_ESTABLISHED || !error)
+		return state_closer(state);
+	return error == ECONNRESET || error == EPIPE ? RAW_CLOSER_REMOTE : RAW_CLOSER_NONE;
+}
+
 /*
  * A connection is about to end with this error (positive), and whoever waits for it to be woken. Noted ahead of the
  * change of state: a program on another CPU may take the error by SO_ERROR before, and sk_err is 0 then. The kernel
  * sets it in tcp_done_with_error() (6.10, and stable kernels from 6.1), before that in many places, and reports it
- * ahead of the change of state.
+ * ahead of the change of state. `after`: RAW_AFTER_CLOSED where that change is sure to follow.
  */
-static __always_inline void handle_error(struct sock *sk, int error, enum pointer ptr)
+static __always_inline void handle_error(struct sock *sk, int error, __u8 after, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
 	struct attempt *at = attempt_find(key);
-	struct end end = { .error = error };
+	struct end end = { .error = error, .after = after };
+	__u8 state;
 
 	if (at) {
 		at->error = error;
 		return;
 	}
-	if (error && end_matters() && READ(ptr, sk, sk_protocol) == IPPROTO_TCP && sock_is_traced(sk, ptr) &&
-	    !sock_flag(sk, SOCK_DEAD, ptr) && !sock_is_mptcp_path(sk, ptr) &&
-	    state_is_connected(READ(ptr, sk, __sk_common.skc_state)))
-		end_note(key, &end);
+	if (!error || !end_matters() || READ(ptr, sk, sk_protocol) != IPPROTO_TCP)
+		return;
+	state = READ(ptr, sk, __sk_common.skc_state);
+	if (!state_is_connected(state) || !sock_is_traced_as(sk, IPPROTO_TCP, ptr) || sock_flag(sk, SOCK_DEAD, ptr) ||
+	    close_find(key) || sock_is_mptcp_path(sk, ptr))
+		return;
+	end.closer = end_closer(state, error);
+	end_note(key, &end);
 }
 
 /* A close() is over as far as the port is concerned. Twins and its own return come here: one of them deletes. */
@@ -224,20 +237,17 @@ static __always_inline void close_state(struct sock *sk, int old, enum pointer p
 		close_tell(sk, closing, RAW_AFTER_CLOSED);
 		return;
 	}
-	if (!end_matters() || sock_flag(sk, SOCK_DEAD, ptr) || sock_is_mptcp_path(sk, ptr))
-		return; /* not asked for; closed and told; or another socket's to tell */
-	end_find(key, &end);
+	if (!end_matters() || (end_find(key, &end) && end.error && end.after == RAW_AFTER_CLOSED))
+		return; /* not asked for; or noted whole by handle_error */
+	if (sock_flag(sk, SOCK_DEAD, ptr) || sock_is_mptcp_path(sk, ptr))
+		return; /* closed and told; or another socket's to tell */
 	if (end.after == RAW_AFTER_NONE)
 		end.after = RAW_AFTER_CLOSED;
 	if (!end.error)
 		end.error = READ(ptr, sk, sk_err);
 	if (!end.error && old != TCP_FIN_WAIT2 && old != TCP_CLOSING && old != TCP_LAST_ACK)
 		return; /* tcp_disconnect(): told by handle_disconnect */
-	end.closer = state_closer(old);
-	if (end.error == ECONNRESET || end.error == EPIPE)
-		end.closer = old == TCP_ESTABLISHED ? RAW_CLOSER_REMOTE : end.closer;
-	else if (end.error && old == TCP_ESTABLISHED)
-		end.closer = RAW_CLOSER_NONE;
+	end.closer = end_closer(old, (int)end.error);
 	end_note(key, &end);
 }
 

@@ -282,7 +282,7 @@ int BPF_PROG(f_disconnect, struct sock *sk)
 SEC("fentry/sock_def_error_report")
 int BPF_PROG(f_error_report, struct sock *sk)
 {
-	handle_error(sk, READ(PTR_HOOK, sk, sk_err), PTR_HOOK);
+	handle_error(sk, READ(PTR_HOOK, sk, sk_err), RAW_AFTER_NONE, PTR_HOOK);
 	return 0;
 }
 
@@ -381,14 +381,14 @@ int t_state_classic(struct trace_event_raw_inet_sock_set_state *ctx)
 SEC("fentry/tcp_done_with_error")
 int BPF_PROG(t_error, struct sock *sk, int error)
 {
-	handle_error(sk, error, PTR_HOOK);
+	handle_error(sk, error, RAW_AFTER_CLOSED, PTR_HOOK);
 	return 0;
 }
 
 SEC("kprobe/tcp_done_with_error")
 int BPF_KPROBE(x_error, struct sock *sk, int error)
 {
-	BY_SOCK(handle_error, sk, error);
+	BY_SOCK(handle_error, sk, error, RAW_AFTER_CLOSED);
 	return 0;
 }
 
@@ -901,7 +901,7 @@ int BPF_KPROBE(x_disconnect, struct sock *sk)
 SEC("kprobe/sock_def_error_report")
 int BPF_KPROBE(x_error_report, struct sock *sk)
 {
-	BY_SOCK(handle_error, sk, BPF_CORE_READ(sk, sk_err));
+	BY_SOCK(handle_error, sk, BPF_CORE_READ(sk, sk_err), RAW_AFTER_NONE);
 	return 0;
 }
 
