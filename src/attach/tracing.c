@@ -59,14 +59,15 @@ static const struct tracing_row tracing_rows[] = {
 	{ "t_fork", NULL, "children (--follow)", MODE_F | MODE_X | FOLLOWS, OPTIONAL, QUIET, NULL },
 	{ "f_graft", "security_sock_graft", "accept", MODE_F, OPTIONAL, CARRIES, NULL },
 	{ "x_accept", "security_sock_graft", "accept", MODE_X, REQUIRED, CARRIES, NULL },
-	{ "t_state_classic", NULL, "connect results (TCP)", MODE_X, REQUIRED, QUIET, NULL },
+	{ "x_listen", "inet_csk_listen_start", "listen", MODE_X, REQUIRED, QUIET, NULL },
+	{ "x_established", "tcp_finish_connect", "connect results (TCP)", MODE_X, REQUIRED, QUIET, NULL },
+	{ "x_done", "tcp_done", "connect results (TCP)", MODE_X, REQUIRED, QUIET, NULL },
 	{ "t_state", NULL, "connect results (TCP)", MODE_F | MODE_X | BEGINS, REQUIRED, QUIET, NULL },
 	{ "f_accept", "inet_csk_accept", "accept that failed", MODE_F, REQUIRED, QUIET, NULL },
 	{ "x_accept_failed", "inet_csk_accept", "accept that failed", MODE_X, OPTIONAL, QUIET, NULL },
 	{ "x_accept_enter", "inet_csk_accept", "accept that failed", MODE_X, OPTIONAL, QUIET, NULL },
 	{ "f_listen", "inet_csk_listen_start", "listen", MODE_F, REQUIRED, CARRIES, NULL },
 	{ "f_listen_enter", "inet_csk_listen_start", "listen", MODE_F, REQUIRED, QUIET, NULL },
-	{ "x_listen", "inet_csk_listen_start", "listen", MODE_X, REQUIRED, QUIET, NULL },
 	{ "x_listen_enter", "inet_csk_listen_start", "listen", MODE_X, REQUIRED, CARRIES, NULL },
 	/* the early ones take what the others mark */
 	{ "f_bind4_early", "inet_bind", "bind refused early, IPv4", MODE_F, OPTIONAL, QUIET, "inet_bind_sk" },
@@ -81,7 +82,8 @@ static const struct tracing_row tracing_rows[] = {
 	{ "x_bind4_enter", "__inet_bind", "bind, IPv4", MODE_X, REQUIRED, CARRIES, NULL },
 	/* the end of connections, which is told when all of these are there */
 	{ "f_close", "__tcp_close", "what a close leaves of the port", MODE_F, REQUIRED, QUIET, NULL },
-	{ "x_close", "__tcp_close", "what a close leaves of the port", MODE_X, REQUIRED, QUIET, NULL },
+	{ "x_close", "tcp_check_oom", "what a close leaves of the port", MODE_X, REQUIRED, QUIET, NULL },
+	{ "x_closed", "inet_csk_destroy_sock", "what a close leaves of the port", MODE_X, REQUIRED, QUIET, NULL },
 	{ "t_time_wait", "inet_twsk_hashdance", "TIME_WAIT", MODE_F | MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
 	{ "t_time_wait2", "inet_twsk_hashdance_schedule", "TIME_WAIT", MODE_F | MODE_X | RENAMED, OPTIONAL,
 	  QUIET, NULL },
@@ -448,7 +450,7 @@ static void tracing_explain(int r, char *err, size_t err_size)
 		snprintf(err, err_size, "the kernel does not take the tracing programs: %s", strerror(-r));
 }
 
-/* kprobes and classic tracepoints (mode X) are found through tracefs. */
+/* Where the kernel has no perf events of kprobes (mode X), they are made through tracefs. */
 static void tracing_explain_attach(const struct attach *at, const struct attach_program *prog, char *err,
 				   size_t err_size)
 {
