@@ -31,7 +31,7 @@ static __always_inline struct raw_event *close_find(__u64 key)
 {
 	struct close_slot *slot = close_slot(key);
 
-	if (!note_count(key, NOTE_CLOSE))
+	if (!note_count(note_place(key), NOTE_CLOSE))
 		return NULL;
 	return slot->sk == key ? &slot->ev : bpf_map_lookup_elem(&closes, &key);
 }
@@ -45,7 +45,7 @@ static __always_inline bool close_forget(__u64 key)
 		slot->sk = 0;
 	else if (bpf_map_delete_elem(&closes, &key))
 		return false;
-	note_drop(key, NOTE_CLOSE);
+	note_drop(note_place(key), NOTE_CLOSE);
 	return true;
 }
 
@@ -55,11 +55,11 @@ static __always_inline bool close_remember(__u64 key, const struct raw_event *ev
 	struct close_slot *slot = close_slot(key);
 	bool old = slot->sk == key;
 
-	if (old || note_claim(key, NOTE_CLOSE)) {
+	if (old || note_claim(note_place(key), NOTE_CLOSE)) {
 		slot->ev = *ev;
 		*(volatile __u64 *)&slot->sk = key;
 	} else if (bpf_map_update_elem(&closes, &key, ev, BPF_NOEXIST)) {
-		note_drop(key, NOTE_CLOSE);
+		note_drop(note_place(key), NOTE_CLOSE);
 		old = !bpf_map_update_elem(&closes, &key, ev, BPF_EXIST);
 		if (!old)
 			return false;
@@ -111,7 +111,7 @@ static __always_inline bool end_find(__u64 key, struct end *ret)
 	volatile struct end_slot *slot = end_slot(key);
 	struct end *noted;
 
-	if (!note_count(key, NOTE_END))
+	if (!note_count(note_place(key), NOTE_END))
 		return false;
 	if (slot->sk == key) {
 		end_copy(ret, &slot->end);
@@ -130,11 +130,11 @@ static __always_inline void end_note(__u64 key, const struct end *end)
 
 	if (slot->sk == key) {
 		end_copy(&slot->end, end);
-	} else if (note_claim(key, NOTE_END)) {
+	} else if (note_claim(note_place(key), NOTE_END)) {
 		end_copy(&slot->end, end);
 		slot->sk = key;
 	} else if (bpf_map_update_elem(&ends, &key, end, BPF_NOEXIST)) {
-		note_drop(key, NOTE_END); /* noted before, or the map is full */
+		note_drop(note_place(key), NOTE_END); /* noted before, or the map is full */
 		bpf_map_update_elem(&ends, &key, end, BPF_EXIST);
 	}
 }
@@ -144,13 +144,13 @@ static __always_inline void end_forget(__u64 key)
 {
 	volatile struct end_slot *slot = end_slot(key);
 
-	if (!note_count(key, NOTE_END))
+	if (!note_count(note_place(key), NOTE_END))
 		return;
 	if (slot->sk == key)
 		slot->sk = 0;
 	else if (bpf_map_delete_elem(&ends, &key))
 		return;
-	note_drop(key, NOTE_END);
+	note_drop(note_place(key), NOTE_END);
 }
 
 static __always_inline bool end_take(__u64 key, struct end *ret)
@@ -169,7 +169,7 @@ static __always_inline bool end_matters(void)
 
 static __always_inline bool state_is_connected(int state)
 {
-	return state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT || sock_has_sent_fin(state);
+	return 1U << state & (1 << TCP_ESTABLISHED | 1 << TCP_CLOSE_WAIT | SOCK_FIN_SENT);
 }
 
 /* Who has closed, or closes now if nobody has, a connection in this state. */
@@ -178,26 +178,39 @@ static __always_inline __u8 state_closer(int state)
 	return state == TCP_CLOSE_WAIT || state == TCP_LAST_ACK ? RAW_CLOSER_REMOTE : RAW_CLOSER_LOCAL;
 }
 
+/* Who has ended a connection that comes from this state, with this error (positive). */
+static __always_inline __u8 end_closer(int state, int error)
+{
+	if (state != TCP_ESTABLISHED || !error)
+		return state_closer(state);
+	return error == ECONNRESET || error == EPIPE ? RAW_CLOSER_REMOTE : RAW_CLOSER_NONE;
+}
+
 /*
  * A connection is about to end with this error (positive), and whoever waits for it to be woken. Noted ahead of the
  * change of state: a program on another CPU may take the error by SO_ERROR before, and sk_err is 0 then. The kernel
  * sets it in tcp_done_with_error() (6.10, and stable kernels from 6.1), before that in many places, and reports it
- * ahead of the change of state.
+ * ahead of the change of state. `after`: RAW_AFTER_CLOSED where that change is sure to follow.
  */
-static __always_inline void handle_error(struct sock *sk, int error, enum pointer ptr)
+static __always_inline void handle_error(struct sock *sk, int error, __u8 after, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
 	struct attempt *at = attempt_find(key);
-	struct end end = { .error = error };
+	struct end end = { .error = error, .after = after };
+	__u8 state;
 
 	if (at) {
 		at->error = error;
 		return;
 	}
-	if (error && end_matters() && READ(ptr, sk, sk_protocol) == IPPROTO_TCP && sock_is_traced(sk, ptr) &&
-	    !sock_flag(sk, SOCK_DEAD, ptr) && !sock_is_mptcp_path(sk, ptr) &&
-	    state_is_connected(READ(ptr, sk, __sk_common.skc_state)))
-		end_note(key, &end);
+	if (!error || !end_matters() || READ(ptr, sk, sk_protocol) != IPPROTO_TCP)
+		return;
+	state = READ(ptr, sk, __sk_common.skc_state);
+	if (!state_is_connected(state) || !sock_is_traced_as(sk, IPPROTO_TCP, ptr) || sock_flag(sk, SOCK_DEAD, ptr) ||
+	    close_find(key) || sock_is_mptcp_path(sk, ptr))
+		return;
+	end.closer = end_closer(state, error);
+	end_note(key, &end);
 }
 
 /* A close() is over as far as the port is concerned. Twins and its own return come here: one of them deletes. */
@@ -224,20 +237,17 @@ static __always_inline void close_state(struct sock *sk, int old, enum pointer p
 		close_tell(sk, closing, RAW_AFTER_CLOSED);
 		return;
 	}
-	if (!end_matters() || sock_flag(sk, SOCK_DEAD, ptr) || sock_is_mptcp_path(sk, ptr))
-		return; /* not asked for; closed and told; or another socket's to tell */
-	end_find(key, &end);
+	if (!end_matters() || (end_find(key, &end) && end.error && end.after == RAW_AFTER_CLOSED))
+		return; /* not asked for; or noted whole by handle_error */
+	if (sock_flag(sk, SOCK_DEAD, ptr) || sock_is_mptcp_path(sk, ptr))
+		return; /* closed and told; or another socket's to tell */
 	if (end.after == RAW_AFTER_NONE)
 		end.after = RAW_AFTER_CLOSED;
 	if (!end.error)
 		end.error = READ(ptr, sk, sk_err);
 	if (!end.error && old != TCP_FIN_WAIT2 && old != TCP_CLOSING && old != TCP_LAST_ACK)
 		return; /* tcp_disconnect(): told by handle_disconnect */
-	end.closer = state_closer(old);
-	if (end.error == ECONNRESET || end.error == EPIPE)
-		end.closer = old == TCP_ESTABLISHED ? RAW_CLOSER_REMOTE : end.closer;
-	else if (end.error && old == TCP_ESTABLISHED)
-		end.closer = RAW_CLOSER_NONE;
+	end.closer = end_closer(old, (int)end.error);
 	end_note(key, &end);
 }
 
@@ -295,10 +305,14 @@ static __always_inline void handle_state(struct sock *sk, int old, int new, enum
 	at = attempt_find(key);
 	if (!at || (old == TCP_SYN_RECV && !READ(ptr, sk, sk_socket))) /* not accepted yet: it never connected */
 		return;
-	if (change == CHANGE_CONNECT)
+	if (change == CHANGE_CONNECT) {
 		attempt_syn_sent(at);
-	if (change == CHANGE_CONNECT || (at->in_call && new == TCP_CLOSE))
-		return; /* of the second: fails at once, handle_connect_exit tells */
+		return;
+	}
+	if (at->in_call && new == TCP_CLOSE) { /* fails at once, handle_connect_exit tells */
+		handle_connect_searched(sk, at, ptr);
+		return;
+	}
 	if (new == TCP_CLOSE)
 		error = READ(ptr, sk, sk_err);
 	if (new == TCP_CLOSE && !error)
@@ -307,36 +321,45 @@ static __always_inline void handle_state(struct sock *sk, int old, int new, enum
 		    ptr);
 }
 
+/* The same before the change, which is to CLOSE. */
+static __always_inline void handle_done(struct sock *sk, enum pointer ptr)
+{
+	__u8 state = READ(ptr, sk, __sk_common.skc_state);
+
+	if (state_change(state, TCP_CLOSE) && READ(ptr, sk, sk_protocol) == IPPROTO_TCP)
+		handle_state(sk, state, TCP_CLOSE, ptr);
+}
+
 /* Has a TCP socket with a peer's address heard of that peer? After a reset the port is free already and the state says
  * nothing, but rcv_nxt does: tcp_connect_init() zeroes it, the first segment of the peer sets it. */
-static __always_inline bool sock_has_answer(struct sock *sk, enum pointer ptr)
+static __always_inline bool sock_has_answer(struct sock *sk, __u8 state, enum pointer ptr)
 {
-	struct tcp_sock *tcp = sock_tcp(sk, ptr);
+	struct tcp_sock *tcp;
 
-	return READ(ptr, sk, __sk_common.skc_state) == TCP_SYN_SENT || (tcp && READ(ptr, tcp, rcv_nxt));
+	if (state == TCP_SYN_SENT)
+		return true;
+	tcp = sock_tcp(sk, ptr);
+	return tcp && READ(ptr, tcp, rcv_nxt);
 }
 
 /* Has the socket a peer, or had it one? Of an MPTCP socket its first path knows, while it has one. */
-static __always_inline bool sock_was_connected(struct sock *sk, enum pointer ptr)
+static __always_inline bool sock_was_connected(struct sock *sk, __u16 protocol, __u8 state, enum pointer ptr)
 {
-	__u16 protocol = READ(ptr, sk, sk_protocol);
 	struct sock *first = NULL;
 
 	if (!READ(ptr, sk, __sk_common.skc_dport))
 		return false;
 	if (protocol == IPPROTO_TCP)
-		return sock_has_answer(sk, ptr);
+		return sock_has_answer(sk, state, ptr);
 	if (protocol == IPPROTO_MPTCP && config.mptcp_first_offset)
 		bpf_probe_read_kernel(&first, sizeof(first), (void *)sk + config.mptcp_first_offset);
-	return !first || sock_has_answer(first, PTR_PLAIN);
+	return !first || sock_has_answer(first, BPF_CORE_READ(first, __sk_common.skc_state), PTR_PLAIN);
 }
 
 /* A socket is closed with its connect still open: given up; or the program that should have told was skipped. */
-static __always_inline void handle_open_attempt(struct sock *sk, struct attempt *at, enum pointer ptr)
+static __always_inline void handle_open_attempt(struct sock *sk, struct attempt *at, __u8 state, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
-
-	__u8 state = READ(ptr, sk, __sk_common.skc_state);
 
 	if (!at->in_call && (state == TCP_SYN_SENT || state == TCP_SYN_RECV))
 		attempt_end(sk, at, 0, RAW_F_ABORTED | RAW_F_FAILED, CLAIMER_CLOSE, ptr);
@@ -345,11 +368,9 @@ static __always_inline void handle_open_attempt(struct sock *sk, struct attempt 
 }
 
 /* The end of a TCP connection as it stands when it is closed; `end` is NULL where it has not ended before. */
-static __always_inline void close_fill_end(struct raw_event *ev, struct sock *sk, const struct end *end,
+static __always_inline void close_fill_end(struct raw_event *ev, struct sock *sk, __u8 state, const struct end *end,
 					   enum pointer ptr)
 {
-	__u8 state = READ(ptr, sk, __sk_common.skc_state);
-
 	sock_fill_bytes(ev, sk, ptr);
 	if (state != TCP_CLOSE) {
 		ev->closer = state_closer(state);
@@ -362,9 +383,9 @@ static __always_inline void close_fill_end(struct raw_event *ev, struct sock *sk
 }
 
 /* The error that broke a connection before it was closed, taken by the program or not; 0 = none did. */
-static __always_inline int close_error(struct sock *sk, const struct end *end, enum pointer ptr)
+static __always_inline int close_error(struct sock *sk, __u8 state, const struct end *end, enum pointer ptr)
 {
-	if (READ(ptr, sk, __sk_common.skc_state) != TCP_CLOSE)
+	if (state != TCP_CLOSE)
 		return 0;
 	return end && end->error ? (int)end->error : READ(ptr, sk, sk_err);
 }
@@ -392,42 +413,55 @@ static __always_inline void close_fill(struct raw_event *ev, struct sock *sk, bo
 }
 
 /* A connection that the kernel goes on closing: what becomes of the port is told when it is known. */
-static __always_inline void close_later(struct sock *sk, enum pointer ptr)
+static __always_inline void close_later(struct sock *sk, __u8 state, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
 	struct raw_event ev;
 
-	if (!handler_wanted(sk, RAW_CLOSE, false, ptr))
+	if (!handler_wants(sk, RAW_CLOSE, false, ptr))
 		return;
 	process_tell();
 	handler_fill_on_stack(&ev, sk, RAW_CLOSE, 0, ptr);
-	close_fill_end(&ev, sk, NULL, ptr);
+	close_fill_end(&ev, sk, state, NULL, ptr);
 	close_fill(&ev, sk, true, ptr);
 	release_remember(sk, &ev, ptr);
 	if (!close_remember(key, &ev)) /* told without what becomes of the port */
 		emit_copy(&ev);
 }
 
-static __always_inline void close_now(struct sock *sk, bool was_connected, const struct end *end, enum pointer ptr)
+static __always_inline void close_now(struct sock *sk, __u16 protocol, __u8 state, bool was_connected,
+				      const struct end *end, enum pointer ptr)
 {
-	bool tcp = READ(ptr, sk, sk_protocol) == IPPROTO_TCP;
-	int error = tcp && was_connected ? close_error(sk, end, ptr) : 0;
+	bool tcp = protocol == IPPROTO_TCP;
+	int error = tcp && was_connected ? close_error(sk, state, end, ptr) : 0;
 	struct raw_event ev;
 
-	if (!handler_wanted(sk, RAW_CLOSE, error, ptr))
+	if (!handler_wants(sk, RAW_CLOSE, error, ptr))
 		return;
 	process_tell();
 	handler_fill_on_stack(&ev, sk, RAW_CLOSE, error, ptr);
-	if (tcp && READ(ptr, sk, __sk_common.skc_state) == TCP_SYN_SENT)
+	if (tcp && state == TCP_SYN_SENT)
 		ev.flags |= RAW_F_EGRESS;
 	else if (tcp && was_connected)
-		close_fill_end(&ev, sk, end, ptr);
-	if (READ(ptr, sk, sk_protocol) != IPPROTO_MPTCP && ev.after == RAW_AFTER_NONE)
+		close_fill_end(&ev, sk, state, end, ptr);
+	if (protocol != IPPROTO_MPTCP && ev.after == RAW_AFTER_NONE)
 		ev.after = RAW_AFTER_CLOSED;
 	close_fill(&ev, sk, was_connected, ptr);
 	if (tcp && READ(ptr, sk, __sk_common.skc_num))
 		release_remember(sk, &ev, ptr);
 	emit_copy(&ev);
+}
+
+/* Does nobody want a close of the running process? If there is one to tell of it is counted, and how the connection
+ * ended is forgotten. */
+static __always_inline bool close_turns_away(struct sock *sk, __u16 protocol, __u8 state, enum pointer ptr)
+{
+	if (armed && prefilter_process())
+		return false;
+	end_forget((__u64)sk);
+	if (armed && (READ(ptr, sk, __sk_common.skc_num) || sock_was_connected(sk, protocol, state, ptr)))
+		emit_filtered();
+	return true;
 }
 
 /*
@@ -440,25 +474,34 @@ static __always_inline void handle_release(struct sock *sk, enum pointer ptr)
 	bool tcp, was_connected, noted;
 	struct attempt *at;
 	struct end end = {};
+	__u16 protocol;
+	__u8 state;
 
-	if (!sk || !sees_ends || !sock_is_traced(sk, ptr))
+	if (!sk || !sees_ends)
 		return;
-	tcp = READ(ptr, sk, sk_protocol) == IPPROTO_TCP;
+	protocol = READ(ptr, sk, sk_protocol);
+	if (!sock_is_traced_as(sk, protocol, ptr))
+		return;
+	tcp = protocol == IPPROTO_TCP;
 	at = tcp ? attempt_find(key) : NULL;
+	state = READ(ptr, sk, __sk_common.skc_state);
 	if (at)
-		handle_open_attempt(sk, at, ptr);
-	if (tcp && state_is_connected(READ(ptr, sk, __sk_common.skc_state))) {
+		handle_open_attempt(sk, at, state, ptr);
+	if (close_turns_away(sk, protocol, state, ptr))
+		return;
+	if (tcp && state_is_connected(state)) {
 		end_forget(key);
-		close_later(sk, ptr);
+		close_later(sk, state, ptr);
 		return;
 	}
-	was_connected = sock_was_connected(sk, ptr);
+	was_connected = sock_was_connected(sk, protocol, state, ptr);
 	noted = tcp && end_take(key, &end);
 	if (was_connected || READ(ptr, sk, __sk_common.skc_num))
-		close_now(sk, was_connected, noted ? &end : NULL, ptr);
+		close_now(sk, protocol, state, was_connected, noted ? &end : NULL, ptr);
 }
 
-/* __tcp_close() returned, and no change to CLOSE has told it: the FIN's way is not over. */
+/* __tcp_close() is over, and no change to CLOSE has told it: the FIN's way is not. Or the state had changed before the
+ * close was noted, which was without a lock. */
 static __always_inline void handle_close_exit(struct sock *sk, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
@@ -506,7 +549,7 @@ static __always_inline void handle_disconnect(struct sock *sk, enum pointer ptr)
 	if (!sock_is_traced(sk, ptr) || (path && !listening)) /* only one path of an MPTCP connection */
 		return;
 	noted = end_take(key, &end);
-	error = state == TCP_CLOSE ? close_error(sk, noted ? &end : NULL, ptr) : 0;
+	error = close_error(sk, state, noted ? &end : NULL, ptr);
 	ev = handler_begin_as(sk, RAW_CLOSE, error, waiting || error, ptr);
 	if (!ev)
 		return;
@@ -515,11 +558,20 @@ static __always_inline void handle_disconnect(struct sock *sk, enum pointer ptr)
 	else
 		ev->flags |= listening ? RAW_F_SHUT_DOWN : RAW_F_DISCONNECTED;
 	if (!listening)
-		close_fill_end(ev, sk, noted ? &end : NULL, ptr);
+		close_fill_end(ev, sk, state, noted ? &end : NULL, ptr);
 	if (waiting)
 		ev->after = RAW_AFTER_CLOSED;
 	close_fill(ev, sk, !listening, ptr);
 	emit_submit(ev);
+}
+
+/* Mode X: tcp_disconnect() of a socket whose connect is under way, ahead of the change of state that tells it too. */
+static __always_inline void handle_disconnected_attempt(struct sock *sk, enum pointer ptr)
+{
+	__u8 state = READ(ptr, sk, __sk_common.skc_state);
+
+	if (state == TCP_SYN_SENT || state == TCP_SYN_RECV)
+		handle_state(sk, state, TCP_CLOSE, ptr);
 }
 
 /* inet_put_port(): a TCP socket loses its port. Its close, if it is under way, comes first. */

@@ -55,7 +55,7 @@ static __always_inline struct attempt *attempt_find(__u64 key)
 {
 	struct attempt_slot *slot = attempt_slot(key);
 
-	if (!note_count(key, NOTE_ATTEMPT))
+	if (!note_count(note_place(key), NOTE_ATTEMPT))
 		return NULL;
 	return slot->sk == key ? &slot->at : bpf_map_lookup_elem(&attempts, &key);
 }
@@ -97,7 +97,7 @@ static __always_inline bool attempt_forget(__u64 key, enum claimer who, bool las
 	} else {
 		ours = true;
 	}
-	note_drop(key, NOTE_ATTEMPT);
+	note_drop(note_place(key), NOTE_ATTEMPT);
 	return ours;
 }
 
@@ -107,12 +107,12 @@ static __always_inline void attempt_remember(__u64 key, const struct attempt *at
 	struct attempt_slot *slot = attempt_slot(key);
 	bool old = slot->sk == key;
 
-	if (old || note_claim(key, NOTE_ATTEMPT)) {
+	if (old || note_claim(note_place(key), NOTE_ATTEMPT)) {
 		slot->at = *at;
 		slot->claims_before = *(volatile __u32 *)&slot->claims;
 		*(volatile __u64 *)&slot->sk = key;
 	} else if (bpf_map_update_elem(&attempts, &key, at, BPF_NOEXIST)) {
-		note_drop(key, NOTE_ATTEMPT);
+		note_drop(note_place(key), NOTE_ATTEMPT);
 		bpf_map_update_elem(&attempts, &key, at, BPF_EXIST);
 		old = true;
 	}
@@ -186,6 +186,41 @@ static __always_inline void attempt_end(struct sock *sk, struct attempt *at, int
 	emit_copy(&ev);
 }
 
+/* tcp_v*_connect() sets SYN_SENT right before inet_hash_connect(). In mode X the later of the twins counts. */
+static __always_inline void attempt_syn_sent(struct attempt *at)
+{
+	at->ev.flags |= RAW_F_SYN_SENT;
+	if (at->ev.how == RAW_HOW_CONNECT)
+		at->search_from_ns = bpf_ktime_get_boot_ns();
+}
+
+/* The search is over. */
+static __always_inline void attempt_searched(struct attempt *at)
+{
+	if (!at->search_from_ns)
+		return;
+	search_fill(&at->ev, bpf_ktime_get_boot_ns() - at->search_from_ns);
+	at->search_from_ns = 0;
+}
+
+/* It has brought a port: tcp_connect(), which comes next, or nothing: then the state becomes CLOSE, and the address
+ * goes after that. */
+static __always_inline void handle_connect_searched(struct sock *sk, struct attempt *at, enum pointer ptr)
+{
+	if (!at->search_from_ns)
+		return;
+	attempt_searched(at);
+	sock_fill_addresses(&at->ev, sk, ptr);
+}
+
+static __always_inline void handle_connect_search(struct sock *sk, enum pointer ptr)
+{
+	struct attempt *at = attempt_find((__u64)sk);
+
+	if (at)
+		handle_connect_searched(sk, at, ptr);
+}
+
 /* tcp_v4_connect() or tcp_v6_connect() returned: failed at once, or the SYN is out and the socket has its port. */
 static __always_inline void handle_connect_exit(struct sock *sk, int ret, enum pointer ptr)
 {
@@ -203,28 +238,8 @@ static __always_inline void handle_connect_exit(struct sock *sk, int ret, enum p
 		attempt_end(sk, at, -ret, 0, CLAIMER_LOCKED, ptr);
 		return;
 	}
+	attempt_searched(at); /* fast open may leave the SYN for later */
 	sock_fill_addresses(&at->ev, sk, ptr);
-}
-
-/* tcp_v*_connect() sets SYN_SENT right before inet_hash_connect(). In mode X the later of the twins counts. */
-static __always_inline void attempt_syn_sent(struct attempt *at)
-{
-	at->ev.flags |= RAW_F_SYN_SENT;
-	if (at->ev.how == RAW_HOW_CONNECT)
-		at->search_from_ns = bpf_ktime_get_boot_ns();
-}
-
-/* inet_hash_connect() or inet6_hash_connect() returned, with a port, or without: then the address goes next. */
-static __always_inline void handle_connect_search(struct sock *sk, enum pointer ptr)
-{
-	__u64 key = (__u64)sk;
-	struct attempt *at = attempt_find(key);
-
-	if (!at || !at->search_from_ns)
-		return;
-	search_fill(&at->ev, bpf_ktime_get_boot_ns() - at->search_from_ns);
-	sock_fill_addresses(&at->ev, sk, ptr);
-	at->search_from_ns = 0;
 }
 
 /* A cgroup/connect program refused: the protocol's connect was not called. */

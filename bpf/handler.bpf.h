@@ -52,7 +52,17 @@ static __always_inline bool mark_take(enum mark mark)
 	return bpf_map_delete_elem(&marks, &key) == 0;
 }
 
-/* Does anyone want this event, of the running process? If not, it is counted. `failed`: it has, or may yet. */
+/* Does anyone want this event, if its process is wanted? If not, it is counted. `failed`: it has, or may yet. */
+static __always_inline bool handler_wants(struct sock *sk, __u8 kind, bool failed, enum pointer ptr)
+{
+	if (prefilter_kind(kind) && !(config.failed_only && !failed) && prefilter_socket(sk, ptr) &&
+	    prefilter_ends(sk, kind, failed, ptr))
+		return true;
+	emit_filtered();
+	return false;
+}
+
+/* The same, of the running process. */
 static __always_inline bool handler_wanted(struct sock *sk, __u8 kind, bool failed, enum pointer ptr)
 {
 	if (!armed)

@@ -109,14 +109,39 @@ static __always_inline void prefilter_fork(struct task_struct *parent, struct ta
 		prefilter_note(child, to);
 }
 
-/* The name of the leader, as in the event. Behind its end may stand what is left of a longer one. */
+/* A name in two words: behind its end may stand what is left of a longer one. The lowest 0 among the bytes of a word
+ * leaves its highest bit set, and borrows from none below. */
+static __always_inline void prefilter_end_comm(__u64 comm[2])
+{
+	__u64 first = (comm[0] - 0x0101010101010101ULL) & ~comm[0] & 0x8080808080808080ULL;
+	__u64 second = (comm[1] - 0x0101010101010101ULL) & ~comm[1] & 0x8080808080808080ULL;
+
+	comm[0] &= ((first & -first) >> 7) - 1;
+	comm[1] &= first ? 0 : ((second & -second) >> 7) - 1;
+}
+
+/* The name of the leader, as in the event. */
 static __always_inline bool prefilter_leader_comm(void)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task;
 	__u64 comm[2] = {};
 
-	bpf_probe_read_kernel_str(comm, sizeof(comm), &BPF_CORE_READ(task, group_leader)->comm);
+	if (config.has_task_btf) {
+		task = bpf_get_current_task_btf()->group_leader;
+		sock_read16(comm, __builtin_preserve_access_index(&task->comm), PTR_WALKED);
+		prefilter_end_comm(comm);
+	} else {
+		task = (void *)bpf_get_current_task();
+		bpf_probe_read_kernel_str(comm, sizeof(comm), &BPF_CORE_READ(task, group_leader)->comm);
+	}
 	return who_has_comm(comm);
+}
+
+static __always_inline __u32 prefilter_uid(void)
+{
+	if (config.has_task_btf)
+		return bpf_get_current_task_btf()->cred->uid.val;
+	return (__u32)bpf_get_current_uid_gid();
 }
 
 /* What user space may take for an event of the socket's owner (sockets_lend). */
@@ -132,7 +157,7 @@ static __always_inline bool prefilter_who(void)
 {
 	if (config.pid_count && !config.follow && !who_has_pid(bpf_get_current_pid_tgid() >> 32))
 		return false;
-	if (config.uid_count && !who_has_uid((__u32)bpf_get_current_uid_gid()))
+	if (config.uid_count && !who_has_uid(prefilter_uid()))
 		return false;
 	if (config.comm_count && !prefilter_leader_comm())
 		return false;

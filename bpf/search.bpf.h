@@ -33,8 +33,8 @@ static __always_inline bool search_place(const struct search *search, __u64 thre
 {
 	volatile struct search_slot *slot = &search_slots[note_place(search->sk)];
 
-	if (slot->search.sk != search->sk && !note_claim(search->sk, NOTE_SEARCH)) {
-		note_drop(search->sk, NOTE_SEARCH);
+	if (slot->search.sk != search->sk && !note_claim(note_place(search->sk), NOTE_SEARCH)) {
+		note_drop(note_place(search->sk), NOTE_SEARCH);
 		return false;
 	}
 	slot->thread = thread;
@@ -86,7 +86,7 @@ static __always_inline __u64 search_take(struct sock *sk)
 	if (slot->search.sk == (__u64)sk && slot->thread == thread) {
 		took = slot->search.took_ns;
 		slot->search.sk = 0;
-		note_drop((__u64)sk, NOTE_SEARCH);
+		note_drop(note_place((__u64)sk), NOTE_SEARCH);
 		return took;
 	}
 	search = bpf_map_lookup_elem(&searches, &thread);

@@ -86,10 +86,9 @@ static __always_inline void sock_fill_remote(struct raw_event *ev, const struct 
 }
 
 /* TCP (with MPTCP's outer socket) and UDP over IPv4 or IPv6; raw, ping and kernel control sockets are not. */
-static __always_inline bool sock_is_traced(struct sock *sk, enum pointer ptr)
+static __always_inline bool sock_is_traced_as(struct sock *sk, __u16 protocol, enum pointer ptr)
 {
 	__u16 family = READ(ptr, sk, __sk_common.skc_family);
-	__u16 protocol = READ(ptr, sk, sk_protocol);
 	__u16 type = READ(ptr, sk, sk_type);
 
 	if (family != AF_INET && family != AF_INET6)
@@ -97,6 +96,11 @@ static __always_inline bool sock_is_traced(struct sock *sk, enum pointer ptr)
 	if (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP)
 		return type == SOCK_STREAM;
 	return (protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE) && type == SOCK_DGRAM;
+}
+
+static __always_inline bool sock_is_traced(struct sock *sk, enum pointer ptr)
+{
+	return sock_is_traced_as(sk, READ(ptr, sk, sk_protocol), ptr);
 }
 
 /* The socket at an address, PTR_CAST. Only where config.sock_type says that there is the cast. */
@@ -115,11 +119,11 @@ static __always_inline bool sock_is_udp(struct sock *sk, enum pointer ptr)
 /* The TCP socket that `sk` is; NULL if it is none. */
 static __always_inline struct tcp_sock *sock_tcp(struct sock *sk, enum pointer ptr)
 {
+	if (ptr && ptr != PTR_CAST)
+		return bpf_skc_to_tcp_sock(sk);
 	if (READ(ptr, sk, sk_protocol) != IPPROTO_TCP)
 		return NULL;
-	if (ptr == PTR_CAST)
-		return cast(sk, config.tcp_sock_type);
-	return ptr ? bpf_skc_to_tcp_sock(sk) : (struct tcp_sock *)sk;
+	return ptr ? cast(sk, config.tcp_sock_type) : (struct tcp_sock *)sk;
 }
 
 static __always_inline bool sock_port_bit(const unsigned long *bitmap, __u16 port)
@@ -299,9 +303,11 @@ static __always_inline void sock_fill_options(struct raw_event *ev, struct sock 
 		sock_fill_fd(ev, (void *)bpf_get_current_task(), PTR_PLAIN);
 }
 
+#define SOCK_FIN_SENT (1 << TCP_FIN_WAIT1 | 1 << TCP_FIN_WAIT2 | 1 << TCP_CLOSING | 1 << TCP_LAST_ACK)
+
 static __always_inline bool sock_has_sent_fin(__u8 state)
 {
-	return state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2 || state == TCP_CLOSING || state == TCP_LAST_ACK;
+	return 1U << state & SOCK_FIN_SENT;
 }
 
 /* Payload in both directions. Sent: all that the program wrote, so what is still queued counts, what was sent again

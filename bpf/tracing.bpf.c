@@ -4,7 +4,8 @@
  * calls one handler (handler.bpf.h). The loader attaches one of two sets (src/attach/tracing.c):
  *
  *   mode F  f_*  fentry, fexit and tp_btf: the cheapest, but on preemptible kernels they lose events
- *   mode X  x_*  kprobe and kretprobe, plus t_state twice (tp_btf and classic): loses nothing there
+ *   mode X  x_*  kprobe and kretprobe, and what runs with bottom halves disabled by fentry and fexit; beside t_state
+ *                the functions in which a state changes: loses nothing there
  *
  * Each function's name stands in its SEC(); src/attach/tracing.c has one row a program.
  */
@@ -190,15 +191,8 @@ int BPF_PROG(f_connect6, struct sock *sk, void *uaddr, int addr_len, int ret)
 	return 0;
 }
 
-SEC("fexit/inet_hash_connect")
-int BPF_PROG(f_search4, void *row, struct sock *sk)
-{
-	handle_connect_search(sk, PTR_HOOK);
-	return 0;
-}
-
-SEC("fexit/inet6_hash_connect")
-int BPF_PROG(f_search6, void *row, struct sock *sk)
+SEC("fentry/tcp_connect")
+int BPF_PROG(f_search, struct sock *sk)
 {
 	handle_connect_search(sk, PTR_HOOK);
 	return 0;
@@ -289,7 +283,7 @@ int BPF_PROG(f_disconnect, struct sock *sk)
 SEC("fentry/sock_def_error_report")
 int BPF_PROG(f_error_report, struct sock *sk)
 {
-	handle_error(sk, READ(PTR_HOOK, sk, sk_err), PTR_HOOK);
+	handle_error(sk, READ(PTR_HOOK, sk, sk_err), RAW_AFTER_NONE, PTR_HOOK);
 	return 0;
 }
 
@@ -371,16 +365,23 @@ int BPF_PROG(t_state, struct sock *sk, int old, int new)
 	return 0;
 }
 
-/* Mode X only: the twin that a preempted t_state cannot make the kernel skip, and the other way round. */
-SEC("tp/sock/inet_sock_set_state")
-int t_state_classic(struct trace_event_raw_inet_sock_set_state *ctx)
+/*
+ * Mode X only: the twins that a preempted t_state cannot make the kernel skip, and the other way round. The state
+ * changes inside them. A tracepoint would run at each of a connection's six changes and cost as much as a kprobe. What
+ * else changes a state that matters runs in a process, and has a hook there: connect() that fails at once, close(),
+ * disconnect.
+ */
+SEC("kprobe/tcp_finish_connect")
+int BPF_KPROBE(x_established, struct sock *sk)
 {
-	int old = ctx->oldstate, new = ctx->newstate;
+	BY_SOCK(handle_state, sk, TCP_SYN_SENT, TCP_ESTABLISHED);
+	return 0;
+}
 
-	/* read once, and here: read in each way of BY_SOCK, clang makes one read of an address it reckons from ctx */
-	asm volatile("" : "+r"(old), "+r"(new));
-	if (state_change(old, new) && ctx->protocol == IPPROTO_TCP)
-		BY_SOCK(handle_state, (struct sock *)ctx->skaddr, old, new);
+SEC("kprobe/tcp_done")
+int BPF_KPROBE(x_done, struct sock *sk)
+{
+	BY_SOCK(handle_done, sk);
 	return 0;
 }
 
@@ -388,14 +389,14 @@ int t_state_classic(struct trace_event_raw_inet_sock_set_state *ctx)
 SEC("fentry/tcp_done_with_error")
 int BPF_PROG(t_error, struct sock *sk, int error)
 {
-	handle_error(sk, error, PTR_HOOK);
+	handle_error(sk, error, RAW_AFTER_CLOSED, PTR_HOOK);
 	return 0;
 }
 
 SEC("kprobe/tcp_done_with_error")
 int BPF_KPROBE(x_error, struct sock *sk, int error)
 {
-	BY_SOCK(handle_error, sk, error);
+	BY_SOCK(handle_error, sk, error, RAW_AFTER_CLOSED);
 	return 0;
 }
 
@@ -535,17 +536,17 @@ static __always_inline __u64 call_key(enum call_fn fn)
 /* False if the one before it was never deleted, or there is no room for this one. */
 static __always_inline bool call_insert(__u64 key, const struct call *call)
 {
-	__u64 place = note_place(key);
+	__u64 place = note_hash(key);
 	bool is_lost = call_keys[place] == key;
 
-	if (is_lost || note_claim(key, NOTE_CALL)) {
+	if (is_lost || note_claim(place, NOTE_CALL)) {
 		call_slots[place] = *call;
 		call_keys[place] = key;
 		return !is_lost;
 	}
 	if (!bpf_map_update_elem(&calls, &key, call, BPF_NOEXIST))
 		return true;
-	note_drop(key, NOTE_CALL);
+	note_drop(place, NOTE_CALL);
 	bpf_map_update_elem(&calls, &key, call, BPF_EXIST);
 	return false;
 }
@@ -605,34 +606,23 @@ static __always_inline int call_enter_known(enum call_fn fn, struct sock *sk, bo
 	return is_known ? call_note(fn, &call) : 0;
 }
 
-/* The call that returns now, which stays; false if its entry was not seen. */
-static __always_inline bool call_find(enum call_fn fn, struct call *ret_call)
+/* The call that returns now, which is over; false if its entry was not seen. */
+static __always_inline bool call_leave(enum call_fn fn, struct call *ret_call)
 {
-	__u64 key = call_key(fn), place = note_place(key);
+	__u64 key = call_key(fn), place = note_hash(key);
 	struct call *call;
 
 	if (call_keys[place] == key) {
 		*ret_call = call_slots[place];
-		return true;
-	}
-	call = note_count(key, NOTE_CALL) ? bpf_map_lookup_elem(&calls, &key) : NULL;
-	if (call)
-		*ret_call = *call;
-	return call;
-}
-
-/* The same, and it is over. */
-static __always_inline bool call_leave(enum call_fn fn, struct call *ret_call)
-{
-	__u64 key = call_key(fn), place = note_place(key);
-
-	if (!call_find(fn, ret_call))
-		return false;
-	if (call_keys[place] == key)
 		call_keys[place] = 0;
-	else
+	} else {
+		call = note_count(place, NOTE_CALL) ? bpf_map_lookup_elem(&calls, &key) : NULL;
+		if (!call)
+			return false;
+		*ret_call = *call;
 		bpf_map_delete_elem(&calls, &key);
-	note_drop(key, NOTE_CALL);
+	}
+	note_drop(place, NOTE_CALL);
 	return true;
 }
 
@@ -807,26 +797,11 @@ int BPF_KRETPROBE(x_connect6, int ret)
 	return 0;
 }
 
-/* The calls around these say of which socket. */
-static __always_inline int x_search_return(enum call_fn fn)
+SEC("kprobe/tcp_connect")
+int BPF_KPROBE(x_search, struct sock *sk)
 {
-	struct call call;
-
-	if (call_find(fn, &call))
-		BY_SOCK(handle_connect_search, (struct sock *)call.sk);
+	BY_SOCK(handle_connect_search, sk);
 	return 0;
-}
-
-SEC("kretprobe/inet_hash_connect")
-int BPF_KRETPROBE(x_search4)
-{
-	return x_search_return(CALL_CONNECT4);
-}
-
-SEC("kretprobe/inet6_hash_connect")
-int BPF_KRETPROBE(x_search6)
-{
-	return x_search_return(CALL_CONNECT6);
 }
 
 SEC("kprobe/inet_csk_get_port")
@@ -876,12 +851,12 @@ int BPF_KRETPROBE(x_udp_connect, int ret)
 	return 0;
 }
 
-/* A kretprobe on a blocking function is useless; sock_graft() runs once for each accepted socket, in the process
- * that accepts, with bottom halves disabled. Other protocols' accepts go through it too. */
-SEC("kprobe/security_sock_graft")
-int BPF_KPROBE(x_accept, struct sock *sk)
+/* A kretprobe on a blocking function is useless; sock_graft() runs once for each accepted socket, in the process that
+ * accepts. Other protocols' accepts go through it too. With bottom halves disabled: nobody is preempted in it. */
+SEC("fentry/security_sock_graft")
+int BPF_PROG(x_accept, struct sock *sk)
 {
-	BY_SOCK(handle_accept, sk);
+	handle_accept(sk, PTR_HOOK);
 	return 0;
 }
 
@@ -903,38 +878,49 @@ int BPF_KRETPROBE(x_accept_failed, struct sock *child)
 	return 0;
 }
 
-/* Leaves the return of __tcp_close(), which follows in this thread, its socket: a probe less. */
 SEC("kprobe/inet_release")
 int BPF_KPROBE(x_release, struct socket *sock)
 {
 	struct sock *sk = sock_of(sock);
 
 	BY_SOCK(handle_release, sk);
-	return call_enter_known(CALL_CLOSE, sk, close_find((__u64)sk));
-}
-
-/* Where it is missed, the change of state to CLOSE tells. */
-SEC("kretprobe/__tcp_close")
-int BPF_KRETPROBE(x_close)
-{
-	struct call call;
-
-	if (call_leave(CALL_CLOSE, &call))
-		BY_SOCK(handle_close_exit, (struct sock *)call.sk);
 	return 0;
 }
 
+/*
+ * The last of __tcp_close(), one or the other, for less than its return costs. Where the socket has a FIN still to send
+ * or to get: it asks if there is memory to wait for that, with bottom halves disabled, so nobody is preempted in it. If
+ * there is none (`oom`) the state becomes CLOSE.
+ */
+SEC("fexit/tcp_check_oom")
+int BPF_PROG(x_close, struct sock *sk, int shift, __u8 oom)
+{
+	if (!oom)
+		handle_close_exit(sk, PTR_HOOK);
+	return 0;
+}
+
+/* And where its state is CLOSE. Also in softirq, when that comes later: where it is missed then, x_done tells. */
+SEC("kprobe/inet_csk_destroy_sock")
+int BPF_KPROBE(x_closed, struct sock *sk)
+{
+	BY_SOCK(handle_close_exit, sk);
+	return 0;
+}
+
+/* Changes the state to CLOSE: of a connect under way too. */
 SEC("kprobe/tcp_disconnect")
 int BPF_KPROBE(x_disconnect, struct sock *sk)
 {
 	BY_SOCK(handle_disconnect, sk);
+	BY_SOCK(handle_disconnected_attempt, sk);
 	return 0;
 }
 
 SEC("kprobe/sock_def_error_report")
 int BPF_KPROBE(x_error_report, struct sock *sk)
 {
-	BY_SOCK(handle_error, sk, BPF_CORE_READ(sk, sk_err));
+	BY_SOCK(handle_error, sk, BPF_CORE_READ(sk, sk_err), RAW_AFTER_NONE);
 	return 0;
 }
 
