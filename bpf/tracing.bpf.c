@@ -4,8 +4,7 @@
  * calls one handler (handler.bpf.h). The loader attaches one of two sets (src/attach/tracing.c):
  *
  *   mode F  f_*  fentry, fexit and tp_btf: the cheapest, but on preemptible kernels they lose events
- *   mode X  x_*  kprobe and kretprobe, and what runs with bottom halves disabled by fentry and fexit; beside t_state
- *                the functions in which a state changes: loses nothing there
+ *   mode X  x_*  kprobe and kretprobe, plus t_state twice (tp_btf and classic): loses nothing there
  *
  * Each function's name stands in its SEC(); src/attach/tracing.c has one row a program.
  */
@@ -365,23 +364,16 @@ int BPF_PROG(t_state, struct sock *sk, int old, int new)
 	return 0;
 }
 
-/*
- * Mode X only: the twins that a preempted t_state cannot make the kernel skip, and the other way round. The state
- * changes inside them. A tracepoint would run at each of a connection's six changes and cost as much as a kprobe. What
- * else changes a state that matters runs in a process, and has a hook there: connect() that fails at once, close(),
- * disconnect.
- */
-SEC("kprobe/tcp_finish_connect")
-int BPF_KPROBE(x_established, struct sock *sk)
+/* Mode X only: the twin that a preempted t_state cannot make the kernel skip, and the other way round. */
+SEC("tp/sock/inet_sock_set_state")
+int t_state_classic(struct trace_event_raw_inet_sock_set_state *ctx)
 {
-	BY_SOCK(handle_state, sk, TCP_SYN_SENT, TCP_ESTABLISHED);
-	return 0;
-}
+	int old = ctx->oldstate, new = ctx->newstate;
 
-SEC("kprobe/tcp_done")
-int BPF_KPROBE(x_done, struct sock *sk)
-{
-	BY_SOCK(handle_done, sk);
+	/* read once, and here: read in each way of BY_SOCK, clang makes one read of an address it reckons from ctx */
+	asm volatile("" : "+r"(old), "+r"(new));
+	if (state_change(old, new) && ctx->protocol == IPPROTO_TCP)
+		BY_SOCK(handle_state, (struct sock *)ctx->skaddr, old, new);
 	return 0;
 }
 
@@ -851,12 +843,12 @@ int BPF_KRETPROBE(x_udp_connect, int ret)
 	return 0;
 }
 
-/* A kretprobe on a blocking function is useless; sock_graft() runs once for each accepted socket, in the process that
- * accepts. Other protocols' accepts go through it too. With bottom halves disabled: nobody is preempted in it. */
-SEC("fentry/security_sock_graft")
-int BPF_PROG(x_accept, struct sock *sk)
+/* A kretprobe on a blocking function is useless; sock_graft() runs once for each accepted socket, in the process
+ * that accepts, with bottom halves disabled. Other protocols' accepts go through it too. */
+SEC("kprobe/security_sock_graft")
+int BPF_KPROBE(x_accept, struct sock *sk)
 {
-	handle_accept(sk, PTR_HOOK);
+	BY_SOCK(handle_accept, sk);
 	return 0;
 }
 
@@ -878,42 +870,31 @@ int BPF_KRETPROBE(x_accept_failed, struct sock *child)
 	return 0;
 }
 
+/* Leaves the return of __tcp_close(), which follows in this thread, its socket: a probe less. */
 SEC("kprobe/inet_release")
 int BPF_KPROBE(x_release, struct socket *sock)
 {
 	struct sock *sk = sock_of(sock);
 
 	BY_SOCK(handle_release, sk);
-	return 0;
+	return call_enter_known(CALL_CLOSE, sk, close_find((__u64)sk));
 }
 
-/*
- * The last of __tcp_close(), one or the other, for less than its return costs. Where the socket has a FIN still to send
- * or to get: it asks if there is memory to wait for that, with bottom halves disabled, so nobody is preempted in it. If
- * there is none (`oom`) the state becomes CLOSE.
- */
-SEC("fexit/tcp_check_oom")
-int BPF_PROG(x_close, struct sock *sk, int shift, __u8 oom)
+/* Where it is missed, the change of state to CLOSE tells. */
+SEC("kretprobe/__tcp_close")
+int BPF_KRETPROBE(x_close)
 {
-	if (!oom)
-		handle_close_exit(sk, PTR_HOOK);
+	struct call call;
+
+	if (call_leave(CALL_CLOSE, &call))
+		BY_SOCK(handle_close_exit, (struct sock *)call.sk);
 	return 0;
 }
 
-/* And where its state is CLOSE. Also in softirq, when that comes later: where it is missed then, x_done tells. */
-SEC("kprobe/inet_csk_destroy_sock")
-int BPF_KPROBE(x_closed, struct sock *sk)
-{
-	BY_SOCK(handle_close_exit, sk);
-	return 0;
-}
-
-/* Changes the state to CLOSE: of a connect under way too. */
 SEC("kprobe/tcp_disconnect")
 int BPF_KPROBE(x_disconnect, struct sock *sk)
 {
 	BY_SOCK(handle_disconnect, sk);
-	BY_SOCK(handle_disconnected_attempt, sk);
 	return 0;
 }
 

@@ -26,6 +26,7 @@ static const struct programs_section {
 	{ "tp_btf+", BPF_PROG_TYPE_TRACING, BPF_TRACE_RAW_TP },
 	{ "kprobe+", BPF_PROG_TYPE_KPROBE, 0 },
 	{ "kretprobe+", BPF_PROG_TYPE_KPROBE, 0 },
+	{ "tp+", BPF_PROG_TYPE_TRACEPOINT, 0 },
 };
 #define PROGRAMS_SECTIONS (sizeof(programs_sections) / sizeof(programs_sections[0]))
 
@@ -112,14 +113,20 @@ static int programs_prepare(struct bpf_program *prog, struct bpf_prog_load_opts 
 
 static int programs_attach(const struct bpf_program *prog, long cookie, struct bpf_link **ret)
 {
-	const char *target, *section = bpf_program__section_name(prog);
+	const char *target, *name, *section = bpf_program__section_name(prog);
+	char category[32];
 
 	(void)cookie;
 	(void)programs_section(prog, &target);
-	if (section[0] == 'k')
+	name = strchr(target, '/'); /* "sock/inet_sock_set_state" */
+	if (!strncmp(section, "tp/", 3) && name) {
+		snprintf(category, sizeof(category), "%.*s", (int)(name - target), target);
+		*ret = bpf_program__attach_tracepoint(prog, category, name + 1);
+	} else if (section[0] == 'k') {
 		*ret = bpf_program__attach_kprobe(prog, section[1] == 'r', target);
-	else
+	} else {
 		*ret = bpf_program__attach_trace(prog);
+	}
 	return *ret ? 0 : -errno;
 }
 

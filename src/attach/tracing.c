@@ -60,15 +60,14 @@ static const struct tracing_row tracing_rows[] = {
 	{ "t_fork", NULL, "children (--follow)", MODE_F | MODE_X | FOLLOWS, OPTIONAL, QUIET, NULL },
 	{ "f_graft", "security_sock_graft", "accept", MODE_F, OPTIONAL, CARRIES, NULL },
 	{ "x_accept", "security_sock_graft", "accept", MODE_X, REQUIRED, CARRIES, NULL },
-	{ "x_listen", "inet_csk_listen_start", "listen", MODE_X, REQUIRED, QUIET, NULL },
-	{ "x_established", "tcp_finish_connect", "connect results (TCP)", MODE_X, REQUIRED, QUIET, NULL },
-	{ "x_done", "tcp_done", "connect results (TCP)", MODE_X, REQUIRED, QUIET, NULL },
+	{ "t_state_classic", NULL, "connect results (TCP)", MODE_X, REQUIRED, QUIET, NULL },
 	{ "t_state", NULL, "connect results (TCP)", MODE_F | MODE_X | BEGINS, REQUIRED, QUIET, NULL },
 	{ "f_accept", "inet_csk_accept", "accept that failed", MODE_F, REQUIRED, QUIET, NULL },
 	{ "x_accept_failed", "inet_csk_accept", "accept that failed", MODE_X, OPTIONAL, QUIET, NULL },
 	{ "x_accept_enter", "inet_csk_accept", "accept that failed", MODE_X, OPTIONAL, QUIET, NULL },
 	{ "f_listen", "inet_csk_listen_start", "listen", MODE_F, REQUIRED, CARRIES, NULL },
 	{ "f_listen_enter", "inet_csk_listen_start", "listen", MODE_F, REQUIRED, QUIET, NULL },
+	{ "x_listen", "inet_csk_listen_start", "listen", MODE_X, REQUIRED, QUIET, NULL },
 	{ "x_listen_enter", "inet_csk_listen_start", "listen", MODE_X, REQUIRED, CARRIES, NULL },
 	/* the early ones take what the others mark */
 	{ "f_bind4_early", "inet_bind", "bind refused early, IPv4", MODE_F, OPTIONAL, QUIET, "inet_bind_sk" },
@@ -83,8 +82,7 @@ static const struct tracing_row tracing_rows[] = {
 	{ "x_bind4_enter", "__inet_bind", "bind, IPv4", MODE_X, REQUIRED, CARRIES, NULL },
 	/* the end of connections, which is told when all of these are there */
 	{ "f_close", "__tcp_close", "what a close leaves of the port", MODE_F, REQUIRED, QUIET, NULL },
-	{ "x_close", "tcp_check_oom", "what a close leaves of the port", MODE_X, REQUIRED, QUIET, NULL },
-	{ "x_closed", "inet_csk_destroy_sock", "what a close leaves of the port", MODE_X, REQUIRED, QUIET, NULL },
+	{ "x_close", "__tcp_close", "what a close leaves of the port", MODE_X, REQUIRED, QUIET, NULL },
 	{ "t_time_wait", "inet_twsk_hashdance", "TIME_WAIT", MODE_F | MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
 	{ "t_time_wait2", "inet_twsk_hashdance_schedule", "TIME_WAIT", MODE_F | MODE_X | RENAMED, OPTIONAL,
 	  QUIET, NULL },
@@ -652,11 +650,10 @@ static bool tracing_lacks(const char *path)
 	return faccessat(AT_FDCWD, path, F_OK, AT_EACCESS) && errno == ENOENT;
 }
 
-/* Where the kernel has no perf events of kprobes, they are made through tracefs. */
-static int tracing_need_kprobes(char *err, size_t err_size)
+/* kprobes and classic tracepoints are found through it. */
+static int tracing_need_tracefs(char *err, size_t err_size)
 {
-	if (!tracing_lacks("/sys/bus/event_source/devices/kprobe/type") ||
-	    !tracing_lacks("/sys/kernel/tracing/events") || !tracing_lacks("/sys/kernel/debug/tracing/events"))
+	if (!tracing_lacks("/sys/kernel/tracing/events") || !tracing_lacks("/sys/kernel/debug/tracing/events"))
 		return 0;
 	snprintf(err, err_size,
 		 "tracing this preemptible kernel takes tracefs, which is not mounted: "
@@ -688,7 +685,7 @@ static int tracing_open(const struct attach_options *opts, struct attach *at, ch
 		at->mode = ATTACH_MODE_X;
 	if (opts->mode != ATTACH_MODE_AUTO)
 		at->mode = opts->mode;
-	r = at->mode == ATTACH_MODE_X ? tracing_need_kprobes(err, err_size) : 0;
+	r = at->mode == ATTACH_MODE_X ? tracing_need_tracefs(err, err_size) : 0;
 	if (r == 0)
 		r = tracing_open_types(&types, err, err_size);
 	if (r < 0)

@@ -251,6 +251,24 @@ struct task_struct {
 	struct nsproxy *nsproxy;
 };
 
+struct trace_entry {
+	__u16 type;
+	__u8 flags;
+	__u8 preempt_count;
+	int pid;
+};
+
+struct trace_event_raw_inet_sock_set_state {
+	struct trace_entry ent;
+	void *skaddr;
+	int oldstate;
+	int newstate;
+	__u16 sport;
+	__u16 dport;
+	__u16 family;
+	__u16 protocol;
+};
+
 #pragma clang attribute pop
 
 #endif
