@@ -2,8 +2,7 @@
 /*
  * The end of TCP sockets, for the cgroup backend. sock_release runs in the process that closes, ahead of the kernel's
  * work: who closed first is known then, but what was sent, and what becomes of the port, shows in the changes of state
- * that follow. So the close of a connection waits for its end: in the socket's slot, or in
- * `closing`.
+ * that follow. So the close of a connection waits for its end: in the socket's slot, or in `closing`.
  *
  * No hook shows an errno. What is told here follows from the kernel's own rules for a change of state and its counters;
  * where these leave two possibilities, nothing is told.

@@ -254,11 +254,9 @@ static void service_index_iana(struct service_table *t)
 
 	for (size_t block = 0; block <= SERVICE_BLOCKS; block++) {
 		while (row < service_iana_count && service_iana[row].port < block * SERVICE_BLOCK)
-			row++;
+			service_mark(t, service_iana[row++].port);
 		t->blocks[block] = (uint16_t)row;
 	}
-	for (row = 0; row < service_iana_count; row++)
-		service_mark(t, service_iana[row].port);
 	for (row = 0; row < service_iana_count && service_iana[row].port < 2048; row++)
 		for (size_t i = 0; i < SERVICE_RENAME_COUNT; i++)
 			if (!strcmp(service_iana_text + service_iana[row].tcp, service_renames[i].official))
