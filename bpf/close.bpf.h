@@ -321,6 +321,15 @@ static __always_inline void handle_state(struct sock *sk, int old, int new, enum
 		    ptr);
 }
 
+/* The same before the change, which is to CLOSE. */
+static __always_inline void handle_done(struct sock *sk, enum pointer ptr)
+{
+	__u8 state = READ(ptr, sk, __sk_common.skc_state);
+
+	if (state_change(state, TCP_CLOSE) && READ(ptr, sk, sk_protocol) == IPPROTO_TCP)
+		handle_state(sk, state, TCP_CLOSE, ptr);
+}
+
 /* Has a TCP socket with a peer's address heard of that peer? After a reset the port is free already and the state says
  * nothing, but rcv_nxt does: tcp_connect_init() zeroes it, the first segment of the peer sets it. */
 static __always_inline bool sock_has_answer(struct sock *sk, __u8 state, enum pointer ptr)
@@ -491,7 +500,8 @@ static __always_inline void handle_release(struct sock *sk, enum pointer ptr)
 		close_now(sk, protocol, state, was_connected, noted ? &end : NULL, ptr);
 }
 
-/* __tcp_close() returned, and no change to CLOSE has told it: the FIN's way is not over. */
+/* __tcp_close() is over, and no change to CLOSE has told it: the FIN's way is not. Or the state had changed before the
+ * close was noted, which was without a lock. */
 static __always_inline void handle_close_exit(struct sock *sk, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
@@ -553,6 +563,15 @@ static __always_inline void handle_disconnect(struct sock *sk, enum pointer ptr)
 		ev->after = RAW_AFTER_CLOSED;
 	close_fill(ev, sk, !listening, ptr);
 	emit_submit(ev);
+}
+
+/* Mode X: tcp_disconnect() of a socket whose connect is under way, ahead of the change of state that tells it too. */
+static __always_inline void handle_disconnected_attempt(struct sock *sk, enum pointer ptr)
+{
+	__u8 state = READ(ptr, sk, __sk_common.skc_state);
+
+	if (state == TCP_SYN_SENT || state == TCP_SYN_RECV)
+		handle_state(sk, state, TCP_CLOSE, ptr);
 }
 
 /* inet_put_port(): a TCP socket loses its port. Its close, if it is under way, comes first. */

@@ -194,6 +194,15 @@ static __always_inline void attempt_syn_sent(struct attempt *at)
 		at->search_from_ns = bpf_ktime_get_boot_ns();
 }
 
+/* The same where the change itself was not seen: when the search began is not known. */
+static __always_inline void handle_syn_sent(struct sock *sk)
+{
+	struct attempt *at = attempt_find((__u64)sk);
+
+	if (at)
+		at->ev.flags |= RAW_F_SYN_SENT;
+}
+
 /* The search is over. */
 static __always_inline void attempt_searched(struct attempt *at)
 {
@@ -238,6 +247,7 @@ static __always_inline void handle_connect_exit(struct sock *sk, int ret, enum p
 		attempt_end(sk, at, -ret, 0, CLAIMER_LOCKED, ptr);
 		return;
 	}
+	at->ev.flags |= RAW_F_SYN_SENT; /* the change may have been missed */
 	attempt_searched(at); /* fast open may leave the SYN for later */
 	sock_fill_addresses(&at->ev, sk, ptr);
 }

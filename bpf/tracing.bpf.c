@@ -4,7 +4,8 @@
  * calls one handler (handler.bpf.h). The loader attaches one of two sets (src/attach/tracing.c):
  *
  *   mode F  f_*  fentry, fexit and tp_btf: the cheapest, but on preemptible kernels they lose events
- *   mode X  x_*  kprobe and kretprobe, plus t_state twice (tp_btf and classic): loses nothing there
+ *   mode X  x_*  kprobe and kretprobe, and what runs with bottom halves disabled by fentry and fexit; beside t_state
+ *                the functions in which a state changes, or the classic tracepoint: loses nothing there
  *
  * Each function's name stands in its SEC(); src/attach/tracing.c has one row a program.
  */
@@ -364,7 +365,8 @@ int BPF_PROG(t_state, struct sock *sk, int old, int new)
 	return 0;
 }
 
-/* Mode X only: the twin that a preempted t_state cannot make the kernel skip, and the other way round. */
+/* Mode X only: the twin that a preempted t_state cannot make the kernel skip, and the other way round. Where releases
+ * are wanted: it comes after the port was given back, which is told first. */
 SEC("tp/sock/inet_sock_set_state")
 int t_state_classic(struct trace_event_raw_inet_sock_set_state *ctx)
 {
@@ -374,6 +376,48 @@ int t_state_classic(struct trace_event_raw_inet_sock_set_state *ctx)
 	asm volatile("" : "+r"(old), "+r"(new));
 	if (state_change(old, new) && ctx->protocol == IPPROTO_TCP)
 		BY_SOCK(handle_state, (struct sock *)ctx->skaddr, old, new);
+	return 0;
+}
+
+/*
+ * Else these: the state changes inside them. The tracepoint runs at each of a connection's six changes and costs as
+ * much as a kprobe. What else changes a state that matters runs in a process, and has a hook there: connect() that
+ * fails at once, close(), disconnect.
+ */
+SEC("kprobe/tcp_finish_connect")
+int BPF_KPROBE(x_established, struct sock *sk)
+{
+	BY_SOCK(handle_state, sk, TCP_SYN_SENT, TCP_ESTABLISHED);
+	return 0;
+}
+
+SEC("kprobe/tcp_done")
+int BPF_KPROBE(x_done, struct sock *sk)
+{
+	BY_SOCK(handle_done, sk);
+	return 0;
+}
+
+/* Of the change to SYN_SENT, for a connect that fails after it: what undoes that, since 6.2; before, the search for a
+ * port, which comes next. Where the connect returns 0 it has no need of a twin. */
+SEC("kprobe/inet_bhash2_reset_saddr")
+int BPF_KPROBE(x_syn_undone, struct sock *sk)
+{
+	handle_syn_sent(sk);
+	return 0;
+}
+
+SEC("kprobe/inet_hash_connect")
+int BPF_KPROBE(x_syn_sent4, void *death_row, struct sock *sk)
+{
+	handle_syn_sent(sk);
+	return 0;
+}
+
+SEC("kprobe/inet6_hash_connect")
+int BPF_KPROBE(x_syn_sent6, void *death_row, struct sock *sk)
+{
+	handle_syn_sent(sk);
 	return 0;
 }
 
@@ -843,12 +887,12 @@ int BPF_KRETPROBE(x_udp_connect, int ret)
 	return 0;
 }
 
-/* A kretprobe on a blocking function is useless; sock_graft() runs once for each accepted socket, in the process
- * that accepts, with bottom halves disabled. Other protocols' accepts go through it too. */
-SEC("kprobe/security_sock_graft")
-int BPF_KPROBE(x_accept, struct sock *sk)
+/* A kretprobe on a blocking function is useless; sock_graft() runs once for each accepted socket, in the process that
+ * accepts. Other protocols' accepts go through it too. With bottom halves disabled: nobody is preempted in it. */
+SEC("fentry/security_sock_graft")
+int BPF_PROG(x_accept, struct sock *sk)
 {
-	BY_SOCK(handle_accept, sk);
+	handle_accept(sk, PTR_HOOK);
 	return 0;
 }
 
@@ -870,31 +914,45 @@ int BPF_KRETPROBE(x_accept_failed, struct sock *child)
 	return 0;
 }
 
-/* Leaves the return of __tcp_close(), which follows in this thread, its socket: a probe less. */
 SEC("kprobe/inet_release")
 int BPF_KPROBE(x_release, struct socket *sock)
 {
 	struct sock *sk = sock_of(sock);
 
 	BY_SOCK(handle_release, sk);
-	return call_enter_known(CALL_CLOSE, sk, close_find((__u64)sk));
-}
-
-/* Where it is missed, the change of state to CLOSE tells. */
-SEC("kretprobe/__tcp_close")
-int BPF_KRETPROBE(x_close)
-{
-	struct call call;
-
-	if (call_leave(CALL_CLOSE, &call))
-		BY_SOCK(handle_close_exit, (struct sock *)call.sk);
 	return 0;
 }
 
+/*
+ * The last of __tcp_close(), one or the other, for less than its return costs. Where the socket has a FIN still to send
+ * or to get: it asks if there is memory to wait for that, with bottom halves disabled, so nobody is preempted in it. If
+ * there is none (`oom`) the state becomes CLOSE.
+ */
+SEC("fexit/tcp_check_oom")
+int BPF_PROG(x_close, struct sock *sk, int shift, __u8 oom)
+{
+	if (!oom)
+		handle_close_exit(sk, PTR_HOOK);
+	return 0;
+}
+
+/* And where its state is CLOSE. Also in softirq, when that comes later: where it is missed then, x_done tells. Where
+ * close() gave up a connect, t_state has no other twin. */
+SEC("kprobe/inet_csk_destroy_sock")
+int BPF_KPROBE(x_closed, struct sock *sk)
+{
+	BY_SOCK(handle_close_exit, sk);
+	BY_SOCK(handle_state, sk, TCP_SYN_SENT, TCP_CLOSE);
+	return 0;
+}
+
+/* Changes the state to CLOSE: of a connect under way too. */
 SEC("kprobe/tcp_disconnect")
 int BPF_KPROBE(x_disconnect, struct sock *sk)
 {
 	BY_SOCK(handle_disconnect, sk);
+	if (!config.want_release) /* else t_state_classic tells */
+		BY_SOCK(handle_disconnected_attempt, sk);
 	return 0;
 }
 

@@ -430,10 +430,14 @@ static void kernel_look_cgroup2(const struct kernel *k, int arg, struct kernel_f
 }
 
 /* libbpf's two ways to place a kprobe, the newer first. */
+static bool kernel_has_perf_kprobes(void)
+{
+	return !access("/sys/bus/event_source/devices/kprobe/type", F_OK);
+}
+
 static bool kernel_has_kprobes(void)
 {
-	return !access("/sys/bus/event_source/devices/kprobe/type", F_OK) ||
-	       !access("/sys/kernel/tracing/kprobe_events", F_OK) ||
+	return kernel_has_perf_kprobes() || !access("/sys/kernel/tracing/kprobe_events", F_OK) ||
 	       !access("/sys/kernel/debug/tracing/kprobe_events", F_OK);
 }
 
@@ -464,7 +468,7 @@ static bool kernel_has_tracefs(char *ret_at, size_t size)
 
 static void kernel_look_tracefs(const struct kernel *k, int arg, struct kernel_finding *f)
 {
-	bool needed = k->mode == ATTACH_MODE_X && kernel_has_kprobes();
+	bool needed = k->mode == ATTACH_MODE_X && kernel_has_kprobes() && !kernel_has_perf_kprobes();
 	char at[256];
 
 	(void)arg;
@@ -472,7 +476,8 @@ static void kernel_look_tracefs(const struct kernel *k, int arg, struct kernel_f
 		kernel_say(f, KERNEL_OK, "mounted at %s", at);
 		return;
 	}
-	kernel_say(f, needed ? KERNEL_MISSING : KERNEL_OK, "not mounted; only mode X needs it");
+	kernel_say(f, needed ? KERNEL_MISSING : KERNEL_OK,
+		   "not mounted; only mode X needs it, to tell when ports are given back");
 	if (needed)
 		kernel_mend(f, KERNEL_MOUNT_TRACEFS);
 }

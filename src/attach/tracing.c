@@ -20,8 +20,9 @@
 #include "tracing.skel.h"
 
 /* RENAMED: a kernel that lacks the function has it under another row's name. RELEASES, SECCOMP, FOLLOWS: only where
- * asked for. SEARCH_*: only where the events are wanted that say how long the kernel looked for a port. CLOSES: with it
- * all is there that the end of a connection takes. BEGINS: with it the reader may begin. */
+ * asked for; NO_RELEASES: only where these are not. SEARCH_*: only where the events are wanted that say how long the
+ * kernel looked for a port. CLOSES: with it all is there that the end of a connection takes. BEGINS: with it the reader
+ * may begin. */
 enum {
 	MODE_F = 1 << 0,
 	MODE_X = 1 << 1,
@@ -33,6 +34,7 @@ enum {
 	FOLLOWS = 1 << 7,
 	CLOSES = 1 << 8,
 	BEGINS = 1 << 9,
+	NO_RELEASES = 1 << 10,
 };
 #define TRACING_PRIMED "sock_no_listen" /* of sockets that cannot listen */
 
@@ -60,14 +62,22 @@ static const struct tracing_row tracing_rows[] = {
 	{ "t_fork", NULL, "children (--follow)", MODE_F | MODE_X | FOLLOWS, OPTIONAL, QUIET, NULL },
 	{ "f_graft", "security_sock_graft", "accept", MODE_F, OPTIONAL, CARRIES, NULL },
 	{ "x_accept", "security_sock_graft", "accept", MODE_X, REQUIRED, CARRIES, NULL },
-	{ "t_state_classic", NULL, "connect results (TCP)", MODE_X, REQUIRED, QUIET, NULL },
+	{ "x_listen", "inet_csk_listen_start", "listen", MODE_X, REQUIRED, QUIET, NULL },
+	{ "t_state_classic", NULL, "connect results (TCP)", MODE_X | RELEASES, REQUIRED, QUIET, NULL },
+	{ "x_established", "tcp_finish_connect", "connect results (TCP)", MODE_X | NO_RELEASES, REQUIRED, QUIET, NULL },
+	{ "x_done", "tcp_done", "connect results (TCP)", MODE_X | NO_RELEASES, REQUIRED, QUIET, NULL },
+	{ "x_syn_undone", "inet_bhash2_reset_saddr", "connect results (TCP)", MODE_X | NO_RELEASES | RENAMED, REQUIRED,
+	  QUIET, NULL },
+	{ "x_syn_sent4", "inet_hash_connect", "connect results (TCP)", MODE_X | NO_RELEASES, REQUIRED, QUIET,
+	  "inet_bhash2_reset_saddr" },
+	{ "x_syn_sent6", "inet6_hash_connect", "connect results (TCP)", MODE_X | NO_RELEASES, OPTIONAL, QUIET,
+	  "inet_bhash2_reset_saddr" },
 	{ "t_state", NULL, "connect results (TCP)", MODE_F | MODE_X | BEGINS, REQUIRED, QUIET, NULL },
 	{ "f_accept", "inet_csk_accept", "accept that failed", MODE_F, REQUIRED, QUIET, NULL },
 	{ "x_accept_failed", "inet_csk_accept", "accept that failed", MODE_X, OPTIONAL, QUIET, NULL },
 	{ "x_accept_enter", "inet_csk_accept", "accept that failed", MODE_X, OPTIONAL, QUIET, NULL },
 	{ "f_listen", "inet_csk_listen_start", "listen", MODE_F, REQUIRED, CARRIES, NULL },
 	{ "f_listen_enter", "inet_csk_listen_start", "listen", MODE_F, REQUIRED, QUIET, NULL },
-	{ "x_listen", "inet_csk_listen_start", "listen", MODE_X, REQUIRED, QUIET, NULL },
 	{ "x_listen_enter", "inet_csk_listen_start", "listen", MODE_X, REQUIRED, CARRIES, NULL },
 	/* the early ones take what the others mark */
 	{ "f_bind4_early", "inet_bind", "bind refused early, IPv4", MODE_F, OPTIONAL, QUIET, "inet_bind_sk" },
@@ -82,7 +92,8 @@ static const struct tracing_row tracing_rows[] = {
 	{ "x_bind4_enter", "__inet_bind", "bind, IPv4", MODE_X, REQUIRED, CARRIES, NULL },
 	/* the end of connections, which is told when all of these are there */
 	{ "f_close", "__tcp_close", "what a close leaves of the port", MODE_F, REQUIRED, QUIET, NULL },
-	{ "x_close", "__tcp_close", "what a close leaves of the port", MODE_X, REQUIRED, QUIET, NULL },
+	{ "x_close", "tcp_check_oom", "what a close leaves of the port", MODE_X, REQUIRED, QUIET, NULL },
+	{ "x_closed", "inet_csk_destroy_sock", "what a close leaves of the port", MODE_X, REQUIRED, QUIET, NULL },
 	{ "t_time_wait", "inet_twsk_hashdance", "TIME_WAIT", MODE_F | MODE_X | RENAMED, OPTIONAL, QUIET, NULL },
 	{ "t_time_wait2", "inet_twsk_hashdance_schedule", "TIME_WAIT", MODE_F | MODE_X | RENAMED, OPTIONAL,
 	  QUIET, NULL },
@@ -351,7 +362,9 @@ static bool tracing_wants(const struct tracing_row *row, const struct attach_opt
 		return false;
 	if (!tracing_wants_search(row, &opts->config) || ((row->modes & FOLLOWS) && !opts->config.follow))
 		return false;
-	return (opts->config.want_release || !(row->modes & RELEASES)) && (opts->seccomp || !(row->modes & SECCOMP));
+	if (row->modes & (opts->config.want_release ? NO_RELEASES : RELEASES))
+		return false;
+	return opts->seccomp || !(row->modes & SECCOMP);
 }
 
 /* Chooses the programs of this mode that the kernel can take. */
@@ -650,9 +663,11 @@ static bool tracing_lacks(const char *path)
 	return faccessat(AT_FDCWD, path, F_OK, AT_EACCESS) && errno == ENOENT;
 }
 
-/* kprobes and classic tracepoints are found through it. */
-static int tracing_need_tracefs(char *err, size_t err_size)
+/* Classic tracepoints are found through it, and kprobes where the kernel has no perf events of them. */
+static int tracing_need_tracefs(const struct attach_options *opts, char *err, size_t err_size)
 {
+	if (!opts->config.want_release && !tracing_lacks("/sys/bus/event_source/devices/kprobe/type"))
+		return 0;
 	if (!tracing_lacks("/sys/kernel/tracing/events") || !tracing_lacks("/sys/kernel/debug/tracing/events"))
 		return 0;
 	snprintf(err, err_size,
@@ -685,7 +700,7 @@ static int tracing_open(const struct attach_options *opts, struct attach *at, ch
 		at->mode = ATTACH_MODE_X;
 	if (opts->mode != ATTACH_MODE_AUTO)
 		at->mode = opts->mode;
-	r = at->mode == ATTACH_MODE_X ? tracing_need_tracefs(err, err_size) : 0;
+	r = at->mode == ATTACH_MODE_X ? tracing_need_tracefs(opts, err, err_size) : 0;
 	if (r == 0)
 		r = tracing_open_types(&types, err, err_size);
 	if (r < 0)

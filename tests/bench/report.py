@@ -100,8 +100,117 @@ def table(head, rows):
     return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows]) + "\n\n"
 
 
-README_TOOLS = ("porttrace: table", "porttrace: JSON", "libbpf-tools tcptracer", "libbpf-tools tcplife", "bpftrace tcpaccept.bt",
+README_TOOLS = ("porttrace: table", "porttrace: JSON", "porttrace: JSON, -p 1 (nothing matches)", "libbpf-tools tcptracer", "libbpf-tools tcplife", "bpftrace tcpaccept.bt",
                 "bcc tcptracer", "strace -f --seccomp-bpf", "perf trace", "conntrack -E")
+
+
+# ---- what was to be reached ----
+
+def a_line(result, name):
+    """Instructions a line of connect + accept + close, IPv4, in this boot."""
+    cost = next((c for (n, load), c in costs(result).items() if n == name and load.startswith("connect 4")), None)
+    lines = lines_a_cycle(cost["run"]) if cost else 0
+    return cost["added"] / lines if lines > 0.05 else None
+
+
+def times_cheaper(results):
+    """(the smallest ratio of a peer's line to one of porttrace's table in the same boot, that peer)"""
+    found = []
+    for result in results:
+        ours = a_line(result, "porttrace: table")
+        for name in {r["name"] for r in result["runs"]}:
+            theirs = None if name.startswith("porttrace") else a_line(result, name)
+            if ours and theirs:
+                found.append((theirs / ours, name))
+    return min(found, default=None)
+
+
+def filtered_share(result):
+    added = {n: c["added"] for (n, load), c in costs(result).items() if load.startswith("connect 4")}
+    whole, none = added.get("porttrace: JSON"), added.get("porttrace: JSON, -p 1 (nothing matches)")
+    return none / whole * 100 if whole and none else None
+
+
+def native_cells(fragments, start):
+    """The numbers behind the first cell of the first row of a native table that begins so."""
+    for line in "".join(fragments).split("\n"):
+        if line.startswith(f"| {start}"):
+            return [float(cell) for cell in line.split("|")[2:] if re.fullmatch(r" *[0-9.]+ *", cell)]
+    return []
+
+
+def at_most(what, value, most, unit=""):
+    return what, f"at most {most:,}{unit}", None if value is None else f"{value:,.4g}{unit}" if value < 1000 else f"{value:,.0f}{unit}", \
+        None if value is None else value <= most
+
+
+def at_least(what, value, least, unit=""):
+    _, _, said, _ = at_most(what, value, least, unit)
+    return what, f"at least {least:,}{unit}", said, None if value is None else value >= least
+
+
+def cheaper_line(where, results, least):
+    found = times_cheaper(results)
+    what = f"a line of the table, beside that of each peer in the same boot, {where}"
+    line = at_least(what, found and found[0], least, "x cheaper")
+    return (*line[:2], found and f"{line[2]} ({found[1]})", line[3])
+
+
+def loss_lines(results, tools):
+    rows = [r for result in results if result["group"] == "loss" for r in loss_rows(result, tools)]
+    usual = [r for r in rows if r[0] in ("porttrace: table", "porttrace: JSON")]
+    for p in ("2", "8", "32"):
+        lost = [int(r[5].replace(",", "")) for r in usual if r[1] == p]
+        yield at_most(f"lost of a load of {p} processes on one processor, table and JSON", max(lost, default=None), 0)
+    silent = [abs(int(r[6].replace(",", ""))) for r in rows]
+    yield at_most("lost in silence, all rings from one page up", max(silent, default=None), 0)
+
+
+def start_lines(results, fragments):
+    runs = [r for result in results if result["group"] == "start" for r in result["runs"] if r["name"] == "porttrace: table" and "first" in r]
+    kinds = [max(r[w] for w in KINDS) / 1000 for r in runs if all(w in r for w in KINDS)]
+    yield at_most("first line after exec(), tracing, 6.1", runs[0]["first"] / 1000 if runs else None, 30, " ms")
+    yield at_most("all kinds seen, tracing, 6.1", kinds[0] if kinds else None, 130, " ms")
+    native = native_cells(fragments, "first line |")
+    yield at_most("first line after exec(), cgroup backend, natively (median)", native[1] if len(native) > 1 else None, 50, " ms")
+
+
+def memory_lines(results, fragments):
+    peaks = [r["hwm"] for result in results if result["group"] == "tracing" for r in result["runs"]
+             if r["name"] in ("porttrace: table", "porttrace: JSON") and r.get("hwm")]
+    yield at_most("peak memory, plain tracing, the mapped ring with it", max(peaks) / 1024 if peaks else None, 4, " MB")
+    sinks = native_cells(fragments, "50000 sockets, all seven sinks, 10 s later |")
+    yield at_most("peak memory with 50,000 sockets in the ledger and seven sinks, natively", sinks[0] if sinks else None, 25, " MB")
+
+
+def acceptance(results, tools, fragments):
+    """(what, the line, the figure or None, whether it is met) of each line that was set before."""
+    of = {result["group"]: result for result in results}
+    first, new = of.get("tracing"), of.get("newest")
+    yield at_most("JSON, instructions an event, 6.1", first and a_line(first, "porttrace: JSON"), 2600)
+    yield at_most("table, instructions an event, 6.1", first and a_line(first, "porttrace: table"), 2200)
+    yield cheaper_line("6.1", [r for r in results if r is not new], 8)
+    yield cheaper_line("the newest kernel (mode X)", [new] if new else [], 5)
+    for where, result in (("6.1", first), ("the newest kernel", new)):
+        yield at_most(f"a filter that matches nothing (-p 1), of the cost of JSON unfiltered, {where}", result and filtered_share(result), 10, " %")
+    yield from loss_lines(results, tools)
+    yield from start_lines(results, fragments)
+    yield from memory_lines(results, fragments)
+    for way, least in (("JSON Lines", 3), ("table", 2)):
+        cells = native_cells(fragments, way + " |")
+        yield at_least(f"replay to {way} on /dev/null, natively", cells[0] if cells else None, least, " million events/s")
+    ratio = native_cells(fragments, "connect, accept, close both |")
+    yield at_most("CPU time of the traced program, cgroup backend, natively (median of the pairs)", ratio[1] if len(ratio) > 1 else None, 1.12)
+
+
+def acceptance_table(results, tools, fragments):
+    words = {None: "not measured", True: "met", False: "**missed**"}
+    return table(["", "line", "figure", ""], [[what, line, figure or "-", words[met]] for what, line, figure, met in acceptance(results, tools, fragments)])
+
+
+def acceptance_section(results, tools, fragments, tried):
+    return "## Lines that are missed\n\nAll lines that were set before, and the figures of this file:\n\n" + acceptance_table(
+        results, tools, fragments) + tried
 
 
 # ---- the tables ----
@@ -164,9 +273,10 @@ def size_section(results):
 
 def overview_rows(results, tools):
     """One row a tool: of each boot what it is for."""
-    starts = {r["name"]: r for result in results if result["group"] == "start" for r in result["runs"] if "first" in r}
-    lost = {(row[0], row[1]): row for result in results if result["group"].startswith("loss") for row in loss_rows(result, tools)}
     for result in filter(bare, results):
+        same = [r for r in results if r["release"] == result["release"]] # on another kernel it is another figure
+        starts = {r["name"]: r for s in same if s["group"] == "start" for r in s["runs"] if "first" in r}
+        lost = {(row[0], row[1]): row for s in same if s["group"].startswith("loss") for row in loss_rows(s, tools)}
         found = costs(result)
         ours = next((c for (name, load), c in found.items() if name == "porttrace: table" and load.startswith("connect 4")), None)
         for (name, load), cost in found.items():
@@ -304,24 +414,27 @@ def about(results):
     for result in results:
         packages = ", ".join(f"{k} {v}" for k, v in sorted(result["packages"].items())) or "-"
         rows.append([result["group"], result["date"], result["release"], result["version"], result["qemu"], packages])
-    return table(["boot", "date", "kernel", "porttrace", "emulator", "peers"], rows)
+    said = "" if len({row[3] for row in rows}) < 2 else (
+        "Not all boots were of the same porttrace: a figure is that of the version of its boot.\n\n")
+    return table(["boot", "date", "kernel", "porttrace", "emulator", "peers"], rows) + said
 
 
-def readme(results, tools):
+def readme(results, tools, fragments):
     """The small table of README: some rows and columns of the overview."""
     rows, taken = [], set()
     for row in overview_rows(results, tools):
         name = row[0].split(", boot ")[0]
         if name in README_TOOLS and name not in taken:
             taken.add(name)
-            rows.append([name, row[1], row[2], row[6], row[8], row[9]])
-    return table(["connect + accept + close, IPv4", "added instructions a cycle", "a line", "not shown by 32 processes' load (in silence)",
-                  "all kinds seen, ms", "peak memory, KiB"], sorted(rows, key=lambda r: README_TOOLS.index(r[0])))
+            rows.append([name, row[1], row[2], *row[4:10]])
+    peers = table(["connect + accept + close, IPv4", "added instructions a cycle", "a line", "not shown at P = 2 (in silence)", "P = 8", "P = 32",
+                   "first line, ms", "all kinds, ms", "peak memory, KiB"], sorted(rows, key=lambda r: README_TOOLS.index(r[0])))
+    return peers + "What was to be reached, and what is:\n\n" + acceptance_table(results, tools, fragments)
 
 
-def text(results, tools, groups, fragments=()):
-    """The whole file, and whether no boot is void. fragments: what was measured without a virtual machine."""
+def text(results, tools, groups, fragments=(), tried=""):
+    """The whole file, and whether no boot is void. fragments: what was measured without a virtual machine; tried: missed.md."""
     cost, good = cost_section(results)
     parts = [HEAD, about(results), overview_section(results, tools), cost, loss_section(results, tools), program_section(results), start_section(results), memory_section(results),
-             size_section(results), *fragments, missing_section(results, tools, groups)]
+             size_section(results), *fragments, acceptance_section(results, tools, fragments, tried), missing_section(results, tools, groups)]
     return "".join(parts), good
