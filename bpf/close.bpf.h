@@ -411,7 +411,6 @@ static __always_inline void close_later(struct sock *sk, __u8 state, enum pointe
 
 	if (!handler_wants(sk, RAW_CLOSE, false, ptr))
 		return;
-	process_tell();
 	handler_fill_on_stack(&ev, sk, RAW_CLOSE, 0, ptr);
 	close_fill_end(&ev, sk, state, NULL, ptr);
 	close_fill(&ev, sk, true, ptr);
@@ -429,7 +428,6 @@ static __always_inline void close_now(struct sock *sk, __u16 protocol, __u8 stat
 
 	if (!handler_wants(sk, RAW_CLOSE, error, ptr))
 		return;
-	process_tell();
 	handler_fill_on_stack(&ev, sk, RAW_CLOSE, error, ptr);
 	if (tcp && state == TCP_SYN_SENT)
 		ev.flags |= RAW_F_EGRESS;
@@ -473,6 +471,7 @@ static __always_inline void handle_release(struct sock *sk, enum pointer ptr)
 	protocol = READ(ptr, sk, sk_protocol);
 	if (!sock_is_traced_as(sk, protocol, ptr))
 		return;
+	sock_ask_tcp(sk, ptr);
 	tcp = protocol == IPPROTO_TCP;
 	at = tcp ? attempt_find(key) : NULL;
 	state = READ(ptr, sk, __sk_common.skc_state);

@@ -120,10 +120,17 @@ static __always_inline bool sock_is_udp(struct sock *sk, enum pointer ptr)
 static __always_inline struct tcp_sock *sock_tcp(struct sock *sk, enum pointer ptr)
 {
 	if (ptr && ptr != PTR_CAST)
-		return bpf_skc_to_tcp_sock(sk);
+		return once_tcp_sock(sk);
 	if (READ(ptr, sk, sk_protocol) != IPPROTO_TCP)
 		return NULL;
 	return ptr ? cast(sk, config.tcp_sock_type) : (struct tcp_sock *)sk;
+}
+
+/* For a program that needs it on more than one of its ways: asks here, ahead of them. */
+static __always_inline void sock_ask_tcp(struct sock *sk, enum pointer ptr)
+{
+	if (ptr && ptr != PTR_CAST)
+		asm volatile("" : : "r"(once_tcp_sock(sk)));
 }
 
 static __always_inline bool sock_port_bit(const unsigned long *bitmap, __u16 port)
@@ -189,17 +196,23 @@ static __always_inline void sock_read16(void *to, const void *from, enum pointer
 	}
 }
 
+/* What the kernel compares at once we read at once: daddr and dport are the lower half on little-endian machines. */
 static __always_inline void sock_fill_addresses(struct raw_event *ev, struct sock *sk, enum pointer ptr)
 {
+	__u64 addresses;
+	__u32 ports;
+
 	if (ev->family == AF_INET6) {
 		sock_read16(ev->local_addr, __builtin_preserve_access_index(&sk->__sk_common.skc_v6_rcv_saddr), ptr);
 		sock_read16(ev->remote_addr, __builtin_preserve_access_index(&sk->__sk_common.skc_v6_daddr), ptr);
 	} else {
-		*(__be32 *)ev->local_addr = READ(ptr, sk, __sk_common.skc_rcv_saddr);
-		*(__be32 *)ev->remote_addr = READ(ptr, sk, __sk_common.skc_daddr);
+		addresses = READ(ptr, sk, __sk_common.skc_addrpair);
+		*(__be32 *)ev->local_addr = addresses >> 32;
+		*(__be32 *)ev->remote_addr = (__be32)addresses;
 	}
-	ev->local_port = READ(ptr, sk, __sk_common.skc_num);
-	ev->remote_port = bpf_ntohs(READ(ptr, sk, __sk_common.skc_dport));
+	ports = READ(ptr, sk, __sk_common.skc_portpair);
+	ev->local_port = ports >> 16;
+	ev->remote_port = bpf_ntohs((__be16)ports);
 }
 
 static __always_inline bool sock_flag(struct sock *sk, int bit, enum pointer ptr)
@@ -364,7 +377,7 @@ static __always_inline void sock_fill_task(struct raw_event *ev, struct task_str
 /* The process that runs now. Only right where the kernel works for that process, not in softirq or timers. */
 static __always_inline void sock_fill_process(struct raw_event *ev)
 {
-	__u64 id = bpf_get_current_pid_tgid();
+	__u64 id = once_pid_tgid();
 
 	ev->pid = id >> 32;
 	ev->tid = (__u32)id;

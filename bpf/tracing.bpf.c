@@ -522,7 +522,7 @@ struct {
 
 static __always_inline __u64 call_key(enum call_fn fn)
 {
-	return bpf_get_current_pid_tgid() | (__u64)fn << CALL_FN_SHIFT;
+	return once_pid_tgid() | (__u64)fn << CALL_FN_SHIFT;
 }
 
 /* False if the one before it was never deleted, or there is no room for this one. */
