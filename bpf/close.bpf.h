@@ -397,7 +397,8 @@ static __always_inline void close_fill(struct raw_event *ev, struct sock *sk, bo
 {
 	if (config.counts)
 		ev->how = close_how(sk, ptr);
-	ev->local_port = sock_local_port(sk, ptr);
+	if (!ev->local_port)
+		ev->local_port = sock_local_port(sk, ptr);
 	if (!was_connected) /* the peer of a connect that failed */
 		ev->remote_port = 0;
 	sock_fill_truth(ev, sk, ptr);

@@ -262,9 +262,10 @@ static __always_inline void handle_accept(struct sock *child, enum pointer ptr)
 	ev = handler_begin(child, RAW_ACCEPT, 0, ptr);
 	if (!ev)
 		return;
-	if (!READ(ptr, child, __sk_common.skc_num) && ev->protocol == IPPROTO_TCP)
-		ev->after = RAW_AFTER_CLOSED; /* reset in the queue: its port was given back, but it still says which */
-	ev->local_port = sock_local_port(child, ptr);
+	if (!ev->local_port) { /* reset in the queue: its port was given back, but it still says which */
+		ev->after = ev->protocol == IPPROTO_TCP ? RAW_AFTER_CLOSED : RAW_AFTER_NONE;
+		ev->local_port = sock_local_port(child, ptr);
+	}
 	ev->how = RAW_HOW_INHERITED;
 	ev->flags |= RAW_F_INGRESS;
 	handler_end(ev, child, ptr);

@@ -144,6 +144,37 @@ static __always_inline bool sock_port_bit(const unsigned long *bitmap, __u16 por
 	return byte & (1 << (port % 8));
 }
 
+/*
+ * A list of reserved ports, net->ipv4.sysctl_local_reserved_ports, that was empty when somebody read it: then two looks at
+ * it, which cost a helper each, say nothing. The loader reads that of its own namespace. Once anyone has written a list,
+ * none is taken for empty any more.
+ */
+static volatile __u64 reserved_empty = 0; /* its address */
+static volatile bool reserved_written = false;
+
+static __always_inline bool sock_has_reserved(const unsigned long *bitmap)
+{
+	return (__u64)bitmap != reserved_empty || reserved_written;
+}
+
+/* proc_do_large_bitmap() returned: it has written what `buffer` says into the list, or the list into `buffer`. */
+static __always_inline void sock_see_reserved(struct ctl_table *table, int write, const char *buffer, const __u64 *size)
+{
+	unsigned long *bitmap = NULL;
+	__u64 length = 0;
+	char first = 0;
+
+	if (write)
+		reserved_written = true;
+	if (reserved_empty || reserved_written)
+		return;
+	bpf_probe_read_kernel(&length, sizeof(length), size);
+	bpf_probe_read_kernel(&first, sizeof(first), buffer);
+	bpf_probe_read_kernel(&bitmap, sizeof(bitmap), BPF_CORE_READ(table, data));
+	if (length == 1 && first == '\n')
+		reserved_empty = (__u64)bitmap;
+}
+
 /* What the kernel of this namespace thinks of the event's ports, at this moment. */
 static __always_inline void sock_fill_truth(struct raw_event *ev, struct sock *sk, enum pointer ptr)
 {
@@ -164,11 +195,13 @@ static __always_inline void sock_fill_truth(struct raw_event *ev, struct sock *s
 											       ev->range_high;
 	}
 	ev->unprivileged_start = (__u16)READ(ptr, net, ipv4.sysctl_ip_prot_sock);
+	ev->flags |= RAW_F_TRUTH;
+	if (!sock_has_reserved(reserved))
+		return;
 	if (sock_port_bit(reserved, local))
 		ev->flags |= RAW_F_LOCAL_RESERVED;
 	if (sock_port_bit(reserved, ev->remote_port))
 		ev->flags |= RAW_F_REMOTE_RESERVED;
-	ev->flags |= RAW_F_TRUTH;
 }
 
 /* Local port: once the kernel has taken a port back inet_num is 0, while inet_sport still says which it was. */

@@ -161,6 +161,10 @@ struct nsproxy {
 	struct net *net_ns;
 };
 
+struct ctl_table {
+	void *data;
+};
+
 struct upid {
 	int nr;
 };
