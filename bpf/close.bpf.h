@@ -406,7 +406,8 @@ static __always_inline void close_fill(struct raw_event *ev, struct sock *sk, bo
 {
 	if (config.counts)
 		ev->how = close_how(sk, ptr);
-	ev->local_port = sock_local_port(sk, ptr);
+	if (!ev->local_port)
+		ev->local_port = sock_local_port(sk, ptr);
 	if (!was_connected) /* the peer of a connect that failed */
 		ev->remote_port = 0;
 	sock_fill_truth(ev, sk, ptr);
@@ -420,7 +421,6 @@ static __always_inline void close_later(struct sock *sk, __u8 state, enum pointe
 
 	if (!handler_wants(sk, RAW_CLOSE, false, ptr))
 		return;
-	process_tell();
 	handler_fill_on_stack(&ev, sk, RAW_CLOSE, 0, ptr);
 	close_fill_end(&ev, sk, state, NULL, ptr);
 	close_fill(&ev, sk, true, ptr);
@@ -438,7 +438,6 @@ static __always_inline void close_now(struct sock *sk, __u16 protocol, __u8 stat
 
 	if (!handler_wants(sk, RAW_CLOSE, error, ptr))
 		return;
-	process_tell();
 	handler_fill_on_stack(&ev, sk, RAW_CLOSE, error, ptr);
 	if (tcp && state == TCP_SYN_SENT)
 		ev.flags |= RAW_F_EGRESS;
@@ -482,6 +481,7 @@ static __always_inline void handle_release(struct sock *sk, enum pointer ptr)
 	protocol = READ(ptr, sk, sk_protocol);
 	if (!sock_is_traced_as(sk, protocol, ptr))
 		return;
+	sock_ask_tcp(sk, ptr);
 	tcp = protocol == IPPROTO_TCP;
 	at = tcp ? attempt_find(key) : NULL;
 	state = READ(ptr, sk, __sk_common.skc_state);

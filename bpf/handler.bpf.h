@@ -110,11 +110,13 @@ static __always_inline void handler_fill(struct raw_event *ev, struct sock *sk, 
 	handler_fill_common(ev, sk, error, ptr);
 }
 
+/* The same on the stack, of a process that is told with it. */
 static __always_inline void handler_fill_on_stack(struct raw_event *ev, struct sock *sk, __u8 kind, int error,
 						  enum pointer ptr)
 {
 	emit_init_on_stack(ev, kind);
 	handler_fill_common(ev, sk, error, ptr);
+	process_tell_as(ev->pid, ev->exec_id, ev->process_start_ns);
 }
 
 /* Room for an event about `sk` by the running process, with everything common filled in; NULL if none is wanted or
@@ -256,12 +258,14 @@ static __always_inline void handle_accept(struct sock *child, enum pointer ptr)
 
 	if (!sock_is_traced(child, ptr))
 		return;
+	sock_ask_tcp(child, ptr);
 	ev = handler_begin(child, RAW_ACCEPT, 0, ptr);
 	if (!ev)
 		return;
-	if (!READ(ptr, child, __sk_common.skc_num) && ev->protocol == IPPROTO_TCP)
-		ev->after = RAW_AFTER_CLOSED; /* reset in the queue: its port was given back, but it still says which */
-	ev->local_port = sock_local_port(child, ptr);
+	if (!ev->local_port) { /* reset in the queue: its port was given back, but it still says which */
+		ev->after = ev->protocol == IPPROTO_TCP ? RAW_AFTER_CLOSED : RAW_AFTER_NONE;
+		ev->local_port = sock_local_port(child, ptr);
+	}
 	ev->how = RAW_HOW_INHERITED;
 	ev->flags |= RAW_F_INGRESS;
 	handler_end(ev, child, ptr);

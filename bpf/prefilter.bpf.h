@@ -43,7 +43,7 @@ static __always_inline bool prefilter_protocol(struct sock *sk, enum pointer ptr
 static __always_inline bool prefilter_follow(void)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	__u32 tgid = once_pid_tgid() >> 32;
 
 	if (tgid == config.self_pid)
 		return false;
@@ -86,7 +86,7 @@ static __always_inline void prefilter_note(struct task_struct *task, __u32 tgid)
 static __always_inline bool prefilter_follow_pids(void)
 {
 	struct task_struct *self = (void *)bpf_get_current_task(), *task = self;
-	__u32 own = bpf_get_current_pid_tgid() >> 32, tgid = own;
+	__u32 own = once_pid_tgid() >> 32, tgid = own;
 
 	for (int i = 0; i < PREFILTER_MAX_DEPTH && tgid > 1; i++) {
 		if (prefilter_is_followed(task, tgid) || who_has_pid(tgid)) {
@@ -155,7 +155,7 @@ static __always_inline bool prefilter_is_kernel_thread(void)
 /* The tests that user space makes again. */
 static __always_inline bool prefilter_who(void)
 {
-	if (config.pid_count && !config.follow && !who_has_pid(bpf_get_current_pid_tgid() >> 32))
+	if (config.pid_count && !config.follow && !who_has_pid(once_pid_tgid() >> 32))
 		return false;
 	if (config.uid_count && !who_has_uid(prefilter_uid()))
 		return false;

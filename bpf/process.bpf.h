@@ -150,15 +150,12 @@ __noinline int process_write(__u32 pid, __u32 exec_id, __u64 start_ns)
 	return 0;
 }
 
-static __always_inline void process_tell_of(struct task_struct *task, enum pointer ptr)
+/* The running process is about to have an event. */
+static __always_inline void process_tell_as(__u32 pid, __u32 exec_id, __u64 start_ns)
 {
-	struct task_struct *leader = READ(ptr, task, group_leader);
-	struct process_key key = {
-		.pid = bpf_get_current_pid_tgid() >> 32,
-		.exec_id = (__u32)READ(ptr, task, self_exec_id),
-	};
-	__u64 start_ns = READ(ptr, leader, start_boottime), *told;
+	struct process_key key = { pid, exec_id };
 	__u32 zero = 0;
+	__u64 *told;
 	struct process_last *last = bpf_map_lookup_elem(&last_process, &zero);
 
 	if (!last || (last->start_ns == start_ns && last->pid == key.pid && last->exec_id == key.exec_id))
@@ -173,7 +170,15 @@ static __always_inline void process_tell_of(struct task_struct *task, enum point
 	last->start_ns = start_ns;
 }
 
-/* The running process is about to have an event. */
+static __always_inline void process_tell_of(struct task_struct *task, enum pointer ptr)
+{
+	struct task_struct *leader = READ(ptr, task, group_leader);
+
+	process_tell_as(once_pid_tgid() >> 32, (__u32)READ(ptr, task, self_exec_id),
+			READ(ptr, leader, start_boottime));
+}
+
+/* The same, where the event has no place yet. */
 static __always_inline void process_tell(void)
 {
 	if (config.has_task_btf)

@@ -48,7 +48,7 @@ static __always_inline bool search_place(const struct search *search, __u64 thre
 static __always_inline void search_begin(struct sock *sk, __u16 port, enum pointer ptr)
 {
 	struct search search = { .sk = (__u64)sk };
-	__u64 thread = bpf_get_current_pid_tgid();
+	__u64 thread = once_pid_tgid();
 
 	if (port || !armed || !prefilter_process() || !sock_is_traced(sk, ptr) || !prefilter_socket(sk, ptr))
 		return;
@@ -62,7 +62,7 @@ static __always_inline void search_begin(struct sock *sk, __u16 port, enum point
 static __always_inline void search_end(struct sock *sk)
 {
 	volatile struct search_slot *slot = sk ? &search_slots[note_place((__u64)sk)] : NULL;
-	__u64 thread = bpf_get_current_pid_tgid();
+	__u64 thread = once_pid_tgid();
 	struct search *search;
 
 	if (slot && slot->search.sk == (__u64)sk) {
@@ -80,7 +80,7 @@ static __always_inline void search_end(struct sock *sk)
 static __always_inline __u64 search_take(struct sock *sk)
 {
 	volatile struct search_slot *slot = &search_slots[note_place((__u64)sk)];
-	__u64 thread = bpf_get_current_pid_tgid(), took = 0;
+	__u64 thread = once_pid_tgid(), took = 0;
 	struct search *search;
 
 	if (slot->search.sk == (__u64)sk && slot->thread == thread) {

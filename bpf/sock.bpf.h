@@ -120,10 +120,17 @@ static __always_inline bool sock_is_udp(struct sock *sk, enum pointer ptr)
 static __always_inline struct tcp_sock *sock_tcp(struct sock *sk, enum pointer ptr)
 {
 	if (ptr && ptr != PTR_CAST)
-		return bpf_skc_to_tcp_sock(sk);
+		return once_tcp_sock(sk);
 	if (READ(ptr, sk, sk_protocol) != IPPROTO_TCP)
 		return NULL;
 	return ptr ? cast(sk, config.tcp_sock_type) : (struct tcp_sock *)sk;
+}
+
+/* For a program that needs it on more than one of its ways: asks here, ahead of them. */
+static __always_inline void sock_ask_tcp(struct sock *sk, enum pointer ptr)
+{
+	if (ptr && ptr != PTR_CAST)
+		asm volatile("" : : "r"(once_tcp_sock(sk)));
 }
 
 static __always_inline bool sock_port_bit(const unsigned long *bitmap, __u16 port)
@@ -135,6 +142,37 @@ static __always_inline bool sock_port_bit(const unsigned long *bitmap, __u16 por
 	/* Both supported machines are little-endian: bit n of the bitmap is bit n % 8 of byte n / 8. */
 	bpf_probe_read_kernel(&byte, 1, (const __u8 *)bitmap + port / 8);
 	return byte & (1 << (port % 8));
+}
+
+/*
+ * A list of reserved ports, net->ipv4.sysctl_local_reserved_ports, that was empty when somebody read it: then two looks at
+ * it, which cost a helper each, say nothing. The loader reads that of its own namespace. Once anyone has written a list,
+ * none is taken for empty any more.
+ */
+static volatile __u64 reserved_empty = 0; /* its address */
+static volatile bool reserved_written = false;
+
+static __always_inline bool sock_has_reserved(const unsigned long *bitmap)
+{
+	return (__u64)bitmap != reserved_empty || reserved_written;
+}
+
+/* proc_do_large_bitmap() returned: it has written what `buffer` says into the list, or the list into `buffer`. */
+static __always_inline void sock_see_reserved(struct ctl_table *table, int write, const char *buffer, const __u64 *size)
+{
+	unsigned long *bitmap = NULL;
+	__u64 length = 0;
+	char first = 0;
+
+	if (write)
+		reserved_written = true;
+	if (reserved_empty || reserved_written)
+		return;
+	bpf_probe_read_kernel(&length, sizeof(length), size);
+	bpf_probe_read_kernel(&first, sizeof(first), buffer);
+	bpf_probe_read_kernel(&bitmap, sizeof(bitmap), BPF_CORE_READ(table, data));
+	if (length == 1 && first == '\n')
+		reserved_empty = (__u64)bitmap;
 }
 
 /* What the kernel of this namespace thinks of the event's ports, at this moment. */
@@ -157,11 +195,13 @@ static __always_inline void sock_fill_truth(struct raw_event *ev, struct sock *s
 											       ev->range_high;
 	}
 	ev->unprivileged_start = (__u16)READ(ptr, net, ipv4.sysctl_ip_prot_sock);
+	ev->flags |= RAW_F_TRUTH;
+	if (!sock_has_reserved(reserved))
+		return;
 	if (sock_port_bit(reserved, local))
 		ev->flags |= RAW_F_LOCAL_RESERVED;
 	if (sock_port_bit(reserved, ev->remote_port))
 		ev->flags |= RAW_F_REMOTE_RESERVED;
-	ev->flags |= RAW_F_TRUTH;
 }
 
 /* Local port: once the kernel has taken a port back inet_num is 0, while inet_sport still says which it was. */
@@ -189,17 +229,23 @@ static __always_inline void sock_read16(void *to, const void *from, enum pointer
 	}
 }
 
+/* What the kernel compares at once we read at once: daddr and dport are the lower half on little-endian machines. */
 static __always_inline void sock_fill_addresses(struct raw_event *ev, struct sock *sk, enum pointer ptr)
 {
+	__u64 addresses;
+	__u32 ports;
+
 	if (ev->family == AF_INET6) {
 		sock_read16(ev->local_addr, __builtin_preserve_access_index(&sk->__sk_common.skc_v6_rcv_saddr), ptr);
 		sock_read16(ev->remote_addr, __builtin_preserve_access_index(&sk->__sk_common.skc_v6_daddr), ptr);
 	} else {
-		*(__be32 *)ev->local_addr = READ(ptr, sk, __sk_common.skc_rcv_saddr);
-		*(__be32 *)ev->remote_addr = READ(ptr, sk, __sk_common.skc_daddr);
+		addresses = READ(ptr, sk, __sk_common.skc_addrpair);
+		*(__be32 *)ev->local_addr = addresses >> 32;
+		*(__be32 *)ev->remote_addr = (__be32)addresses;
 	}
-	ev->local_port = READ(ptr, sk, __sk_common.skc_num);
-	ev->remote_port = bpf_ntohs(READ(ptr, sk, __sk_common.skc_dport));
+	ports = READ(ptr, sk, __sk_common.skc_portpair);
+	ev->local_port = ports >> 16;
+	ev->remote_port = bpf_ntohs((__be16)ports);
 }
 
 static __always_inline bool sock_flag(struct sock *sk, int bit, enum pointer ptr)
@@ -364,7 +410,7 @@ static __always_inline void sock_fill_task(struct raw_event *ev, struct task_str
 /* The process that runs now. Only right where the kernel works for that process, not in softirq or timers. */
 static __always_inline void sock_fill_process(struct raw_event *ev)
 {
-	__u64 id = bpf_get_current_pid_tgid();
+	__u64 id = once_pid_tgid();
 
 	ev->pid = id >> 32;
 	ev->tid = (__u32)id;

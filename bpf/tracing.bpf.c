@@ -331,6 +331,14 @@ int BPF_PROG(f_pre_connect6, struct sock *sk, void *uaddr, int addr_len, int ret
 	return 0;
 }
 
+SEC("fexit/proc_do_large_bitmap")
+int f_reserved(__u64 *ctx)
+{
+	sock_see_reserved((struct ctl_table *)slot(ctx, 0), (int)slot(ctx, 1), (const char *)slot(ctx, 2),
+			  (const __u64 *)slot(ctx, 3));
+	return 0;
+}
+
 /* Only with --seccomp: runs in every system call of a process that has a filter. */
 SEC("fexit/__seccomp_filter")
 int f_seccomp(__u64 *ctx)
@@ -566,7 +574,7 @@ struct {
 
 static __always_inline __u64 call_key(enum call_fn fn)
 {
-	return bpf_get_current_pid_tgid() | (__u64)fn << CALL_FN_SHIFT;
+	return once_pid_tgid() | (__u64)fn << CALL_FN_SHIFT;
 }
 
 /* False if the one before it was never deleted, or there is no room for this one. */

@@ -335,6 +335,25 @@ if [ "$backend" = tracing ] && [ -e /sys/kernel/btf/vmlinux ] && mount -t tmpfs 
 	verdict trace/no-btf-auto
 fi
 
+# ---- ports are reserved while it runs ----
+
+# A bind and a close each: with a list that is empty, one that has the port, and an empty one again.
+reserved=/proc/sys/net/ipv4/ip_local_reserved_ports
+if [ "$backend" = tracing ] && [ -z "$(cat $reserved)" ]; then
+	start --json
+	within "$load" open 20001 20001
+	echo 20001 >$reserved
+	within "$load" open 20001 20001
+	echo >$reserved
+	within "$load" open 20001 20001
+	finish
+	expect "lines" 6 "$(wc -l <"$T/out")"
+	expect "lines of a reserved port" "3 4" "$(awk '/"reserved":true/ { printf "%s%s", s, NR; s = " " }' "$T/out")"
+	verdict trace/reserved
+else
+	skip trace/reserved "needs the tracing backend, and an empty list"
+fi
+
 # ---- loss ----
 
 # A ring of one page, and a reader that is stopped: what does not fit is counted, and nothing else.

@@ -59,8 +59,10 @@ struct hlist_node {
 };
 
 struct sock_common {
+	__u64 skc_addrpair;
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
+	__u32 skc_portpair;
 	__be16 skc_dport;
 	__u16 skc_num;
 	__u16 skc_family;
@@ -157,6 +159,10 @@ struct inet_timewait_death_row {
 
 struct nsproxy {
 	struct net *net_ns;
+};
+
+struct ctl_table {
+	void *data;
 };
 
 struct upid {
