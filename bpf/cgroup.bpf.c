@@ -37,6 +37,10 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* Context fields must be read by loads of their own size: clang joins neighbours, the verifier refuses that. */
 #define FIELD(f) (*(volatile __u32 *)&(f))
 #define FIELD64(f) (*(volatile __u64 *)&(f))
+/* Of a change of state. Read anew by each function: of a number that was compared verifiers follow each value to the
+ * end. */
+#define OLD_STATE(ctx) FIELD((ctx)->args[0])
+#define NEW_STATE(ctx) FIELD((ctx)->args[1])
 #define FIELD4(f) { FIELD((f)[0]), FIELD((f)[1]), FIELD((f)[2]), FIELD((f)[3]) }
 
 #include "cgroup_state.bpf.h"
@@ -93,7 +97,9 @@ static __always_inline bool wanted_process(const struct state *st)
 	       who_has_cgroup(st->cgroup_id);
 }
 
-static __always_inline bool wanted(const struct state *st, const struct raw_event *ev)
+/* Stands once in each program, as event_tell: most of a program is the tests of filters, and what metrics count. The
+ * kernel cuts out what is not asked for, at a price that grows with the square of the program's length. */
+static __noinline bool event_is_selected(const struct state *st, const struct raw_event *ev)
 {
 	bool udp = st->protocol != IPPROTO_TCP;
 
@@ -106,6 +112,17 @@ static __always_inline bool wanted(const struct state *st, const struct raw_even
 	if (config.netns_cookie && st->netns_cookie && config.netns_cookie != st->netns_cookie)
 		return false;
 	return wanted_process(st) && select_event(ev);
+}
+
+static __always_inline bool wanted(const struct state *st, const struct raw_event *ev)
+{
+	return !config.selects || event_is_selected(st, ev);
+}
+
+static __noinline int event_tell(struct raw_event *ev)
+{
+	emit_copy(ev);
+	return 0;
 }
 
 /* `time_ns`: 0 = now. */
@@ -145,17 +162,15 @@ static __always_inline void event_request(struct raw_event *ev, const struct sta
 	__builtin_memcpy(ev->requested_addr, st->requested_addr, 16);
 }
 
-/* Sends a finished event, if anyone wants it. Stands once in each program: most of it is the tests of filters, which
- * the kernel cuts out again, at a price that grows with the square of the program's length. */
-static __noinline int event_send(struct raw_event *ev, const struct state *st)
+/* Sends a finished event, if anyone wants it. */
+static __always_inline void event_send(struct raw_event *ev, const struct state *st)
 {
 	if (!armed)
-		return 0;
+		return;
 	if (wanted(st, ev))
-		emit_copy(ev);
+		event_tell(ev);
 	else
 		emit_filtered();
-	return 0;
 }
 
 /* Tells a bind() that no success followed. `at_connect`: a bind to port 0 that comes to connect() was not a failure:
@@ -526,7 +541,7 @@ static __always_inline void ops_syn_failed(struct bpf_sock_ops *ctx, struct stat
 static __always_inline bool ops_concerns_us(struct bpf_sock_ops *ctx, __u32 op)
 {
 	if (op == BPF_SOCK_OPS_STATE_CB)
-		return ops_state_concerns_us(FIELD(ctx->args[0]), FIELD(ctx->args[1]));
+		return ops_state_concerns_us(OLD_STATE(ctx), NEW_STATE(ctx));
 	return op == BPF_SOCK_OPS_TCP_CONNECT_CB || op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB ||
 	       op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB || op == BPF_SOCK_OPS_TCP_LISTEN_CB;
 }

@@ -67,8 +67,9 @@ static __always_inline __u32 ops_bare_segments(struct bpf_sock_ops *ctx)
  * bytes_received counts a FIN, which has arrived once the state is CLOSE_WAIT or CLOSING. In FIN_WAIT2 a FIN and a
  * reset end in the same change; it was a FIN if the count rose by one without a segment that carries data.
  */
-static __always_inline void end_note_received(struct bpf_sock_ops *ctx, struct state *st, __u32 old, __u32 new)
+static __always_inline void end_note_received(struct bpf_sock_ops *ctx, struct state *st)
 {
+	__u32 old = OLD_STATE(ctx), new = NEW_STATE(ctx);
 	struct end *end = &st->end;
 	__u64 received = FIELD64(ctx->bytes_received);
 	__u32 segments = FIELD(ctx->data_segs_in);
@@ -93,9 +94,10 @@ static __always_inline void end_note_received(struct bpf_sock_ops *ctx, struct s
  * acknowledged. Else it is known if since close() or shutdown() no data went out, and one number was used: the FIN's.
  * bytes_acked counts the FIN, and the SYN of the side that connected.
  */
-static __always_inline void end_note_sent(struct bpf_sock_ops *ctx, struct state *st, __u32 new)
+static __always_inline void end_note_sent(struct bpf_sock_ops *ctx, struct state *st)
 {
 	struct end *end = &st->end;
+	__u32 new = NEW_STATE(ctx);
 	__u32 next = FIELD(ctx->snd_nxt), unacked = next - FIELD(ctx->snd_una);
 	__u32 segments = FIELD(ctx->data_segs_out);
 
@@ -137,14 +139,17 @@ static __always_inline bool end_is_broken(const struct state *st, __u32 old)
 	return true;
 }
 
-static __always_inline void end_note(struct bpf_sock_ops *ctx, struct state *st, __u32 old, __u32 new)
+static __always_inline void end_note(struct bpf_sock_ops *ctx, struct state *st)
 {
 	struct end *end = &st->end;
+	__u32 old, new;
 
 	if (!st->met_late) { /* else it is not known what the counters had counted before */
-		end_note_received(ctx, st, old, new);
-		end_note_sent(ctx, st, new);
+		end_note_received(ctx, st);
+		end_note_sent(ctx, st);
 	}
+	old = OLD_STATE(ctx);
+	new = NEW_STATE(ctx);
 	if (new == BPF_TCP_ESTABLISHED || new == BPF_TCP_CLOSE_WAIT)
 		end->bare_segments = ops_bare_segments(ctx);
 	if (new != BPF_TCP_CLOSE)
@@ -175,7 +180,7 @@ static __always_inline void close_tell(struct raw_event *ev, const struct state 
 	close_fill_bytes(ev, &st->end);
 	if (st->end.time_ns > ev->time_ns + LATE_NS) /* an end before the close is not late, nor one without a time */
 		ev->flags |= RAW_F_LATE;
-	emit_copy(ev);
+	event_tell(ev);
 }
 
 /* The same of one without a slot, for who comes first. `ev` is a copy on the stack. */
@@ -299,10 +304,13 @@ static __always_inline bool ops_state_concerns_us(__u32 old, __u32 new)
 	return old != BPF_TCP_CLOSE && !(old == BPF_TCP_SYN_SENT && new == BPF_TCP_ESTABLISHED);
 }
 
-static __always_inline void ops_connection(struct bpf_sock_ops *ctx, struct slot *slot, struct state *st, __u64 cookie,
-					   __u32 old, __u32 new)
+static __always_inline void ops_connection(struct bpf_sock_ops *ctx, struct slot *slot, struct state *st, __u64 cookie)
 {
-	end_note(ctx, st, old, new);
+	__u32 old, new;
+
+	end_note(ctx, st);
+	old = OLD_STATE(ctx);
+	new = NEW_STATE(ctx);
 	if (st->released && slot)
 		close_note(&slot->close, old, new);
 	else if (st->released)
@@ -313,15 +321,15 @@ static __always_inline void ops_connection(struct bpf_sock_ops *ctx, struct slot
 
 static __always_inline void ops_state(struct bpf_sock_ops *ctx, struct slot *slot, struct state *st, __u64 cookie)
 {
-	__u32 old = FIELD(ctx->args[0]), new = FIELD(ctx->args[1]);
+	__u32 old = OLD_STATE(ctx), new = NEW_STATE(ctx);
 
 	if (old == BPF_TCP_SYN_SENT && new == BPF_TCP_CLOSE && st->pending == PENDING_CONNECT && st->started)
 		ops_syn_failed(ctx, st, cookie);
 	if (old == BPF_TCP_LISTEN && new == BPF_TCP_CLOSE && !st->released)
 		tell_shut_down(st, cookie);
 	if (state_is_connected(old) || new == BPF_TCP_ESTABLISHED)
-		ops_connection(ctx, slot, st, cookie, old, new);
-	if (slot && new == BPF_TCP_CLOSE)
+		ops_connection(ctx, slot, st, cookie);
+	if (slot && NEW_STATE(ctx) == BPF_TCP_CLOSE)
 		slot_over(slot, cookie);
 }
 

@@ -85,17 +85,23 @@ static __always_inline void emit_filtered(void)
 	COUNT(filtered);
 }
 
+/*
+ * Functions that are not static are verified once in each program, and not once for each way that leads to them. They
+ * take numbers only: other arguments came in 5.13.
+ */
+
 /* An event for which the ring had no room. */
-static __always_inline void emit_lost(__u8 kind, bool failed)
+__noinline int emit_lost(__u32 kind, __u32 failed)
 {
 	struct raw_counters *c = emit_counters();
 	__u32 place = raw_loss(kind, failed);
 
 	if (!c)
-		return;
+		return 0;
 	__sync_fetch_and_add(&c->lost_ring, 1);
 	if (place < RAW_LOSSES)
 		__sync_fetch_and_add(&c->lost[place], 1);
+	return 0;
 }
 
 /* Bytes in the ring that were not read yet. */
@@ -124,7 +130,7 @@ static __always_inline bool emit_crosses(__u64 unread)
 
 /* By a record that is given up. Whoever clears the switch wakes the reader after it: one that has set it again in the
  * meantime looks once too often, but never sleeps on. Without room the mark has been crossed: somebody wakes it. */
-static __noinline int emit_rouse(void)
+__noinline int emit_rouse(void)
 {
 	void *nothing = bpf_ringbuf_reserve(&ring, sizeof(__u64), 0);
 
@@ -178,23 +184,38 @@ static __always_inline void emit_submit(struct raw_event *ev)
 	emit_rouse_sleeper();
 }
 
+/* How a record on the stack goes into the ring: flags of bpf_ringbuf_output(). -1 = there is no room. */
+__noinline int emit_how(__u32 failed)
+{
+	__u64 unread = emit_unread();
+
+	if (!emit_has_room(unread, sizeof(struct raw_event), failed))
+		return -1;
+	return config.immediate || emit_crosses(unread) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
+/* One that was on the stack is in the ring. */
+__noinline int emit_submitted(void)
+{
+	COUNT(submitted);
+	emit_rouse_sleeper();
+	return 0;
+}
+
 /* A record on the stack. */
 static __always_inline void emit_copy(struct raw_event *ev)
 {
-	__u64 unread, how;
 	bool failed;
+	int how;
 
 	if (emit_counted(ev))
 		return;
 	failed = ev->flags & RAW_F_FAILED;
-	unread = emit_unread();
-	how = config.immediate || emit_crosses(unread) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
-	if (!emit_has_room(unread, sizeof(*ev), failed) || bpf_ringbuf_output(&ring, ev, sizeof(*ev), how)) {
+	how = emit_how(failed);
+	if (how >= 0 && !bpf_ringbuf_output(&ring, ev, sizeof(*ev), (__u32)how))
+		emit_submitted();
+	else
 		emit_lost(ev->kind, failed);
-		return;
-	}
-	COUNT(submitted);
-	emit_rouse_sleeper();
 }
 
 #endif

@@ -55,6 +55,8 @@ static __always_inline bool mark_take(enum mark mark)
 /* Does anyone want this event, if its process is wanted? If not, it is counted. `failed`: it has, or may yet. */
 static __always_inline bool handler_wants(struct sock *sk, __u8 kind, bool failed, enum pointer ptr)
 {
+	if (!config.selects)
+		return true;
 	if (prefilter_kind(kind) && !(config.failed_only && !failed) && prefilter_socket(sk, ptr) &&
 	    prefilter_ends(sk, kind, failed, ptr))
 		return true;
@@ -67,6 +69,8 @@ static __always_inline bool handler_wanted(struct sock *sk, __u8 kind, bool fail
 {
 	if (!armed)
 		return false;
+	if (!config.selects)
+		return true;
 	if (prefilter_kind(kind) && !(config.failed_only && !failed) && prefilter_process() &&
 	    prefilter_socket(sk, ptr) && prefilter_ends(sk, kind, failed, ptr))
 		return true;
@@ -77,7 +81,7 @@ static __always_inline bool handler_wanted(struct sock *sk, __u8 kind, bool fail
 /* Does nobody want events of the running process? Asked ahead of what costs more to read; counted like the above. */
 static __always_inline bool handler_turns_away(struct sock *sk, enum pointer ptr)
 {
-	if (!prefilter_asks_process() || (armed && prefilter_process()))
+	if (!config.selects || !prefilter_asks_process() || (armed && prefilter_process()))
 		return false;
 	if (armed && sock_is_traced(sk, ptr) && !sock_is_second_path(sk, ptr))
 		emit_filtered();
@@ -87,7 +91,7 @@ static __always_inline bool handler_turns_away(struct sock *sk, enum pointer ptr
 /* The same of the peer of a connect(), ahead of it. */
 static __always_inline bool handler_wants_peer(struct sock *sk, const struct request *req, enum pointer ptr)
 {
-	if (!armed || prefilter_peer(sk, req, ptr))
+	if (!armed || !config.selects || prefilter_peer(sk, req, ptr))
 		return true;
 	emit_filtered();
 	return false;

@@ -178,6 +178,8 @@ static __always_inline bool prefilter_asks_process(void)
 /* Does anyone want events of the running process? */
 static __always_inline bool prefilter_process(void)
 {
+	if (!config.selects)
+		return true;
 	if (prefilter_asks_who() && !prefilter_who() && !prefilter_is_kernel_thread())
 		return false;
 	if (config.under_cgroup && bpf_current_task_under_cgroup(&cgroups, 0) != 1)
@@ -249,6 +251,8 @@ static __always_inline bool prefilter_socket(struct sock *sk, enum pointer ptr)
 {
 	struct net *net;
 
+	if (!config.selects)
+		return true;
 	if (!prefilter_protocol(sk, ptr))
 		return false;
 	if (!config.netns_inum)

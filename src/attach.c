@@ -71,6 +71,15 @@ static void attach_divide_ring(struct attach_options *opts)
 	opts->config.room_bytes = bytes - (bytes / 8 > least ? bytes / 8 : least);
 }
 
+/* Is there a filter that both backends look at in each event? */
+static bool attach_selects(const struct attach_options *opts)
+{
+	const struct bpf_config *c = &opts->config;
+
+	return c->kinds || c->netns_inum || c->netns_cookie || c->pid_count || c->uid_count || c->comm_count ||
+	       c->selects_ends || c->want_tcp || c->want_udp || c->failed_only || opts->other_cgroup_count;
+}
+
 static int attach_open_first(const struct attach_options *opts, struct attach *ret, char *err, size_t err_size)
 {
 	char not_first[512] = "";
@@ -106,6 +115,7 @@ int attach_open(const struct attach_options *opts, struct attach *ret, char *err
 	struct attach_options own = *opts;
 
 	attach_divide_ring(&own);
+	own.config.selects = attach_selects(opts);
 	return attach_open_first(&own, ret, err, err_size);
 }
 

@@ -57,6 +57,7 @@ struct config_ports {
  * leave it out, and pass what it cannot judge.
  */
 struct bpf_config {
+	__u8 selects; /* is anything given of what selects? (attach.c) If not, all tests are cut out at once */
 	__u32 kinds; /* bit (1 << enum raw_kind): wanted events */
 	__u32 netns_inum; /* tracing backend only */
 	__u32 under_cgroup; /* only processes in the cgroup of map `cgroups` or below it (tracing backend) */

@@ -52,6 +52,7 @@ enum {
 	FD_COUNTERS,
 	FD_COUNTS,
 	FD_CLOSING,
+	FD_SLOTS,
 	FD_BSS,
 	FD_PARENT, /* with a traced command: directory in which its own cgroup was made; the last, see cgroup_close */
 	FD_COUNT,
@@ -294,10 +295,33 @@ static uint64_t cgroup_leftover(const struct attach *at)
 	return count;
 }
 
+/* Slots that sockets have now. */
+static uint64_t cgroup_slots_taken(const struct cgroup *cg)
+{
+	union {
+		struct { /* as struct slot in bpf/cgroup_state.bpf.h begins */
+			uint32_t lock;
+			uint8_t over, left, reserved[2];
+			uint64_t cookie;
+		} head;
+		char all[1024];
+	} slot;
+	struct bpf_map_info info = { 0 };
+	uint32_t size = sizeof(info);
+	uint64_t count = 0;
+
+	if (bpf_obj_get_info_by_fd(cg->fds.others[FD_SLOTS], &info, &size) || info.value_size > sizeof(slot))
+		return UINT64_MAX;
+	for (uint32_t i = 0; i < info.max_entries; i++)
+		count += !bpf_map_lookup_elem(cg->fds.others[FD_SLOTS], &i, &slot) && slot.head.cookie;
+	return count;
+}
+
 static size_t cgroup_tables(const struct attach *at, struct attach_table *ret)
 {
 	ret[0] = (struct attach_table){ "closing", cgroup_leftover(at) };
-	return 1;
+	ret[1] = (struct attach_table){ "slots", cgroup_slots_taken(at->state) };
+	return 2;
 }
 
 static void cgroup_tell(const struct cgroup *cg, struct attach *at)
@@ -418,6 +442,7 @@ static int cgroup_keep(struct cgroup *cg, const struct cgroup_bpf *skel)
 	r = r < 0 ? r : cgroup_keep_fd(bpf_map__fd(skel->maps.counters), &others[FD_COUNTERS]);
 	r = r < 0 ? r : cgroup_keep_fd(bpf_map__fd(skel->maps.counts), &others[FD_COUNTS]);
 	r = r < 0 ? r : cgroup_keep_fd(bpf_map__fd(skel->maps.closing), &others[FD_CLOSING]);
+	r = r < 0 ? r : cgroup_keep_fd(bpf_map__fd(skel->maps.slots), &others[FD_SLOTS]);
 	r = r < 0 ? r : cgroup_keep_fd(bpf_map__fd(skel->maps.bss), &others[FD_BSS]);
 	return r < 0 ? r : cgroup_map_bss(cg);
 }

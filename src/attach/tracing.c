@@ -328,6 +328,7 @@ static void tracing_configure(struct tracing_bpf *skel, const struct attach_opti
 	config->mptcp_first_offset = (__u16)types_offset(types, "mptcp_sock", "first");
 	config->mptcp_conn_offset = (__u16)types_offset(types, "mptcp_subflow_context", "conn");
 	config->under_cgroup = opts->cgroup_path != NULL && !opts->cgroup_is_place;
+	config->selects |= config->under_cgroup || config->follow_pid;
 	config->other_cgroups = opts->other_cgroup_count > 0;
 	config->counts_connects = true;
 	if (opts->ports)

@@ -72,6 +72,22 @@ done
 expect "kinds that never came" "" "$(grep 'not visible:\|not all kinds of events are seen:' "$T/err")"
 verdict trace/ends-while-it-starts
 
+# What the cgroup backend keeps of a socket goes with it.
+if [ "$backend" = cgroup ]; then
+	start
+	for ((i = 0; i < 10; i++)); do within "$load" talk <<<go >/dev/null; done
+	within "$load" bound holder 0 >"$T/holder" &
+	holder=$!
+	until_true 5 grep -q READY "$T/holder" || wrong "the socket that stays open is not there"
+	stop INT
+	expect "exit status" 0 "$status"
+	balanced
+	expect "slots: that of the open socket" 1 "$(sed -nE 's/.* slots ([0-9]+).*/\1/p' "$T/err")"
+	kill -KILL "$holder"
+	wait "$holder" 2>/dev/null
+	verdict trace/slots
+fi
+
 # nobody there from the start: porttrace | true
 : >"$T/err"
 "$PORTTRACE" "${options[@]}" 2>"$T/err" > >(:) &
