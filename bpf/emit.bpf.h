@@ -67,8 +67,8 @@ static __always_inline void emit_init(struct raw_event *ev, __u8 kind)
 	emit_head(ev, kind);
 }
 
-/* The same of one on the stack, with a 0 that the verifier does not know. Where it knows one it remembers each byte that
- * is 0, and follows two ways to the end if one writes a byte that the other leaves 0. */
+/* The same of one on the stack, with a 0 that the verifier does not know. Where it knows one it remembers each byte
+ * that is 0, and follows two ways to the end if one writes a byte that the other leaves 0. */
 static __always_inline void emit_init_on_stack(struct raw_event *ev, __u8 kind)
 {
 	__u64 zero = emit_zero, *words = (__u64 *)ev;

@@ -145,9 +145,9 @@ static __always_inline bool sock_port_bit(const unsigned long *bitmap, __u16 por
 }
 
 /*
- * A list of reserved ports, net->ipv4.sysctl_local_reserved_ports, that was empty when somebody read it: then two looks at
- * it, which cost a helper each, say nothing. The loader reads that of its own namespace. Once anyone has written a list,
- * none is taken for empty any more.
+ * A list of reserved ports, net->ipv4.sysctl_local_reserved_ports, that was empty when somebody read it: then two looks
+ * at it, which cost a helper each, say nothing. The loader reads that of its own namespace. Once anyone has written a
+ * list, none is taken for empty any more.
  */
 static volatile __u64 reserved_empty = 0; /* its address */
 static volatile bool reserved_written = false;
