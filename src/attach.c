@@ -157,7 +157,7 @@ int attach_measure_runs(struct attach *at)
 	return at->measure_fd < 0 ? -errno : 0;
 }
 
-static int attach_sum_counters(int fd, struct raw_counters *ret)
+int attach_sum_counters(int fd, struct raw_counters *ret)
 {
 	int cpus = libbpf_num_possible_cpus();
 	_free_ struct raw_counters *each = NULL;

@@ -64,6 +64,9 @@ struct attach_loss {
 	uint64_t leftover; /* begun, never ended */
 };
 
+/* Of a map "counters", by its descriptor: the sums over all processors. 0 or -errno. */
+int attach_sum_counters(int fd, struct raw_counters *ret);
+
 /* Without what has begun and may still be told. */
 static inline uint64_t attach_lost(const struct attach_loss *loss)
 {

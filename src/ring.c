@@ -186,6 +186,12 @@ static int ring_read_to(struct ring *ring, unsigned long end, ring_fn fn, void *
 	return given < 0 ? given : said < 0 ? said : count;
 }
 
+static void ring_set_most(struct ring *ring, size_t most)
+{
+	ring->most = most;
+	__atomic_store_n(&ring->read_to[RING_MOST_WORD], most, __ATOMIC_RELAXED);
+}
+
 static int ring_check(const struct ring *ring, unsigned long end)
 {
 	if (ring_is_shared(ring))
@@ -206,7 +212,7 @@ int ring_read(struct ring *ring, ring_fn fn, void *arg)
 	if (ring->error)
 		return ring->error;
 	if (end - ring->at > ring->most)
-		ring->most = end - ring->at;
+		ring_set_most(ring, end - ring->at);
 	ring->reading = true;
 	r = ring_read_to(ring, end, fn, arg);
 	ring->reading = false;

@@ -46,8 +46,11 @@ void ring_on_room(struct ring *ring, void (*fn)(void *arg), void *arg);
 /* Bytes that wait; also while ring_read is under way, then up to RING_STEP too many. */
 size_t ring_waiting(const struct ring *ring);
 
-/* The most that has waited when ring_read began. Bytes. */
+/* The most that has waited when ring_read began. Bytes. It stands in the page of the read position too, as this word of
+ * it, for others who look at the ring: of that page the kernel uses the first word alone (struct bpf_ringbuf, since
+ * 5.8). */
 size_t ring_most(const struct ring *ring);
+#define RING_MOST_WORD 1
 
 /* ring_read gives room back in such steps: the writers look at the read position with each record. Bytes. */
 #define RING_STEP (16 * 1024)

@@ -33,7 +33,8 @@ static const struct cli_command doctor_command = {
 	.summary = "Tells whether porttrace can run here: what the kernel and this user's rights\n"
 		   "allow, which backend would be used, what that cannot see, and what mends each\n"
 		   "thing missing. Attaches every program for a moment, silently, and takes it\n"
-		   "away again. Warns of ports of services that the kernel may give to clients.",
+		   "away again. Warns of ports of services that the kernel may give to clients.\n"
+		   "Tells what running porttraces cost.",
 	.operands = CLI_NO_OPERANDS,
 	.options = doctor_rows,
 	.option_count = sizeof(doctor_rows) / sizeof(doctor_rows[0]),
@@ -92,13 +93,15 @@ static int doctor_end(struct report *out, int status)
 
 static void doctor_report(struct report *out, const struct kernel *k, bool json)
 {
+	static struct doctor_running running; /* large */
 	struct doctor_ports ports;
 	bool known = doctor_ports_read(&ports) == 0;
 
+	doctor_running_read(&running);
 	if (json)
-		doctor_report_json(out, k, known ? &ports : NULL);
+		doctor_report_json(out, k, known ? &ports : NULL, &running);
 	else
-		doctor_report_text(out, k, known ? &ports : NULL);
+		doctor_report_text(out, k, known ? &ports : NULL, &running);
 	if (known)
 		doctor_ports_free(&ports);
 }

@@ -111,7 +111,8 @@ static void doctor_json_daemon(struct buf *b)
 	buf_lit(b, "]}");
 }
 
-void doctor_report_json(struct report *out, const struct kernel *k, const struct doctor_ports *ports)
+void doctor_report_json(struct report *out, const struct kernel *k, const struct doctor_ports *ports,
+			const struct doctor_running *running)
 {
 	struct buf *b = &out->b;
 	bool first = false;
@@ -135,6 +136,7 @@ void doctor_report_json(struct report *out, const struct kernel *k, const struct
 	doctor_json_checks(out, k);
 	if (ports)
 		doctor_ports_json(out, ports);
+	doctor_running_json(out, running);
 	doctor_json_daemon(b);
 	report_flush(out);
 	doctor_json_backends(out, k);

@@ -6,11 +6,14 @@
 #include "../kernel.h"
 #include "../report.h"
 #include "doctor_ports.h"
+#include "doctor_running.h"
 
 /* `ports` NULL = not known. */
-void doctor_report_text(struct report *out, const struct kernel *k, const struct doctor_ports *ports);
+void doctor_report_text(struct report *out, const struct kernel *k, const struct doctor_ports *ports,
+			const struct doctor_running *running);
 /* One object and a newline. */
-void doctor_report_json(struct report *out, const struct kernel *k, const struct doctor_ports *ports);
+void doctor_report_json(struct report *out, const struct kernel *k, const struct doctor_ports *ports,
+			const struct doctor_running *running);
 
 /* The part about ports: lines, and members of the object. */
 void doctor_ports_text(struct report *out, const struct doctor_ports *ports);

@@ -197,7 +197,8 @@ static void doctor_daemon(struct buf *b)
 	}
 }
 
-void doctor_report_text(struct report *out, const struct kernel *k, const struct doctor_ports *ports)
+void doctor_report_text(struct report *out, const struct kernel *k, const struct doctor_ports *ports,
+			const struct doctor_running *running)
 {
 	doctor_verdict(&out->b, k);
 	buf_char(&out->b, '\n');
@@ -206,6 +207,7 @@ void doctor_report_text(struct report *out, const struct kernel *k, const struct
 	report_flush(out);
 	if (ports)
 		doctor_ports_text(out, ports);
+	doctor_running_text(out, running);
 	doctor_daemon(&out->b);
 	report_flush(out);
 	doctor_logs(&out->b, k);

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "../cleanup.h"
 #include "../clock.h"
 #include "trace_count.h"
 
@@ -25,10 +26,19 @@ static void trace_cost_used(uint64_t *ret_user_us, uint64_t *ret_system_us)
 	*ret_system_us = trace_cost_us(&usage.ru_stime);
 }
 
+/* The kernel measures all programs, whoever wants it: as long as we trace, or this is no word about the whole of it. */
+static bool trace_cost_is_measured(void)
+{
+	_fclose_ FILE *f = fopen("/proc/sys/kernel/bpf_stats_enabled", "re");
+
+	return f && fgetc(f) == '1';
+}
+
 void trace_cost_begin(struct trace_cost *cost, struct attach *at)
 {
 	if (cost->wanted)
 		cost->error = attach_measure_runs(at);
+	cost->measured = cost->wanted ? !cost->error : trace_cost_is_measured();
 	cost->begin_ns = clock_now_ns(CLOCK_MONOTONIC);
 	trace_cost_used(&cost->begin_user_us, &cost->begin_system_us);
 }
@@ -94,8 +104,10 @@ void trace_cost_tell(const struct trace_cost *cost, struct attach *at, uint64_t 
 	if (cost->wanted && cost->error)
 		fprintf(stderr, "porttrace: cost: the kernel does not measure its programs: %s\n",
 			cost->error == -EPERM ? "that takes root (CAP_SYS_ADMIN)" : strerror(-cost->error));
-	else if (cost->wanted)
+	else if (cost->measured)
 		trace_cost_tell_programs(at, events);
+	else
+		fprintf(stderr, "porttrace: cost: of each program with --cost, or by porttrace doctor meanwhile\n");
 	trace_cost_tell_own(cost, events);
 	fprintf(stderr, "porttrace: cost: ring at most %llu of %llu bytes (%.1f %%)\n", (unsigned long long)ring_most,
 		(unsigned long long)ring_size, trace_cost_part(100.0 * (double)ring_most, (double)ring_size));

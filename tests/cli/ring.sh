@@ -195,4 +195,34 @@ else
 	skip ring/cost-of-programs "$(grep -o 'does not measure.*' "$T/err")"
 fi
 
+# ---- the same of a porttrace that runs, by doctor ----
+
+# of_running FILTER: of what doctor told of the one that we started
+of_running() { jq -r --argjson pid "$tracer" ".running.processes[] | select(.pid == \$pid) | $1" "$T/doctor"; }
+
+if has_program jq; then
+	start
+	while [ ! -e "$T/enough" ]; do binds 2000; done &
+	binding=$!
+	"$porttrace" doctor --json >"$T/doctor"
+	expect "a program of binds ran" true "$(of_running 'any(.programs[]; .runs > 0 and .run_ns > .runs)')"
+	expect "events in a second" true "$(of_running '.events > 0 and .events <= .events_total')"
+	touch "$T/enough"
+	wait "$binding"
+	sleep 0.5
+	"$porttrace" doctor >"$T/told"
+	"$porttrace" doctor --json >"$T/doctor"
+	expect "events while nothing happens" 0 "$(of_running .events)"
+	finish
+	expect "events in all" "$seen" "$(of_running .events_total)"
+	expect "lost" "$lost" "$(of_running .lost_total)"
+	expect "the ring's high water" "$(sed -nE 's/.*ring at most ([0-9]+) of.*/\1/p' "$T/err")" "$(of_running .ring_most_bytes)"
+	expect_text "for people" "process $tracer: 0 events a second, $seen in all; lost $lost" "$(cat "$T/told")"
+	"$porttrace" doctor --json >"$T/doctor"
+	expect "one that has ended" "" "$(of_running .pid)"
+	verdict ring/doctor
+else
+	skip ring/doctor "needs jq"
+fi
+
 exit $failed
