@@ -134,7 +134,7 @@ static int running_take_process(int proc_fd, uint32_t pid, struct running *run)
 		if (entry->d_name[0] != '.')
 			r = running_take_descriptor(dirfd(dir), entry->d_name, run);
 	run->cpu_ns = running_cpu_ns(pid);
-	if (r == -ENOENT)
+	if (r == -ENOENT || !run->cpu_ns)
 		return 0; /* ended meanwhile */
 	return r < 0 ? r : run->ring_bytes && run->program_count;
 }

@@ -178,7 +178,7 @@ def start_lines(results, fragments):
 def memory_lines(results, fragments):
     peaks = [r["hwm"] for result in results if result["group"] == "tracing" for r in result["runs"]
              if r["name"] in ("porttrace: table", "porttrace: JSON") and r.get("hwm")]
-    yield at_most("peak memory, plain tracing, the mapped ring with it", max(peaks) / 1024 if peaks else None, 4, " MB")
+    yield at_most("peak memory, plain tracing, the mapped ring with it", max(peaks) * 1024 / 1e6 if peaks else None, 4, " MB")
     sinks = native_cells(fragments, "50000 sockets, all seven sinks, 10 s later |")
     yield at_most("peak memory with 50,000 sockets in the ledger and seven sinks, natively", sinks[0] if sinks else None, 25, " MB")
 
