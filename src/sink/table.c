@@ -290,13 +290,14 @@ static inline void table_facts(const struct event *ev, uint64_t who[3], uint64_t
 	what[2] = (uintptr_t)side->service;
 }
 
-/* ---- the line of most events: every cell fits, and those of the process and the service have been written before ---- */
+/* ---- most lines: every cell fits, and those of the process and the service have been written before ---- */
 
 #define TABLE_SPACES "                                                                " /* 64 */
 
 /* Begins at `to`, and ends where the next begins; more than that is written. NULL if the endpoint is none of the usual
  * ones, or does not fit. */
-static inline char *table_put_endpoint(char *to, const struct endpoint *ep, const struct port_facts *facts, size_t width)
+static inline char *table_put_endpoint(char *to, const struct endpoint *ep, const struct port_facts *facts,
+				       size_t width)
 {
 	char *end;
 
