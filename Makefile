@@ -81,7 +81,7 @@ $(BUILD)/%.o: %.c | $(SKELETONS)
 # the processor waits if they were written one by one just before. Calls of libc need no detour: they are always made.
 WAY := buf ring event_pack json_out decode cache enrich enrich/recorded enrich/port enrich/service enrich/holder service \
 	sockets processes pipeline pool_kind filter wall json_lines sides sink/json sink/output sink/table result human visible \
-	recording/raw recording/read capture/recording replay
+	recording/raw recording/read recording/recorder capture/recording replay
 MOVES := unrolled_loop:256:noalign,libcall:-1:noalign
 MOVES := -mmemset-strategy=$(MOVES) -mmemcpy-strategy=$(MOVES)
 FAST := $(shell $(CC) $(MOVES) -c -x c /dev/null -o /dev/null 2>/dev/null && echo '$(MOVES)')

@@ -12,13 +12,8 @@ void human_ip(struct buf *b, const struct endpoint *ep)
 		buf_char(b, ']');
 }
 
-/* An address with a port, which most have, in one go. False if there is not surely room. */
-static bool human_both(struct buf *b, const struct endpoint *ep, const struct port_facts *facts)
+char *human_put_endpoint(char *to, const struct endpoint *ep, const struct port_facts *facts)
 {
-	char *to = buf_ahead(b, 96);
-
-	if (!to)
-		return false;
 	if (ep->ip_version == 6)
 		*to++ = '[';
 	to = buf_put_ip(to, ep->addr, ep->ip_version);
@@ -27,14 +22,17 @@ static bool human_both(struct buf *b, const struct endpoint *ep, const struct po
 	*to++ = ':';
 	to = buf_put_u64(to, ep->port);
 	memcpy(to, " e", 2);
-	buf_took(b, facts->ephemeral ? to + 2 : to);
-	return true;
+	return facts->ephemeral ? to + 2 : to;
 }
 
 void human_endpoint(struct buf *b, const struct endpoint *ep, const struct port_facts *facts)
 {
-	if (ep->ip_version && ep->has_port && human_both(b, ep, facts))
+	char *to = buf_ahead(b, HUMAN_ENDPOINT_MAX);
+
+	if (ep->ip_version && ep->has_port && to) {
+		buf_took(b, human_put_endpoint(to, ep, facts));
 		return;
+	}
 	if (!ep->ip_version && !ep->has_port) {
 		buf_char(b, '-');
 		return;

@@ -6,28 +6,38 @@
  */
 #include "format.h"
 
-static void raw_put_word(struct buf *b, uint64_t diff)
+#define RAW_PUT_MAX (sizeof(uint32_t) + FORMAT_WORDS * 9 + 7) /* and bytes that may be written behind the last */
+
+/* `diff` is not 0. */
+static inline char *raw_put_word(char *to, uint64_t diff)
 {
 	unsigned int low = (unsigned int)__builtin_ctzll(diff) / 8;
-	unsigned int high = 7 - (unsigned int)__builtin_clzll(diff) / 8;
+	unsigned int more = 7 - (unsigned int)__builtin_clzll(diff) / 8 - low;
 
+	*to = (char)(low << 3 | more);
 	diff >>= 8 * low;
-	buf_char(b, (char)(low << 3 | (high - low)));
-	buf_bytes(b, (const char *)&diff, high - low + 1);
+	memcpy(to + 1, &diff, sizeof(diff));
+	return to + 2 + more;
 }
 
 void raw_put(struct buf *b, const uint64_t words[FORMAT_WORDS], const uint64_t before[FORMAT_WORDS])
 {
+	char *begin = buf_room(b, RAW_PUT_MAX), *to;
 	uint32_t mask = 0;
 
-	for (size_t i = 0; i < FORMAT_WORDS; i++)
-		mask |= (uint32_t)(words[i] != before[i]) << i;
-	buf_bytes(b, (const char *)&mask, sizeof(mask));
-	for (; mask; mask &= mask - 1) {
-		size_t i = (size_t)__builtin_ctz(mask);
+	if (!begin)
+		return;
+	to = begin + sizeof(mask);
+	for (size_t i = 0; i < FORMAT_WORDS; i++) {
+		uint64_t diff = words[i] ^ before[i];
 
-		raw_put_word(b, words[i] ^ before[i]);
+		if (!diff)
+			continue;
+		mask |= UINT32_C(1) << i;
+		to = raw_put_word(to, diff);
 	}
+	memcpy(begin, &mask, sizeof(mask));
+	buf_took(b, to);
 }
 
 void raw_get(struct format_in *in, uint64_t words[FORMAT_WORDS])

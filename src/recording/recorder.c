@@ -440,25 +440,27 @@ static void recorder_miss_event(struct recorder *rec)
 void recorder_event(struct recorder *rec, const void *raw, const struct event *ev)
 {
 	struct buf *b = recorder_item(rec);
-	uint64_t words[FORMAT_WORDS], *last;
 	struct recorder_refs refs;
-	struct raw_event record;
+	uint64_t *last;
+	union {
+		struct raw_event record;
+		uint64_t words[FORMAT_WORDS];
+	} own; /* wherever `raw` stands */
 
 	if (!b) {
 		recorder_miss_event(rec);
 		return;
 	}
-	memcpy(&record, raw, sizeof(record));
-	memcpy(words, raw, sizeof(words));
-	refs = recorder_refer(rec, b, &record, ev);
-	last = rec->last[format_last(record.kind % FORMAT_KINDS, refs.slot)];
+	memcpy(&own, raw, sizeof(own));
+	refs = recorder_refer(rec, b, &own.record, ev);
+	last = rec->last[format_last(own.record.kind % FORMAT_KINDS, refs.slot)];
 	buf_char(b, FORMAT_EVENT);
-	buf_char(b, (char)record.kind);
+	buf_char(b, (char)own.record.kind);
 	format_put_u64(b, refs.flags);
 	if (!(refs.flags & FORMAT_F_SAME_PROCESS))
 		format_put_u64(b, refs.slot);
-	raw_put(b, words, last);
-	memcpy(last, words, sizeof(words));
+	raw_put(b, own.words, last);
+	memcpy(last, own.words, sizeof(own.words));
 	recorder_put_facts(rec, b, ev, &refs);
 	rec->block->events++;
 }

@@ -25,16 +25,15 @@
 /* What was written last time of some neighbouring cells, with the spaces up to the cell behind them. */
 struct table_cells {
 	uint64_t facts[3]; /* all that decides them */
-	uint32_t len, invisible; /* bytes; len 0 = nothing yet */
-	uint32_t width; /* columns */
-	char text[160];
+	size_t len; /* bytes, each a column; 0 = nothing yet */
+	char text[48];
 };
 
 struct table {
 	struct output out;
 	bool wide, color, utc;
 	bool time_known;
-	uint64_t time_second; /* what time_text says */
+	uint64_t second_ns; /* what time_text says, since the epoch */
 	char time_text[8]; /* "12:03:41" */
 	struct table_cells who[TABLE_CELLS_SLOTS]; /* EVENT to PROCESS */
 	struct table_cells what[TABLE_CELLS_SLOTS]; /* CLASS to HOW */
@@ -90,11 +89,17 @@ static void table_requested(struct table_line *line, const struct endpoint *ip,
 		buf_lit(line->b, " e");
 }
 
+/* Does it show where the socket is, and not what was asked for? */
+static bool table_is_local(const struct event *ev)
+{
+	return ev->outcome == OUTCOME_SUCCESS || !ev->has_requested || (ev->kind != EVENT_BIND && ev->local.has_port);
+}
+
 static void table_local(struct table_line *line, const struct event *ev)
 {
 	bool bind = ev->kind == EVENT_BIND;
 
-	if (ev->outcome == OUTCOME_SUCCESS || !ev->has_requested || (!bind && ev->local.has_port))
+	if (table_is_local(ev))
 		human_endpoint(line->b, &ev->local, &ev->local_facts);
 	else
 		table_requested(line, bind || !ev->local.ip_version ? &ev->requested : &ev->local,
@@ -118,23 +123,31 @@ static void table_time_set(struct table *t, uint64_t second)
 	buf_u64_padded(&b, (uint64_t)tm.tm_min, 2);
 	buf_char(&b, ':');
 	buf_u64_padded(&b, (uint64_t)tm.tm_sec, 2);
-	t->time_second = second;
+	t->second_ns = second * 1000000000;
 	t->time_known = true;
+}
+
+#define TABLE_TIME_LEN 12 /* "12:03:41.123" */
+
+static char *table_put_time(struct table *t, char *to, const struct event *ev)
+{
+	uint64_t rest_ns = ev->time_ns - t->second_ns;
+
+	if (!t->time_known || rest_ns >= 1000000000) {
+		table_time_set(t, ev->time_ns / 1000000000);
+		rest_ns = ev->time_ns - t->second_ns;
+	}
+	memcpy(to, t->time_text, sizeof(t->time_text));
+	to[sizeof(t->time_text)] = '.';
+	return buf_put_milli(to + sizeof(t->time_text) + 1, (uint32_t)rest_ns / 1000000);
 }
 
 static void table_cell_time(struct table_line *line, const struct event *ev)
 {
-	uint64_t second = ev->time_ns / 1000000000;
-	struct table *t = line->t;
-	char *to = buf_room(line->b, sizeof(t->time_text) + 4);
+	char *to = buf_room(line->b, TABLE_TIME_LEN);
 
-	if (!t->time_known || t->time_second != second)
-		table_time_set(t, second);
-	if (!to)
-		return;
-	memcpy(to, t->time_text, sizeof(t->time_text));
-	to[sizeof(t->time_text)] = '.';
-	buf_put_milli(to + sizeof(t->time_text) + 1, (uint32_t)(ev->time_ns - second * 1000000000) / 1000000);
+	if (to)
+		table_put_time(line->t, to, ev);
 }
 
 static const struct port_facts *table_service_side(const struct event *ev)
@@ -238,71 +251,112 @@ static void table_columns_write(struct table_line *line, size_t column, size_t e
 		table_column_write(line, column, ev);
 }
 
-static bool table_is_in_step(const struct table_line *line)
-{
-	return line->b->len - line->from == line->end + line->invisible;
-}
-
-/* The same, and keeps what was written. */
+/* The same, and keeps what was written, unless a longer cell has pushed the line: then they stand otherwise. */
 static void table_columns_keep(struct table_line *line, size_t column, size_t end, const struct event *ev,
 			       struct table_cells *cells, const uint64_t facts[3])
 {
-	size_t from = line->b->len, invisible = line->invisible, width = line->end;
-	bool in_step = table_is_in_step(line);
+	size_t from = line->b->len;
+	bool in_step = from - line->from == line->end;
 
 	table_columns_write(line, column, end, ev);
-	if (!in_step || line->b->overflow || line->b->len - from > sizeof(cells->text))
+	if (!in_step || line->b->overflow || line->b->len - line->from != line->end ||
+	    line->b->len - from > sizeof(cells->text))
 		return;
 	memcpy(cells->facts, facts, sizeof(cells->facts));
-	cells->len = (uint32_t)(line->b->len - from);
-	cells->invisible = (uint32_t)(line->invisible - invisible);
-	cells->width = (uint32_t)(line->end - width);
+	cells->len = line->b->len - from;
+	memset(cells->text, ' ', sizeof(cells->text));
 	memcpy(cells->text, line->b->data + from, cells->len);
 }
 
-/* The same, as it was kept by all that decides it; but where a longer cell has pushed the line they stand otherwise. */
-static inline void table_columns_recall(struct table_line *line, size_t column, size_t end, const struct event *ev,
-					struct table_cells slots[TABLE_CELLS_SLOTS], const uint64_t facts[3])
+static inline struct table_cells *table_slot(struct table_cells slots[TABLE_CELLS_SLOTS], const uint64_t facts[3])
 {
-	uint64_t hash = (facts[0] ^ facts[1] * 31 ^ facts[2] * 127) * 0x9e3779b97f4a7c15ull;
-	struct table_cells *cells = &slots[hash >> 56];
-
-	if (!cells->len || cells->facts[0] != facts[0] || cells->facts[1] != facts[1] ||
-	    cells->facts[2] != facts[2] || !table_is_in_step(line)) {
-		table_columns_keep(line, column, end, ev, cells, facts);
-		return;
-	}
-	buf_bytes(line->b, cells->text, cells->len);
-	line->invisible += cells->invisible;
-	line->end += cells->width;
+	return &slots[((facts[0] ^ facts[1] * 31 ^ facts[2] * 127) * 0x9e3779b97f4a7c15ull) >> 56];
 }
 
-static void table_who(struct table_line *line, const struct event *ev)
+static inline bool table_is_kept(const struct table_cells *cells, const uint64_t facts[3])
 {
-	uint64_t facts[3] = { (uint64_t)ev->pid << 32 | (uint64_t)ev->kind << 8 | ev->proto };
-
-	memcpy(&facts[1], ev->name, sizeof(ev->name));
-	table_columns_recall(line, TABLE_EVENT, TABLE_LOCAL, ev, line->t->who, facts);
+	return cells->len && cells->facts[0] == facts[0] && cells->facts[1] == facts[1] && cells->facts[2] == facts[2];
 }
 
-static void table_what(struct table_line *line, const struct event *ev)
+/* All that decides the cells from EVENT to PROCESS, and those from CLASS to HOW. */
+static inline void table_facts(const struct event *ev, uint64_t who[3], uint64_t what[3])
 {
 	const struct port_facts *side = table_service_side(ev);
-	uint64_t facts[3] = { side->class, ev->how, (uintptr_t)side->service };
 
-	table_columns_recall(line, TABLE_CLASS, TABLE_RESULT, ev, line->t->what, facts);
+	who[0] = (uint64_t)ev->pid << 32 | (uint64_t)ev->kind << 8 | ev->proto;
+	memcpy(&who[1], ev->name, sizeof(ev->name));
+	what[0] = side->class;
+	what[1] = ev->how;
+	what[2] = (uintptr_t)side->service;
+}
+
+/* ---- most lines: every cell fits, and those of the process and the service have been written before ---- */
+
+#define TABLE_SPACES "                                                                " /* 64 */
+
+/* Begins at `to`, and ends where the next begins; more than that is written. NULL if the endpoint is none of the usual
+ * ones, or does not fit. */
+static inline char *table_put_endpoint(char *to, const struct endpoint *ep, const struct port_facts *facts,
+				       size_t width)
+{
+	char *end;
+
+	if (ep->ip_version && ep->has_port) {
+		end = human_put_endpoint(to, ep, facts);
+	} else if (!ep->ip_version && !ep->has_port) {
+		*to = '-';
+		end = to + 1;
+	} else {
+		return NULL;
+	}
+	memcpy(end, TABLE_SPACES, sizeof(TABLE_SPACES) - 1);
+	return (size_t)(end - to) <= width ? to + width + 1 : NULL;
+}
+
+/* Always as many bytes, which is a few moves. */
+static inline char *table_put_cells(char *to, const struct table_cells *cells)
+{
+	memcpy(to, cells->text, sizeof(cells->text));
+	return to + cells->len;
+}
+
+/* All but the result. False, and nothing is written, if it is not such a line. */
+static bool table_usual(struct table *t, struct buf *b, const struct event *ev, const struct table_cells *who,
+			const struct table_cells *what)
+{
+	size_t width = t->wide ? table_columns[TABLE_LOCAL].wide_width : table_columns[TABLE_LOCAL].width;
+	char *to = buf_ahead(b, TABLE_LINE_MAX / 2);
+
+	if (!to || !table_is_local(ev))
+		return false;
+	to = table_put_time(t, to, ev);
+	*to++ = ' ';
+	to = table_put_cells(to, who);
+	to = table_put_endpoint(to, &ev->local, &ev->local_facts, width);
+	if (to)
+		to = table_put_endpoint(to, &ev->remote, &ev->remote_facts, width);
+	if (!to)
+		return false;
+	buf_took(b, table_put_cells(to, what));
+	return true;
 }
 
 static void table_line(struct buf *b, struct table *t, const struct event *ev)
 {
 	struct table_line line = { .t = t, .b = b, .from = b->len };
+	uint64_t who_facts[3], what_facts[3];
+	struct table_cells *who, *what;
 
-	table_column_write(&line, TABLE_TIME, ev);
-	table_who(&line, ev);
-	table_column_write(&line, TABLE_LOCAL, ev);
-	table_column_write(&line, TABLE_REMOTE, ev);
-	table_what(&line, ev);
-	table_column_write(&line, TABLE_RESULT, ev);
+	table_facts(ev, who_facts, what_facts);
+	who = table_slot(t->who, who_facts);
+	what = table_slot(t->what, what_facts);
+	if (!table_is_kept(who, who_facts) || !table_is_kept(what, what_facts) || !table_usual(t, b, ev, who, what)) {
+		table_column_write(&line, TABLE_TIME, ev);
+		table_columns_keep(&line, TABLE_EVENT, TABLE_LOCAL, ev, who, who_facts);
+		table_columns_write(&line, TABLE_LOCAL, TABLE_CLASS, ev);
+		table_columns_keep(&line, TABLE_CLASS, TABLE_RESULT, ev, what, what_facts);
+	}
+	table_cell_result(&line, ev);
 }
 
 static void table_header_line(struct buf *b, struct table *t)
