@@ -173,7 +173,7 @@ $(BUILD)/tests/daemon-receive: tests/daemon/receive.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -O1 -g -Wall -Wextra -o $@ $<
 
-BENCH_PROGRAMS := $(patsubst %,$(BUILD)/tests/bench-%,load measure start)
+BENCH_PROGRAMS := $(patsubst %,$(BUILD)/tests/bench-%,load measure processes start)
 
 # The bench's, static: a guest then needs no libraries, and the load does the same everywhere.
 $(BUILD)/tests/bench-%: tests/bench/%.c

@@ -5,8 +5,7 @@
  *   load KIND FAMILY CYCLES [PROCESSES]
  *
  * KIND: connect (connect, accept, both closed), listen (bind, listen, close), refused (connect to a port nobody has),
- * udp (socket, send, close), getppid (a system call that no tracer of sockets looks at), process (a process that
- * binds a UDP port and ends). FAMILY: 4 or 6.
+ * udp (socket, send, close), getppid (a system call that no tracer of sockets looks at). FAMILY: 4 or 6.
  * First a tenth of the cycles to warm up, and half a second in which a tracer writes down what it saw of them. More
  * than one process: all run at the same time, without the pause. Prints one line, "name=value ...": ns and cpu, of the
  * counted cycles alone, and the calls that succeeded (refused: failed as they should), of all cycles, warm-up and
@@ -127,22 +126,6 @@ static void load_cycle_getppid(struct load *l)
 	l->count->calls += syscall(SYS_getppid) >= 0;
 }
 
-/* A process that binds a port, and is gone. */
-static void load_cycle_process(struct load *l)
-{
-	struct sockaddr_storage a;
-	socklen_t len = load_loopback(l->family, &a);
-	int status = -1;
-	pid_t pid = fork();
-
-	if (!pid)
-		_exit(bind(socket(l->family, SOCK_DGRAM | SOCK_CLOEXEC, 0), (void *)&a, len) != 0);
-	if (pid > 0)
-		waitpid(pid, &status, 0);
-	load_did(l, &l->count->bind, status ? -1 : 0);
-	l->count->close++;
-}
-
 static const struct kind {
 	const char *name;
 	int type; /* of the other side's socket; 0: there is none */
@@ -153,7 +136,6 @@ static const struct kind {
 	{ "refused", 0, load_cycle_refused },
 	{ "udp", SOCK_DGRAM, load_cycle_udp },
 	{ "getppid", 0, load_cycle_getppid },
-	{ "process", 0, load_cycle_process },
 };
 
 /* Where the cycles connect or send to. Port 1 for refused: nobody has it. */
