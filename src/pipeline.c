@@ -167,7 +167,7 @@ int pipeline_record(void *arg, const void *record, size_t size)
 		history_add(p->history, &ev);
 	if (p->watch)
 		p->watch(p->watch_arg, &ev);
-	if (filter_match(p->filter, &ev))
+	if ((p->whole_kinds >> ev.kind & 1) || filter_match(p->filter, &ev))
 		pipeline_show(p, &ev);
 	else
 		p->filtered++;
