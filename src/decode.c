@@ -11,32 +11,31 @@
 #include "porttrace/raw_event.h"
 #include "proc.h"
 
-static const enum event_kind decode_kinds[RAW_KIND_COUNT] = {
-	[RAW_BIND] = EVENT_BIND,     [RAW_LISTEN] = EVENT_LISTEN, [RAW_CONNECT] = EVENT_CONNECT,
-	[RAW_ACCEPT] = EVENT_ACCEPT, [RAW_CLOSE] = EVENT_CLOSE,
-	[RAW_RELEASE] = EVENT_RELEASE,
-};
-static const enum event_how decode_hows[RAW_HOW_COUNT] = {
-	[RAW_HOW_NONE] = HOW_NONE,	 [RAW_HOW_EXPLICIT] = HOW_EXPLICIT, [RAW_HOW_BIND0] = HOW_BIND0,
-	[RAW_HOW_CONNECT] = HOW_CONNECT, [RAW_HOW_AUTOBIND] = HOW_AUTOBIND, [RAW_HOW_INHERITED] = HOW_INHERITED,
-};
-
-static const enum event_closer decode_closers[RAW_CLOSER_COUNT] = {
-	[RAW_CLOSER_NONE] = CLOSER_NONE,
-	[RAW_CLOSER_LOCAL] = CLOSER_LOCAL,
-	[RAW_CLOSER_REMOTE] = CLOSER_REMOTE,
-};
-static const enum close_state decode_states[RAW_AFTER_COUNT] = {
-	[RAW_AFTER_NONE] = CLOSE_STATE_NONE,
-	[RAW_AFTER_CLOSED] = CLOSE_STATE_CLOSED,
-	[RAW_AFTER_TIME_WAIT] = CLOSE_STATE_TIME_WAIT,
-	[RAW_AFTER_CLOSING] = CLOSE_STATE_CLOSING,
-};
+/* What these say is numbered alike in records and in events. */
+_Static_assert((int)RAW_KIND_COUNT - (int)RAW_BIND == (int)EVENT_KIND_COUNT && (int)RAW_LISTEN == EVENT_LISTEN + 1 &&
+	       (int)RAW_CONNECT == EVENT_CONNECT + 1 && (int)RAW_ACCEPT == EVENT_ACCEPT + 1 &&
+	       (int)RAW_CLOSE == EVENT_CLOSE + 1 && (int)RAW_RELEASE == EVENT_RELEASE + 1, "kinds, but for 1");
+_Static_assert((int)RAW_HOW_COUNT == (int)HOW_COUNT && (int)RAW_HOW_EXPLICIT == (int)HOW_EXPLICIT &&
+	       (int)RAW_HOW_BIND0 == (int)HOW_BIND0 && (int)RAW_HOW_CONNECT == (int)HOW_CONNECT &&
+	       (int)RAW_HOW_AUTOBIND == (int)HOW_AUTOBIND && (int)RAW_HOW_INHERITED == (int)HOW_INHERITED, "hows");
+_Static_assert((int)RAW_CLOSER_COUNT == (int)CLOSER_COUNT && (int)RAW_CLOSER_LOCAL == (int)CLOSER_LOCAL &&
+	       (int)RAW_CLOSER_REMOTE == (int)CLOSER_REMOTE, "closers");
+_Static_assert((int)RAW_AFTER_COUNT == (int)CLOSE_STATE_COUNT && (int)RAW_AFTER_CLOSED == (int)CLOSE_STATE_CLOSED &&
+	       (int)RAW_AFTER_TIME_WAIT == (int)CLOSE_STATE_TIME_WAIT &&
+	       (int)RAW_AFTER_CLOSING == (int)CLOSE_STATE_CLOSING, "states after a close");
 
 void decode_sync_clock(struct decode *dec)
 {
 	dec->boot_offset_ns = (int64_t)proc_boot_offset_ns();
 }
+
+/* Fields that follow each other in records as in events: as one block. */
+#define DECODE_RUN_SIZE(first, last)                                                       \
+	(offsetof(struct event, last) + sizeof(((struct event *)0)->last) - offsetof(struct event, first))
+#define DECODE_IS_RUN(first, last)                                                          \
+	(offsetof(struct event, last) - offsetof(struct event, first) ==                    \
+		 offsetof(struct raw_event, last) - offsetof(struct raw_event, first) &&     \
+	 sizeof(((struct event *)0)->last) == sizeof(((struct raw_event *)0)->last))
 
 static bool decode_valid(const struct raw_event *raw)
 {
@@ -61,9 +60,9 @@ static bool decode_is_zero(const uint8_t addr[16])
 	return !memcmp(addr, zero, sizeof(zero));
 }
 
+/* Of an endpoint that is cleared. */
 static void decode_address(struct endpoint *to, const uint8_t addr[16], unsigned int family)
 {
-	memset(to->addr, 0, sizeof(to->addr));
 	if (family == AF_INET6 && !decode_is_mapped(addr)) {
 		to->ip_version = 6;
 		memcpy(to->addr, addr, 16);
@@ -98,14 +97,16 @@ static void decode_endpoints(const struct raw_event *raw, struct event *ev)
 		ev->remote.has_port = true;
 		decode_match_version(&ev->local, &ev->remote);
 	}
-	if (raw->flags & RAW_F_REQUESTED) {
-		decode_address(&ev->requested, raw->requested_addr, raw->requested_family);
-		ev->requested.port = raw->requested_port;
-		ev->requested.has_port = true;
-		ev->has_requested = true;
-		if (ev->remote.ip_version)
-			decode_match_version(&ev->requested, &ev->remote);
-	}
+}
+
+static void decode_requested(const struct raw_event *raw, struct event *ev)
+{
+	decode_address(&ev->requested, raw->requested_addr, raw->requested_family);
+	ev->requested.port = raw->requested_port;
+	ev->requested.has_port = true;
+	ev->has_requested = true;
+	if (ev->remote.ip_version)
+		decode_match_version(&ev->requested, &ev->remote);
 }
 
 /* A bind that failed has no address of its own: show the one that was asked for. */
@@ -254,6 +255,10 @@ static const char *decode_reason(const struct raw_event *raw, enum event_cause c
 #define DECODE_F_ODD                                                                                              \
 	(RAW_F_ABORTED | RAW_F_SHUT_DOWN | RAW_F_DISCONNECTED | RAW_F_DENIED | RAW_F_SECCOMP | RAW_F_NEVER_ACCEPTED | \
 	 RAW_F_TIMEOUT_HINT | RAW_F_UNREACH_HINT | RAW_F_NO_ROUTE_HINT | RAW_F_UNKNOWN | RAW_F_FAILED)
+/* Mostly a record has none of these, and no error. */
+#define DECODE_F_SELDOM                                                                                             \
+	(DECODE_F_ODD | RAW_F_REQUESTED | RAW_F_LATE | RAW_F_BACKLOG | RAW_F_LOCAL_RESERVED | RAW_F_REMOTE_RESERVED | \
+	 RAW_F_EXITING | RAW_F_KERNEL_THREAD)
 
 /* The words are ours, and shorter than the field. */
 static void decode_explain(const struct raw_event *raw, struct event *ev)
@@ -261,7 +266,6 @@ static void decode_explain(const struct raw_event *raw, struct event *ev)
 	const char *words;
 	size_t size;
 
-	ev->reason[0] = '\0';
 	if (!raw->error && !(raw->flags & DECODE_F_ODD))
 		return;
 	ev->cause = decode_cause(raw);
@@ -270,85 +274,9 @@ static void decode_explain(const struct raw_event *raw, struct event *ev)
 	memcpy(ev->reason, words, size < sizeof(ev->reason) ? size : sizeof(ev->reason) - 1);
 }
 
-static void decode_task(const struct decode *dec, const struct raw_event *raw, struct event *ev)
-{
-	ev->pid = raw->pid;
-	ev->tid = raw->tid;
-	ev->parent_pid = raw->parent_pid;
-	ev->has_uid = raw->pid != 0;
-	ev->uid = raw->uid;
-	ev->cgroup_id = raw->cgroup_id;
-	ev->vpid = raw->vpid != raw->pid ? raw->vpid : 0;
-	ev->exec_id = raw->exec_id;
-	if (raw->flags & RAW_F_KERNEL_THREAD)
-		ev->confidence = CONFIDENCE_KERNEL;
-	else if (raw->kind == RAW_ACCEPT && (raw->flags & RAW_F_LATE))
-		ev->confidence = CONFIDENCE_CLOSER;
-	ev->exiting = raw->flags & RAW_F_EXITING;
-	ev->exit_signal = raw->exit_signal;
-	ev->process_start_ns = raw->process_start_ns;
-	if (raw->process_start_ns)
-		ev->process_start_real_ns = raw->process_start_ns + (uint64_t)dec->boot_offset_ns;
-	memcpy(ev->name, raw->comm, sizeof(ev->name));
-	ev->name[sizeof(ev->name) - 1] = '\0';
-	ev->name_is_leader = raw->flags & RAW_F_LEADER_COMM;
-}
-
-static void decode_kernel_truth(const struct raw_event *raw, struct event *ev)
-{
-	ev->has_truth = raw->flags & RAW_F_TRUTH;
-	ev->range_low = raw->range_low;
-	ev->range_high = raw->range_high;
-	ev->sock_range_low = raw->sock_range_low;
-	ev->sock_range_high = raw->sock_range_high;
-	ev->unprivileged_start = raw->unprivileged_start;
-	ev->local_reserved = raw->flags & RAW_F_LOCAL_RESERVED;
-	ev->remote_reserved = raw->flags & RAW_F_REMOTE_RESERVED;
-}
-
-static void decode_options(const struct raw_event *raw, struct event *ev)
-{
-	ev->has_fd = (raw->flags & RAW_F_FD) && raw->fd >= 0;
-	ev->fd = raw->fd;
-	ev->has_options = raw->flags & RAW_F_OPTIONS;
-	ev->reuseaddr = raw->options & RAW_OPT_REUSEADDR;
-	ev->reuseport = raw->options & RAW_OPT_REUSEPORT;
-	ev->v6only = raw->options & RAW_OPT_V6ONLY;
-	ev->freebind = raw->options & RAW_OPT_FREEBIND;
-	ev->transparent = raw->options & RAW_OPT_TRANSPARENT;
-	ev->no_port = raw->options & RAW_OPT_NO_PORT;
-	ev->mark = raw->mark;
-	ev->bound_ifindex = raw->bound_ifindex;
-}
-
-static void decode_close(const struct raw_event *raw, struct event *ev)
-{
-	ev->closer = decode_closers[raw->closer];
-	if (raw->kind != RAW_ACCEPT)
-		ev->close_state = decode_states[raw->after];
-	ev->has_bytes = raw->flags & RAW_F_BYTES;
-	if (ev->has_bytes) {
-		ev->bytes_sent = raw->bytes_sent;
-		ev->bytes_received = raw->bytes_received;
-	}
-	ev->has_port_free = raw->flags & (RAW_F_PORT_FREE | RAW_F_PORT_SHARED);
-	ev->port_free = raw->flags & RAW_F_PORT_FREE;
-}
-
-static void decode_search(const struct raw_event *raw, struct event *ev)
-{
-	bool picked = raw->how == RAW_HOW_BIND0 || raw->how == RAW_HOW_CONNECT || raw->how == RAW_HOW_AUTOBIND;
-
-	ev->has_search = picked && (raw->flags & RAW_F_SEARCH) && !(raw->flags & RAW_F_BYTES);
-	if (ev->has_search)
-		ev->search_ns = raw->search_ns;
-}
-
-/* tcp_set_state() to CLOSE, from SYN_SENT. The cgroup backend is told of that change alone. */
+/* A connect: tcp_set_state() to CLOSE, from SYN_SENT. The cgroup backend is told of that change alone. */
 static bool decode_gave_back(const struct raw_event *raw, enum event_backend backend)
 {
-	if (raw->kind == RAW_ACCEPT)
-		return raw->after == RAW_AFTER_CLOSED;
 	if (raw->kind != RAW_CONNECT || !(raw->error || (raw->flags & (RAW_F_FAILED | RAW_F_ABORTED))))
 		return false;
 	return backend == BACKEND_CGROUP ? !(raw->flags & RAW_F_NO_ROUTE_HINT) : raw->flags & RAW_F_SYN_SENT;
@@ -361,14 +289,104 @@ static enum event_outcome decode_outcome(const struct raw_event *raw)
 	return (raw->error || (raw->flags & RAW_F_FAILED)) ? OUTCOME_FAILURE : OUTCOME_SUCCESS;
 }
 
-static void decode_socket(const struct raw_event *raw, struct event *ev)
+/* What DECODE_F_SELDOM and an error tell. */
+static __attribute__((noinline)) void decode_seldom(const struct decode *dec, const struct raw_event *raw,
+						    struct event *ev)
 {
-	ev->socket_id = raw->socket_id;
-	ev->cookie = raw->cookie;
-	ev->netns_cookie = raw->netns_cookie;
-	ev->netns_inum = raw->netns_inum;
+	ev->outcome = decode_outcome(raw);
+	ev->late = raw->flags & RAW_F_LATE;
+	ev->error = (int)raw->error;
+	ev->aborted = raw->flags & RAW_F_ABORTED;
 	ev->has_backlog = raw->flags & RAW_F_BACKLOG;
 	ev->backlog = raw->backlog;
+	ev->local_reserved = raw->flags & RAW_F_LOCAL_RESERVED;
+	ev->remote_reserved = raw->flags & RAW_F_REMOTE_RESERVED;
+	ev->exiting = raw->flags & RAW_F_EXITING;
+	ev->exit_signal = raw->exit_signal;
+	if (raw->flags & RAW_F_KERNEL_THREAD)
+		ev->confidence = CONFIDENCE_KERNEL;
+	else if (raw->kind == RAW_ACCEPT && (raw->flags & RAW_F_LATE))
+		ev->confidence = CONFIDENCE_CLOSER;
+	if (raw->flags & RAW_F_REQUESTED)
+		decode_requested(raw, ev);
+	decode_failed_bind(ev);
+	ev->gave_back |= ev->proto == PROTO_TCP && decode_gave_back(raw, dec->backend);
+	ev->nothing_sent = raw->flags & RAW_F_NO_ROUTE_HINT;
+	decode_explain(raw, ev);
+}
+
+static void decode_task(const struct decode *dec, const struct raw_event *raw, struct event *ev)
+{
+	_Static_assert(DECODE_IS_RUN(pid, uid), "from pid to uid a record and an event are the same");
+	memcpy(&ev->pid, &raw->pid, DECODE_RUN_SIZE(pid, uid));
+	ev->has_uid = raw->pid != 0;
+	ev->cgroup_id = raw->cgroup_id;
+	if (raw->vpid == raw->pid)
+		ev->vpid = 0;
+	ev->process_start_ns = raw->process_start_ns;
+	if (raw->process_start_ns)
+		ev->process_start_real_ns = raw->process_start_ns + (uint64_t)dec->boot_offset_ns;
+	memcpy(ev->name, raw->comm, sizeof(ev->name));
+	ev->name[sizeof(ev->name) - 1] = '\0';
+	ev->name_is_leader = raw->flags & RAW_F_LEADER_COMM;
+}
+
+static void decode_kernel_truth(const struct raw_event *raw, struct event *ev)
+{
+	ev->has_truth = raw->flags & RAW_F_TRUTH;
+	ev->unprivileged_start = raw->unprivileged_start;
+	_Static_assert(DECODE_IS_RUN(range_low, range_high) && DECODE_IS_RUN(sock_range_low, sock_range_high), "pairs");
+	memcpy(&ev->range_low, &raw->range_low, DECODE_RUN_SIZE(range_low, range_high));
+	memcpy(&ev->sock_range_low, &raw->sock_range_low, DECODE_RUN_SIZE(sock_range_low, sock_range_high));
+}
+
+static void decode_options(const struct raw_event *raw, struct event *ev)
+{
+	ev->fd = raw->fd;
+	ev->has_fd = (raw->flags & RAW_F_FD) && raw->fd >= 0;
+	ev->has_options = raw->flags & RAW_F_OPTIONS;
+	_Static_assert(DECODE_IS_RUN(mark, bound_ifindex), "a pair");
+	memcpy(&ev->mark, &raw->mark, DECODE_RUN_SIZE(mark, bound_ifindex));
+	if (!raw->options)
+		return;
+	ev->reuseaddr = raw->options & RAW_OPT_REUSEADDR;
+	ev->reuseport = raw->options & RAW_OPT_REUSEPORT;
+	ev->v6only = raw->options & RAW_OPT_V6ONLY;
+	ev->freebind = raw->options & RAW_OPT_FREEBIND;
+	ev->transparent = raw->options & RAW_OPT_TRANSPARENT;
+	ev->no_port = raw->options & RAW_OPT_NO_PORT;
+}
+
+static void decode_close(const struct raw_event *raw, struct event *ev)
+{
+	ev->closer = (enum event_closer)raw->closer;
+	if (raw->kind != RAW_ACCEPT)
+		ev->close_state = (enum close_state)raw->after;
+	else
+		ev->gave_back = ev->proto == PROTO_TCP && raw->after == RAW_AFTER_CLOSED;
+	ev->has_bytes = raw->flags & RAW_F_BYTES;
+	_Static_assert(DECODE_IS_RUN(bytes_sent, bytes_received), "a pair");
+	if (ev->has_bytes)
+		memcpy(&ev->bytes_sent, &raw->bytes_sent, DECODE_RUN_SIZE(bytes_sent, bytes_received));
+	ev->port_free = raw->flags & RAW_F_PORT_FREE;
+	ev->has_port_free = ev->port_free || (raw->flags & RAW_F_PORT_SHARED);
+}
+
+static void decode_search(const struct raw_event *raw, struct event *ev)
+{
+	bool picked = raw->how == RAW_HOW_BIND0 || raw->how == RAW_HOW_CONNECT || raw->how == RAW_HOW_AUTOBIND;
+
+	ev->has_search = picked && !(raw->flags & RAW_F_BYTES);
+	if (ev->has_search)
+		ev->search_ns = raw->search_ns;
+}
+
+static void decode_socket(const struct raw_event *raw, struct event *ev)
+{
+	_Static_assert(DECODE_IS_RUN(socket_id, cookie), "a pair");
+	memcpy(&ev->socket_id, &raw->socket_id, DECODE_RUN_SIZE(socket_id, cookie));
+	ev->netns_cookie = raw->netns_cookie;
+	ev->netns_inum = raw->netns_inum;
 	ev->proto = raw->protocol == IPPROTO_UDP || raw->protocol == IPPROTO_UDPLITE ? PROTO_UDP : PROTO_TCP;
 	ev->protocol = raw->protocol;
 	ev->is_ipv6 = raw->family == AF_INET6;
@@ -385,28 +403,25 @@ int decode_event(const struct decode *dec, const void *record, size_t size, stru
 	if (size < sizeof(*raw) || !decode_valid(raw))
 		return -EBADMSG;
 	memset(ret, 0, EVENT_FIRST_SIZE);
-	ret->kind = decode_kinds[raw->kind];
-	ret->how = decode_hows[raw->how];
-	ret->outcome = decode_outcome(raw);
+	ret->reason[0] = '\0';
+	ret->kind = (enum event_kind)(raw->kind - RAW_BIND);
+	ret->how = (enum event_how)raw->how;
 	ret->backend = dec->backend;
 	ret->time_ns = raw->time_ns + (uint64_t)dec->boot_offset_ns;
 	ret->duration_ns = raw->duration_ns;
-	ret->late = raw->flags & RAW_F_LATE;
-	ret->error = (int)raw->error;
-	ret->aborted = raw->flags & RAW_F_ABORTED;
 	decode_socket(raw, ret);
 	decode_endpoints(raw, ret);
-	decode_failed_bind(ret);
-	if (!ret->ip_version)
-		ret->ip_version = ret->remote.ip_version ? ret->remote.ip_version : ret->local.ip_version;
 	decode_task(dec, raw, ret);
 	decode_kernel_truth(raw, ret);
 	decode_options(raw, ret);
-	decode_close(raw, ret);
-	decode_search(raw, ret);
-	ret->gave_back = ret->proto == PROTO_TCP && decode_gave_back(raw, dec->backend);
-	ret->nothing_sent = raw->flags & RAW_F_NO_ROUTE_HINT;
-	decode_explain(raw, ret);
+	if (raw->closer | raw->after | (raw->flags & (RAW_F_BYTES | RAW_F_PORT_FREE | RAW_F_PORT_SHARED)))
+		decode_close(raw, ret);
+	if (raw->flags & RAW_F_SEARCH)
+		decode_search(raw, ret);
+	if (raw->error | (raw->flags & DECODE_F_SELDOM))
+		decode_seldom(dec, raw, ret);
+	if (!ret->ip_version)
+		ret->ip_version = ret->remote.ip_version ? ret->remote.ip_version : ret->local.ip_version;
 	return 0;
 }
 

@@ -84,13 +84,13 @@ static bool enrich_is_of(const struct enrich_memory *memory, const struct event 
 /* The memory of the event's process, which may be old, or of none. Mostly it is that of the event before. */
 static struct enrich_memory *enrich_recall(struct enrich *en, const struct event *ev)
 {
-	uint64_t key1 = (uint64_t)ev->pid << 32 | ev->uid;
-	uint64_t key2 = ev->process_start_ns ^ ev->exec_id * 0x9e3779b97f4a7c15ull ^
-			ev->cgroup_id * 0xbf58476d1ce4e5b9ull;
 	struct enrich_memory *memory = en->last;
+	uint64_t key1, key2;
 
 	if (memory && enrich_is_of(memory, ev))
 		return memory;
+	key1 = (uint64_t)ev->pid << 32 | ev->uid;
+	key2 = ev->process_start_ns ^ ev->exec_id * 0x9e3779b97f4a7c15ull ^ ev->cgroup_id * 0xbf58476d1ce4e5b9ull;
 	memory = cache_find(en->memories, key1, key2);
 	if (!memory)
 		memory = cache_claim(en->memories, key1, key2);

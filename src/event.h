@@ -263,12 +263,12 @@ struct event {
 	uint32_t pid, tid, parent_pid; /* 0 = unknown */
 	uint32_t vpid; /* pid in the process's own pid namespace; 0 = the same */
 	uint32_t exec_id; /* counts execve() calls; 0 = unknown */
-	bool has_uid;
-	uint32_t uid;
+	uint32_t uid; /* valid with has_uid */
 	uint64_t cgroup_id; /* 0 = unknown */
 	uint64_t process_start_ns; /* since boot; 0 = unknown */
 	uint64_t process_start_real_ns; /* CLOCK_REALTIME; 0 = unknown */
 	char name[EVENT_NAME_SIZE]; /* comm of the thread group leader; any bytes */
+	bool has_uid;
 	bool name_is_leader; /* false: name is the calling thread's until enrich/process.c replaces it */
 	const struct event_who *who; /* until the next event; NULL = nothing known: event_who(). Not owned */
 

@@ -143,6 +143,18 @@ bool filter_match(const struct filter *f, const struct event *ev)
 	       filter_match_ports(f, ev) && filter_match_addresses(f, ev) && filter_match_class(f, ev);
 }
 
+uint32_t filter_whole_kinds(const struct filter *f)
+{
+	bool asks_socket = f->failed_only || f->tcp != f->udp || f->ipv4 != f->ipv6 || f->netns_inum || f->classes;
+	bool asks_process = f->pid_count || f->uid_count || f->comm_count || f->container_count || f->cgroups;
+	bool asks_end = !f->either.any || !f->local.any || !f->remote.any || f->addr.count || f->local_addr.count ||
+			f->remote_addr.count;
+
+	if (asks_socket || asks_process || asks_end)
+		return 0;
+	return f->kinds ? f->kinds : UINT32_MAX;
+}
+
 static void port_set_add(struct port_set *set, uint16_t low, uint16_t high)
 {
 	for (uint32_t port = low; port <= high; port++)

@@ -55,6 +55,8 @@ struct filter {
 
 void filter_init(struct filter *f);
 bool filter_match(const struct filter *f, const struct event *ev);
+/* Bits (1 << enum event_kind): all events of these kinds match, of others it has to be asked. */
+uint32_t filter_whole_kinds(const struct filter *f);
 /* Of --container: is it one of these? "" is none. */
 bool filter_has_container(const struct filter *f, const char *id);
 /* Can any close be shown, or what follows from one? */

@@ -90,12 +90,14 @@ void pipeline_settle(struct pipeline *p)
 	p->unwritten += pending;
 }
 
-/* No event, so it is not counted as one. */
-static void pipeline_process(struct pipeline *p, const void *record, size_t size)
+/* What is told of a process is no event, and not counted as one. */
+static __attribute__((noinline)) void pipeline_other(struct pipeline *p, const void *record, size_t size)
 {
 	struct process_facts facts;
 
-	if (!decode_process(record, size, &facts))
+	if (!decode_is_process(record, size))
+		p->damaged++;
+	else if (!decode_process(record, size, &facts))
 		enrich_learn(p->enrich, &facts);
 }
 
@@ -143,12 +145,8 @@ int pipeline_record(void *arg, const void *record, size_t size)
 	struct pipeline *p = arg;
 	struct event ev;
 
-	if (decode_is_process(record, size)) {
-		pipeline_process(p, record, size);
-		return 0;
-	}
 	if (decode_event(&p->decode, record, size, &ev) < 0) {
-		p->damaged++;
+		pipeline_other(p, record, size);
 		return 0;
 	}
 	if (p->limit && p->shown + p->held >= p->limit) {
@@ -169,7 +167,7 @@ int pipeline_record(void *arg, const void *record, size_t size)
 		history_add(p->history, &ev);
 	if (p->watch)
 		p->watch(p->watch_arg, &ev);
-	if (filter_match(p->filter, &ev))
+	if ((p->whole_kinds >> ev.kind & 1) || filter_match(p->filter, &ev))
 		pipeline_show(p, &ev);
 	else
 		p->filtered++;

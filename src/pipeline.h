@@ -28,6 +28,7 @@ struct pipeline {
 	struct sockets *sockets; /* all pointers: not owned */
 	struct enrich *enrich;
 	const struct filter *filter;
+	uint32_t whole_kinds; /* filter_whole_kinds() of it; 0 = it is asked of each event */
 	const struct sink_ops *sink;
 	void *sink_state;
 	const volatile sig_atomic_t *alarms; /* one a second, from the end of the run on */

@@ -112,6 +112,7 @@ static int replay_open_sink(struct replay *rp, const struct trace_options *o)
 	int r = o->json ? 0 : storm_new(&p->storm);
 
 	p->filter = &o->filter;
+	p->whole_kinds = filter_whole_kinds(p->filter);
 	p->limit = o->count;
 	p->alarms = &replay_alarms;
 	p->sink = sink_find(trace_sinks_have_stdout(&o->sinks) ? "none" : o->json ? "json" : "table");

@@ -365,6 +365,7 @@ static int trace_open_pipeline(struct trace *tr)
 	int r = sockets_new(tr->opts.max_sockets ? tr->opts.max_sockets : SOCKETS_DEFAULT_LIMIT, &p->sockets);
 
 	p->filter = &tr->filter;
+	p->whole_kinds = filter_whole_kinds(p->filter); /* nothing is added to it any more */
 	p->limit = tr->opts.count;
 	p->alarms = &trace_alarms;
 	p->track = trace_tracks(tr);

@@ -278,7 +278,7 @@ static void trace_verdict_event(struct trace_verdict *v, struct event *ev, const
 /* How full the pool of an assignment is, as far as a look was made just now; at the wall one is made. */
 static void trace_verdict_use(struct trace_verdict *v, struct event *ev)
 {
-	uint64_t now_ns = ev->wall || v->known_count ? clock_now_ns(CLOCK_MONOTONIC) : 0, id;
+	uint64_t now_ns = clock_now_ns(CLOCK_MONOTONIC), id;
 	struct pool_key key;
 
 	if (ev->wall && trace_verdict_may_read(v->looks_ns, now_ns))
@@ -299,21 +299,12 @@ static void trace_verdict_use(struct trace_verdict *v, struct event *ev)
 	}
 }
 
-void trace_verdict_fill(struct trace_verdict *v, struct event *ev)
+static void trace_verdict_exhausted(struct trace_verdict *v, struct event *ev)
 {
-	const struct rule_event *rule = rule_of_event(ev);
+	uint64_t now_ns = clock_now_ns(CLOCK_MONOTONIC);
+	struct pool_key key = pressure_key_of_failure(ev);
 	struct trace_verdict_pool *pool;
-	struct pool_key key;
-	uint64_t now_ns;
 
-	if (ev->outcome == OUTCOME_SUCCESS)
-		trace_verdict_use(v, ev);
-	if (rule)
-		trace_verdict_event(v, ev, rule);
-	if (ev->cause != CAUSE_PORT_EXHAUSTED && !ev->nothing_sent)
-		return;
-	now_ns = clock_now_ns(CLOCK_MONOTONIC);
-	key = pressure_key_of_failure(ev);
 	pool = trace_verdict_place(v, pressure_pool_id(ev->netns_inum, &key) ^ ev->netns_cookie);
 	if (pool->told_ns && now_ns < pool->told_ns + TRACE_VERDICT_EVERY_NS) {
 		pool->more++;
@@ -327,6 +318,22 @@ void trace_verdict_fill(struct trace_verdict *v, struct event *ev)
 		snprintf(ev->reason, sizeof(ev->reason), FACTS_INFERRED);
 	}
 	pressure_session_event(&v->session, ev);
+}
+
+void trace_verdict_fill(struct trace_verdict *v, struct event *ev)
+{
+	const struct rule_event *rule;
+
+	if (ev->outcome == OUTCOME_SUCCESS) {
+		if (ev->wall || v->known_count)
+			trace_verdict_use(v, ev);
+	} else {
+		rule = rule_of_event(ev);
+		if (rule)
+			trace_verdict_event(v, ev, rule);
+	}
+	if (ev->cause == CAUSE_PORT_EXHAUSTED || ev->nothing_sent)
+		trace_verdict_exhausted(v, ev);
 }
 
 void trace_verdict_close(struct trace_verdict *v)

@@ -46,6 +46,16 @@ static void set_ports(struct port_set *set, const char *text)
 	assert_null(bad);
 }
 
+/* What is said of all events of a kind has to hold for each. */
+static bool matches(const struct filter *f, const struct event *ev)
+{
+	bool ret = filter_match(f, ev);
+
+	if (filter_whole_kinds(f) >> ev->kind & 1)
+		assert_true(ret);
+	return ret;
+}
+
 static void test_init_shows_everything(void **unused)
 {
 	struct event ev = sample(), empty = { 0 };
@@ -53,8 +63,9 @@ static void test_init_shows_everything(void **unused)
 
 	(void)unused;
 	filter_init(&f);
-	assert_true(filter_match(&f, &ev));
-	assert_true(filter_match(&f, &empty));
+	assert_true(matches(&f, &ev));
+	assert_true(matches(&f, &empty));
+	assert_int_equal(filter_whole_kinds(&f), UINT32_MAX);
 }
 
 static void test_kind_and_outcome(void **unused)
@@ -65,17 +76,18 @@ static void test_kind_and_outcome(void **unused)
 	(void)unused;
 	filter_init(&f);
 	f.kinds = 1u << EVENT_BIND | 1u << EVENT_CLOSE;
-	assert_false(filter_match(&f, &ev));
+	assert_int_equal(filter_whole_kinds(&f), f.kinds);
+	assert_false(matches(&f, &ev));
 	ev.kind = EVENT_CLOSE;
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 	ev.kind = EVENT_BIND;
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 	f.failed_only = true;
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 	ev.outcome = OUTCOME_UNKNOWN;
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 	ev.outcome = OUTCOME_FAILURE;
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 }
 
 static void test_protocol_and_version(void **unused)
@@ -86,22 +98,22 @@ static void test_protocol_and_version(void **unused)
 	(void)unused;
 	filter_init(&f);
 	f.udp = true;
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 	f.tcp = true;
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 	f.udp = false;
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 	ev.proto = PROTO_UDP;
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 	f.tcp = false;
 	f.ipv6 = true;
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 	ev.ip_version = 6;
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 	f.ipv4 = true;
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 	f.ipv6 = false;
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 }
 
 static void test_process(void **unused)
@@ -113,17 +125,17 @@ static void test_process(void **unused)
 	filter_init(&f);
 	f.pids[f.pid_count++] = 1;
 	f.pids[f.pid_count++] = 978; /* a thread id is no process */
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 	f.pids[f.pid_count++] = 977;
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 	strcpy(f.comms[f.comm_count++], "ngin");
 	strcpy(f.comms[f.comm_count++], "nginxx");
 	strcpy(f.comms[f.comm_count++], "NGINX");
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 	strcpy(f.comms[f.comm_count++], "nginx");
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 	ev.pid = 5;
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 }
 
 /* Neither side need end with a NUL. */
@@ -136,9 +148,9 @@ static void test_comm_of_full_length(void **unused)
 	filter_init(&f);
 	memcpy(f.comms[f.comm_count++], "0123456789abcdef", 16);
 	memcpy(ev.name, "0123456789abcdef", 16);
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 	ev.name[15] = 'g';
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 }
 
 static void test_cgroup_and_netns(void **unused)
@@ -149,16 +161,16 @@ static void test_cgroup_and_netns(void **unused)
 	(void)unused;
 	filter_init(&f);
 	f.netns_inum = 4026531840;
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 	ev.netns_inum = 1;
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 	/* the cookie decides where both know it: an event may not know the inode */
 	ev.netns_inum = 0;
 	f.netns_cookie = ev.netns_cookie = 5;
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 	ev.netns_cookie = 6;
 	ev.netns_inum = 4026531840;
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 }
 
 static void test_user_container_and_cgroup(void **unused)
@@ -171,25 +183,25 @@ static void test_user_container_and_cgroup(void **unused)
 	(void)unused;
 	filter_init(&f);
 	f.uids[f.uid_count++] = 0;
-	assert_false(filter_match(&f, &ev)); /* not known is not root */
+	assert_false(matches(&f, &ev)); /* not known is not root */
 	ev.has_uid = true;
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 	ev.uid = 33;
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 	f.uids[f.uid_count++] = 33;
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 	strcpy(f.containers[f.container_count++], "3f9a");
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 	ev.who = &in_container;
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 	ev.who = &in_other;
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 	filter_init(&f);
 	f.cgroups = cgroups;
 	f.cgroup_count = 3;
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 	ev.cgroup_id = 78;
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 }
 
 static void add_range(struct address_set *set, const char *text)
@@ -205,17 +217,17 @@ static void test_addresses(void **unused)
 	(void)unused;
 	filter_init(&f);
 	add_range(&f.addr, "10.0.0.8/31");
-	assert_true(filter_match(&f, &ev)); /* the remote one */
+	assert_true(matches(&f, &ev)); /* the remote one */
 	add_range(&f.local_addr, "10.0.0.8/31");
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 	add_range(&f.local_addr, "10.0.0.5");
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 	add_range(&f.remote_addr, "::/0");
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 	ev.remote.ip_version = 0; /* not known */
 	filter_init(&f);
 	add_range(&f.remote_addr, "0.0.0.0/0");
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 }
 
 static void test_ranges(void **unused)
@@ -253,19 +265,19 @@ static void test_class_is_of_the_service_side(void **unused)
 	(void)unused;
 	filter_init(&f);
 	f.classes = 1u << CLASS_WELL_KNOWN;
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 	ev.kind = EVENT_CONNECT;
 	ev.role = ROLE_EGRESS;
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 	f.classes |= 1u << CLASS_DYNAMIC;
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 	ev.kind = EVENT_CLOSE; /* of a socket that had connected */
 	f.classes = 1u << CLASS_WELL_KNOWN;
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 	ev.role = ROLE_UNKNOWN;
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 	ev.local_facts.class = CLASS_NONE;
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 }
 
 static void test_ports_by_side(void **unused)
@@ -276,20 +288,20 @@ static void test_ports_by_side(void **unused)
 	(void)unused;
 	filter_init(&f);
 	set_ports(&f.either, "51514");
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 	set_ports(&f.either, "443");
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 	set_ports(&f.either, "444-51513,51515-65535");
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 	filter_init(&f);
 	set_ports(&f.local, "51514");
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 	set_ports(&f.local, "443");
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 	set_ports(&f.remote, "443");
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 	set_ports(&f.remote, "51514");
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 }
 
 static void test_requested_port_is_local(void **unused)
@@ -304,25 +316,25 @@ static void test_requested_port_is_local(void **unused)
 	ev.requested = (struct endpoint){ .has_port = true, .port = 80 };
 	filter_init(&f);
 	set_ports(&f.local, "80");
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 	ev.has_requested = true;
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 	set_ports(&f.local, "99,443,0");
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 	filter_init(&f);
 	set_ports(&f.either, "80");
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 	filter_init(&f);
 	set_ports(&f.remote, "80,99");
-	assert_false(filter_match(&f, &ev));
+	assert_false(matches(&f, &ev));
 	/* Bound to port 0, got 40000: both are its ports. */
 	ev.requested.port = 0;
 	ev.local = (struct endpoint){ .has_port = true, .port = 40000 };
 	filter_init(&f);
 	set_ports(&f.local, "0");
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 	set_ports(&f.local, "40000");
-	assert_true(filter_match(&f, &ev));
+	assert_true(matches(&f, &ev));
 }
 
 static void assert_bits(const struct port_set *set, size_t want_count)
