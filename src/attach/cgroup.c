@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -455,19 +457,56 @@ static int cgroup_refused(int r, char *err, size_t err_size)
 	return r;
 }
 
+/* Rows that two threads load, each the next one that nobody has begun. */
+struct cgroup_loading {
+	struct cgroup *cg;
+	struct cgroup_bpf *skel;
+	struct programs *programs;
+	size_t next, end;
+	int error; /* -errno: of one that was refused */
+};
+
+static int cgroup_load_row(const struct cgroup_loading *loading, size_t i)
+{
+	struct bpf_program *prog = bpf_object__find_program_by_name(loading->skel->obj, cgroup_rows[i].program);
+	int r = programs_load(loading->programs, prog);
+
+	return r < 0 ? r : cgroup_keep_fd(bpf_program__fd(prog), &loading->cg->fds.programs[i]);
+}
+
+static void *cgroup_load_some(void *arg)
+{
+	struct cgroup_loading *loading = arg;
+	size_t i;
+	int r;
+
+	while ((i = __atomic_fetch_add(&loading->next, 1, __ATOMIC_RELAXED)) < loading->end) {
+		r = cgroup_load_row(loading, i);
+		if (r < 0)
+			__atomic_store_n(&loading->error, r, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+/* Nearly all the time is the verifier's, which takes one program on each processor. Signals are for the main loop. */
 static int cgroup_load_rows(struct cgroup *cg, struct cgroup_bpf *skel, struct programs *programs, size_t first,
 			    size_t end)
 {
-	int r = 0;
+	struct cgroup_loading loading = {
+		.cg = cg, .skel = skel, .programs = programs, .next = first, .end = end
+	};
+	sigset_t all, before;
+	pthread_t thread;
+	bool helped;
 
-	for (size_t i = first; i < end && r == 0; i++) {
-		struct bpf_program *prog = bpf_object__find_program_by_name(skel->obj, cgroup_rows[i].program);
-
-		r = programs_load(programs, prog);
-		if (r == 0)
-			r = cgroup_keep_fd(bpf_program__fd(prog), &cg->fds.programs[i]);
-	}
-	return r;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	helped = first < end && !pthread_create(&thread, NULL, cgroup_load_some, &loading);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	cgroup_load_some(&loading);
+	if (helped)
+		pthread_join(thread, NULL);
+	return loading.error;
 }
 
 static int cgroup_attach_rows(struct cgroup *cg, struct attach *at, int dir, size_t first, size_t end, char *err,
