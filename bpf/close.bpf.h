@@ -167,9 +167,12 @@ static __always_inline bool end_matters(void)
 	return armed && sees_ends && prefilter_kind(RAW_CLOSE);
 }
 
+#define STATES_CONNECTED (1 << TCP_ESTABLISHED | 1 << TCP_CLOSE_WAIT | SOCK_FIN_SENT)
+#define STATES_OPENING (1 << TCP_SYN_SENT | 1 << TCP_SYN_RECV)
+
 static __always_inline bool state_is_connected(int state)
 {
-	return 1U << state & (1 << TCP_ESTABLISHED | 1 << TCP_CLOSE_WAIT | SOCK_FIN_SENT);
+	return 1U << state & STATES_CONNECTED;
 }
 
 /* Who has closed, or closes now if nobody has, a connection in this state. */
@@ -203,11 +206,15 @@ static __always_inline void handle_error(struct sock *sk, int error, __u8 after,
 		at->error = error;
 		return;
 	}
-	if (!error || !end_matters() || READ(ptr, sk, sk_protocol) != IPPROTO_TCP)
+	if (!error || !end_matters())
+		return;
+	/* what is not sure to be closed is told by a function of all sockets */
+	if (after != RAW_AFTER_CLOSED && !(READ(ptr, sk, sk_protocol) == IPPROTO_TCP &&
+					   sock_is_traced_as(sk, IPPROTO_TCP, ptr)))
 		return;
 	state = READ(ptr, sk, __sk_common.skc_state);
-	if (!state_is_connected(state) || !sock_is_traced_as(sk, IPPROTO_TCP, ptr) || sock_flag(sk, SOCK_DEAD, ptr) ||
-	    close_find(key) || sock_is_mptcp_path(sk, ptr))
+	if (!state_is_connected(state) || sock_flag(sk, SOCK_DEAD, ptr) || close_find(key) ||
+	    sock_is_mptcp_path(sk, ptr))
 		return;
 	end.closer = end_closer(state, error);
 	end_note(key, &end);
@@ -227,7 +234,7 @@ static __always_inline void close_tell(struct sock *sk, const struct raw_event *
 }
 
 /* A connection came to its end: tells the close() under way, or notes how it ended for the close() to come. */
-static __always_inline void close_state(struct sock *sk, int old, enum pointer ptr)
+static __always_inline void close_state(struct sock *sk, __u64 old, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
 	struct raw_event *closing = close_find(key);
@@ -239,15 +246,15 @@ static __always_inline void close_state(struct sock *sk, int old, enum pointer p
 	}
 	if (!end_matters() || (end_find(key, &end) && end.error && end.after == RAW_AFTER_CLOSED))
 		return; /* not asked for; or noted whole by handle_error */
-	if (sock_flag(sk, SOCK_DEAD, ptr) || sock_is_mptcp_path(sk, ptr))
-		return; /* closed and told; or another socket's to tell */
-	if (end.after == RAW_AFTER_NONE)
-		end.after = RAW_AFTER_CLOSED;
 	if (!end.error)
 		end.error = READ(ptr, sk, sk_err);
 	if (!end.error && old != TCP_FIN_WAIT2 && old != TCP_CLOSING && old != TCP_LAST_ACK)
 		return; /* tcp_disconnect(): told by handle_disconnect */
-	end.closer = end_closer(old, (int)end.error);
+	if (sock_flag(sk, SOCK_DEAD, ptr) || sock_is_mptcp_path(sk, ptr))
+		return; /* closed and told; or another socket's to tell */
+	if (end.after == RAW_AFTER_NONE)
+		end.after = RAW_AFTER_CLOSED;
+	end.closer = end_closer((int)old, (int)end.error);
 	end_note(key, &end);
 }
 
@@ -273,26 +280,31 @@ static __always_inline void handle_time_wait(struct inet_timewait_sock *tw, stru
 /* Changes of a TCP socket's state that say something. Most do not. */
 enum change { CHANGE_NONE, CHANGE_LISTEN, CHANGE_CONNECT, CHANGE_RESULT, CHANGE_END };
 
-static __always_inline enum change state_change(int old, int new)
+/* Of 64 bits, as the tracepoint has them: to make ints of them costs more than to ask. */
+static __always_inline enum change state_change(__u64 old, __u64 new)
 {
-	if (new == TCP_CLOSE && state_is_connected(old))
+	__u64 from = 1ULL << old;
+
+	if (new == TCP_CLOSE && (from & STATES_CONNECTED))
 		return CHANGE_END;
-	if ((old == TCP_SYN_SENT || old == TCP_SYN_RECV) && (new == TCP_ESTABLISHED || new == TCP_CLOSE))
-		return CHANGE_RESULT; /* SYN_SENT to SYN_RECV is a simultaneous open: no result yet */
-	if (old == TCP_CLOSE && new == TCP_SYN_SENT)
+	if (new == TCP_CLOSE || new == TCP_ESTABLISHED) /* SYN_SENT to SYN_RECV is a simultaneous open: no result yet */
+		return from & STATES_OPENING ? CHANGE_RESULT : CHANGE_NONE;
+	if (old != TCP_CLOSE)
+		return CHANGE_NONE;
+	if (new == TCP_SYN_SENT)
 		return CHANGE_CONNECT;
-	return old == TCP_CLOSE && new == TCP_LISTEN && config.want_release ? CHANGE_LISTEN : CHANGE_NONE;
+	return new == TCP_LISTEN && config.want_release ? CHANGE_LISTEN : CHANGE_NONE;
 }
 
 /* A TCP socket changed its state; softirq or timer, so the running process means nothing here. */
-static __always_inline void handle_state(struct sock *sk, int old, int new, enum pointer ptr)
+static __always_inline void handle_change(struct sock *sk, enum change change, __u64 old, __u64 new, enum pointer ptr)
 {
-	enum change change = state_change(old, new);
 	__u64 key = (__u64)sk;
 	struct attempt *at;
 	int error = 0;
 
-	if (ptr == PTR_HOOK && config.has_cookie_helper && old == TCP_SYN_RECV && new == TCP_ESTABLISHED)
+	if (!config.accept_by_graft && ptr == PTR_HOOK && config.has_cookie_helper && old == TCP_SYN_RECV &&
+	    new == TCP_ESTABLISHED)
 		bpf_get_socket_cookie(sk); /* so that accept() finds one */
 	if (change == CHANGE_END) {
 		close_state(sk, old, ptr);
@@ -321,13 +333,23 @@ static __always_inline void handle_state(struct sock *sk, int old, int new, enum
 		    ptr);
 }
 
+static __always_inline void handle_state(struct sock *sk, __u64 old, __u64 new, enum pointer ptr)
+{
+	enum change change = state_change(old, new);
+
+	if (change)
+		handle_change(sk, change, old, new, ptr);
+}
+
 /* The same before the change, which is to CLOSE. */
 static __always_inline void handle_done(struct sock *sk, enum pointer ptr)
 {
 	__u8 state = READ(ptr, sk, __sk_common.skc_state);
 
-	if (state_change(state, TCP_CLOSE) && READ(ptr, sk, sk_protocol) == IPPROTO_TCP)
-		handle_state(sk, state, TCP_CLOSE, ptr);
+	enum change change = state_change(state, TCP_CLOSE);
+
+	if (change && READ(ptr, sk, sk_protocol) == IPPROTO_TCP)
+		handle_change(sk, change, state, TCP_CLOSE, ptr);
 }
 
 /* Has a TCP socket with a peer's address heard of that peer? After a reset the port is free already and the state says
@@ -481,7 +503,6 @@ static __always_inline void handle_release(struct sock *sk, enum pointer ptr)
 	protocol = READ(ptr, sk, sk_protocol);
 	if (!sock_is_traced_as(sk, protocol, ptr))
 		return;
-	sock_ask_tcp(sk, ptr);
 	tcp = protocol == IPPROTO_TCP;
 	at = tcp ? attempt_find(key) : NULL;
 	state = READ(ptr, sk, __sk_common.skc_state);
@@ -489,6 +510,7 @@ static __always_inline void handle_release(struct sock *sk, enum pointer ptr)
 		handle_open_attempt(sk, at, state, ptr);
 	if (close_turns_away(sk, protocol, state, ptr))
 		return;
+	sock_ask_tcp(sk, ptr);
 	if (tcp && state_is_connected(state)) {
 		end_forget(key);
 		close_later(sk, state, ptr);

@@ -366,10 +366,13 @@ int BPF_PROG(f_landlock)
 /* --- both modes: the result of a TCP connect ------------------------------------------------------------------ */
 
 SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(t_state, struct sock *sk, int old, int new)
+int t_state(__u64 *ctx)
 {
-	if (state_change(old, new) && READ(PTR_HOOK, sk, sk_protocol) == IPPROTO_TCP)
-		handle_state(sk, old, new, PTR_HOOK);
+	enum change change = state_change(ctx[1], ctx[2]);
+	struct sock *sk = (struct sock *)ctx[0];
+
+	if (change && READ(PTR_HOOK, sk, sk_protocol) == IPPROTO_TCP)
+		handle_change(sk, change, ctx[1], ctx[2], PTR_HOOK);
 	return 0;
 }
 
@@ -382,7 +385,7 @@ int t_state_classic(struct trace_event_raw_inet_sock_set_state *ctx)
 
 	/* read once, and here: read in each way of BY_SOCK, clang makes one read of an address it reckons from ctx */
 	asm volatile("" : "+r"(old), "+r"(new));
-	if (state_change(old, new) && ctx->protocol == IPPROTO_TCP)
+	if (ctx->protocol == IPPROTO_TCP)
 		BY_SOCK(handle_state, (struct sock *)ctx->skaddr, old, new);
 	return 0;
 }
