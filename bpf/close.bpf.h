@@ -379,13 +379,14 @@ static __always_inline bool sock_was_connected(struct sock *sk, __u16 protocol, 
 }
 
 /* A socket is closed with its connect still open: given up; or the program that should have told was skipped. */
-static __always_inline void handle_open_attempt(struct sock *sk, struct attempt *at, __u8 state, enum pointer ptr)
+static __always_inline void handle_open_attempt(struct sock *sk, struct attempt *at, __u8 state, enum claimer who,
+						enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
 
 	if (!at->in_call && (state == TCP_SYN_SENT || state == TCP_SYN_RECV))
-		attempt_end(sk, at, 0, RAW_F_ABORTED | RAW_F_FAILED, CLAIMER_CLOSE, ptr);
-	else if (attempt_forget(key, CLAIMER_CLOSE, true) && armed)
+		attempt_end(sk, at, 0, RAW_F_ABORTED | RAW_F_FAILED, who, ptr);
+	else if (attempt_forget(key, who, true) && armed)
 		COUNT(lost_state);
 }
 
@@ -487,27 +488,23 @@ static __always_inline bool close_turns_away(struct sock *sk, __u16 protocol, __
 
 /*
  * The last reference to a socket is gone, in the process that had it. A socket that holds no port now and never
- * was connected has nothing to tell: its failed connect() or bind() has been told.
+ * was connected has nothing to tell: its failed connect() or bind() has been told. `protocol`: IPPROTO_UDP also of
+ * UDP-Lite. `who`: whether the kernel has locked it.
  */
-static __always_inline void handle_release(struct sock *sk, enum pointer ptr)
+static __always_inline void handle_release_as(struct sock *sk, __u16 protocol, enum claimer who, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
-	bool tcp, was_connected, noted;
+	bool tcp = protocol == IPPROTO_TCP, was_connected, noted;
 	struct attempt *at;
 	struct end end = {};
-	__u16 protocol;
 	__u8 state;
 
-	if (!sk || !sees_ends)
+	if (!sees_ends)
 		return;
-	protocol = READ(ptr, sk, sk_protocol);
-	if (!sock_is_traced_as(sk, protocol, ptr))
-		return;
-	tcp = protocol == IPPROTO_TCP;
 	at = tcp ? attempt_find(key) : NULL;
 	state = READ(ptr, sk, __sk_common.skc_state);
 	if (at)
-		handle_open_attempt(sk, at, state, ptr);
+		handle_open_attempt(sk, at, state, who, ptr);
 	if (close_turns_away(sk, protocol, state, ptr))
 		return;
 	sock_ask_tcp(sk, ptr);
@@ -520,6 +517,28 @@ static __always_inline void handle_release(struct sock *sk, enum pointer ptr)
 	noted = tcp && end_take(key, &end);
 	if (was_connected || READ(ptr, sk, __sk_common.skc_num))
 		close_now(sk, protocol, state, was_connected, noted ? &end : NULL, ptr);
+}
+
+/* The same in inet_release(), which has not locked it. */
+static __always_inline void handle_release(struct sock *sk, enum pointer ptr)
+{
+	__u16 protocol;
+
+	if (!sk)
+		return;
+	protocol = READ(ptr, sk, sk_protocol);
+	if (sock_is_traced_as(sk, protocol, ptr))
+		handle_release_as(sk, protocol, CLAIMER_CLOSE, ptr);
+}
+
+/* __tcp_close(): also of a path of an MPTCP connection, which is not the socket that a program has. */
+static __always_inline void handle_tcp_close(struct sock *sk, enum pointer ptr)
+{
+	struct socket *sock = READ(ptr, sk, sk_socket);
+	struct sock *own = sock ? READ(ptr, sock, sk) : NULL;
+
+	if (sock && (!own || own == sk))
+		handle_release_as(sk, IPPROTO_TCP, CLAIMER_LOCKED, ptr);
 }
 
 /* __tcp_close() is over, and no change to CLOSE has told it: the FIN's way is not. Or the state had changed before the

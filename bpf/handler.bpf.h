@@ -267,7 +267,6 @@ static __always_inline void handle_accept(struct sock *child, enum pointer ptr)
 
 	if (!sock_is_traced(child, ptr))
 		return;
-	sock_give_cookie(child, ptr);
 	if (!handler_wanted(child, RAW_ACCEPT, false, ptr))
 		return;
 	sock_ask_tcp(child, ptr);
