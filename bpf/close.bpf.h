@@ -220,17 +220,16 @@ static __always_inline void handle_error(struct sock *sk, int error, __u8 after,
 	end_note(key, &end);
 }
 
-/* A close() is over as far as the port is concerned. Twins and its own return come here: one of them deletes. */
-static __always_inline void close_tell(struct sock *sk, const struct raw_event *closing, __u8 after)
+/* A close() is over as far as the port is concerned. Twins and its own return come here, one after the other, for all
+ * have locked the socket: the first one tells. */
+static __always_inline void close_tell(struct sock *sk, struct raw_event *closing, __u8 after)
 {
-	__u64 key = (__u64)sk;
-	struct raw_event ev = *closing;
-
-	if (!close_forget(key) || !armed)
-		return;
-	if (ev.after == RAW_AFTER_NONE)
-		ev.after = after;
-	emit_copy(&ev);
+	if (armed) {
+		if (closing->after == RAW_AFTER_NONE)
+			closing->after = after;
+		emit_copy(closing);
+	}
+	close_forget((__u64)sk);
 }
 
 /* A connection came to its end: tells the close() under way, or notes how it ended for the close() to come. */

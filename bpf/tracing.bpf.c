@@ -381,8 +381,12 @@ int t_state(__u64 *ctx)
 	enum change change = state_change(ctx[1], ctx[2]);
 	struct sock *sk = (struct sock *)ctx[0];
 
-	if (change && READ(PTR_HOOK, sk, sk_protocol) == IPPROTO_TCP)
-		handle_change(sk, change, ctx[1], ctx[2], PTR_HOOK);
+	if (!change)
+		return 0;
+	/* of another protocol no attempt is noted */
+	if ((change == CHANGE_END || config.want_release) && READ(PTR_HOOK, sk, sk_protocol) != IPPROTO_TCP)
+		return 0;
+	handle_change(sk, change, ctx[1], ctx[2], PTR_HOOK);
 	return 0;
 }
 
