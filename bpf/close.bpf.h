@@ -167,9 +167,12 @@ static __always_inline bool end_matters(void)
 	return armed && sees_ends && prefilter_kind(RAW_CLOSE);
 }
 
+#define STATES_CONNECTED (1 << TCP_ESTABLISHED | 1 << TCP_CLOSE_WAIT | SOCK_FIN_SENT)
+#define STATES_OPENING (1 << TCP_SYN_SENT | 1 << TCP_SYN_RECV)
+
 static __always_inline bool state_is_connected(int state)
 {
-	return 1U << state & (1 << TCP_ESTABLISHED | 1 << TCP_CLOSE_WAIT | SOCK_FIN_SENT);
+	return 1U << state & STATES_CONNECTED;
 }
 
 /* Who has closed, or closes now if nobody has, a connection in this state. */
@@ -203,31 +206,34 @@ static __always_inline void handle_error(struct sock *sk, int error, __u8 after,
 		at->error = error;
 		return;
 	}
-	if (!error || !end_matters() || READ(ptr, sk, sk_protocol) != IPPROTO_TCP)
+	if (!error || !end_matters())
+		return;
+	/* what is not sure to be closed is told by a function of all sockets */
+	if (after != RAW_AFTER_CLOSED && !(READ(ptr, sk, sk_protocol) == IPPROTO_TCP &&
+					   sock_is_traced_as(sk, IPPROTO_TCP, ptr)))
 		return;
 	state = READ(ptr, sk, __sk_common.skc_state);
-	if (!state_is_connected(state) || !sock_is_traced_as(sk, IPPROTO_TCP, ptr) || sock_flag(sk, SOCK_DEAD, ptr) ||
-	    close_find(key) || sock_is_mptcp_path(sk, ptr))
+	if (!state_is_connected(state) || sock_flag(sk, SOCK_DEAD, ptr) || close_find(key) ||
+	    sock_is_mptcp_path(sk, ptr))
 		return;
 	end.closer = end_closer(state, error);
 	end_note(key, &end);
 }
 
-/* A close() is over as far as the port is concerned. Twins and its own return come here: one of them deletes. */
-static __always_inline void close_tell(struct sock *sk, const struct raw_event *closing, __u8 after)
+/* A close() is over as far as the port is concerned. Twins and its own return come here, one after the other, for all
+ * have locked the socket: the first one tells. */
+static __always_inline void close_tell(struct sock *sk, struct raw_event *closing, __u8 after)
 {
-	__u64 key = (__u64)sk;
-	struct raw_event ev = *closing;
-
-	if (!close_forget(key) || !armed)
-		return;
-	if (ev.after == RAW_AFTER_NONE)
-		ev.after = after;
-	emit_copy(&ev);
+	if (armed) {
+		if (closing->after == RAW_AFTER_NONE)
+			closing->after = after;
+		emit_copy(closing);
+	}
+	close_forget((__u64)sk);
 }
 
 /* A connection came to its end: tells the close() under way, or notes how it ended for the close() to come. */
-static __always_inline void close_state(struct sock *sk, int old, enum pointer ptr)
+static __always_inline void close_state(struct sock *sk, __u64 old, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
 	struct raw_event *closing = close_find(key);
@@ -239,15 +245,15 @@ static __always_inline void close_state(struct sock *sk, int old, enum pointer p
 	}
 	if (!end_matters() || (end_find(key, &end) && end.error && end.after == RAW_AFTER_CLOSED))
 		return; /* not asked for; or noted whole by handle_error */
-	if (sock_flag(sk, SOCK_DEAD, ptr) || sock_is_mptcp_path(sk, ptr))
-		return; /* closed and told; or another socket's to tell */
-	if (end.after == RAW_AFTER_NONE)
-		end.after = RAW_AFTER_CLOSED;
 	if (!end.error)
 		end.error = READ(ptr, sk, sk_err);
 	if (!end.error && old != TCP_FIN_WAIT2 && old != TCP_CLOSING && old != TCP_LAST_ACK)
 		return; /* tcp_disconnect(): told by handle_disconnect */
-	end.closer = end_closer(old, (int)end.error);
+	if (sock_flag(sk, SOCK_DEAD, ptr) || sock_is_mptcp_path(sk, ptr))
+		return; /* closed and told; or another socket's to tell */
+	if (end.after == RAW_AFTER_NONE)
+		end.after = RAW_AFTER_CLOSED;
+	end.closer = end_closer((int)old, (int)end.error);
 	end_note(key, &end);
 }
 
@@ -273,26 +279,31 @@ static __always_inline void handle_time_wait(struct inet_timewait_sock *tw, stru
 /* Changes of a TCP socket's state that say something. Most do not. */
 enum change { CHANGE_NONE, CHANGE_LISTEN, CHANGE_CONNECT, CHANGE_RESULT, CHANGE_END };
 
-static __always_inline enum change state_change(int old, int new)
+/* Of 64 bits, as the tracepoint has them: to make ints of them costs more than to ask. */
+static __always_inline enum change state_change(__u64 old, __u64 new)
 {
-	if (new == TCP_CLOSE && state_is_connected(old))
+	__u64 from = 1ULL << old;
+
+	if (new == TCP_CLOSE && (from & STATES_CONNECTED))
 		return CHANGE_END;
-	if ((old == TCP_SYN_SENT || old == TCP_SYN_RECV) && (new == TCP_ESTABLISHED || new == TCP_CLOSE))
-		return CHANGE_RESULT; /* SYN_SENT to SYN_RECV is a simultaneous open: no result yet */
-	if (old == TCP_CLOSE && new == TCP_SYN_SENT)
+	if (new == TCP_CLOSE || new == TCP_ESTABLISHED) /* SYN_SENT to SYN_RECV is a simultaneous open: no result yet */
+		return from & STATES_OPENING ? CHANGE_RESULT : CHANGE_NONE;
+	if (old != TCP_CLOSE)
+		return CHANGE_NONE;
+	if (new == TCP_SYN_SENT)
 		return CHANGE_CONNECT;
-	return old == TCP_CLOSE && new == TCP_LISTEN && config.want_release ? CHANGE_LISTEN : CHANGE_NONE;
+	return new == TCP_LISTEN && config.want_release ? CHANGE_LISTEN : CHANGE_NONE;
 }
 
 /* A TCP socket changed its state; softirq or timer, so the running process means nothing here. */
-static __always_inline void handle_state(struct sock *sk, int old, int new, enum pointer ptr)
+static __always_inline void handle_change(struct sock *sk, enum change change, __u64 old, __u64 new, enum pointer ptr)
 {
-	enum change change = state_change(old, new);
 	__u64 key = (__u64)sk;
 	struct attempt *at;
 	int error = 0;
 
-	if (ptr == PTR_HOOK && config.has_cookie_helper && old == TCP_SYN_RECV && new == TCP_ESTABLISHED)
+	if (!config.accept_by_graft && ptr == PTR_HOOK && config.has_cookie_helper && old == TCP_SYN_RECV &&
+	    new == TCP_ESTABLISHED)
 		bpf_get_socket_cookie(sk); /* so that accept() finds one */
 	if (change == CHANGE_END) {
 		close_state(sk, old, ptr);
@@ -321,13 +332,23 @@ static __always_inline void handle_state(struct sock *sk, int old, int new, enum
 		    ptr);
 }
 
+static __always_inline void handle_state(struct sock *sk, __u64 old, __u64 new, enum pointer ptr)
+{
+	enum change change = state_change(old, new);
+
+	if (change)
+		handle_change(sk, change, old, new, ptr);
+}
+
 /* The same before the change, which is to CLOSE. */
 static __always_inline void handle_done(struct sock *sk, enum pointer ptr)
 {
 	__u8 state = READ(ptr, sk, __sk_common.skc_state);
 
-	if (state_change(state, TCP_CLOSE) && READ(ptr, sk, sk_protocol) == IPPROTO_TCP)
-		handle_state(sk, state, TCP_CLOSE, ptr);
+	enum change change = state_change(state, TCP_CLOSE);
+
+	if (change && READ(ptr, sk, sk_protocol) == IPPROTO_TCP)
+		handle_change(sk, change, state, TCP_CLOSE, ptr);
 }
 
 /* Has a TCP socket with a peer's address heard of that peer? After a reset the port is free already and the state says
@@ -357,13 +378,14 @@ static __always_inline bool sock_was_connected(struct sock *sk, __u16 protocol, 
 }
 
 /* A socket is closed with its connect still open: given up; or the program that should have told was skipped. */
-static __always_inline void handle_open_attempt(struct sock *sk, struct attempt *at, __u8 state, enum pointer ptr)
+static __always_inline void handle_open_attempt(struct sock *sk, struct attempt *at, __u8 state, enum claimer who,
+						enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
 
 	if (!at->in_call && (state == TCP_SYN_SENT || state == TCP_SYN_RECV))
-		attempt_end(sk, at, 0, RAW_F_ABORTED | RAW_F_FAILED, CLAIMER_CLOSE, ptr);
-	else if (attempt_forget(key, CLAIMER_CLOSE, true) && armed)
+		attempt_end(sk, at, 0, RAW_F_ABORTED | RAW_F_FAILED, who, ptr);
+	else if (attempt_forget(key, who, true) && armed)
 		COUNT(lost_state);
 }
 
@@ -465,30 +487,26 @@ static __always_inline bool close_turns_away(struct sock *sk, __u16 protocol, __
 
 /*
  * The last reference to a socket is gone, in the process that had it. A socket that holds no port now and never
- * was connected has nothing to tell: its failed connect() or bind() has been told.
+ * was connected has nothing to tell: its failed connect() or bind() has been told. `protocol`: IPPROTO_UDP also of
+ * UDP-Lite. `who`: whether the kernel has locked it.
  */
-static __always_inline void handle_release(struct sock *sk, enum pointer ptr)
+static __always_inline void handle_release_as(struct sock *sk, __u16 protocol, enum claimer who, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
-	bool tcp, was_connected, noted;
+	bool tcp = protocol == IPPROTO_TCP, was_connected, noted;
 	struct attempt *at;
 	struct end end = {};
-	__u16 protocol;
 	__u8 state;
 
-	if (!sk || !sees_ends)
+	if (!sees_ends)
 		return;
-	protocol = READ(ptr, sk, sk_protocol);
-	if (!sock_is_traced_as(sk, protocol, ptr))
-		return;
-	sock_ask_tcp(sk, ptr);
-	tcp = protocol == IPPROTO_TCP;
 	at = tcp ? attempt_find(key) : NULL;
 	state = READ(ptr, sk, __sk_common.skc_state);
 	if (at)
-		handle_open_attempt(sk, at, state, ptr);
+		handle_open_attempt(sk, at, state, who, ptr);
 	if (close_turns_away(sk, protocol, state, ptr))
 		return;
+	sock_ask_tcp(sk, ptr);
 	if (tcp && state_is_connected(state)) {
 		end_forget(key);
 		close_later(sk, state, ptr);
@@ -498,6 +516,28 @@ static __always_inline void handle_release(struct sock *sk, enum pointer ptr)
 	noted = tcp && end_take(key, &end);
 	if (was_connected || READ(ptr, sk, __sk_common.skc_num))
 		close_now(sk, protocol, state, was_connected, noted ? &end : NULL, ptr);
+}
+
+/* The same in inet_release(), which has not locked it. */
+static __always_inline void handle_release(struct sock *sk, enum pointer ptr)
+{
+	__u16 protocol;
+
+	if (!sk)
+		return;
+	protocol = READ(ptr, sk, sk_protocol);
+	if (sock_is_traced_as(sk, protocol, ptr))
+		handle_release_as(sk, protocol, CLAIMER_CLOSE, ptr);
+}
+
+/* __tcp_close(): also of a path of an MPTCP connection, which is not the socket that a program has. */
+static __always_inline void handle_tcp_close(struct sock *sk, enum pointer ptr)
+{
+	struct socket *sock = READ(ptr, sk, sk_socket);
+	struct sock *own = sock ? READ(ptr, sock, sk) : NULL;
+
+	if (sock && (!own || own == sk))
+		handle_release_as(sk, IPPROTO_TCP, CLAIMER_LOCKED, ptr);
 }
 
 /* __tcp_close() is over, and no change to CLOSE has told it: the FIN's way is not. Or the state had changed before the

@@ -23,6 +23,7 @@ static void *(*const cast)(const void *address, __u32 type) = (void *)CONFIG_CAL
 
 /* Helpers whose answer is the same as long as a program runs: asked again, clang takes the first answer. */
 static struct tcp_sock *(*const once_tcp_sock)(void *sk) __attribute__((const)) = (void *)BPF_FUNC_skc_to_tcp_sock;
+static __u64 (*const once_cookie)(void *sk) __attribute__((const)) = (void *)BPF_FUNC_get_socket_cookie;
 static __u64 (*const once_pid_tgid)(void) __attribute__((const)) = (void *)BPF_FUNC_get_current_pid_tgid;
 
 #define READ(ptr, from, field) ((ptr) ? (from)->field : BPF_CORE_READ(from, field))

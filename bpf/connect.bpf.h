@@ -151,8 +151,7 @@ static __always_inline void handle_connect_enter(struct sock *sk, const void *ua
 		return;
 	}
 	sock_ask_tcp(sk, ptr);
-	if (!armed || !sock_is_traced(sk, ptr) || sock_is_second_path(sk, ptr) ||
-	    !handler_wanted(sk, RAW_CONNECT, true, ptr))
+	if (!armed || sock_is_second_path(sk, ptr) || !handler_wanted(sk, RAW_CONNECT, true, ptr))
 		return;
 	sock_read_request(&req, uaddr, addr_len);
 	if (!handler_wants_peer(sk, &req, ptr))

@@ -123,21 +123,26 @@ static __always_inline void handler_fill_on_stack(struct raw_event *ev, struct s
 	process_tell_as(ev->pid, ev->exec_id, ev->process_start_ns);
 }
 
-/* Room for an event about `sk` by the running process, with everything common filled in; NULL if none is wanted or
- * there is no room (both counted). `failed`: also without an error. */
-static __always_inline struct raw_event *handler_begin_as(struct sock *sk, __u8 kind, int error, bool failed,
-							   enum pointer ptr)
+/* Room for an event about `sk` by the running process, with everything common filled in; NULL if there is none, which
+ * is counted. */
+static __always_inline struct raw_event *handler_begin_wanted(struct sock *sk, __u8 kind, int error, bool failed,
+							       enum pointer ptr)
 {
 	struct raw_event *ev;
 
-	if (!handler_wanted(sk, kind, failed, ptr))
-		return NULL;
 	process_tell();
 	ev = emit_reserve(kind, failed);
 	if (!ev)
 		return NULL;
 	handler_fill(ev, sk, kind, error, ptr);
 	return ev;
+}
+
+/* The same, or NULL if nobody wants it (counted too). `failed`: also without an error. */
+static __always_inline struct raw_event *handler_begin_as(struct sock *sk, __u8 kind, int error, bool failed,
+							   enum pointer ptr)
+{
+	return handler_wanted(sk, kind, failed, ptr) ? handler_begin_wanted(sk, kind, error, failed, ptr) : NULL;
 }
 
 static __always_inline struct raw_event *handler_begin(struct sock *sk, __u8 kind, int error, enum pointer ptr)
@@ -262,8 +267,10 @@ static __always_inline void handle_accept(struct sock *child, enum pointer ptr)
 
 	if (!sock_is_traced(child, ptr))
 		return;
+	if (!handler_wanted(child, RAW_ACCEPT, false, ptr))
+		return;
 	sock_ask_tcp(child, ptr);
-	ev = handler_begin(child, RAW_ACCEPT, 0, ptr);
+	ev = handler_begin_wanted(child, RAW_ACCEPT, 0, false, ptr);
 	if (!ev)
 		return;
 	if (!ev->local_port) { /* reset in the queue: its port was given back, but it still says which */

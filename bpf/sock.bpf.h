@@ -299,8 +299,14 @@ static __always_inline bool sock_is_second_path(struct sock *sk, enum pointer pt
 static __always_inline __u64 sock_cookie(struct sock *sk, enum pointer ptr)
 {
 	if (ptr == PTR_HOOK && config.has_cookie_helper)
-		return bpf_get_socket_cookie(sk);
+		return once_cookie(sk);
 	return READ(ptr, sk, __sk_common.skc_cookie.counter);
+}
+
+/* For its later events, which only read it. */
+static __always_inline void sock_give_cookie(struct sock *sk, enum pointer ptr)
+{
+	asm volatile("" : : "r"(sock_cookie(sk, ptr)));
 }
 
 /* Everything that the socket itself tells. ev has been zeroed. The events of an MPTCP connection happen to the TCP

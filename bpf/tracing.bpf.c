@@ -259,17 +259,27 @@ int BPF_PROG(f_graft, struct sock *sk)
 	return 0;
 }
 
-SEC("fentry/inet_release")
-int BPF_PROG(f_release, struct socket *sock)
+/* close() by protocols and not by inet_release(): TCP's has locked the socket by then, so its state stays until the
+ * function itself changes it. */
+SEC("fentry/__tcp_close")
+int BPF_PROG(f_release, struct sock *sk)
 {
-	handle_release(sock->sk, PTR_WALKED);
+	handle_tcp_close(sk, PTR_HOOK);
 	return 0;
 }
 
-SEC("fexit/__tcp_close")
-int BPF_PROG(f_close, struct sock *sk)
+SEC("fentry/sk_common_release")
+int BPF_PROG(f_release_udp, struct sock *sk)
 {
-	handle_close_exit(sk, PTR_HOOK);
+	if (sock_is_udp(sk, PTR_HOOK) && sock_is_traced_as(sk, IPPROTO_UDP, PTR_HOOK))
+		handle_release_as(sk, IPPROTO_UDP, CLAIMER_CLOSE, PTR_HOOK);
+	return 0;
+}
+
+SEC("fentry/mptcp_close")
+int BPF_PROG(f_release_mptcp, struct sock *sk)
+{
+	handle_release_as(sk, IPPROTO_MPTCP, CLAIMER_CLOSE, PTR_HOOK);
 	return 0;
 }
 
@@ -366,10 +376,17 @@ int BPF_PROG(f_landlock)
 /* --- both modes: the result of a TCP connect ------------------------------------------------------------------ */
 
 SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(t_state, struct sock *sk, int old, int new)
+int t_state(__u64 *ctx)
 {
-	if (state_change(old, new) && READ(PTR_HOOK, sk, sk_protocol) == IPPROTO_TCP)
-		handle_state(sk, old, new, PTR_HOOK);
+	enum change change = state_change(ctx[1], ctx[2]);
+	struct sock *sk = (struct sock *)ctx[0];
+
+	if (!change)
+		return 0;
+	/* of another protocol no attempt is noted */
+	if ((change == CHANGE_END || config.want_release) && READ(PTR_HOOK, sk, sk_protocol) != IPPROTO_TCP)
+		return 0;
+	handle_change(sk, change, ctx[1], ctx[2], PTR_HOOK);
 	return 0;
 }
 
@@ -382,7 +399,7 @@ int t_state_classic(struct trace_event_raw_inet_sock_set_state *ctx)
 
 	/* read once, and here: read in each way of BY_SOCK, clang makes one read of an address it reckons from ctx */
 	asm volatile("" : "+r"(old), "+r"(new));
-	if (state_change(old, new) && ctx->protocol == IPPROTO_TCP)
+	if (ctx->protocol == IPPROTO_TCP)
 		BY_SOCK(handle_state, (struct sock *)ctx->skaddr, old, new);
 	return 0;
 }
@@ -426,6 +443,19 @@ SEC("kprobe/inet6_hash_connect")
 int BPF_KPROBE(x_syn_sent6, void *death_row, struct sock *sk)
 {
 	handle_syn_sent(sk);
+	return 0;
+}
+
+/*
+ * The last of __tcp_close(), for less than its return costs, where the socket has a FIN still to send or to get: it
+ * asks if there is memory to wait for that, with bottom halves disabled, so nobody is preempted in it. If there is none
+ * (`oom`) the state becomes CLOSE.
+ */
+SEC("fexit/tcp_check_oom")
+int BPF_PROG(t_close, struct sock *sk, int shift, __u8 oom)
+{
+	if (!oom)
+		handle_close_exit(sk, PTR_HOOK);
 	return 0;
 }
 
@@ -900,6 +930,8 @@ int BPF_KRETPROBE(x_udp_connect, int ret)
 SEC("fentry/security_sock_graft")
 int BPF_PROG(x_accept, struct sock *sk)
 {
+	if (sock_is_traced(sk, PTR_HOOK))
+		sock_give_cookie(sk, PTR_HOOK);
 	handle_accept(sk, PTR_HOOK);
 	return 0;
 }
@@ -931,21 +963,8 @@ int BPF_KPROBE(x_release, struct socket *sock)
 	return 0;
 }
 
-/*
- * The last of __tcp_close(), one or the other, for less than its return costs. Where the socket has a FIN still to send
- * or to get: it asks if there is memory to wait for that, with bottom halves disabled, so nobody is preempted in it. If
- * there is none (`oom`) the state becomes CLOSE.
- */
-SEC("fexit/tcp_check_oom")
-int BPF_PROG(x_close, struct sock *sk, int shift, __u8 oom)
-{
-	if (!oom)
-		handle_close_exit(sk, PTR_HOOK);
-	return 0;
-}
-
-/* And where its state is CLOSE. Also in softirq, when that comes later: where it is missed then, x_done tells. Where
- * close() gave up a connect, t_state has no other twin. */
+/* The other last thing in __tcp_close(), where the state is CLOSE. Also in softirq, when that comes later: where it is
+ * missed then, x_done tells. Where close() gave up a connect, t_state has no other twin. */
 SEC("kprobe/inet_csk_destroy_sock")
 int BPF_KPROBE(x_closed, struct sock *sk)
 {
