@@ -94,6 +94,13 @@ $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h include/porttrace/*.h vmlin
 	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $@ $<
 	$(Q)$(LLVM_STRIP) -g -R .rel.BTF -R .rel.BTF.ext $@ 2>/dev/null || true
 	$(Q)$(LLVM_STRIP) --wildcard --strip-symbol='LBB*' $@ 2>/dev/null || true
+	$(Q)$(if $(filter tracing,$*),$(BUILD)/share $@)
+
+$(BUILD)/share: bpf/share.c include/porttrace/shared.h
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(shell $(PKG_CONFIG) --libs libelf)
+$(BUILD)/bpf/tracing.bpf.o: $(BUILD)/share
 
 $(BUILD)/skel/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	$(call say,SKEL,$@)
