@@ -11,6 +11,7 @@ KERNEL ?= 6.1
 SOAK_KERNELS ?= 5.10 6.1 6.12 6.12-full newest
 
 CC ?= cc
+HOSTCC ?= $(CC)
 CLANG ?= clang
 LLVM_STRIP ?= llvm-strip
 BPFTOOL ?= $(or $(shell command -v bpftool 2>/dev/null),$(wildcard /usr/sbin/bpftool))
@@ -94,6 +95,13 @@ $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h include/porttrace/*.h vmlin
 	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $@ $<
 	$(Q)$(LLVM_STRIP) -g -R .rel.BTF -R .rel.BTF.ext $@ 2>/dev/null || true
 	$(Q)$(LLVM_STRIP) --wildcard --strip-symbol='LBB*' $@ 2>/dev/null || true
+	$(Q)$(if $(filter tracing,$*),$(BUILD)/share $@)
+
+$(BUILD)/share: bpf/share.c include/porttrace/shared.h
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(CPPFLAGS) -O2 -g -std=gnu11 -Wall -Wextra -o $@ $< $(shell $(PKG_CONFIG) --libs libelf)
+$(BUILD)/bpf/tracing.bpf.o: $(BUILD)/share
 
 $(BUILD)/skel/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	$(call say,SKEL,$@)

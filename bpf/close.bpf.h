@@ -492,7 +492,7 @@ static __always_inline bool close_turns_away(struct sock *sk, __u16 protocol, __
  */
 static __always_inline void handle_release_as(struct sock *sk, __u16 protocol, enum claimer who, enum pointer ptr)
 {
-	__u64 key = (__u64)sk;
+	__u64 key = (__u64)sk, zero;
 	bool tcp = protocol == IPPROTO_TCP, was_connected, noted;
 	struct attempt *at;
 	struct end end = {};
@@ -514,8 +514,11 @@ static __always_inline void handle_release_as(struct sock *sk, __u16 protocol, e
 	}
 	was_connected = sock_was_connected(sk, protocol, state, ptr);
 	noted = tcp && end_take(key, &end);
-	if (was_connected || READ(ptr, sk, __sk_common.skc_num))
-		close_now(sk, protocol, state, was_connected, noted ? &end : NULL, ptr);
+	if (!was_connected && !READ(ptr, sk, __sk_common.skc_num))
+		return;
+	zero = unknown_zero;
+	close_now(sk, (__u16)unknown(protocol, zero), (__u8)unknown(state, zero), unknown(was_connected, zero),
+		  unknown(noted, zero) ? &end : NULL, ptr);
 }
 
 /* The same in inet_release(), which has not locked it. */
@@ -570,7 +573,7 @@ static __always_inline bool disconnect_by_close(struct sock *sk, __u8 state, enu
  */
 static __always_inline void handle_disconnect(struct sock *sk, enum pointer ptr)
 {
-	__u64 key = (__u64)sk;
+	__u64 key = (__u64)sk, zero;
 	__u8 state = READ(ptr, sk, __sk_common.skc_state);
 	bool held = READ(ptr, sk, sk_socket) || sock_flag(sk, SOCK_DEAD, ptr), listening = state == TCP_LISTEN;
 	struct end end = {};
@@ -588,8 +591,13 @@ static __always_inline void handle_disconnect(struct sock *sk, enum pointer ptr)
 	waiting = !held && !path;
 	if (!sock_is_traced(sk, ptr) || (path && !listening)) /* only one path of an MPTCP connection */
 		return;
-	noted = end_take(key, &end);
+	zero = unknown_zero;
+	noted = unknown(end_take(key, &end), zero);
+	state = (__u8)unknown(state, zero);
+	listening = unknown(listening, zero);
+	waiting = unknown(waiting, zero);
 	error = close_error(sk, state, noted ? &end : NULL, ptr);
+	error = (int)unknown((__u32)error, zero);
 	ev = handler_begin_as(sk, RAW_CLOSE, error, waiting || error, ptr);
 	if (!ev)
 		return;

@@ -6,6 +6,8 @@
 #ifndef COMPAT_BPF_H
 #define COMPAT_BPF_H
 
+#include "zero.bpf.h"
+
 /* How the memory behind a pointer may be read. */
 enum pointer {
 	PTR_PLAIN = 0, /* an address: by a helper */
@@ -266,7 +268,7 @@ static __always_inline int compat_syscall_fd(struct task_struct *task, enum poin
 	struct thread_info___x86 *info = (void *)&task->thread_info;
 
 	if (!compat_is_socket_call(READ_REGS(regs, orig_ax)) || READ(ptr, info, status) & COMPAT_TS_COMPAT)
-		return -1;
+		return (int)unknown_zero - 1;
 	return (int)READ_REGS(regs, di);
 }
 
@@ -330,7 +332,7 @@ static __always_inline int compat_syscall_fd(struct task_struct *task, enum poin
 
 	if (!compat_is_socket_call(READ_REGS(regs, syscallno)) ||
 	    READ(ptr, task, thread_info.flags) & (1UL << COMPAT_TIF_32BIT))
-		return -1;
+		return (int)unknown_zero - 1;
 	return (int)READ_REGS(regs, orig_x0);
 }
 

@@ -6,6 +6,8 @@
 #ifndef EMIT_BPF_H
 #define EMIT_BPF_H
 
+#include "zero.bpf.h"
+
 /* Read by the running kernel's verifier as constants: set by the loader before load. */
 const volatile struct bpf_config config = {};
 
@@ -50,9 +52,6 @@ static __always_inline struct raw_counters *emit_counters(void)
 			__sync_fetch_and_add(&c_->field, 1);                   \
 	} while (0)
 
-/* Never written. */
-static volatile __u64 emit_zero = 0;
-
 static __always_inline void emit_head(struct raw_event *ev, __u8 kind)
 {
 	ev->magic = RAW_EVENT_MAGIC;
@@ -67,11 +66,10 @@ static __always_inline void emit_init(struct raw_event *ev, __u8 kind)
 	emit_head(ev, kind);
 }
 
-/* The same of one on the stack, with a 0 that the verifier does not know. Where it knows one it remembers each byte
- * that is 0, and follows two ways to the end if one writes a byte that the other leaves 0. */
+/* The same of one on the stack. */
 static __always_inline void emit_init_on_stack(struct raw_event *ev, __u8 kind)
 {
-	__u64 zero = emit_zero, *words = (__u64 *)ev;
+	__u64 zero = unknown_zero, *words = (__u64 *)ev;
 
 #pragma unroll
 	for (__u32 i = 0; i < sizeof(*ev) / sizeof(*words); i++)

@@ -196,6 +196,7 @@ static __always_inline void handle_inet_bind(struct sock *sk, const struct reque
 {
 	if (ret == -EPERM)
 		mark_set(MARK_BIND_TOLD);
+	ret = (int)unknown((__u32)ret, unknown_zero);
 	handle_bind(sk, req, ret, 0, ptr);
 }
 

@@ -63,19 +63,23 @@ static __always_inline void sock_read_request(struct request *req, const void *u
 		__u32 addr4;
 		__u64 addr6[2];
 	} in;
-	__u64 *addr = (__u64 *)req->addr;
+	__u64 *addr = (__u64 *)req->addr, zero = unknown_zero;
+	__u16 family;
 
 	bpf_probe_read_kernel(&in, SOCKADDR_IN6_SIZE, uaddr);
-	req->family = in.family & sock_request_holds(addr_len, SOCKADDR_MIN_SIZE);
+	family = in.family & sock_request_holds(addr_len, SOCKADDR_MIN_SIZE);
 	req->port = bpf_ntohs(in.port & ipv4);
-	addr[0] = req->family != AF_INET6 ? in.addr4 & ipv4 : in.addr6[0] & all;
-	addr[1] = req->family != AF_INET6 ? 0 : in.addr6[1] & all;
+	addr[0] = family != AF_INET6 ? in.addr4 & ipv4 : in.addr6[0] & all;
+	addr[1] = family != AF_INET6 ? zero : in.addr6[1] & all;
+	req->family = (__u16)unknown(family, zero);
 }
 
 /* The remote address as it was asked for, in the family of the socket: IPv4 on an IPv6 socket is v4-mapped. */
 static __always_inline void sock_fill_remote(struct raw_event *ev, const struct request *req)
 {
-	__builtin_memset(ev->remote_addr, 0, 16);
+	__u64 zero = unknown_zero, *addr = (__u64 *)ev->remote_addr;
+
+	addr[0] = addr[1] = zero;
 	ev->remote_port = req->port;
 	if (req->family == ev->family) {
 		__builtin_memcpy(ev->remote_addr, req->addr, 16);
@@ -389,7 +393,7 @@ static __always_inline __u32 sock_read_vpid(struct task_struct *leader, enum poi
 	struct upid *upid;
 
 	if (!level)
-		return 0;
+		return (__u32)unknown_zero;
 	upid = (void *)__builtin_preserve_access_index(&pid->numbers) + level * bpf_core_type_size(struct upid);
 	return BPF_CORE_READ(upid, nr);
 }

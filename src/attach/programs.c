@@ -11,6 +11,7 @@
 
 #include "attach.h"
 #include "cleanup.h"
+#include "porttrace/shared.h"
 #include "types.h"
 
 #define PROGRAMS_LICENSE "Dual BSD/GPL" /* bpf/tracing.bpf.c */
@@ -41,6 +42,7 @@ static const struct programs_section {
 	{ "cgroup/sock_release", BPF_PROG_TYPE_CGROUP_SOCK, BPF_CGROUP_INET_SOCK_RELEASE },
 	{ "sockops", BPF_PROG_TYPE_SOCK_OPS, BPF_CGROUP_SOCK_OPS },
 	{ "tc", BPF_PROG_TYPE_SCHED_CLS, 0 },
+	{ "shared+", BPF_PROG_TYPE_UNSPEC, 0 },
 };
 #define PROGRAMS_SECTIONS (sizeof(programs_sections) / sizeof(programs_sections[0]))
 
@@ -186,6 +188,46 @@ static int programs_try(const struct programs_held *held, const struct bpf_prog_
 			     opts);
 }
 
+static const struct programs_held *programs_find(const struct programs *p, const char *section)
+{
+	for (size_t i = 0; i < p->count; i++)
+		if (!strcmp(bpf_program__section_name(p->held[i].prog), section))
+			return &p->held[i];
+	return NULL;
+}
+
+/* What libbpf has made of the one instruction that all like this share: the offset, or where the kernel has no such
+ * field a call that no verifier lets pass. */
+static void programs_take(struct bpf_insn *insn, const struct bpf_insn *shared)
+{
+	if (shared->code == (BPF_LD | BPF_IMM | BPF_DW))
+		insn[1] = shared[1];
+	if (BPF_CLASS(shared->code) == BPF_JMP) {
+		*insn = *shared;
+		return;
+	}
+	insn->code = shared->code;
+	insn->off = shared->off;
+	insn->imm = shared->imm;
+}
+
+static int programs_fill(const struct programs *p, struct bpf_insn *insns, size_t count)
+{
+	const struct programs_held *shared = programs_find(p, SHARED_SECTION);
+
+	for (size_t i = 0; i < count; i++) {
+		bool wide = insns[i].code == (BPF_LD | BPF_IMM | BPF_DW);
+		int place = shared_place(&insns[i]);
+
+		if (place >= 0 && (!shared || (size_t)place >= shared->count))
+			return -EINVAL;
+		if (place >= 0)
+			programs_take(&insns[i], &shared->insns[place]);
+		i += wide;
+	}
+	return 0;
+}
+
 /* Once more, for the verifier's words. */
 static void programs_tell(const struct programs *p, const struct programs_held *held, int error)
 {
@@ -207,12 +249,15 @@ static void programs_tell(const struct programs *p, const struct programs_held *
 int programs_load(struct programs *p, struct bpf_program *prog)
 {
 	const struct programs_held *held = p->held, *end = p->held + p->count;
-	int fd, r = 0;
+	int fd, r;
 
 	while (held < end && held->prog != prog)
 		held++;
 	if (held == end)
 		return -ENOENT;
+	r = programs_fill(p, held->insns, held->count);
+	if (r < 0)
+		return r;
 	fd = programs_try(held, &held->opts);
 	if (fd < 0) {
 		programs_tell(p, held, fd);
