@@ -7,8 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,7 +18,6 @@
 #include "cgroup.skel.h"
 #include "cleanup.h"
 #include "proc.h"
-#include "programs.h"
 
 struct cgroup_row {
 	const char *program;
@@ -29,17 +26,14 @@ struct cgroup_row {
 	const char *what;
 };
 
-/* In the order in which they are attached: what tells the result of a call stands before what marks it as asked for, so
- * that no call under way is taken for one that failed. */
 static const struct cgroup_row cgroup_rows[] = {
-	{ "c_bound4", "post_bind4", BPF_CGROUP_INET4_POST_BIND, "bind, IPv4" },
-	{ "c_bound6", "post_bind6", BPF_CGROUP_INET6_POST_BIND, "bind, IPv6" },
 	{ "c_bind4", "bind4", BPF_CGROUP_INET4_BIND, "bind, IPv4" },
 	{ "c_bind6", "bind6", BPF_CGROUP_INET6_BIND, "bind, IPv6" },
-	/* CGROUP_EARLY: with these the reader may begin. */
-	{ "c_ops", "sockops", BPF_CGROUP_SOCK_OPS, "listen, connect results, connections accepted" },
+	{ "c_bound4", "post_bind4", BPF_CGROUP_INET4_POST_BIND, "bind, IPv4" },
+	{ "c_bound6", "post_bind6", BPF_CGROUP_INET6_POST_BIND, "bind, IPv6" },
 	{ "c_connect4", "connect4", BPF_CGROUP_INET4_CONNECT, "connect, IPv4" },
 	{ "c_connect6", "connect6", BPF_CGROUP_INET6_CONNECT, "connect, IPv6" },
+	{ "c_ops", "sockops", BPF_CGROUP_SOCK_OPS, "listen, connect results, connections accepted" },
 	{ "c_peer4", "getpeername4", BPF_CGROUP_INET4_GETPEERNAME, "accept, IPv4" },
 	{ "c_peer6", "getpeername6", BPF_CGROUP_INET6_GETPEERNAME, "accept, IPv6" },
 	{ "c_send4", "sendmsg4", BPF_CGROUP_UDP4_SENDMSG, "ports that UDP sockets get by sending, IPv4" },
@@ -48,7 +42,6 @@ static const struct cgroup_row cgroup_rows[] = {
 	/* The last: it takes slots, which c_ops and c_release free. */
 	{ "c_create", "sock_create", BPF_CGROUP_INET_SOCK_CREATE, "owners of sockets" },
 };
-#define CGROUP_EARLY 4
 #define CGROUP_ROW_COUNT (sizeof(cgroup_rows) / sizeof(cgroup_rows[0]))
 _Static_assert(CGROUP_ROW_COUNT <= ATTACH_MAX_PROGRAMS, "attach.programs[] has room for all");
 
@@ -213,6 +206,27 @@ static void cgroup_remove_own(struct attach *at, int parent)
 	at->own_cgroup[0] = '\0';
 }
 
+static int cgroup_attach_all(struct cgroup *cg, struct attach *at, int dir, char *err, size_t err_size)
+{
+	for (size_t i = 0; i < CGROUP_ROW_COUNT; i++) {
+		const struct cgroup_row *row = &cgroup_rows[i];
+
+		at->programs[i].name = row->program;
+		at->programs[i].target = row->target;
+		at->programs[i].what = row->what;
+		cg->fds.links[i] = bpf_link_create(cg->fds.programs[i], dir, row->type, NULL);
+		if (cg->fds.links[i] < 0) {
+			int r = -errno;
+
+			snprintf(err, err_size, "cannot attach to the cgroup's %s hook: %s", row->target, strerror(-r));
+			return r;
+		}
+		at->programs[i].attached = true;
+	}
+	at->program_count = CGROUP_ROW_COUNT;
+	return 0;
+}
+
 /* --- closes of connections that are not over yet ---------------------------------------------------------------- */
 
 #define CGROUP_BATCH 256
@@ -353,17 +367,6 @@ static int cgroup_take(struct attach *at, const int fds[ATTACH_MAX_FDS])
 	return 0;
 }
 
-static void cgroup_take_rest(struct attach *at, const int fds[ATTACH_MAX_FDS])
-{
-	struct cgroup *cg = at->state;
-	int *own = (int *)&cg->fds;
-
-	for (size_t i = 0; i < CGROUP_FDS; i++)
-		if (fds[i] >= 0)
-			own[i] = fds[i];
-	memcpy(at->program_fds, cg->fds.programs, sizeof(cg->fds.programs));
-}
-
 static void cgroup_close(struct attach *at)
 {
 	struct cgroup *cg = at->state;
@@ -425,11 +428,17 @@ static int cgroup_keep_fd(int fd, int *ret)
 }
 
 /* The skeleton holds copies of all programs, and is not kept. */
-static int cgroup_keep_maps(struct cgroup *cg, const struct cgroup_bpf *skel)
+static int cgroup_keep(struct cgroup *cg, const struct cgroup_bpf *skel)
 {
-	int *others = cg->fds.others, r;
+	int *others = cg->fds.others, r = 0;
 
-	r = cgroup_keep_fd(bpf_map__fd(skel->maps.ring), &others[FD_RING]);
+	for (size_t i = 0; i < CGROUP_ROW_COUNT && r == 0; i++) {
+		struct bpf_program *prog = bpf_object__find_program_by_name(skel->obj, cgroup_rows[i].program);
+
+		r = cgroup_keep_fd(bpf_program__fd(prog), &cg->fds.programs[i]);
+	}
+	r = r < 0 ? r : cgroup_keep_fd(bpf_program__fd(skel->progs.c_rest), &others[FD_REST]);
+	r = r < 0 ? r : cgroup_keep_fd(bpf_map__fd(skel->maps.ring), &others[FD_RING]);
 	r = r < 0 ? r : cgroup_keep_fd(bpf_map__fd(skel->maps.counters), &others[FD_COUNTERS]);
 	r = r < 0 ? r : cgroup_keep_fd(bpf_map__fd(skel->maps.counts), &others[FD_COUNTS]);
 	r = r < 0 ? r : cgroup_keep_fd(bpf_map__fd(skel->maps.closing), &others[FD_CLOSING]);
@@ -443,135 +452,11 @@ static void cgroup_destroy(struct cgroup_bpf **skel)
 	cgroup_bpf__destroy(*skel);
 }
 
-static void cgroup_free_programs(struct programs **programs)
+static int cgroup_load(struct cgroup *cg, const struct attach_options *opts, char *err, size_t err_size)
 {
-	programs_free(*programs);
-}
-
-static int cgroup_refused(int r, char *err, size_t err_size)
-{
-	if (r < 0)
-		snprintf(err, err_size,
-			 "the kernel refuses cgroup programs (%s): needs root, or CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON",
-			 strerror(-r));
-	return r;
-}
-
-/* Rows that two threads load, each the next one that nobody has begun. */
-struct cgroup_loading {
-	struct cgroup *cg;
-	struct cgroup_bpf *skel;
-	struct programs *programs;
-	size_t next, end;
-	int error; /* -errno: of one that was refused */
-};
-
-static int cgroup_load_row(const struct cgroup_loading *loading, size_t i)
-{
-	struct bpf_program *prog = bpf_object__find_program_by_name(loading->skel->obj, cgroup_rows[i].program);
-	int r = programs_load(loading->programs, prog);
-
-	return r < 0 ? r : cgroup_keep_fd(bpf_program__fd(prog), &loading->cg->fds.programs[i]);
-}
-
-static void *cgroup_load_some(void *arg)
-{
-	struct cgroup_loading *loading = arg;
-	size_t i;
+	_cleanup_(cgroup_destroy) struct cgroup_bpf *skel = cgroup_bpf__open();
 	int r;
 
-	while ((i = __atomic_fetch_add(&loading->next, 1, __ATOMIC_RELAXED)) < loading->end) {
-		r = cgroup_load_row(loading, i);
-		if (r < 0)
-			__atomic_store_n(&loading->error, r, __ATOMIC_RELAXED);
-	}
-	return NULL;
-}
-
-/* Nearly all the time is the verifier's, which takes one program on each processor. Signals are for the main loop. */
-static int cgroup_load_rows(struct cgroup *cg, struct cgroup_bpf *skel, struct programs *programs, size_t first,
-			    size_t end)
-{
-	struct cgroup_loading loading = {
-		.cg = cg, .skel = skel, .programs = programs, .next = first, .end = end
-	};
-	sigset_t all, before;
-	pthread_t thread;
-	bool helped;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	helped = first < end && !pthread_create(&thread, NULL, cgroup_load_some, &loading);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	cgroup_load_some(&loading);
-	if (helped)
-		pthread_join(thread, NULL);
-	return loading.error;
-}
-
-static int cgroup_attach_rows(struct cgroup *cg, struct attach *at, int dir, size_t first, size_t end, char *err,
-			      size_t err_size)
-{
-	for (size_t i = first; i < end; i++) {
-		const struct cgroup_row *row = &cgroup_rows[i];
-
-		cg->fds.links[i] = bpf_link_create(cg->fds.programs[i], dir, row->type, NULL);
-		if (cg->fds.links[i] < 0) {
-			int r = -errno;
-
-			snprintf(err, err_size, "cannot attach to the cgroup's %s hook: %s", row->target, strerror(-r));
-			return r;
-		}
-		at->programs[i].attached = true;
-	}
-	return 0;
-}
-
-static void cgroup_name_rows(struct attach *at)
-{
-	for (size_t i = 0; i < CGROUP_ROW_COUNT; i++) {
-		at->programs[i].name = cgroup_rows[i].program;
-		at->programs[i].target = cgroup_rows[i].target;
-		at->programs[i].what = cgroup_rows[i].what;
-	}
-	at->program_count = CGROUP_ROW_COUNT;
-}
-
-/* All are loaded before the first is attached; but for a reader that may begin, those of bind first. */
-static int cgroup_put_in(struct cgroup *cg, const struct attach_options *opts, struct attach *at,
-			 struct cgroup_bpf *skel, struct programs *programs, int dir, char *err, size_t err_size)
-{
-	size_t early = opts->begun ? CGROUP_EARLY : 0;
-	int r = cgroup_refused(cgroup_load_rows(cg, skel, programs, 0, early), err, err_size);
-
-	cgroup_name_rows(at);
-	if (r == 0)
-		r = cgroup_attach_rows(cg, at, dir, 0, early, err, err_size);
-	if (r < 0)
-		return r;
-	if (opts->begun) {
-		cgroup_tell(cg, at);
-		opts->begun(opts->begun_arg, at);
-	}
-	r = programs_load(programs, skel->progs.c_rest);
-	r = r < 0 ? r : cgroup_keep_fd(bpf_program__fd(skel->progs.c_rest), &cg->fds.others[FD_REST]);
-	r = r < 0 ? r : cgroup_load_rows(cg, skel, programs, early, CGROUP_ROW_COUNT);
-	r = cgroup_refused(r, err, err_size);
-	return r < 0 || (opts->over && *opts->over) ?
-		       r :
-		       cgroup_attach_rows(cg, at, dir, early, CGROUP_ROW_COUNT, err, err_size);
-}
-
-static int cgroup_load(struct cgroup *cg, const struct attach_options *opts, struct attach *at, int dir, char *err,
-		       size_t err_size)
-{
-	_cleanup_(cgroup_free_programs) struct programs *programs = NULL;
-	_cleanup_(cgroup_destroy) struct cgroup_bpf *skel = NULL;
-	int r = programs_new(NULL, opts->log, &programs);
-
-	if (r < 0)
-		return r;
-	skel = cgroup_bpf__open();
 	if (!skel) {
 		r = -errno;
 		snprintf(err, err_size, "cannot open the cgroup programs: %s", strerror(-r));
@@ -582,9 +467,12 @@ static int cgroup_load(struct cgroup *cg, const struct attach_options *opts, str
 	if (r == 0)
 		r = attach_fill_other_cgroups(opts, bpf_map__fd(skel->maps.other_cgroups));
 	if (r == 0)
-		r = cgroup_keep_maps(cg, skel);
-	r = cgroup_refused(r, err, err_size);
-	return r < 0 ? r : cgroup_put_in(cg, opts, at, skel, programs, dir, err, err_size);
+		r = cgroup_keep(cg, skel);
+	if (r < 0)
+		snprintf(err, err_size,
+			 "the kernel refuses cgroup programs (%s): needs root, or CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON",
+			 strerror(-r));
+	return r;
 }
 
 /* Where to attach: --cgroup, or the root; with a command a new cgroup of its own there, or below ours. */
@@ -617,7 +505,8 @@ static int cgroup_start(struct cgroup *cg, const struct attach_options *opts, st
 			 "a cgroup above holds a BPF program that attaching here would switch off: attach at the root");
 		return r;
 	}
-	return cgroup_load(cg, opts, at, dir, err, err_size);
+	r = cgroup_load(cg, opts, err, err_size);
+	return r < 0 ? r : cgroup_attach_all(cg, at, dir, err, err_size);
 }
 
 static int cgroup_open(const struct attach_options *opts, struct attach *at, char *err, size_t err_size)
@@ -643,7 +532,6 @@ const struct attach_ops attach_cgroup = {
 	.open = cgroup_open,
 	.give = cgroup_give,
 	.take = cgroup_take,
-	.take_rest = cgroup_take_rest,
 	.close = cgroup_close,
 	.settle = cgroup_settle,
 	.leftover = cgroup_leftover,

@@ -18,7 +18,7 @@
 #define PROGRAMS_LOG_SIZE (1 << 20)
 
 static const struct programs_section {
-	const char *name; /* as libbpf has it: "fexit+" is "fexit/inet_bind" too */
+	const char *name;
 	enum bpf_prog_type type;
 	enum bpf_attach_type attach;
 } programs_sections[] = {
@@ -28,20 +28,6 @@ static const struct programs_section {
 	{ "kprobe+", BPF_PROG_TYPE_KPROBE, 0 },
 	{ "kretprobe+", BPF_PROG_TYPE_KPROBE, 0 },
 	{ "tp+", BPF_PROG_TYPE_TRACEPOINT, 0 },
-	{ "cgroup/bind4", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_BIND },
-	{ "cgroup/bind6", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET6_BIND },
-	{ "cgroup/post_bind4", BPF_PROG_TYPE_CGROUP_SOCK, BPF_CGROUP_INET4_POST_BIND },
-	{ "cgroup/post_bind6", BPF_PROG_TYPE_CGROUP_SOCK, BPF_CGROUP_INET6_POST_BIND },
-	{ "cgroup/connect4", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_CONNECT },
-	{ "cgroup/connect6", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET6_CONNECT },
-	{ "cgroup/getpeername4", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_GETPEERNAME },
-	{ "cgroup/getpeername6", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET6_GETPEERNAME },
-	{ "cgroup/sendmsg4", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UDP4_SENDMSG },
-	{ "cgroup/sendmsg6", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UDP6_SENDMSG },
-	{ "cgroup/sock_create", BPF_PROG_TYPE_CGROUP_SOCK, BPF_CGROUP_INET_SOCK_CREATE },
-	{ "cgroup/sock_release", BPF_PROG_TYPE_CGROUP_SOCK, BPF_CGROUP_INET_SOCK_RELEASE },
-	{ "sockops", BPF_PROG_TYPE_SOCK_OPS, BPF_CGROUP_SOCK_OPS },
-	{ "tc", BPF_PROG_TYPE_SCHED_CLS, 0 },
 	{ "shared+", BPF_PROG_TYPE_UNSPEC, 0 },
 };
 #define PROGRAMS_SECTIONS (sizeof(programs_sections) / sizeof(programs_sections[0]))
@@ -69,12 +55,10 @@ static const struct programs_section *programs_section(const struct bpf_program 
 	const char *section = bpf_program__section_name(prog), *slash = strchr(section, '/');
 
 	*ret_target = slash ? slash + 1 : "";
-	for (size_t i = 0; i < PROGRAMS_SECTIONS; i++) {
-		const char *name = programs_sections[i].name;
-		size_t len = strcspn(name, "+");
+	for (size_t i = 0; slash && i < PROGRAMS_SECTIONS; i++) {
+		size_t len = strlen(programs_sections[i].name) - 1;
 
-		if (name[len] ? slash && (size_t)(slash - section) == len && !strncmp(section, name, len) :
-				!strcmp(section, name))
+		if ((size_t)(slash - section) == len && !strncmp(section, programs_sections[i].name, len))
 			return &programs_sections[i];
 	}
 	return NULL;

@@ -14,9 +14,9 @@ struct programs;
 struct types;
 
 /*
- * Up to programs_free, what libbpf opens and loads with sections fentry, fexit, tp_btf, kprobe, kretprobe and tp, and
- * those of the cgroup backend, is held back. `types` has looked for the functions and tracepoints (NULL = there are
- * none); it and `log` (NULL = none) stay the caller's, and have to stay as long. 0 or -ENOMEM.
+ * Up to programs_free, what libbpf opens and loads with sections fentry, fexit, tp_btf, kprobe, kretprobe and tp is
+ * held back. `types` has looked for the functions and tracepoints; it and `log` (NULL = none) stay the caller's, and
+ * have to stay as long. 0 or -ENOMEM.
  */
 int programs_new(const struct types *types, FILE *log, struct programs **ret);
 /* Loads a program of an object that has been loaded; bpf_program__fd() and bpf_program__attach() are for it then.
