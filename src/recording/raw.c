@@ -40,6 +40,11 @@ void raw_put(struct buf *b, const uint64_t words[FORMAT_WORDS], const uint64_t b
 	buf_took(b, to);
 }
 
+/* The lowest bytes of a word, one more than the place in the table. */
+#define RAW_BYTES(n) (UINT64_MAX >> (56 - 8 * (n)))
+static const uint64_t raw_masks[8] = { RAW_BYTES(0), RAW_BYTES(1), RAW_BYTES(2), RAW_BYTES(3),
+				       RAW_BYTES(4), RAW_BYTES(5), RAW_BYTES(6), RAW_BYTES(7) };
+
 void raw_get(struct format_in *in, uint64_t words[FORMAT_WORDS])
 {
 	const uint8_t *at, *end = in->end;
@@ -52,15 +57,15 @@ void raw_get(struct format_in *in, uint64_t words[FORMAT_WORDS])
 		return;
 	}
 	for (at = in->at; mask && at < end; mask &= mask - 1) {
-		unsigned int high = *at & 7u, low = *at >> 3; /* of the bytes that differ, but for those below */
+		unsigned int which = *at, more = which & 7u; /* bytes that differ, but for one */
 		uint64_t diff;
 
 		memcpy(&diff, at + 1, sizeof(diff)); /* the slack is there for this */
-		at += 2 + high;
-		wrong |= low + high;
-		words[__builtin_ctz(mask)] ^= diff << (56 - 8 * high) >> ((56 - 8 * (low + high)) & 63);
+		at += 2 + more;
+		wrong |= which + 8 * more; /* 8 times the highest byte, and a little */
+		words[__builtin_ctz(mask)] ^= (diff & raw_masks[more]) << (which & 56);
 	}
-	if (mask || wrong > 7 || at > end)
+	if (mask || wrong > 63 || at > end)
 		in->bad = true;
 	in->at = at > end ? end : at;
 }
