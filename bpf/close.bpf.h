@@ -344,7 +344,6 @@ static __always_inline void handle_state(struct sock *sk, __u64 old, __u64 new, 
 static __always_inline void handle_done(struct sock *sk, enum pointer ptr)
 {
 	__u8 state = READ(ptr, sk, __sk_common.skc_state);
-
 	enum change change = state_change(state, TCP_CLOSE);
 
 	if (change && READ(ptr, sk, sk_protocol) == IPPROTO_TCP)
@@ -544,7 +543,7 @@ static __always_inline void handle_tcp_close(struct sock *sk, enum pointer ptr)
 }
 
 /* __tcp_close() is over, and no change to CLOSE has told it: the FIN's way is not. Or the state had changed before the
- * close was noted, which was without a lock. */
+ * close was noted, which mode X does without a lock. */
 static __always_inline void handle_close_exit(struct sock *sk, enum pointer ptr)
 {
 	__u64 key = (__u64)sk;
