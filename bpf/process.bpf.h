@@ -29,77 +29,93 @@ struct process_last {
 	__u64 start_ns;
 };
 
+/* A record that a processor puts together, and how far its path goes. */
+struct process_draft {
+	__u64 dentry; /* struct dentry * */
+	__u64 mount; /* struct mount * */
+	__u32 writers; /* counted up by each that begins: only who is alone goes on */
+	__u32 reserved;
+	struct raw_process rec;
+};
+
+/* What a processor has at hand. */
+struct process_desk {
+	struct process_last last;
+	struct process_draft draft;
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct process_last);
-} last_process SEC(".maps");
+	__type(value, struct process_desk);
+} process_desks SEC(".maps");
 
-/* Steps of a path. Each not static, so that the verifier looks at it once, and not in each turn of the loop. */
-__u64 process_parent(__u64 dentry);
-__u64 process_name(__u64 dentry);
-__u64 process_mountpoint(__u64 mount);
-__u64 process_upper(__u64 dentry, __u64 mount);
-
-__noinline __u64 process_parent(__u64 dentry)
+static __always_inline struct process_desk *process_desk(void)
 {
-	return (__u64)BPF_CORE_READ((struct dentry *)dentry, d_parent);
-}
+	__u32 zero = 0;
 
-__noinline __u64 process_name(__u64 dentry)
-{
-	return (__u64)BPF_CORE_READ((struct dentry *)dentry, d_name.name);
-}
-
-__noinline __u64 process_mountpoint(__u64 mount)
-{
-	return (__u64)BPF_CORE_READ((struct mount *)mount, mnt_mountpoint);
+	return bpf_map_lookup_elem(&process_desks, &zero);
 }
 
 /* The mount on which the one lies whose root is `dentry`, itself if that is the last; 0 = it is not its root. */
-__noinline __u64 process_upper(__u64 dentry, __u64 mount)
+static __always_inline __u64 process_upper(__u64 dentry, __u64 mount)
 {
 	struct mount *mnt = (void *)mount;
 
 	return (__u64)BPF_CORE_READ(mnt, mnt.mnt_root) == dentry ? (__u64)BPF_CORE_READ(mnt, mnt_parent) : 0;
 }
 
-/*
- * The names on the way from a file up to the root of its mount tree, as d_path() goes (fs/d_path.c). How much of the
- * path there is stands in the record and not in a variable: the verifier then forgets by which of the ways through the
- * loop it came, and follows one of them.
- */
-static __always_inline void process_read_path(struct raw_process *rec, struct file *exe)
+/* Where a step of a path leads. */
+enum process_step { PROCESS_ON, PROCESS_WHOLE, PROCESS_NO_PATH };
+
+/* Puts one name to the path, or goes from the root of a mount to the place where that lies. Not static, so that the
+ * verifier looks at it once, and not in each turn of the loop. */
+__noinline int process_step(void)
 {
-	__u64 dentry = (__u64)BPF_CORE_READ(exe, f_path.dentry), parent, upper;
-	__u64 mount = (__u64)BPF_CORE_READ(exe, f_path.mnt) -
-		      __builtin_preserve_field_info(((struct mount *)0)->mnt, BPF_FIELD_BYTE_OFFSET);
-	volatile __u16 *size = &rec->path_size;
+	struct process_desk *desk = process_desk();
+	struct process_draft *draft;
+	__u64 dentry, mount, upper;
 	__u32 used;
 	long len;
 
-	for (int i = 0; i < PROCESS_MAX_DEPTH; i++) {
-		upper = process_upper(dentry, mount);
-		if (upper) {
-			if (upper == mount)
-				return;
-			dentry = process_mountpoint(mount);
-			mount = upper;
-			continue;
-		}
-		used = *size;
-		len = bpf_probe_read_kernel_str(rec->path + (used & (PROCESS_PATH_MAX - 1)), PROCESS_PATH_MAX,
-						(void *)process_name(dentry));
-		if (len <= 0 || used + len > PROCESS_PATH_MAX)
-			break;
-		*size = (__u16)(used + len);
-		parent = process_parent(dentry);
-		if (dentry == parent) /* memfd and the like stand in no directory */
-			return;
-		dentry = parent;
+	if (!desk)
+		return PROCESS_NO_PATH;
+	draft = &desk->draft;
+	dentry = draft->dentry;
+	mount = draft->mount;
+	upper = process_upper(dentry, mount);
+	if (upper) {
+		if (upper == mount)
+			return PROCESS_WHOLE;
+		draft->dentry = (__u64)BPF_CORE_READ((struct mount *)mount, mnt_mountpoint);
+		draft->mount = upper;
+		return PROCESS_ON;
 	}
-	*size = 0;
+	used = draft->rec.path_size;
+	len = bpf_probe_read_kernel_str(draft->rec.path + (used & (PROCESS_PATH_MAX - 1)), PROCESS_PATH_MAX,
+					BPF_CORE_READ((struct dentry *)dentry, d_name.name));
+	if (len <= 0 || used + len > PROCESS_PATH_MAX)
+		return PROCESS_NO_PATH;
+	draft->rec.path_size = (__u16)(used + len);
+	draft->dentry = (__u64)BPF_CORE_READ((struct dentry *)dentry, d_parent);
+	/* memfd and the like stand in no directory */
+	return draft->dentry == dentry ? PROCESS_WHOLE : PROCESS_ON;
+}
+
+/* The names on the way from a file up to the root of its mount tree, as d_path() goes (fs/d_path.c). */
+static __always_inline void process_read_path(struct process_draft *draft, struct file *exe)
+{
+	int step = PROCESS_ON;
+
+	draft->rec.path_size = 0;
+	draft->dentry = (__u64)BPF_CORE_READ(exe, f_path.dentry);
+	draft->mount = (__u64)BPF_CORE_READ(exe, f_path.mnt) -
+		       __builtin_preserve_field_info(((struct mount *)0)->mnt, BPF_FIELD_BYTE_OFFSET);
+	for (int i = 0; i < PROCESS_MAX_DEPTH && step == PROCESS_ON; i++)
+		step = process_step();
+	if (step != PROCESS_WHOLE)
+		draft->rec.path_size = 0;
 }
 
 static __always_inline void process_read_args(struct raw_process *rec, struct mm_struct *mm)
@@ -115,38 +131,48 @@ static __always_inline void process_read_args(struct raw_process *rec, struct mm
 		rec->args_size = size;
 }
 
-int process_write(__u32 pid, __u32 exec_id, __u64 start_ns);
-
-/*
- * Writes the record of the running process. No event: a lack of room is no loss, it is told with its next one. Not
- * static, so that the verifier looks at it once, and not at each call in each state that a caller may be in.
- */
-__noinline int process_write(__u32 pid, __u32 exec_id, __u64 start_ns)
+/* Writes the record of the running process. False if there is no room. */
+static __always_inline bool process_draw_up(struct process_draft *draft, __u32 pid, __u32 exec_id, __u64 start_ns,
+					    struct mm_struct *mm)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct process_key key = { pid, exec_id };
-	struct mm_struct *mm = BPF_CORE_READ(task, mm);
-	struct raw_process *rec;
+	struct raw_process *rec = &draft->rec;
 
-	if (!mm) /* a kernel thread, or a process on its very last way */
-		return 0;
-	if (!emit_has_room(emit_unread(), sizeof(*rec), false))
-		return 0;
-	rec = bpf_ringbuf_reserve(&ring, sizeof(*rec), 0);
-	if (!rec)
-		return 0;
 	rec->magic = RAW_EVENT_MAGIC;
 	rec->version = RAW_EVENT_VERSION;
 	rec->kind = RAW_PROCESS;
 	rec->pid = pid;
 	rec->process_start_ns = start_ns;
 	rec->exec_id = exec_id;
-	rec->path_size = rec->args_size = 0;
+	rec->args_size = 0;
 	rec->args_total = rec->reserved = 0;
-	process_read_path(rec, BPF_CORE_READ(mm, exe_file));
+	process_read_path(draft, BPF_CORE_READ(mm, exe_file));
 	process_read_args(rec, mm);
-	bpf_ringbuf_submit(rec, BPF_RB_NO_WAKEUP);
-	bpf_map_update_elem(&processes, &key, &start_ns, BPF_ANY);
+	return !bpf_ringbuf_output(&ring, rec, sizeof(*rec), BPF_RB_NO_WAKEUP);
+}
+
+int process_write(__u32 pid, __u32 exec_id, __u64 start_ns);
+
+/*
+ * Writes the record of the running process. No event: a lack of room is no loss, it is told with its next one, and so
+ * it is where two are at it on one processor. Not static, so that the verifier looks at it once, and not at each call in
+ * each state that a caller may be in.
+ */
+__noinline int process_write(__u32 pid, __u32 exec_id, __u64 start_ns)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct process_key key = { pid, exec_id };
+	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	struct process_desk *desk = process_desk();
+
+	if (!mm) /* a kernel thread, or a process on its very last way */
+		return 0;
+	if (!desk || !emit_has_room(emit_unread(), sizeof(desk->draft.rec), false))
+		return 0;
+	__sync_fetch_and_add(&desk->draft.writers, 1);
+	if (*(volatile __u32 *)&desk->draft.writers == 1 &&
+	    process_draw_up(&desk->draft, pid, exec_id, start_ns, mm))
+		bpf_map_update_elem(&processes, &key, &start_ns, BPF_ANY);
+	__sync_fetch_and_add(&desk->draft.writers, -1);
 	return 0;
 }
 
@@ -154,11 +180,14 @@ __noinline int process_write(__u32 pid, __u32 exec_id, __u64 start_ns)
 static __always_inline void process_tell_as(__u32 pid, __u32 exec_id, __u64 start_ns)
 {
 	struct process_key key = { pid, exec_id };
-	__u32 zero = 0;
+	struct process_desk *desk = process_desk();
+	struct process_last *last;
 	__u64 *told;
-	struct process_last *last = bpf_map_lookup_elem(&last_process, &zero);
 
-	if (!last || (last->start_ns == start_ns && last->pid == key.pid && last->exec_id == key.exec_id))
+	if (!desk)
+		return;
+	last = &desk->last;
+	if (last->start_ns == start_ns && last->pid == key.pid && last->exec_id == key.exec_id)
 		return;
 	told = bpf_map_lookup_elem(&processes, &key);
 	if (!told || *told != start_ns) {
