@@ -105,6 +105,14 @@ static __always_inline void end_copy(volatile struct end *to, const volatile str
 	to->after = from->after;
 }
 
+static __always_inline void end_blank(struct end *end, __u64 zero)
+{
+	end->time_ns = zero;
+	end->error = (__u32)zero;
+	end->closer = (__u8)zero;
+	end->after = (__u8)zero;
+}
+
 /* What was noted of the end of the socket's connection; false = nothing was. */
 static __always_inline bool end_find(__u64 key, struct end *ret)
 {
@@ -457,6 +465,7 @@ static __always_inline void close_now(struct sock *sk, __u16 protocol, __u8 stat
 	int error = tcp && was_connected ? close_error(sk, state, end, ptr) : 0;
 	struct raw_event ev;
 
+	error = (int)unknown((__u32)error, unknown_zero);
 	if (!handler_wants(sk, RAW_CLOSE, error, ptr))
 		return;
 	handler_fill_on_stack(&ev, sk, RAW_CLOSE, error, ptr);
@@ -491,10 +500,10 @@ static __always_inline bool close_turns_away(struct sock *sk, __u16 protocol, __
  */
 static __always_inline void handle_release_as(struct sock *sk, __u16 protocol, enum claimer who, enum pointer ptr)
 {
-	__u64 key = (__u64)sk, zero;
+	__u64 key = (__u64)sk, zero = unknown_zero;
 	bool tcp = protocol == IPPROTO_TCP, was_connected, noted;
 	struct attempt *at;
-	struct end end = {};
+	struct end end;
 	__u8 state;
 
 	if (!sees_ends)
@@ -511,13 +520,12 @@ static __always_inline void handle_release_as(struct sock *sk, __u16 protocol, e
 		close_later(sk, state, ptr);
 		return;
 	}
-	was_connected = sock_was_connected(sk, protocol, state, ptr);
-	noted = tcp && end_take(key, &end);
+	was_connected = unknown(sock_was_connected(sk, protocol, state, ptr), zero);
+	end_blank(&end, zero);
+	noted = unknown(tcp && end_take(key, &end), zero);
 	if (!was_connected && !READ(ptr, sk, __sk_common.skc_num))
 		return;
-	zero = unknown_zero;
-	close_now(sk, (__u16)unknown(protocol, zero), (__u8)unknown(state, zero), unknown(was_connected, zero),
-		  unknown(noted, zero) ? &end : NULL, ptr);
+	close_now(sk, protocol, (__u8)unknown(state, zero), was_connected, noted ? &end : NULL, ptr);
 }
 
 /* The same in inet_release(), which has not locked it. */
@@ -529,7 +537,7 @@ static __always_inline void handle_release(struct sock *sk, enum pointer ptr)
 		return;
 	protocol = READ(ptr, sk, sk_protocol);
 	if (sock_is_traced_as(sk, protocol, ptr))
-		handle_release_as(sk, protocol, CLAIMER_CLOSE, ptr);
+		handle_release_as(sk, (__u16)unknown(protocol, unknown_zero), CLAIMER_CLOSE, ptr);
 }
 
 /* __tcp_close(): also of a path of an MPTCP connection, which is not the socket that a program has. */

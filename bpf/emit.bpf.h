@@ -146,17 +146,29 @@ static __always_inline void emit_rouse_sleeper(void)
 		emit_rouse();
 }
 
+/* How an event goes into the ring: flags of bpf_ringbuf_output(). -1 = there is no room. */
+__noinline int emit_how(__u32 failed)
+{
+	__u64 unread = emit_unread();
+
+	if (!emit_has_room(unread, sizeof(struct raw_event), failed))
+		return -1;
+	return config.immediate || emit_crosses(unread) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
 /* Room in the ring for an event; or NULL, and it is counted. */
 static __always_inline struct raw_event *emit_reserve(__u8 kind, bool failed)
 {
-	__u64 unread = emit_unread();
 	struct raw_event *ev = NULL;
+	int how;
 
-	if (emit_has_room(unread, sizeof(*ev), failed))
+	failed = unknown(failed, unknown_zero);
+	how = emit_how(failed);
+	if (how >= 0)
 		ev = bpf_ringbuf_reserve(&ring, sizeof(*ev), 0);
 	if (!ev)
 		emit_lost(kind, failed);
-	else if (!config.immediate && emit_crosses(unread))
+	else if (!config.immediate && how == BPF_RB_FORCE_WAKEUP)
 		emit_rouse();
 	return ev;
 }
@@ -180,16 +192,6 @@ static __always_inline void emit_submit(struct raw_event *ev)
 	COUNT(submitted);
 	bpf_ringbuf_submit(ev, config.immediate ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 	emit_rouse_sleeper();
-}
-
-/* How a record on the stack goes into the ring: flags of bpf_ringbuf_output(). -1 = there is no room. */
-__noinline int emit_how(__u32 failed)
-{
-	__u64 unread = emit_unread();
-
-	if (!emit_has_room(unread, sizeof(struct raw_event), failed))
-		return -1;
-	return config.immediate || emit_crosses(unread) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 }
 
 /* One that was on the stack is in the ring. */

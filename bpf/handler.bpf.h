@@ -206,8 +206,10 @@ static __always_inline void handle_bind_early(struct sock *sk, const struct requ
 {
 	bool denied = ret == -EPERM && !mark_take(MARK_BIND_TOLD);
 
-	if (denied || (ret == -EINVAL && addr_len < addr_len_min))
-		handle_bind(sk, denied ? req : NULL, ret, denied ? RAW_F_DENIED : 0, ptr);
+	if (!denied && (ret != -EINVAL || addr_len >= addr_len_min))
+		return;
+	denied = unknown(denied, unknown_zero);
+	handle_bind(sk, denied ? req : NULL, ret, denied ? RAW_F_DENIED : 0, ptr);
 }
 
 /* The kernel binds a UDP socket by itself: first send, or connect(). */
@@ -351,10 +353,13 @@ static __always_inline void handle_connect_early(struct sock *sk, const struct r
 static __always_inline void handle_denied_connect(struct sock *sk, const struct request *req, int addr_len, int ret,
 						  enum pointer ptr)
 {
-	if (ret)
-		handle_connect_early(sk, addr_len < SOCKADDR_MIN_SIZE ? NULL : req, ret, ptr);
-	else if (addr_len < SOCKADDR_MIN_SIZE)
-		handle_connect_early(sk, NULL, -EINVAL, ptr);
+	bool readable = addr_len >= SOCKADDR_MIN_SIZE;
+	__u64 zero = unknown_zero;
+
+	if (!ret && readable)
+		return;
+	ret = (int)unknown((__u32)(ret ? ret : -EINVAL), zero);
+	handle_connect_early(sk, unknown(readable, zero) ? req : NULL, ret, ptr);
 }
 
 /* An LSM refused bind() before the protocol saw it. */

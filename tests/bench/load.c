@@ -199,7 +199,7 @@ static const struct kind *load_kind(const char *name)
 	exit(2);
 }
 
-/* All begin when all are there: each reads the end of a pipe that the first closes. */
+/* All begin when the last is made: each reads the end of a pipe that the first closes. */
 static void load_fork(struct load *l, const struct kind *k, uint64_t cycles, int processes)
 {
 	struct count *counts = l->count;

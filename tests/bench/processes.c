@@ -55,7 +55,7 @@ static void processes_make(struct child *c, int bare)
 	c->failed = status != 0;
 }
 
-/* All parents begin when all are there: each reads the end of a pipe that the first closes. */
+/* All parents begin when the last is made: each reads the end of a pipe that the first closes. */
 static uint64_t processes_run(struct child *children, int parents, int count, int bare)
 {
 	uint64_t begin;
