@@ -154,8 +154,8 @@ int process_write(__u32 pid, __u32 exec_id, __u64 start_ns);
 
 /*
  * Writes the record of the running process. No event: a lack of room is no loss, it is told with its next one, and so
- * it is where two are at it on one processor. Not static, so that the verifier looks at it once, and not at each call in
- * each state that a caller may be in.
+ * it is where two are at it on one processor. Not static, so that the verifier looks at it once, and not at each call
+ * in each state that a caller may be in.
  */
 __noinline int process_write(__u32 pid, __u32 exec_id, __u64 start_ns)
 {
