@@ -105,6 +105,7 @@ static __always_inline void end_copy(volatile struct end *to, const volatile str
 	to->after = from->after;
 }
 
+/* Nothing noted. By a 0 that the verifier does not know (`zero`: unknown_zero), as what end_find may write there. */
 static __always_inline void end_blank(struct end *end, __u64 zero)
 {
 	end->time_ns = zero;
