@@ -397,11 +397,29 @@ static __always_inline void handle_open_attempt(struct sock *sk, struct attempt 
 		COUNT(lost_state);
 }
 
+/*
+ * Which side connected: RAW_F_INGRESS or RAW_F_EGRESS. A connection that a listener got has the device that its SYN came
+ * by (tcp_v4_syn_recv_sock(), net/ipv4/tcp_ipv4.c; tcp_v6_syn_recv_sock()), and nothing else sets that of a stream.
+ */
+static __always_inline __u32 close_role(struct sock *sk, enum pointer ptr)
+{
+	struct inet_sock *inet = (struct inet_sock *)sk;
+	int device = 0;
+
+	if (READ(ptr, sk, __sk_common.skc_family) == AF_INET)
+		device = BPF_CORE_READ(inet, mc_index);
+	else if (bpf_core_field_exists(inet->pinet6)) /* not in a kernel without IPv6 */
+		device = BPF_CORE_READ(inet, pinet6, mcast_oif);
+	return device ? RAW_F_INGRESS : RAW_F_EGRESS;
+}
+
 /* The end of a TCP connection as it stands when it is closed; `end` is NULL where it has not ended before. */
 static __always_inline void close_fill_end(struct raw_event *ev, struct sock *sk, __u8 state, const struct end *end,
 					   enum pointer ptr)
 {
 	sock_fill_bytes(ev, sk, ptr);
+	if (config.failed_only) /* else the ledger knows: it was told of the beginning */
+		ev->flags |= close_role(sk, ptr);
 	if (state != TCP_CLOSE) {
 		ev->closer = state_closer(state);
 	} else if (end) {

@@ -31,10 +31,15 @@ static __always_inline bool select_is_ipv4(const __u64 addr[2])
 	return !addr[0] && (__u32)addr[1] == SELECT_MAPPED;
 }
 
-/* A socket's bind and listen are not shown for the peer that they do not have; but a close that may be needs them. */
+/*
+ * A socket's bind and listen are not shown for the peer that they do not have; but a close that may be needs them. And
+ * so the close of a socket without a peer is needed too: else what has ended is remembered, and told of as who has the
+ * port.
+ */
 static __always_inline bool select_is_remembered(const struct select_ends *e)
 {
-	return config.keeps_lives && (e->kind == RAW_BIND || e->kind == RAW_LISTEN);
+	return config.keeps_lives &&
+	       (e->kind == RAW_BIND || e->kind == RAW_LISTEN || (e->kind == RAW_CLOSE && !e->has_remote));
 }
 
 static __always_inline bool select_has_port(enum config_side side, __u16 port)

@@ -303,6 +303,7 @@ static __attribute__((noinline)) void decode_seldom(const struct decode *dec, co
 	ev->remote_reserved = raw->flags & RAW_F_REMOTE_RESERVED;
 	ev->exiting = raw->flags & RAW_F_EXITING;
 	ev->exit_signal = raw->exit_signal;
+	ev->never_accepted = raw->flags & RAW_F_NEVER_ACCEPTED;
 	if (raw->flags & RAW_F_KERNEL_THREAD)
 		ev->confidence = CONFIDENCE_KERNEL;
 	else if (raw->kind == RAW_ACCEPT && (raw->flags & RAW_F_LATE))

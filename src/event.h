@@ -251,6 +251,7 @@ struct event {
 	bool gave_back;
 
 	/* close only */
+	bool never_accepted; /* nothing was told of it before; an entry at its address is another's */
 	uint64_t bytes_sent, bytes_received; /* payload that the program wrote / that arrived for it */
 	int exit_signal; /* that ended the process; 0 = it exited */
 

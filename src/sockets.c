@@ -826,10 +826,15 @@ static void sockets_end_unknown(struct sockets *s, struct event *ev)
 	ev->life_state = LIFE_TIME_WAIT;
 }
 
-/* A socket of which nothing was told before its close (never accepted) may have the address of an older one. */
+/*
+ * A socket of which nothing was told before its close (never accepted) may have the address of an older one, whose close
+ * was lost, or filtered by the kernel.
+ */
 static bool sockets_is_other(const struct socket_entry *entry, const struct event *ev)
 {
-	return entry->cookie && ev->cookie && !entry->mptcp && entry->cookie != ev->cookie;
+	if (entry->cookie && ev->cookie)
+		return !entry->mptcp && entry->cookie != ev->cookie;
+	return ev->never_accepted;
 }
 
 static void sockets_recall(struct sockets *s, struct event *ev)

@@ -170,7 +170,7 @@ static bool trace_only_counts(const struct trace *tr)
 
 static bool trace_tracks(const struct trace *tr)
 {
-	return trace_keeps(tr) || filter_wants_close(&tr->filter);
+	return trace_keeps(tr) || tr->opts.no_prefilter || filter_wants_close(&tr->filter);
 }
 
 /* What the kernel can leave out. */

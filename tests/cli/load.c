@@ -204,10 +204,30 @@ static void crowd_visit(int listener, const struct address *to)
 	close(server);
 }
 
+/* Two connections: the server resets one, the client the other. */
+static void crowd_reset(int listener, const struct address *to)
+{
+	struct linger at_once = { .l_onoff = 1 };
+	int fds[2];
+	char c;
+
+	for (int first = 0; first < 2; first++) {
+		fds[1] = CHECK(socket(to->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+		CHECK(connect(fds[1], &to->any, to->len));
+		fds[0] = CHECK(accept(listener, NULL, NULL));
+		CHECK(setsockopt(fds[first], SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)));
+		close(fds[first]);
+		if (recv(fds[!first], &c, 1, 0) != -1 || errno != ECONNRESET)
+			exit(1);
+		close(fds[!first]);
+	}
+}
+
 /* IPv4 over an IPv6 socket, another address, both sides' ports picked, none asked for until connect. */
 static void crowd_addresses(void)
 {
 	struct address any6 = at(AF_INET6, "::", 9090), mapped = at(AF_INET6, "::ffff:127.0.0.9", 9090);
+	struct address six = at(AF_INET6, "::1", 9090);
 	struct address far = at(AF_INET, "127.1.2.3", 0), name = { .len = sizeof(name.v4) };
 	int listener = CHECK(socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0)), one = 1;
 	int far_listener = CHECK(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), fd;
@@ -219,6 +239,9 @@ static void crowd_addresses(void)
 	CHECK(listen(far_listener, 8));
 	CHECK(getsockname(far_listener, &name.any, &name.len));
 	crowd_visit(far_listener, &name);
+	crowd_reset(far_listener, &name);
+	crowd_reset(listener, &mapped);
+	crowd_reset(listener, &six);
 	fd = CHECK(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
 	CHECK(setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one)));
 	far.v4.sin_port = 0;

@@ -549,6 +549,26 @@ static void test_close_of_another_at_the_same_address(void **state)
 	sockets_free(s);
 }
 
+/* The same where no cookie is known: a connection is another's than the listener whose end was not told. */
+static void test_never_accepted_had_no_event(void **state)
+{
+	struct event other = close_of(1, 2 * (uint64_t)SECOND, CLOSE_STATE_CLOSED, 8);
+	struct sockets *s;
+
+	(void)state;
+	assert_int_equal(sockets_new(100, &s), 0);
+	track(s, socket_event(1, EVENT_BIND, SECOND, "10.0.0.1", 4000, 977, "app"));
+	other.never_accepted = true;
+	sockets_track(s, &other);
+	assert_int_equal(other.duration_ns, 0);
+	assert_int_equal(sockets_count(s), 0);
+	other = close_of(1, 3 * (uint64_t)SECOND, CLOSE_STATE_CLOSED, 8);
+	track(s, socket_event(1, EVENT_BIND, SECOND, "10.0.0.1", 4000, 977, "app"));
+	sockets_track(s, &other);
+	assert_int_equal(other.duration_ns, 2 * (uint64_t)SECOND);
+	sockets_free(s);
+}
+
 static bool listens_alone(void *arg, const struct sockets_view *view)
 {
 	*(bool *)arg = view->state == LIFE_LISTENING && !view->remote.has_port;
@@ -1074,6 +1094,7 @@ int main(void)
 		cmocka_unit_test(test_release_is_of_one_connection),
 		cmocka_unit_test(test_listener_has_no_peer),
 		cmocka_unit_test(test_close_of_another_at_the_same_address),
+		cmocka_unit_test(test_never_accepted_had_no_event),
 		cmocka_unit_test(test_shutdown_leaves_a_bound_socket),
 		cmocka_unit_test(test_dropped_connections_are_remembered),
 		cmocka_unit_test(test_another_cookie_is_another_socket),

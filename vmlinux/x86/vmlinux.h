@@ -94,12 +94,18 @@ struct socket {
 struct inet_sock {
 	struct sock sk;
 	__be16 inet_sport;
+	struct ipv6_pinfo *pinet6;
+	int mc_index;
 };
 
 struct inet_connection_sock {
 	struct inet_bind_bucket *icsk_bind_hash;
 	struct tcp_ulp_ops *icsk_ulp_ops;
 	void *icsk_ulp_data;
+};
+
+struct ipv6_pinfo {
+	int mcast_oif;
 };
 
 struct tcp_ulp_ops {
