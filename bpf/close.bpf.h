@@ -385,21 +385,26 @@ static __always_inline bool sock_was_connected(struct sock *sk, __u16 protocol, 
 	return !first || sock_has_answer(first, BPF_CORE_READ(first, __sk_common.skc_state), PTR_PLAIN);
 }
 
-/* A socket is closed with its connect still open: given up; or the program that should have told was skipped. */
+/*
+ * A socket is closed with its connect still open: given up; or the program that should have told was skipped. One that
+ * is connected tells its success itself. (In mode X the end of a simultaneous open, which a socket has that connects to
+ * itself, is the one change that no twin sees.)
+ */
 static __always_inline void handle_open_attempt(struct sock *sk, struct attempt *at, __u8 state, enum claimer who,
 						enum pointer ptr)
 {
+	bool connected = state_is_connected(state);
 	__u64 key = (__u64)sk;
 
-	if (!at->in_call && (state == TCP_SYN_SENT || state == TCP_SYN_RECV))
-		attempt_end(sk, at, 0, RAW_F_ABORTED | RAW_F_FAILED, who, ptr);
+	if (!at->in_call && (connected || state == TCP_SYN_SENT || state == TCP_SYN_RECV))
+		attempt_end(sk, at, 0, connected ? RAW_F_LATE : RAW_F_ABORTED | RAW_F_FAILED, who, ptr);
 	else if (attempt_forget(key, who, true) && armed)
 		COUNT(lost_state);
 }
 
 /*
- * Which side connected: RAW_F_INGRESS or RAW_F_EGRESS. A connection that a listener got has the device that its SYN came
- * by (tcp_v4_syn_recv_sock(), net/ipv4/tcp_ipv4.c; tcp_v6_syn_recv_sock()), and nothing else sets that of a stream.
+ * Which side connected: RAW_F_INGRESS or RAW_F_EGRESS. A connection that a listener got has the device that its SYN
+ * came by (tcp_v4_syn_recv_sock(), net/ipv4/tcp_ipv4.c; tcp_v6_syn_recv_sock()); nothing else sets that of a stream.
  */
 static __always_inline __u32 close_role(struct sock *sk, enum pointer ptr)
 {
@@ -639,12 +644,16 @@ static __always_inline void handle_disconnect(struct sock *sk, enum pointer ptr)
 	emit_submit(ev);
 }
 
-/* Mode X: tcp_disconnect() of a socket whose connect is under way, ahead of the change of state that tells it too. */
+/* Mode X: tcp_disconnect() of a socket whose connect is under way, ahead of the change of state that tells it too; or
+ * whose success was not seen. */
 static __always_inline void handle_disconnected_attempt(struct sock *sk, enum pointer ptr)
 {
 	__u8 state = READ(ptr, sk, __sk_common.skc_state);
+	struct attempt *at = attempt_find((__u64)sk);
 
-	if (state == TCP_SYN_SENT || state == TCP_SYN_RECV)
+	if (at && state_is_connected(state))
+		handle_open_attempt(sk, at, state, CLAIMER_LOCKED, ptr);
+	else if (state == TCP_SYN_SENT || state == TCP_SYN_RECV)
 		handle_state(sk, state, TCP_CLOSE, ptr);
 }
 

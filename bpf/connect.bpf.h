@@ -175,8 +175,10 @@ static __always_inline void attempt_end(struct sock *sk, struct attempt *at, int
 		emit_filtered();
 		return;
 	}
-	ev.duration_ns = now - ev.time_ns;
-	ev.time_ns = now;
+	if (!(flags & RAW_F_LATE)) { /* else it was between the two */
+		ev.duration_ns = now - ev.time_ns;
+		ev.time_ns = now;
+	}
 	ev.error = error;
 	ev.flags |= flags | (error ? RAW_F_FAILED : 0);
 	if (!ev.cookie && ev.socket_id == key)

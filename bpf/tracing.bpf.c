@@ -985,9 +985,9 @@ int BPF_KPROBE(x_closed, struct sock *sk)
 SEC("kprobe/tcp_disconnect")
 int BPF_KPROBE(x_disconnect, struct sock *sk)
 {
-	BY_SOCK(handle_disconnect, sk);
 	if (!config.want_release) /* else t_state_classic tells */
 		BY_SOCK(handle_disconnected_attempt, sk);
+	BY_SOCK(handle_disconnect, sk);
 	return 0;
 }
 

@@ -827,8 +827,8 @@ static void sockets_end_unknown(struct sockets *s, struct event *ev)
 }
 
 /*
- * A socket of which nothing was told before its close (never accepted) may have the address of an older one, whose close
- * was lost, or filtered by the kernel.
+ * A socket of which nothing was told before its close (never accepted) may have the address of an older one, whose
+ * close was lost, or filtered by the kernel.
  */
 static bool sockets_is_other(const struct socket_entry *entry, const struct event *ev)
 {

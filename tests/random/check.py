@@ -854,7 +854,7 @@ def dig(obj, *path):
 
 
 class Event:
-    __slots__ = ("f", "sequence", "time", "match")
+    __slots__ = ("f", "sequence", "time", "match", "late")
 
     def __init__(self, obj):
         event, process = obj.get("event") or {}, obj.get("process") or {}
@@ -865,6 +865,7 @@ class Event:
         local, remote = (src, dst) if direction == "egress" else (dst, src)
         self.sequence = event.get("sequence")
         self.match = None
+        self.late = porttrace.get("late")
         self.f = {
             "action": event.get("action"), "outcome": event.get("outcome"),
             "pid": process.get("pid"), "tid": dig(process, "thread", "id"),
@@ -1049,7 +1050,7 @@ def order_problems(world, report):
     for sock in world.socks.values():
         last = None
         for exp in sock.expected:
-            if not exp.event:
+            if not exp.event or (exp.f["action"] == "connect" and exp.event.late):  # a success told at the end
                 continue
             if last and exp.event.sequence < last.event.sequence:
                 report.add(f"order: {exp.f['action']} sequence {exp.event.sequence} must come after "
