@@ -266,7 +266,7 @@ check-vm: test-programs
 
 # What takes minutes a kernel: a million sockets, 200,000 random calls.
 soak: test-programs
-	$(Q)for k in $(SOAK_KERNELS); do tests/kernels/run $$k --soak || exit 1; done
+	$(Q)failed=0; for k in $(SOAK_KERNELS); do tests/kernels/run $$k --soak || failed=1; done; exit $$failed
 
 # What porttrace costs, beside its peers: figures, no verdicts. All is in tests/bench/results.md in the end. Most of it is
 # measured in virtual machines, an hour or two; BENCH="tracing loss" takes some of their groups, BENCH=none none of them.
