@@ -608,6 +608,9 @@ class World:
             sock.holds = sock.holds and sock.locked
         exp = self.expect(Actor(rec), sock, "connect", "failure", local=local0, remote=remote,
                           errno=error, **more)
+        if more["cause"] == "port_exhausted" and remote and local0[0] in ("0.0.0.0", "::"):
+            # the kernel looked for a port of the address that the route gave
+            exp.f["local.ip"] = (exp.f["local.ip"], "::1" if ":" in remote[0] else "127.0.0.1")
         self.free_remote(exp, rec, sock)
 
     def connected(self, rec, sock, local, remote):
