@@ -423,7 +423,7 @@ static __always_inline void close_fill_end(struct raw_event *ev, struct sock *sk
 					   enum pointer ptr)
 {
 	sock_fill_bytes(ev, sk, ptr);
-	if (config.failed_only) /* else the ledger knows: it was told of the beginning */
+	if (config.selects) /* else the ledger knows: it was told of the beginning */
 		ev->flags |= close_role(sk, ptr);
 	if (state != TCP_CLOSE) {
 		ev->closer = state_closer(state);

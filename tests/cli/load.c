@@ -223,6 +223,41 @@ static void crowd_reset(int listener, const struct address *to)
 	}
 }
 
+static void crowd_wait(void)
+{
+	char c;
+
+	while (read(STDIN_FILENO, &c, 1) > 0)
+		;
+}
+
+/* A connection that ends in another process than the one that accepted it. */
+static void crowd_heir(int listener, const struct address *to)
+{
+	int client = CHECK(socket(to->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0)), server, alone[2], ended[2];
+	char c = 0;
+
+	CHECK(pipe(alone));
+	CHECK(pipe(ended));
+	CHECK(connect(client, &to->any, to->len));
+	server = CHECK(accept(listener, NULL, NULL));
+	if (CHECK(fork()) == 0) {
+		CHECK(prctl(PR_SET_NAME, "pt-heir"));
+		for (int fd = STDERR_FILENO + 1; fd < 64; fd++)
+			if (fd != server && fd != alone[0] && fd != ended[1])
+				close(fd);
+		CHECK(read(alone[0], &c, 1));
+		close(server);
+		CHECK(write(ended[1], &c, 1));
+		crowd_wait();
+		_exit(0);
+	}
+	close(server);
+	CHECK(write(alone[1], &c, 1));
+	CHECK(read(ended[0], &c, 1));
+	close(client);
+}
+
 /* IPv4 over an IPv6 socket, another address, both sides' ports picked, none asked for until connect. */
 static void crowd_addresses(void)
 {
@@ -242,6 +277,7 @@ static void crowd_addresses(void)
 	crowd_reset(far_listener, &name);
 	crowd_reset(listener, &mapped);
 	crowd_reset(listener, &six);
+	crowd_heir(listener, &six);
 	fd = CHECK(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
 	CHECK(setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one)));
 	far.v4.sin_port = 0;
@@ -255,14 +291,6 @@ static void crowd_addresses(void)
 	close(fd);
 	close(listener);
 	close(far_listener);
-}
-
-static void crowd_wait(void)
-{
-	char c;
-
-	while (read(STDIN_FILENO, &c, 1) > 0)
-		;
 }
 
 /* A process of its own with a few events; what follows is done by `then` before it waits for the end. */
