@@ -349,14 +349,37 @@ static __always_inline void handle_state(struct sock *sk, __u64 old, __u64 new, 
 		handle_change(sk, change, old, new, ptr);
 }
 
-/* The same before the change, which is to CLOSE. */
+/*
+ * A socket is closed with its connect still open: given up; or the program that should have told was skipped. One that
+ * is connected tells its success itself. (In mode X the end of a simultaneous open, which a socket has that connects to
+ * itself, is the one change that no twin sees.)
+ */
+static __always_inline void handle_open_attempt(struct sock *sk, struct attempt *at, __u8 state, enum claimer who,
+						enum pointer ptr)
+{
+	bool connected = state_is_connected(state);
+	__u64 key = (__u64)sk;
+
+	if (!at->in_call && (connected || state == TCP_SYN_SENT || state == TCP_SYN_RECV))
+		attempt_end(sk, at, 0, connected ? RAW_F_LATE : RAW_F_ABORTED | RAW_F_FAILED, who, ptr);
+	else if (attempt_forget(key, who, true) && armed)
+		COUNT(lost_state);
+}
+
+/* handle_state() before the change, which is to CLOSE. Ahead of the end of a connection comes its success, if that was
+ * not seen. */
 static __always_inline void handle_done(struct sock *sk, enum pointer ptr)
 {
 	__u8 state = READ(ptr, sk, __sk_common.skc_state);
 	enum change change = state_change(state, TCP_CLOSE);
+	struct attempt *at;
 
-	if (change && READ(ptr, sk, sk_protocol) == IPPROTO_TCP)
-		handle_change(sk, change, state, TCP_CLOSE, ptr);
+	if (!change || READ(ptr, sk, sk_protocol) != IPPROTO_TCP)
+		return;
+	at = change == CHANGE_END ? attempt_find((__u64)sk) : NULL;
+	if (at)
+		handle_open_attempt(sk, at, state, CLAIMER_LOCKED, ptr);
+	handle_change(sk, change, state, TCP_CLOSE, ptr);
 }
 
 /* Has a TCP socket with a peer's address heard of that peer? After a reset the port is free already and the state says
@@ -383,23 +406,6 @@ static __always_inline bool sock_was_connected(struct sock *sk, __u16 protocol, 
 	if (protocol == IPPROTO_MPTCP && config.mptcp_first_offset)
 		bpf_probe_read_kernel(&first, sizeof(first), (void *)sk + config.mptcp_first_offset);
 	return !first || sock_has_answer(first, BPF_CORE_READ(first, __sk_common.skc_state), PTR_PLAIN);
-}
-
-/*
- * A socket is closed with its connect still open: given up; or the program that should have told was skipped. One that
- * is connected tells its success itself. (In mode X the end of a simultaneous open, which a socket has that connects to
- * itself, is the one change that no twin sees.)
- */
-static __always_inline void handle_open_attempt(struct sock *sk, struct attempt *at, __u8 state, enum claimer who,
-						enum pointer ptr)
-{
-	bool connected = state_is_connected(state);
-	__u64 key = (__u64)sk;
-
-	if (!at->in_call && (connected || state == TCP_SYN_SENT || state == TCP_SYN_RECV))
-		attempt_end(sk, at, 0, connected ? RAW_F_LATE : RAW_F_ABORTED | RAW_F_FAILED, who, ptr);
-	else if (attempt_forget(key, who, true) && armed)
-		COUNT(lost_state);
 }
 
 /*
