@@ -87,7 +87,7 @@ cli_cleanup()
 			kill -KILL "$pid" 2>/dev/null
 		done
 		for ((i = 0; i < 50; i++)); do
-			rmdir "$cgroup"/*/ "$cgroup" 2>/dev/null
+			rmdir "$cgroup"/*/*/ "$cgroup"/*/ "$cgroup" 2>/dev/null
 			[ -d "$cgroup" ] || break
 			sleep 0.1
 		done

@@ -154,12 +154,12 @@ round()
 	wait "${crowd[1]}" "${crowd[2]}" 2>/dev/null
 }
 
-# begin: two loads, the second in a cgroup that looks like a container's
+# begin: two loads, the second in a cgroup below one that looks like a container's
 begin()
 {
-	mkdir -p "$cgroup/$box"
+	mkdir -p "$cgroup/$box/inner"
 	crowd_start 1 pt-first 65534 "$cgroup"
-	crowd_start 2 pt-second-with-a-long-name 12345 "$cgroup/$box"
+	crowd_start 2 pt-second-with-a-long-name 12345 "$cgroup/$box/inner"
 }
 
 names=() crowd=()
@@ -186,6 +186,7 @@ want uid -u 12345,nobody
 want uid-root-and-comm -u 0 -c pt-first
 want heir -c pt-heir
 want container"$box_kernel" --container "${hex}0"
+[ "$backend" != tracing ] || want cgroup --cgroup "$cgroup/$box"
 want netns"$([ "$backend" = tracing ] || echo +)" --netns "${crowd[2]}"
 round
 

@@ -182,7 +182,8 @@ static void test_kernel_drops_nothing_that_is_shown(void **unused)
 	assert_true(early < connects * 3 / 4);
 }
 
-/* A close that may be shown needs the bind of its socket, whatever its ends are by then. */
+/* A close that may be shown needs the bind of its socket, whatever its ends are by then; and what is bound needs its
+ * end, else it is remembered as who has the port. */
 static void test_what_a_close_needs(void **unused)
 {
 	static struct filter f;
@@ -195,12 +196,16 @@ static void test_what_a_close_needs(void **unused)
 	set_kernel(&f, true);
 	assert_true(select_event(&raw));
 	raw.kind = RAW_CLOSE;
+	assert_true(select_event(&raw));
 	raw.remote_port = 80;
 	assert_false(select_event(&raw));
 	raw.remote_port = 443;
 	assert_true(select_event(&raw));
 	raw.kind = RAW_BIND;
 	set_kernel(&f, false);
+	assert_false(select_event(&raw));
+	raw.kind = RAW_CLOSE;
+	raw.remote_port = 0;
 	assert_false(select_event(&raw));
 }
 
