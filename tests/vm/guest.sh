@@ -30,6 +30,12 @@ trace_stop()
 	echo $? >"$dir/status"
 }
 
+# $1: how a test ended that tells verdicts, if not well. One that does not come to its end is a failure, whatever it told.
+ended()
+{
+	[ "$1" -le 1 ] || echo "not ok - ended with $1 before its end"
+}
+
 # The same scenarios for the cgroup backend, which sees the sockets made inside one cgroup.
 cgroup()
 {
@@ -51,7 +57,7 @@ cli()
 {
 	mkdir -p "/results/$1"
 	for script in trace no-udp; do
-		PORTTRACE=/test/porttrace PORTTRACE_TEST_BACKEND=tracing timeout 900 bash /test/cli/$script.sh
+		PORTTRACE=/test/porttrace PORTTRACE_TEST_BACKEND=tracing timeout 900 bash /test/cli/$script.sh || ended $?
 	done >"/results/$1/log" 2>&1
 }
 
@@ -59,7 +65,8 @@ cli()
 ring()
 {
 	mkdir -p "/results/$1"
-	PORTTRACE=/test/porttrace PORTTRACE_TEST_BACKEND=tracing RING_SHORT=1 timeout 900 bash /test/cli/ring.sh >"/results/$1/log" 2>&1
+	PORTTRACE=/test/porttrace PORTTRACE_TEST_BACKEND=tracing RING_SHORT=1 timeout 900 bash /test/cli/ring.sh >"/results/$1/log" 2>&1 ||
+		ended $? >>"/results/$1/log"
 }
 
 # Filters: in the kernel and in a replay. A name that ends with -short: a few of them.
@@ -67,8 +74,8 @@ filters()
 {
 	mkdir -p "/results/$1"
 	case $1 in *-short) export SELECT_SHORT=1 ;; esac
-	PORTTRACE=/test/porttrace PORTTRACE_TEST_BACKEND=tracing SELECT_QUICK=1 timeout 900 \
-		bash /test/cli/select.sh >"/results/$1/log" 2>&1
+	PORTTRACE=/test/porttrace PORTTRACE_TEST_BACKEND=tracing SELECT_QUICK=1 timeout 1800 \
+		bash /test/cli/select.sh >"/results/$1/log" 2>&1 || ended $? >>"/results/$1/log"
 }
 
 # The daemon: rights, sinks, metrics, history, signals.
@@ -83,7 +90,7 @@ counted()
 {
 	mkdir -p "/results/$1"
 	PORTTRACE=/test/porttrace COUNTED_LOAD=/test/metrics-load timeout 600 bash /test/metrics/counted tracing \
-		>"/results/$1/log" 2>&1
+		>"/results/$1/log" 2>&1 || ended $? >>"/results/$1/log"
 }
 
 # What is shown live and what its recording shows, with the tracing backend.
@@ -91,7 +98,7 @@ replay()
 {
 	mkdir -p "/results/$1"
 	PORTTRACE=/test/porttrace WORKLOAD=/test/workload REPLAY_BACKEND=tracing REPLAY_DIR="/tmp/$1" timeout 1800 \
-		bash /test/replay/native >"/results/$1/log" 2>&1
+		bash /test/replay/native >"/results/$1/log" 2>&1 || ended $? >>"/results/$1/log"
 	cp "/tmp/$1"/*.err "/tmp/$1/diff" "/results/$1/" 2>/dev/null
 }
 
